@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The contract between the host and the engine module (QuickJS-ng and our glue, compiled to wasm).
+ * Included by both sides; all integers are little-endian; encodings (lstr, headers) as in
+ * src/host/ops.def.
+ *
+ * The host calls these exports. None is called while another runs.
+ *
+ *   _initialize()                         reactor start-up (wasi-libc)
+ *   limpet_boot() -> i32                  makes the runtime and the globals; 0 is success
+ *   limpet_alloc(len) -> ptr              0 if out of memory
+ *   limpet_free(ptr)
+ *   limpet_head() -> ptr                  address of a static buffer of ABI_HEAD_BYTES for dispatch input
+ *   limpet_load(kind, name, name_len, source, source_len) -> i32
+ *                                         enum abi_load; evaluates an ES module and drains its jobs.
+ *                                         The source is NUL-terminated (not counted) and stays the
+ *                                         host's. 0 is success; otherwise op FAIL was called. For
+ *                                         ABI_LOAD_MODULE success calls op LOADED. Top-level await
+ *                                         that does not settle by itself is a failure.
+ *   limpet_dispatch(dispatch, kind, ptr, len) -> i32
+ *                                         starts one dispatch (number > 0) with the input at ptr, which
+ *                                         stays valid until the next dispatch, and runs until nothing is
+ *                                         runnable. Returns what limpet_run returns.
+ *   limpet_complete(op, status, ptr, len) one completion: status 0 or enum err; the payload (for errors:
+ *                                         the message) is in memory of limpet_alloc, which the guest frees.
+ *                                         Unknown op numbers are ignored. Runs no guest code.
+ *   limpet_run() -> i32                   drains jobs. Returns the number of dispatches that are not
+ *                                         finished: no answer yet, or waitUntil promises open.
+ *   limpet_abort(dispatch)                the client of this dispatch is gone: its request.signal aborts
+ *
+ * and provides these imports, module "limpet":
+ *
+ *   op(code, args, ret, ret_cap) -> i32   >= 0: result length; the result is at ret if it fits ret_cap,
+ *                                         else fetched with result(). ASYNC ops: 4 bytes, the op number
+ *                                         (FETCH: 8). < 0: minus enum err, message length by
+ *                                         result_len(), text by result().
+ *   op_wait(code, args, ret, ret_cap)     the same for ASYNC ops, but returns only when completed, with
+ *                                         the completion's payload as result. The whole isolate waits.
+ *   result(ptr)                           copies the last result or error message that did not fit
+ *   result_len() -> i32
+ *
+ * Nothing secret or unique may be frozen into an image: the guest seeds Math.random at first use in a
+ * dispatch (op RANDOM), reads time and env by ops. While loading, op CLOCK gives a fixed time. */
+#pragma once
+
+enum {
+    ABI_VERSION = 1,
+    ABI_HEAD_BYTES = 16 * 1024,
+};
+
+enum abi_load {
+    ABI_LOAD_RUNTIME = 0, /* guest/runtime: the platform's own JavaScript, trusted */
+    ABI_LOAD_MODULE = 1,  /* the user's bundle */
+};
+
+enum abi_dispatch {
+    /* Input: u32 flags (enum abi_http_flag), u32 source (request body stream, 0: none or inline),
+     * i64 content length (-1: unknown), lstr method, lstr absolute url, lstr execution id,
+     * headers, lstr inline body. */
+    ABI_DISPATCH_HTTP = 1,
+    /* Input: lstr function name, lstr execution id, lstr body JSON, lstr metadata JSON. Answer: RESPOND_VALUE. */
+    ABI_DISPATCH_EXECUTE = 2,
+    /* Input: lstr function name, lstr execution id. Calls handler.setup(). Answer: RESPOND_VALUE with "null". */
+    ABI_DISPATCH_SETUP = 3,
+};
+
+enum abi_http_flag {
+    ABI_HTTP_HAS_BODY = 1,
+    ABI_HTTP_BODY_INLINE = 2, /* the whole body follows the headers */
+};
+
+enum abi_export {
+    ABI_EXPORT_FETCH = 1,    /* export default { fetch } */
+    ABI_EXPORT_FUNCTION = 2, /* export default function */
+    ABI_EXPORT_HANDLER = 4,  /* export const handler = { handle } or export function handler */
+    ABI_EXPORT_SETUP = 8,    /* handler.setup */
+};
+
+/* A url record: u32 each of scheme_end, username_start, username_end, password_start, password_end,
+ * host_start, host_end, path_start, path_end; i32 port, query_start, fragment_start (-1: none);
+ * lstr origin; lstr href. Offsets are bytes into href; see deps/limpet-deps/limpet_deps.h. */
+enum { ABI_URL_FIXED_BYTES = 12 * 4 };

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every limit that is not configured, by name. Units are in the name. A limit that a user meets is
+ * named in the error that they see. */
+#pragma once
+
+enum {
+    /* HTTP server */
+    LIMIT_HTTP_HEAD_BYTES = 64 * 1024,      /* request line and headers: 431 above */
+    LIMIT_HTTP_HEADERS = 128,               /* header lines: 431 above */
+    LIMIT_HTTP_TARGET_BYTES = 16 * 1024,    /* request target: 414 above */
+    LIMIT_HTTP_BODY_WINDOW_BYTES = 256 * 1024, /* unread request body held per exchange */
+    LIMIT_HTTP_OUT_HIGH_BYTES = 256 * 1024, /* response bytes queued before the writer must wait */
+    LIMIT_HTTP_PIPELINE = 64,               /* parsed but unanswered requests on one connection */
+    LIMIT_HTTP_STREAMS = 128,               /* concurrent streams on one HTTP/2 connection */
+    LIMIT_HTTP_HEAD_TIMEOUT_MS = 10 * 1000, /* from the first byte to the end of the headers */
+    LIMIT_HTTP_IDLE_TIMEOUT_MS = 75 * 1000, /* keep-alive without a request */
+    LIMIT_HTTP_BODY_TIMEOUT_MS = 30 * 1000, /* without progress while a body is wanted or sent */
+
+    /* Guests */
+    LIMIT_GUEST_MEMORY_BYTES = 64 * 1024 * 1024,
+    LIMIT_GUEST_CPU_MS = 1000,
+    LIMIT_GUEST_WALL_MS = 30 * 1000,
+    LIMIT_GUEST_OPS_PENDING = 1024,
+    LIMIT_GUEST_BODY_BYTES = 4 * 1024 * 1024, /* op arguments or results in one call */
+    LIMIT_GUEST_SLICE_MS = 5,                 /* runs this long before neighbours get a turn */
+    LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
+    LIMIT_GUEST_LOG_LINES = 1000,             /* per request */
+
+    /* Modules */
+    LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */
+    LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,
+    LIMIT_ENV_VALUE_BYTES = 64 * 1024,
+    LIMIT_ENV_VARS = 256,
+
+    /* Builds */
+    LIMIT_BUILD_MS = 30 * 1000,
+    LIMIT_BUILD_MEMORY_BYTES = 1024 * 1024 * 1024,
+    LIMIT_BUILDS_QUEUED = 256,
+};

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Outgoing HTTP on one loop: libcurl multi over libuv, connections pooled per loop, HTTP/1.1 and
+ * HTTP/2. Redirects are followed here, hop by hop, so that every hop passes the egress rules.
+ * Loop thread only. */
+#pragma once
+
+#include "base/bytes.h"
+#include "http/server.h" /* struct http_header */
+
+struct loop;
+struct egress;
+struct http_client;
+
+enum http_redirect { HTTP_REDIRECT_FOLLOW = 0, HTTP_REDIRECT_ERROR = 1, HTTP_REDIRECT_MANUAL = 2 };
+
+/* One request. The caller owns the struct and keeps it until on_done; slices given are copied at start.
+ * Callbacks come from the loop, never from inside a call below. */
+struct http_fetch {
+    /* in */
+    struct slice method, url;
+    const struct http_header *headers;
+    size_t headers_len;
+    struct slice body;
+    bool is_streaming; /* the body comes by http_fetch_write() */
+    enum http_redirect redirect;
+    uint32_t timeout_ms;         /* whole exchange; 0: 30 s */
+    const struct egress *egress; /* what may be reached; must outlive the fetch */
+    const char *const *domains;  /* the module's own allow list, NULL-terminated; NULL: all that egress allows */
+    void *user;
+    /* Status and headers of the final response are in. */
+    void (*on_head)(struct http_fetch *f);
+    /* Body bytes, borrowed. Returning false pauses delivery after these bytes (they count as taken). */
+    bool (*on_body)(struct http_fetch *f, struct slice data);
+    /* The sink wants more, after http_fetch_write() returned false. */
+    void (*on_drain)(struct http_fetch *f);
+    /* Always the last call, exactly once; error->code is OK on success. Cancelled: ERR_CANCELLED. */
+    void (*on_done)(struct http_fetch *f, const struct error *error);
+    /* out, valid from on_head until on_done returns */
+    int status;
+    struct bytes status_text, final_url;
+    struct http_header *ret_headers;
+    size_t ret_headers_len;
+    bool was_redirected;
+    struct http_fetch_state *state; /* private */
+};
+
+NODISCARD enum err http_client_new(struct loop *loop, struct http_client **ret_client,
+                                   struct error *ret_error);
+/* Cancels what is pending (on_done is called from inside) and closes. */
+void http_client_free(struct http_client *c);
+
+/* Bad URL or method, refused scheme: an error at once and no callbacks. Everything else by on_done. */
+NODISCARD enum err http_fetch_start(struct http_client *c, struct http_fetch *f,
+                                    struct error *ret_error);
+bool http_fetch_write(struct http_fetch *f, struct slice data, bool is_end); /* false: wait for on_drain */
+void http_fetch_resume(struct http_fetch *f);
+void http_fetch_cancel(struct http_fetch *f); /* on_done follows from the loop */

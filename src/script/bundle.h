@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * TypeScript to one ES module, by esbuild as a bounded child process. The same code bundles in the
+ * server (one source text, which may import only the platform's modules, so that an upload can never
+ * read the server's files) and in the CLI (an entry file with its local imports and node_modules).
+ * Platform modules ("derp:runtime/…", "limpet", "cloudflare:workers") stay imports. Blocking; for the
+ * work pool or the CLI. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct bundle {
+    struct bytes code;       /* ES module */
+    struct bytes source_map; /* JSON, version 3, with sourcesContent */
+};
+
+/* Where a build failed; owned texts, released by bundle_failure_done(). line 0: unknown. */
+struct bundle_failure {
+    struct bytes message, file, frame;
+    int line, column; /* from 1 */
+};
+
+struct bundle_config {
+    const char *esbuild; /* path of the program */
+    const char *name;    /* of the function: names the source in stack traces, "NAME.ts" */
+};
+
+/* ERR_BUILD_FAILED fills ret_failure too. */
+NODISCARD enum err bundle_source(const struct bundle_config *config, struct slice source,
+                                 struct bundle *ret_bundle, struct bundle_failure *ret_failure,
+                                 struct error *ret_error);
+NODISCARD enum err bundle_file(const struct bundle_config *config, const char *entry,
+                               struct bundle *ret_bundle, struct bundle_failure *ret_failure,
+                               struct error *ret_error);
+void bundle_done(struct bundle *b);
+void bundle_failure_done(struct bundle_failure *f);
+/* Finds esbuild: LIMPET_ESBUILD, beside the running program, in node_modules/.bin above it, in PATH.
+ * Result: malloc'd path or NULL. */
+char *bundle_find_esbuild(void);
