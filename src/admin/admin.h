@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The control API (JSON over HTTP) and the build pipeline, on the control thread's loop. What it needs
+ * of the rest of the server comes through struct admin_host, which server/ implements. */
+#pragma once
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "script/bundle.h"
+#include "store/store.h"
+
+struct admin;
+struct loop;
+
+/* One run of a function through the API: execute. The caller owns it until done. */
+struct admin_execute {
+    void (*done)(struct admin_execute *e); /* on the control loop, once */
+    /* in: borrowed until done */
+    struct slice function, execution_id, body, metadata; /* JSON texts */
+    /* out: valid in done; owned by the struct's user, release with bytes_done */
+    struct bytes output;      /* JSON, when error.code is OK */
+    struct error error;
+    struct bytes error_name;  /* "TypeError" for exceptions of the guest */
+    struct bytes error_stack; /* mapped to the sources, "" if none */
+    int64_t version;
+    void *internal;
+};
+
+/* Tells the engine threads that a function's version, env or existence changed. Owned by the caller until done. */
+struct admin_change {
+    void (*done)(struct admin_change *c); /* on the control loop: every engine thread has taken it */
+    struct slice function;                /* borrowed until done */
+    struct error error;
+    void *internal;
+};
+
+struct admin_host {
+    void *ctx;
+    /* Loads a bundle into a fresh isolate under its limits, as a serving version would be. Blocking; runs on
+     * a pool thread. On failure fills *ret_failure with the source position. */
+    enum err (*evaluate)(void *ctx, struct slice function, struct slice code, struct slice source_map,
+                         const struct version_options *options, uint32_t *ret_exports,
+                         struct bundle_failure *ret_failure, struct error *ret_error);
+    void (*change)(void *ctx, struct admin_change *c);
+    void (*execute)(void *ctx, struct admin_execute *e);
+    /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus text. */
+    void (*metrics)(void *ctx, struct bytes *out);
+};
+
+struct admin_config {
+    const char *host;
+    int port;
+    const char *token;   /* NULL: none; then only loopback addresses are allowed (ERR_INVALID) */
+    const char *esbuild; /* path */
+    int public_port;     /* shown in answers as the public URL */
+};
+
+NODISCARD enum err admin_new(struct loop *loop, const struct admin_config *config, struct store *store,
+                             const struct admin_host *host, struct admin **ret_admin, struct error *ret_error);
+int admin_port(const struct admin *a);
+/* Stops accepting; running builds end or fail; done when idle. */
+void admin_drain(struct admin *a, void (*done)(void *arg), void *arg);
+void admin_close(struct admin *a);
