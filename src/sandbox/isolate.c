@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Isolates, see isolate.h. Time: on entering guest code the monotonic clock is read (cheap); the thread's
+ * CPU clock is a system call, so it is read only when the ticker interrupts a guest, which no short
+ * request sees. A guest that shares its core with others is thus not charged for their time. */
+#include "sandbox/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+#define SLICE_NS ((uint64_t)LIMIT_GUEST_SLICE_MS * 1000000)
+
+/* CPU time used in this stretch, exact only once it has been sampled. */
+static uint64_t stretch_ns(struct isolate *i, uint64_t now_ns)
+{
+    uint64_t elapsed = now_ns - i->entered_ns;
+    if (i->entered_cpu_ns == 0)
+        return elapsed;
+    uint64_t cpu = clock_thread_cpu_ns() - i->entered_cpu_ns;
+    return cpu < elapsed ? cpu : elapsed;
+}
+
+static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64_t *ret_delta,
+                                 wasmtime_update_deadline_kind_t *ret_kind)
+{
+    struct isolate *i = data;
+    uint64_t now = clock_monotonic_ns();
+    if (i->entered_cpu_ns == 0)
+        i->entered_cpu_ns = clock_thread_cpu_ns() - (now - i->entered_ns); /* about: since the entry */
+    uint64_t used = stretch_ns(i, now);
+    *ret_delta = 1;
+    *ret_kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
+    if (i->cpu_used_ns + used > i->cpu_budget_ns) {
+        error_set(&i->error, ERR_LIMIT_CPU, "used more than %llu ms of CPU time",
+                  (unsigned long long)(i->cpu_budget_ns / 1000000));
+        error_hint(&i->error, "split the work, or raise the module's cpu_ms limit");
+        return wasmtime_error_new("cpu limit");
+    }
+    if (used > SLICE_NS && i->may_yield && i->holds == 0)
+        *ret_kind = WASMTIME_UPDATE_DEADLINE_YIELD;
+    return NULL;
+}
+
+static void enter(struct isolate *i)
+{
+    i->entered_ns = clock_monotonic_ns();
+    i->entered_cpu_ns = 0;
+    wasmtime_context_set_epoch_deadline(i->context, 1);
+    ticker_touch(i->sandbox->ticker);
+}
+
+static void leave(struct isolate *i)
+{
+    i->cpu_used_ns += stretch_ns(i, clock_monotonic_ns());
+}
+
+/* Turns what Wasmtime reports into our error; what the host set before (pending error) wins. */
+static void take_failure(struct isolate *i)
+{
+    wasm_trap_t *trap = TAKE(i->trap);
+    wasmtime_error_t *e = TAKE(i->wasm_error);
+    if (i->error.code == OK && trap) {
+        wasmtime_trap_code_t code = 255;
+        wasm_byte_vec_t text;
+        wasm_trap_message(trap, &text);
+        if (wasmtime_trap_code(trap, &code) && code == WASMTIME_TRAP_CODE_STACK_OVERFLOW) {
+            error_set(&i->error, ERR_LIMIT_STACK, "call stack exhausted");
+            error_hint(&i->error, "look for unbounded recursion");
+        } else {
+            error_set(&i->error, ERR_GUEST, "the sandbox trapped: %.*s", (int)text.size, text.data);
+        }
+        wasm_byte_vec_delete(&text);
+    } else if (i->error.code == OK && e) {
+        (void)wasm_error_take(&i->error, ERR_GUEST, TAKE(e), "the sandbox failed");
+    }
+    if (trap)
+        wasm_trap_delete(trap);
+    if (e)
+        wasmtime_error_delete(e);
+}
+
+static enum err lookup_exports(struct isolate *i, struct error *ret_error)
+{
+    struct sandbox *s = i->sandbox;
+    wasmtime_extern_t x;
+    for (size_t k = 0; k < s->exports_len; k++) {
+        const char *name = s->exports[k].name;
+        if (!wasmtime_instance_export_get(i->context, &i->instance, name, strlen(name), &x) ||
+            x.kind != WASMTIME_EXTERN_FUNC)
+            return error_set(ret_error, ERR_INVALID, "the module has no function %s", name);
+        i->exports[k] = x.of.func;
+    }
+    static const char sp[] = "__stack_pointer";
+    if (!wasmtime_instance_export_get(i->context, &i->instance, sp, sizeof(sp) - 1, &x) ||
+        x.kind != WASMTIME_EXTERN_GLOBAL)
+        return error_set(ret_error, ERR_INVALID, "the module has no global %s", sp);
+    i->stack_pointer = x.of.global;
+    return OK;
+}
+
+static void reset_stack_pointer(struct isolate *i)
+{
+    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = i->image->stack_pointer};
+    wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
+    CHECK(!e);
+}
+
+static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct error *ret_error)
+{
+    wasm_trap_t *trap = NULL;
+    wasmtime_error_t *e = NULL;
+    memory_expect(&i->memory, memory_bytes_max);
+    wasmtime_call_future_t *f =
+        wasmtime_instance_pre_instantiate_async(i->sandbox->pre, i->context, &i->instance, &trap, &e);
+    while (!wasmtime_call_future_poll(f))
+        ;
+    wasmtime_call_future_delete(f);
+    memory_expect(NULL, 0);
+    if (trap) {
+        wasm_trap_delete(trap);
+        return error_set(ret_error, ERR_INVALID, "the module trapped while starting");
+    }
+    if (e)
+        return wasm_error_take(ret_error, ERR_LIMIT, e, "cannot make an isolate");
+    CHECK(i->memory.base);
+    return lookup_exports(i, ret_error);
+}
+
+static enum err adopt_image(struct isolate *i, struct image *image, struct error *ret_error)
+{
+    i->image = image_ref(image);
+    if (i->memory.len < image->len) {
+        wasmtime_extern_t x;
+        bool has_memory = wasmtime_instance_export_get(i->context, &i->instance, "memory", 6, &x);
+        CHECK(has_memory);
+        CHECK(x.kind == WASMTIME_EXTERN_MEMORY);
+        uint64_t before;
+        wasmtime_error_t *e = wasmtime_memory_grow(i->context, &x.of.memory,
+                                                   (image->len - i->memory.len) / WASM_PAGE, &before);
+        if (e)
+            return wasm_error_take(ret_error, ERR_LIMIT_MEMORY, e, "the module's image is above the memory limit");
+    }
+    enum err err = image_map(image, &i->memory, ret_error);
+    if (err == OK)
+        reset_stack_pointer(i);
+    return err;
+}
+
+enum err isolate_new(struct sandbox *s, struct image *image, size_t memory_bytes_max,
+                     struct isolate **ret_isolate, struct error *ret_error)
+{
+    struct isolate *i = calloc(1, sizeof(*i));
+    CHECK(i);
+    i->sandbox = s;
+    i->cpu_budget_ns = UINT64_MAX / 2;
+    i->store = wasmtime_store_new(s->engine, i, NULL);
+    i->context = wasmtime_store_context(i->store);
+    wasmtime_store_epoch_deadline_callback(i->store, on_tick, i, NULL);
+    enter(i);
+    enum err err = instantiate(i, memory_bytes_max, ret_error);
+    if (err == OK && image)
+        err = adopt_image(i, image, ret_error);
+    if (err != OK) {
+        isolate_free(i);
+        return err;
+    }
+    *ret_isolate = i;
+    return OK;
+}
+
+void isolate_free(struct isolate *i)
+{
+    if (!i)
+        return;
+    isolate_cancel(i);
+    wasmtime_store_delete(i->store); /* releases the memory */
+    image_unref(i->image);
+    free(i);
+}
+
+void isolate_set_user(struct isolate *i, void *user)
+{
+    i->user = user;
+}
+
+void *isolate_user(const struct isolate *i)
+{
+    return i->user;
+}
+
+bool isolate_restore(struct isolate *i)
+{
+    CHECK(i->image);
+    isolate_cancel(i);
+    i->holds = 0;
+    i->error.code = OK;
+    i->memory.was_refused = false;
+    if (i->memory.len != i->image->len)
+        return false;
+    i->private_pages = image_restore(i->image, &i->memory);
+    reset_stack_pointer(i);
+    return true;
+}
+
+void isolate_set_cpu_budget(struct isolate *i, uint64_t budget_ns)
+{
+    i->cpu_budget_ns = budget_ns;
+    i->cpu_used_ns = 0;
+}
+
+uint64_t isolate_cpu_used_ns(const struct isolate *i)
+{
+    return i->cpu_used_ns;
+}
+
+void isolate_hold(struct isolate *i)
+{
+    i->holds++;
+}
+
+void isolate_release(struct isolate *i)
+{
+    CHECK(i->holds > 0);
+    i->holds--;
+}
+
+static enum isolate_status poll_call(struct isolate *i)
+{
+    enter(i);
+    i->may_yield = true;
+    bool is_done = wasmtime_call_future_poll(i->future);
+    i->may_yield = false;
+    leave(i);
+    if (!is_done)
+        return i->is_waiting ? ISOLATE_WAITING : ISOLATE_YIELDED;
+    wasmtime_call_future_delete(TAKE(i->future));
+    if (!i->trap && !i->wasm_error)
+        return ISOLATE_DONE;
+    take_failure(i);
+    return ISOLATE_TRAPPED;
+}
+
+enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len)
+{
+    CHECK(!i->future);
+    CHECK(fn < i->sandbox->exports_len);
+    CHECK(args_len <= SANDBOX_ARGS_MAX);
+    for (size_t k = 0; k < args_len; k++)
+        i->args[k] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = args[k]};
+    size_t results_len = i->sandbox->exports[fn].has_result ? 1 : 0;
+    i->result.of.i32 = 0;
+    i->future = wasmtime_func_call_async(i->context, &i->exports[fn], i->args, args_len, &i->result, results_len,
+                                         &i->trap, &i->wasm_error);
+    return poll_call(i);
+}
+
+enum isolate_status isolate_resume(struct isolate *i)
+{
+    CHECK(i->future);
+    return poll_call(i);
+}
+
+bool isolate_is_running(const struct isolate *i)
+{
+    return i->future;
+}
+
+int32_t isolate_result(const struct isolate *i)
+{
+    return i->result.of.i32;
+}
+
+const struct error *isolate_error(const struct isolate *i)
+{
+    return &i->error;
+}
+
+bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len, int32_t *ret_result)
+{
+    CHECK(!i->future);
+    wasmtime_val_raw_t raw[SANDBOX_ARGS_MAX];
+    for (size_t k = 0; k < args_len; k++)
+        raw[k].i32 = args[k];
+    enter(i);
+    i->wasm_error = wasmtime_func_call_unchecked(i->context, &i->exports[fn], raw, args_len ? args_len : 1, &i->trap);
+    leave(i);
+    if (i->trap || i->wasm_error) {
+        take_failure(i);
+        return false;
+    }
+    *ret_result = raw[0].i32;
+    return true;
+}
+
+void isolate_wake(struct isolate *i, int64_t result)
+{
+    CHECK(i->is_waiting);
+    i->is_woken = true;
+    i->wake_result = result;
+}
+
+void isolate_trap(struct isolate *i, enum err code, const char *format, ...)
+{
+    va_list args;
+    char text[ERROR_MESSAGE_MAX];
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    error_set(&i->error, code, "%s", text);
+}
+
+void isolate_cancel(struct isolate *i)
+{
+    if (!i->future)
+        return;
+    wasmtime_call_future_delete(TAKE(i->future));
+    i->is_waiting = i->is_woken = false;
+    if (i->trap)
+        wasm_trap_delete(TAKE(i->trap));
+    if (i->wasm_error)
+        wasmtime_error_delete(TAKE(i->wasm_error));
+}
+
+char *isolate_memory(struct isolate *i, uint32_t address, size_t len)
+{
+    if (address > i->memory.len || len > i->memory.len - address)
+        return NULL;
+    return i->memory.base + address;
+}
+
+size_t isolate_memory_bytes(const struct isolate *i)
+{
+    return i->memory.len;
+}
+
+size_t isolate_private_bytes(const struct isolate *i)
+{
+    return i->private_pages * HOST_PAGE;
+}
+
+bool isolate_was_out_of_memory(const struct isolate *i)
+{
+    return i->memory.was_refused;
+}

@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Wasmtime engine, module and imports, see sandbox.h. Every host function is "unchecked" (raw values, no
+ * allocation), except those that may wait, which use Wasmtime's async form. */
+#include "sandbox/internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e, const char *what)
+{
+    wasm_name_t text;
+    wasmtime_error_message(e, &text);
+    wasmtime_error_delete(e);
+    error_set(ret_error, code, "%s: %.*s", what, (int)text.size, text.data);
+    wasm_name_delete(&text);
+    return code;
+}
+
+static wasm_engine_t *engine_new(void)
+{
+    static wasmtime_memory_creator_t creator = {.new_memory = memory_create};
+    wasm_config_t *config = wasm_config_new();
+    CHECK(config);
+    wasmtime_config_epoch_interruption_set(config, true);
+    wasmtime_config_max_wasm_stack_set(config, SANDBOX_WASM_STACK_BYTES);
+    wasmtime_config_async_stack_size_set(config, SANDBOX_FIBER_STACK_BYTES);
+    wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
+    wasmtime_config_memory_may_move_set(config, false);
+    wasmtime_config_memory_init_cow_set(config, false); /* needs Wasmtime's own memories */
+    wasmtime_config_native_unwind_info_set(config, true);
+    wasmtime_config_host_memory_creator_set(config, &creator);
+    return wasm_engine_new_with_config(config);
+}
+
+enum err sandbox_compile(struct slice wasm, struct bytes *ret_compiled, struct error *ret_error)
+{
+    wasm_engine_t *engine = engine_new();
+    wasmtime_module_t *module = NULL;
+    wasmtime_error_t *e = wasmtime_module_new(engine, (const uint8_t *)wasm.ptr, wasm.len, &module);
+    wasm_byte_vec_t out;
+    if (!e)
+        e = wasmtime_module_serialize(module, &out);
+    if (!e) {
+        bytes_append(ret_compiled, out.data, out.size);
+        wasm_byte_vec_delete(&out);
+    }
+    if (module)
+        wasmtime_module_delete(module);
+    wasm_engine_delete(engine);
+    return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
+}
+
+/* A trap that carries no message: the isolate's pending error has it. */
+static wasm_trap_t *pending_trap(const struct isolate *i)
+{
+    return i->error.code == OK ? NULL : wasmtime_trap_new("host", 4);
+}
+
+static wasm_trap_t *call_import(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t len)
+{
+    const struct sandbox_import *import = env;
+    struct isolate *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    int64_t args[SANDBOX_ARGS_MAX];
+    for (size_t k = 0; import->params[k]; k++)
+        args[k] = import->params[k] == 'I' ? values[k].i64 : values[k].i32;
+    int64_t result = import->fn(i, args);
+    CHECK(result != SANDBOX_WAIT);
+    if (import->has_result)
+        values[0].i32 = (int32_t)result;
+    return pending_trap(i);
+}
+
+static bool is_woken(void *env)
+{
+    struct isolate *i = env;
+    if (i->is_waiting && !i->is_woken)
+        return false;
+    if (i->is_waiting) {
+        i->is_waiting = i->is_woken = false;
+        i->wait_result->of.i32 = (int32_t)i->wake_result;
+    }
+    return true;
+}
+
+static void call_waiting_import(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *values, size_t len,
+                                wasmtime_val_t *results, size_t results_len, wasm_trap_t **ret_trap,
+                                wasmtime_async_continuation_t *ret_continuation)
+{
+    const struct sandbox_import *import = env;
+    struct isolate *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    int64_t args[SANDBOX_ARGS_MAX];
+    for (size_t k = 0; import->params[k]; k++)
+        args[k] = import->params[k] == 'I' ? values[k].of.i64 : values[k].of.i32;
+    results[0].kind = WASMTIME_I32;
+    i->wait_result = &results[0];
+    int64_t result = import->fn(i, args);
+    if (result == SANDBOX_WAIT)
+        i->is_waiting = true;
+    else
+        results[0].of.i32 = (int32_t)result;
+    ret_continuation->callback = is_woken;
+    ret_continuation->env = i;
+    ret_continuation->finalizer = NULL;
+    *ret_trap = pending_trap(i);
+}
+
+static wasm_functype_t *import_type(const struct sandbox_import *import)
+{
+    wasm_valtype_t *params[SANDBOX_ARGS_MAX], *result[1] = {wasm_valtype_new(WASM_I32)};
+    size_t n = strlen(import->params);
+    CHECK(n <= SANDBOX_ARGS_MAX);
+    for (size_t k = 0; k < n; k++)
+        params[k] = wasm_valtype_new(import->params[k] == 'I' ? WASM_I64 : WASM_I32);
+    wasm_valtype_vec_t in, out;
+    wasm_valtype_vec_new(&in, n, params);
+    if (import->has_result)
+        wasm_valtype_vec_new(&out, 1, result);
+    else
+        wasm_valtype_vec_new_empty(&out);
+    return wasm_functype_new(&in, &out);
+}
+
+static enum err define_imports(struct sandbox *s, struct error *ret_error)
+{
+    for (size_t k = 0; k < s->imports_len; k++) {
+        struct sandbox_import *import = &s->imports[k];
+        CHECK(!import->may_wait || import->has_result);
+        wasm_functype_t *type = import_type(import);
+        size_t module_len = strlen(import->module), name_len = strlen(import->name);
+        wasmtime_error_t *e =
+            import->may_wait
+                ? wasmtime_linker_define_async_func(s->linker, import->module, module_len, import->name,
+                                                    name_len, type, call_waiting_import, import, NULL)
+                : wasmtime_linker_define_func_unchecked(s->linker, import->module, module_len, import->name,
+                                                        name_len, type, call_import, import, NULL);
+        wasm_functype_delete(type);
+        if (e)
+            return wasm_error_take(ret_error, ERR_INTERNAL, e, import->name);
+    }
+    return OK;
+}
+
+static enum err load_module(struct sandbox *s, const struct sandbox_config *config, struct error *ret_error)
+{
+    wasmtime_error_t *e;
+    if (config->compiled.len > 0) {
+        e = wasmtime_module_deserialize(s->engine, (const uint8_t *)config->compiled.ptr, config->compiled.len,
+                                        &s->module);
+        s->was_precompiled = !e;
+        if (!e)
+            return OK;
+        wasmtime_error_delete(e); /* another CPU or engine build: compile */
+    }
+    e = wasmtime_module_new(s->engine, (const uint8_t *)config->wasm.ptr, config->wasm.len, &s->module);
+    return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
+}
+
+enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_sandbox, struct error *ret_error)
+{
+    CHECK(config->exports_len <= SANDBOX_EXPORTS_MAX);
+    struct sandbox *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->engine = engine_new();
+    s->linker = wasmtime_linker_new(s->engine);
+    s->imports_len = config->imports_len;
+    s->imports = calloc(config->imports_len + 1, sizeof(*s->imports));
+    CHECK(s->imports);
+    if (config->imports_len)
+        memcpy(s->imports, config->imports, config->imports_len * sizeof(*s->imports));
+    s->exports_len = config->exports_len;
+    memcpy(s->exports, config->exports, config->exports_len * sizeof(*s->exports));
+    enum err err = load_module(s, config, ret_error);
+    if (err == OK)
+        err = define_imports(s, ret_error);
+    if (err == OK) {
+        wasmtime_error_t *e = wasmtime_linker_instantiate_pre(s->linker, s->module, &s->pre);
+        if (e)
+            err = wasm_error_take(ret_error, ERR_INVALID, e, "the module's imports are not what the host gives");
+    }
+    if (err != OK) {
+        sandbox_free(s);
+        return err;
+    }
+    s->ticker = ticker_new(s->engine);
+    *ret_sandbox = s;
+    return OK;
+}
+
+void sandbox_free(struct sandbox *s)
+{
+    if (!s)
+        return;
+    ticker_free(s->ticker);
+    if (s->pre)
+        wasmtime_instance_pre_delete(s->pre);
+    if (s->linker)
+        wasmtime_linker_delete(s->linker);
+    if (s->module)
+        wasmtime_module_delete(s->module);
+    if (s->engine)
+        wasm_engine_delete(s->engine);
+    free(s->imports);
+    free(s);
+}
+
+bool sandbox_was_precompiled(const struct sandbox *s)
+{
+    return s->was_precompiled;
+}
