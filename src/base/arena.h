@@ -15,7 +15,8 @@ struct arena;
 
 struct arena *arena_new(struct arena *parent); /* parent may be NULL */
 void arena_free(struct arena *a);              /* NULL is allowed */
-/* Runs cleanups and forgets all allocations, keeps the first block for reuse. Children are freed. */
+/* Runs cleanups and forgets all allocations, keeps the first block for reuse. Children are freed.
+ */
 void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size);  /* 16-byte aligned, not zeroed */
 void *arena_zalloc(struct arena *a, size_t size); /* zeroed */

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-uint64_t clock_monotonic_ns(void); /* CLOCK_MONOTONIC */
+uint64_t clock_monotonic_ns(void);  /* CLOCK_MONOTONIC */
 uint64_t clock_thread_cpu_ns(void); /* CPU time of the calling thread */
 int64_t clock_wall_us(void);        /* microseconds since 1970-01-01 UTC */
 

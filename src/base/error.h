@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every failure has one code from this table; its HTTP status and whether trying again can help are
- * properties of the code, so that HTTP, guests, the journal and the CLI agree. What can fail returns
- * `enum err` (OK is 0) and fills an optional `struct error *ret_error`, last argument, with a message
- * for people and a hint that says what to do. On OK the struct is left untouched. */
+ * properties of the code, so that HTTP, guests, the journal and the CLI agree. What can fail
+ * returns `enum err` (OK is 0) and fills an optional `struct error *ret_error`, last argument, with
+ * a message for people and a hint that says what to do. On OK the struct is left untouched. */
 #pragma once
 
 #include <stdarg.h>
@@ -13,30 +13,31 @@
 
 /* code, text on the wire, HTTP status, whether the same call may succeed later */
 #define ERROR_TABLE(X)                                                                             \
-    X(INVALID, "invalid", 400, false)                 /* malformed input or name */                \
-    X(UNAUTHORIZED, "unauthorized", 401, false)       /* no token, or a wrong one */               \
-    X(FORBIDDEN, "forbidden", 403, false)             /* policy: egress, capability */             \
+    X(INVALID, "invalid", 400, false)           /* malformed input or name */                      \
+    X(UNAUTHORIZED, "unauthorized", 401, false) /* no token, or a wrong one */                     \
+    X(FORBIDDEN, "forbidden", 403, false)       /* policy: egress, capability */                   \
     X(NOT_FOUND, "not_found", 404, false)                                                          \
     X(METHOD, "method_not_allowed", 405, false)                                                    \
     X(CONFLICT, "conflict", 409, false)                                                            \
-    X(NOT_READY, "not_ready", 409, true)              /* no version of it has been built yet */    \
+    X(NOT_READY, "not_ready", 409, true) /* no version of it has been built yet */                 \
     X(TOO_LARGE, "too_large", 413, false)                                                          \
+    X(UNSUPPORTED_TYPE, "unsupported_media_type", 415, false)                                      \
     X(BUILD_FAILED, "build_failed", 422, false)                                                    \
     X(HEADERS_TOO_LARGE, "headers_too_large", 431, false)                                          \
-    X(GUEST, "guest_error", 500, false)               /* guest code threw */                       \
-    X(LIMIT_MEMORY, "limit_memory", 500, false)       /* guest passed its memory limit */          \
-    X(LIMIT_CPU, "limit_cpu", 500, false)             /* guest passed its CPU limit */             \
-    X(LIMIT_STACK, "limit_stack", 500, false)         /* guest recursed too deep */                \
-    X(LIMIT_OPS, "limit_ops", 500, false)             /* guest passed its pending-op limit */      \
-    X(LIMIT, "limit", 500, false)                     /* any other named limit */                  \
+    X(GUEST, "guest_error", 500, false)         /* guest code threw */                             \
+    X(LIMIT_MEMORY, "limit_memory", 500, false) /* guest passed its memory limit */                \
+    X(LIMIT_CPU, "limit_cpu", 500, false)       /* guest passed its CPU limit */                   \
+    X(LIMIT_STACK, "limit_stack", 500, false)   /* guest recursed too deep */                      \
+    X(LIMIT_OPS, "limit_ops", 500, false)       /* guest passed its pending-op limit */            \
+    X(LIMIT, "limit", 500, false)               /* any other named limit */                        \
     X(TIMEOUT, "timeout", 504, true)                                                               \
     X(CANCELLED, "cancelled", 499, false)                                                          \
     X(OVERLOAD, "overload", 503, true)                                                             \
-    X(UNAVAILABLE, "unavailable", 503, true)          /* shutting down, store refuses work */      \
-    X(IO, "io", 500, true)                            /* disk or network failed */                 \
-    X(NETWORK, "network", 502, true)                  /* outgoing request failed */                \
-    X(SQL, "sql", 500, false)                         /* the guest's SQL was refused by SQLite */  \
-    X(CORRUPT, "corrupt", 500, false)                 /* stored data fails its checks */           \
+    X(UNAVAILABLE, "unavailable", 503, true) /* shutting down, store refuses work */               \
+    X(IO, "io", 500, true)                   /* disk or network failed */                          \
+    X(NETWORK, "network", 502, true)         /* outgoing request failed */                         \
+    X(SQL, "sql", 500, false)                /* the guest's SQL was refused by SQLite */           \
+    X(CORRUPT, "corrupt", 500, false)        /* stored data fails its checks */                    \
     X(INTERNAL, "internal", 500, false)
 
 enum err {
@@ -44,7 +45,7 @@ enum err {
 #define X(code, text, status, retryable) ERR_##code,
     ERROR_TABLE(X)
 #undef X
-    ERR_COUNT_
+        ERR_COUNT_
 };
 
 enum { ERROR_MESSAGE_MAX = 768, ERROR_HINT_MAX = 256 };
@@ -63,8 +64,8 @@ void error_hint(struct error *ret, const char *format, ...) PRINTF_LIKE(2, 3);
 enum err error_context(struct error *ret, enum err fallback, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-const char *error_text(enum err code);    /* "not_found" */
-int error_http_status(enum err code);     /* 404; OK gives 200 */
+const char *error_text(enum err code); /* "not_found" */
+int error_http_status(enum err code);  /* 404; OK gives 200 */
 bool error_is_retryable(enum err code);
 /* The code with that text, or ERR_INTERNAL. */
 enum err error_from_text(const char *text);

@@ -6,9 +6,9 @@
 
 enum {
     /* HTTP server */
-    LIMIT_HTTP_HEAD_BYTES = 64 * 1024,      /* request line and headers: 431 above */
-    LIMIT_HTTP_HEADERS = 128,               /* header lines: 431 above */
-    LIMIT_HTTP_TARGET_BYTES = 16 * 1024,    /* request target: 414 above */
+    LIMIT_HTTP_HEAD_BYTES = 64 * 1024,         /* request line and headers: 431 above */
+    LIMIT_HTTP_HEADERS = 128,                  /* header lines: 431 above */
+    LIMIT_HTTP_TARGET_BYTES = 16 * 1024,       /* request target: 414 above */
     LIMIT_HTTP_BODY_WINDOW_BYTES = 256 * 1024, /* unread request body held per exchange */
     LIMIT_HTTP_OUT_HIGH_BYTES = 256 * 1024, /* response bytes queued before the writer must wait */
     LIMIT_HTTP_PIPELINE = 64,               /* parsed but unanswered requests on one connection */
@@ -25,13 +25,16 @@ enum {
     LIMIT_GUEST_BODY_BYTES = 4 * 1024 * 1024, /* op arguments or results in one call */
     LIMIT_GUEST_SLICE_MS = 5,                 /* runs this long before neighbours get a turn */
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
-    LIMIT_GUEST_LOG_LINES = 1000,             /* per request */
+    LIMIT_GUEST_LOG_LINES = 1000, /* per request */
 
     /* Modules */
     LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */
     LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,
     LIMIT_ENV_VALUE_BYTES = 64 * 1024,
     LIMIT_ENV_VARS = 256,
+
+    /* The host's own log */
+    LIMIT_LOG_VALUE_BYTES = 4 * 1024, /* of one field; cut above */
 
     /* Builds */
     LIMIT_BUILD_MS = 30 * 1000,

@@ -79,4 +79,5 @@ static inline void list_splice_back(struct list *to, struct list *from)
 
 /* Safe against removal of n inside the body. */
 #define LIST_FOREACH(n, l)                                                                         \
-    for (struct list *n = (l)->next, *n##_next = n->next; n != (l); n = n##_next, n##_next = n->next)
+    for (struct list *n = (l)->next, *n##_next = n->next; n != (l);                                \
+         n = n##_next, n##_next = n->next)

@@ -27,7 +27,8 @@ struct log_field {
 void log_set_level(enum log_level least);
 void log_line(enum log_level level, const char *message, const struct log_field *fields);
 
-#define LOG_FIELDS_(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(,)(struct log_field){0}})
+#define LOG_FIELDS_(...)                                                                           \
+    ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, )(struct log_field){0}})
 #define log_debug(message, ...) log_line(LOG_DEBUG, message, LOG_FIELDS_(__VA_ARGS__))
 #define log_info(message, ...) log_line(LOG_INFO, message, LOG_FIELDS_(__VA_ARGS__))
 #define log_warn(message, ...) log_line(LOG_WARN, message, LOG_FIELDS_(__VA_ARGS__))

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct slice {
     const char *ptr;
@@ -18,10 +19,27 @@ struct slice {
 /* For printf("%.*s", SLICE_ARG(s)). */
 #define SLICE_ARG(s) (int)(s).len, (s).ptr ? (s).ptr : ""
 
-struct slice slice_of(const char *ptr, size_t len);
-struct slice slice_cstr(const char *s); /* NULL gives the empty slice */
-bool slice_eq(struct slice a, struct slice b);
-bool slice_eq_cstr(struct slice a, const char *b);
+static inline struct slice slice_of(const char *ptr, size_t len)
+{
+    return (struct slice){ptr, len};
+}
+
+/* NULL gives the empty slice. */
+static inline struct slice slice_cstr(const char *s)
+{
+    return (struct slice){s, s ? strlen(s) : 0};
+}
+
+static inline bool slice_eq(struct slice a, struct slice b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static inline bool slice_eq_cstr(struct slice a, const char *b)
+{
+    return slice_eq(a, slice_cstr(b));
+}
+
 bool slice_eq_nocase(struct slice a, struct slice b); /* ASCII only */
 bool slice_starts(struct slice s, struct slice prefix);
 bool slice_ends(struct slice s, struct slice suffix);
@@ -29,9 +47,14 @@ struct slice slice_skip(struct slice s, size_t n); /* clamped to the length */
 struct slice slice_trim(struct slice s);           /* ASCII space, tab, CR, LF at both ends */
 /* Offset of the first c, or -1. */
 ptrdiff_t slice_find(struct slice s, char c);
-/* Splits at the first sep: returns what is before it, *rest becomes what is after (empty if none). */
+/* Splits at the first sep: returns what is before it, *rest becomes what is after (empty if none).
+ */
 struct slice slice_split(struct slice *rest, char sep);
 /* The whole slice as a decimal number; false if it is not one or does not fit. */
 bool slice_to_u64(struct slice s, uint64_t *ret_value);
 /* Valid UTF-8, without surrogates or overlong forms. */
 bool slice_is_utf8(struct slice s);
+/* Length in bytes of the valid UTF-8 character that s starts with; 0 if it starts with none. */
+size_t slice_utf8_char(struct slice s);
+/* At most len_max bytes of s, shortened so that no character is cut. */
+struct slice slice_utf8_clip(struct slice s, size_t len_max);
