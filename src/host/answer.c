@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * How a dispatch ends: the guest answers (RESPOND, RESPOND_VALUE) or fails (FAIL), the answer passes the
+ * output gate, and then leaves by the dispatch's port. A dispatch is over when its answer has left
+ * completely; the guest may go on with waitUntil work. */
+#include "host/internal.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+#include "sandbox/isolate.h"
+#include "script/deployment.h"
+
+enum { ANSWER_HEADERS_MAX = 128 };
+
+/* An answer that waits at the gate, with copies of what it needs. */
+struct held_answer {
+    struct held held;
+    struct dispatch *dispatch;
+    enum { HELD_RESPOND, HELD_VALUE, HELD_FAIL } kind;
+    int status;
+    bool is_end;
+    struct bytes text;   /* headers packed | value | stack */
+    struct bytes body;   /* body | error name */
+    struct error error;
+};
+
+struct dispatch *dispatch_find(struct guest *g, uint32_t id)
+{
+    LIST_FOREACH(n, &g->running)
+    {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        if (d->id == id)
+            return d;
+    }
+    return NULL;
+}
+
+void dispatch_end(struct dispatch *d)
+{
+    struct guest *g = d->guest;
+    timer_stop(g->host->loop, &d->wall);
+    list_remove(&d->link);
+    if (g->current == d)
+        g->current = NULL;
+    if (d->held) {
+        list_remove(&d->held->held.link);
+        bytes_done(&d->held->text);
+        bytes_done(&d->held->body);
+        free(TAKE(d->held));
+    }
+    if (d->source)
+        source_orphan(TAKE(d->source));
+    if (d->sink) {
+        d->sink->owner = NULL;
+        d->sink = NULL;
+    }
+    d->guest = NULL;
+    d->port->over(d);
+}
+
+void dispatch_check_over(struct dispatch *d)
+{
+    if (d->is_released && !d->sink)
+        dispatch_end(d);
+}
+
+static void wall_expired(struct timer *t)
+{
+    struct dispatch *d = container_of(t, struct dispatch, wall);
+    struct guest *g = d->guest;
+    struct error e;
+    error_set(&e, ERR_TIMEOUT, "no %s within %u ms", d->is_released ? "progress of the response" : "answer",
+              g->deployment->wall_ms_max);
+    error_hint(&e, "await less, or raise the module's wall_ms limit");
+    if (!g->deployment->is_module_isolation)
+        g->is_dead = true; /* nobody else lives in it */
+    dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
+    guest_report(g);
+}
+
+void dispatch_await(struct dispatch *d)
+{
+    timer_start(d->guest->host->loop, &d->wall, d->guest->deployment->wall_ms_max, wall_expired);
+}
+
+/* ---- leaving ---- */
+
+static bool answer_write(struct sink *s, struct slice data, bool is_end)
+{
+    struct dispatch *d = s->arg;
+    if (d->is_gone)
+        return true;
+    dispatch_await(d); /* progress */
+    return d->port->write(d, data, is_end);
+}
+
+static void answer_abort(struct sink *s)
+{
+    struct dispatch *d = s->arg;
+    if (!d->is_gone)
+        d->port->abort(d);
+}
+
+static void answer_over(struct sink *s)
+{
+    struct dispatch *d = s->arg;
+    d->sink = NULL;
+    dispatch_check_over(d);
+}
+
+static const struct sink_owner answer_owner = {answer_write, answer_abort, answer_over};
+
+static void release_respond(struct dispatch *d, const struct dispatch_answer *a)
+{
+    if (!d->is_gone)
+        d->port->respond(d, a);
+    d->is_released = true;
+    if (d->sink)
+        sink_open(d->sink);
+    else
+        dispatch_check_over(d);
+}
+
+static void release_value(struct dispatch *d, struct slice json)
+{
+    if (!d->is_gone)
+        d->port->value(d, json);
+    d->is_released = true;
+    dispatch_check_over(d);
+}
+
+static void release_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack)
+{
+    if (d->is_released && d->sink && !d->is_gone)
+        d->port->abort(d); /* the head has left: all that can be done is to break off */
+    else if (!d->is_released && !d->is_gone)
+        d->port->fail(d, error, name, stack);
+    dispatch_end(d);
+}
+
+static void held_released(struct held *h, const struct error *error)
+{
+    struct held_answer *a = container_of(h, struct held_answer, held);
+    struct dispatch *d = a->dispatch;
+    d->held = NULL;
+    struct slice text = bytes_slice(&a->text), body = bytes_slice(&a->body);
+    if (error) {
+        release_fail(d, error, SLICE_EMPTY, SLICE_EMPTY);
+    } else if (a->kind == HELD_VALUE) {
+        release_value(d, text);
+    } else if (a->kind == HELD_FAIL) {
+        release_fail(d, &a->error, body, text);
+    } else {
+        struct http_header headers[ANSWER_HEADERS_MAX];
+        struct dispatch_answer answer = {.status = a->status, .headers = headers, .body = body, .is_end = a->is_end};
+        enum err err = headers_decode(text, headers, ANSWER_HEADERS_MAX, &answer.headers_len, NULL);
+        CHECK(err == OK); /* they were decoded before */
+        release_respond(d, &answer);
+    }
+    bytes_done(&a->text);
+    bytes_done(&a->body);
+    free(a);
+}
+
+/* True: the caller lets the answer leave itself. False: *ret_held is to be filled, it leaves later. */
+static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
+{
+    struct guest *g = d->guest;
+    if (!g->is_gated && (!g->sql_file || sql_is_durable(g->sql_file, g->gate_seq)))
+        return true;
+    struct held_answer *a = calloc(1, sizeof(*a));
+    CHECK(a);
+    a->dispatch = d;
+    a->held.release = held_released;
+    if (guest_gate_pass(g, &a->held)) { /* became durable in between */
+        free(a);
+        return true;
+    }
+    d->held = a;
+    *ret_held = a;
+    return false;
+}
+
+/* ---- ops ---- */
+
+static enum err find_unanswered(struct guest *g, uint32_t id, struct dispatch **ret)
+{
+    struct dispatch *d = dispatch_find(g, id);
+    if (!d || d->is_answered)
+        return op_refuse(g, ERR_INVALID, "the request has been answered already");
+    *ret = d;
+    return OK;
+}
+
+enum err op_respond(struct guest *g, const struct op_respond_args *a)
+{
+    struct dispatch *d;
+    struct http_header headers[ANSWER_HEADERS_MAX];
+    size_t headers_len;
+    struct source *source = NULL;
+    enum err err = find_unanswered(g, a->dispatch, &d);
+    if (err == OK && d->kind != ABI_DISPATCH_HTTP)
+        err = op_refuse(g, ERR_INVALID, "this dispatch wants a value");
+    if (err == OK && (a->status < 200 || a->status > 599))
+        err = op_refuse(g, ERR_INVALID, "status %u is not a final HTTP status", a->status);
+    if (err == OK)
+        err = headers_decode(a->headers, headers, ANSWER_HEADERS_MAX, &headers_len, &g->op_error);
+    if (err == OK && a->source != 0) {
+        source = source_find(g, a->source);
+        if (!source || source->is_reading || source->pipe)
+            err = op_refuse(g, ERR_INVALID, "the response's body has been used already");
+    }
+    if (err != OK)
+        return err;
+
+    bool is_streamed = a->body_kind == 2;
+    if (source || is_streamed)
+        d->sink = sink_new(g, &answer_owner, d);
+    bytes_append_u32(&g->result, is_streamed ? d->sink->id : 0);
+    d->is_answered = true;
+    if (source)
+        sink_pipe(d->sink, source);
+
+    struct dispatch_answer answer = {
+        .status = (int)a->status, .headers = headers, .headers_len = headers_len,
+        .body = a->body_kind == 1 ? a->body : SLICE_EMPTY, .is_end = !d->sink,
+    };
+    struct held_answer *h;
+    if (answer_pass(d, &h)) {
+        release_respond(d, &answer);
+        return OK;
+    }
+    h->kind = HELD_RESPOND;
+    h->status = answer.status;
+    h->is_end = answer.is_end;
+    bytes_append_slice(&h->text, a->headers);
+    bytes_append_slice(&h->body, answer.body);
+    return OK;
+}
+
+enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a)
+{
+    struct dispatch *d;
+    enum err err = find_unanswered(g, a->dispatch, &d);
+    if (err == OK && d->kind == ABI_DISPATCH_HTTP)
+        err = op_refuse(g, ERR_INVALID, "this dispatch wants a response");
+    if (err != OK)
+        return err;
+    d->is_answered = true;
+    struct held_answer *h;
+    if (answer_pass(d, &h)) {
+        release_value(d, a->json);
+        return OK;
+    }
+    h->kind = HELD_VALUE;
+    bytes_append_slice(&h->text, a->json);
+    return OK;
+}
+
+void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack)
+{
+    d->is_answered = true;
+    if (d->held) { /* fails although an answer waits: the guest was ended meanwhile, the answer is void */
+        list_remove(&d->held->held.link);
+        bytes_done(&d->held->text);
+        bytes_done(&d->held->body);
+        free(TAKE(d->held));
+    }
+    struct held_answer *h;
+    if (d->guest->is_dead || answer_pass(d, &h)) {
+        release_fail(d, error, name, stack);
+        return;
+    }
+    h->kind = HELD_FAIL;
+    h->error = *error;
+    bytes_append_slice(&h->text, stack);
+    bytes_append_slice(&h->body, name);
+}
+
+/* Out of memory reaches us as an exception of the engine, since memory.grow just fails. */
+static void classify_exception(struct guest *g, const struct op_fail_args *a, struct error *e)
+{
+    if (isolate_was_out_of_memory(g->isolate) && slice_eq_cstr(a->name, "InternalError")) {
+        error_set(e, ERR_LIMIT_MEMORY, "used more than %zu MiB of memory",
+                  (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >> 20);
+        error_hint(e, "hold less at once (stream it), or raise the module's memory_mb limit");
+        return;
+    }
+    if (slice_starts(a->message, SLICE_LIT("Maximum call stack")) ||
+        slice_starts(a->message, SLICE_LIT("stack overflow"))) {
+        error_set(e, ERR_LIMIT_STACK, "%.*s: %.*s", SLICE_ARG(a->name), SLICE_ARG(a->message));
+        error_hint(e, "look for unbounded recursion");
+        return;
+    }
+    error_set(e, ERR_GUEST, "%.*s: %.*s", SLICE_ARG(a->name), SLICE_ARG(a->message));
+}
+
+enum err op_fail(struct guest *g, const struct op_fail_args *a)
+{
+    struct error e = {0};
+    classify_exception(g, a, &e);
+    if (g->is_loading) {
+        g->load_error = e;
+        bytes_append_slice(&g->fail_name, a->name);
+        bytes_append_slice(&g->fail_stack, a->stack);
+        return OK;
+    }
+    struct dispatch *d = dispatch_find(g, a->dispatch);
+    if (d)
+        dispatch_fail(d, &e, a->name, a->stack);
+    return OK;
+}
+
+/* ---- events ---- */
+
+void dispatch_drained(struct dispatch *d)
+{
+    if (d->sink)
+        sink_drained(d->sink);
+}
+
+void dispatch_gone(struct dispatch *d)
+{
+    struct guest *g = d->guest;
+    d->is_gone = true;
+    if (!g)
+        return;
+    if (d->source)
+        source_orphan(TAKE(d->source));
+    d->request = NULL;
+    g->gone = true;
+    if (d->sink) {
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the client has gone");
+        sink_fail(d->sink, &e); /* ends the dispatch if the answer had left */
+    }
+    guest_report(g);
+}

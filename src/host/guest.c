@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Guests, see guest.h: making, stepping, ending; the output gate; loading of modules. */
+#include "host/guest.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "host/internal.h"
+#include "loop/loop.h"
+#include "sandbox/isolate.h"
+#include "script/deployment.h"
+#include "script/engine.h"
+
+static void guest_init(struct guest *g)
+{
+    list_init(&g->starting);
+    list_init(&g->running);
+    list_init(&g->completions);
+    list_init(&g->ops);
+    list_init(&g->sources);
+    list_init(&g->sinks);
+    list_init(&g->held);
+    g->clock_base_ns = clock_monotonic_ns();
+}
+
+static void guest_release(struct guest *g)
+{
+    bytes_done(&g->result);
+    bytes_done(&g->input);
+    bytes_done(&g->fail_name);
+    bytes_done(&g->fail_stack);
+}
+
+enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest, struct error *ret_error)
+{
+    CHECK(d->image);
+    struct guest *g = calloc(1, sizeof(*g));
+    CHECK(g);
+    guest_init(g);
+    g->host = host;
+    enum err err = isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate, ret_error);
+    if (err != OK) {
+        free(g);
+        return err;
+    }
+    isolate_set_user(g->isolate, g);
+    g->deployment = deployment_ref(d);
+    host->isolates_made++;
+    *ret_guest = g;
+    return OK;
+}
+
+void guest_report(struct guest *g)
+{
+    if (g->host && g->host->runnable && !g->is_loading)
+        g->host->runnable(g->host->ctx, g);
+}
+
+enum err guest_charge(struct guest *g, size_t len)
+{
+    size_t max = g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES;
+    if (g->host_bytes + len + isolate_memory_bytes(g->isolate) > max)
+        return op_refuse(g, ERR_LIMIT_MEMORY, "memory and buffered data together are above the limit of %zu MiB; stream it",
+                         max >> 20);
+    g->host_bytes += len;
+    return OK;
+}
+
+void guest_discharge(struct guest *g, size_t len)
+{
+    CHECK(g->host_bytes >= len);
+    g->host_bytes -= len;
+}
+
+/* ---- output gate ---- */
+
+static void gate_open(struct sql_gate_wait *w, const struct error *error)
+{
+    struct guest *g = container_of(w, struct guest, gate);
+    struct list ready, *n;
+    g->is_gated = false;
+    list_init(&ready);
+    list_splice_back(&ready, &g->held);
+    while ((n = list_pop_front(&ready))) {
+        struct held *h = container_of(n, struct held, link);
+        h->release(h, error->code == OK ? NULL : error);
+    }
+    guest_report(g);
+}
+
+bool guest_gate_pass(struct guest *g, struct held *h)
+{
+    if (!g->is_gated && (!g->sql_file || sql_is_durable(g->sql_file, g->gate_seq)))
+        return true;
+    list_push_back(&g->held, &h->link);
+    if (!g->is_gated) {
+        g->is_gated = true;
+        g->gate.done = gate_open;
+        g->gate.seq = g->gate_seq;
+        sql_gate_wait(g->host->loop, g->sql_file, &g->gate);
+    }
+    return false;
+}
+
+/* ---- stepping ---- */
+
+void guest_add(struct guest *g, struct dispatch *d)
+{
+    d->guest = g;
+    if (++g->next_dispatch > INT32_MAX)
+        g->next_dispatch = 1;
+    d->id = g->next_dispatch;
+    list_push_back(&g->starting, &d->link);
+    guest_report(g);
+}
+
+/* Puts the input where the guest reads it. 0: it has no memory for it. */
+static uint32_t write_input(struct guest *g, struct slice input)
+{
+    int32_t at = (int32_t)g->host->engine->head, size = (int32_t)input.len;
+    if (input.len > ABI_HEAD_BYTES && !isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at))
+        return 0;
+    char *to = at ? isolate_memory(g->isolate, (uint32_t)at, input.len) : NULL;
+    if (!to)
+        return 0;
+    memcpy(to, input.ptr, input.len);
+    return (uint32_t)at;
+}
+
+/* Starts the oldest waiting dispatch. False: it has failed without running. */
+static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
+{
+    struct dispatch *d = container_of(list_pop_front(&g->starting), struct dispatch, link);
+    list_push_back(&g->running, &d->link);
+    if (d->is_gone) {
+        dispatch_end(d);
+        return false;
+    }
+    struct error e;
+    enum err err = dispatch_encode(d, &g->input, &e);
+    uint32_t at = err == OK ? write_input(g, bytes_slice(&g->input)) : 0;
+    if (err == OK && at == 0)
+        err = error_set(&e, ERR_LIMIT_MEMORY, "the request does not fit the module's memory limit");
+    if (err != OK) {
+        dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
+        return false;
+    }
+    g->current = d;
+    isolate_set_cpu_budget(g->isolate, g->deployment->cpu_ns_max);
+    int32_t args[] = {(int32_t)d->id, (int32_t)d->kind, (int32_t)at, (int32_t)g->input.len};
+    *ret_status = isolate_call(g->isolate, ENGINE_DISPATCH, args, ARRAY_LEN(args));
+    return true;
+}
+
+/* Tells the guest which clients have gone. False: trapped. */
+static bool deliver_gone(struct guest *g)
+{
+    g->gone = false;
+    LIST_FOREACH(n, &g->running)
+    {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        int32_t id = (int32_t)d->id, ignored;
+        if (!d->is_gone || d->is_told_gone)
+            continue;
+        d->is_told_gone = true;
+        if (!isolate_call_now(g->isolate, ENGINE_ABORT, &id, 1, &ignored))
+            return false;
+    }
+    return true;
+}
+
+/* The next call into the guest; false if there is nothing to do. */
+static bool next_call(struct guest *g, enum isolate_status *ret_status)
+{
+    if (isolate_is_running(g->isolate)) {
+        *ret_status = g->waiting ? ISOLATE_WAITING : isolate_resume(g->isolate);
+        return true;
+    }
+    while (!list_is_empty(&g->starting))
+        if (start_dispatch(g, ret_status))
+            return true;
+    if (list_is_empty(&g->completions) && !g->gone)
+        return false;
+    if (!deliver_gone(g) || !completions_deliver(g)) {
+        *ret_status = ISOLATE_TRAPPED;
+        return true;
+    }
+    *ret_status = isolate_call(g->isolate, ENGINE_RUN, NULL, 0);
+    return true;
+}
+
+static void fail_all(struct guest *g, const struct error *error)
+{
+    g->is_dead = true;
+    while (!list_is_empty(&g->starting)) {
+        struct list *n = list_pop_front(&g->starting);
+        list_push_back(&g->running, n);
+    }
+    while (!list_is_empty(&g->running))
+        dispatch_fail(container_of(g->running.next, struct dispatch, link), error, SLICE_EMPTY, SLICE_EMPTY);
+}
+
+static void tail_expired(struct timer *t)
+{
+    struct guest *g = container_of(t, struct guest, tail);
+    g->is_dead = true; /* waitUntil work that does not end: no one waits for it */
+    guest_report(g);
+}
+
+/* Promises that nothing can settle any more: better an error now than a time-out later. */
+static void fail_hung(struct guest *g)
+{
+    struct error e;
+    error_set(&e, ERR_GUEST, "the handler's promise can never settle: nothing that it awaits is pending");
+    error_hint(&e, "look for a promise whose resolve is never called");
+    LIST_FOREACH(n, &g->running)
+    {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        if (!d->is_answered)
+            dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
+    }
+}
+
+/* Nothing runs and nothing is queued: what are we waiting for? */
+static enum guest_status rest(struct guest *g)
+{
+    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->is_gated;
+    if (is_quiet && !list_is_empty(&g->running))
+        fail_hung(g);
+    if (list_is_empty(&g->running)) {
+        bool is_idle = !isolate_is_running(g->isolate) && g->sinks_open == 0;
+        if (is_idle && (g->unfinished == 0 || is_quiet))
+            return GUEST_FINISHED;
+        if (!timer_is_running(&g->tail))
+            timer_start(g->host->loop, &g->tail, g->deployment->wall_ms_max, tail_expired);
+        return GUEST_WAITS;
+    }
+    LIST_FOREACH(n, &g->running)
+    {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        if (!timer_is_running(&d->wall))
+            dispatch_await(d);
+    }
+    return GUEST_WAITS;
+}
+
+enum guest_status guest_step(struct guest *g)
+{
+    enum isolate_status status;
+    if (g->is_dead)
+        return GUEST_DEAD;
+    while (next_call(g, &status)) {
+        switch (status) {
+        case ISOLATE_DONE:
+            g->unfinished = isolate_result(g->isolate);
+            break;
+        case ISOLATE_YIELDED:
+            return GUEST_AGAIN;
+        case ISOLATE_WAITING:
+            (void)rest(g); /* starts the clocks */
+            return GUEST_WAITS;
+        case ISOLATE_TRAPPED:
+            fail_all(g, isolate_error(g->isolate));
+            return GUEST_DEAD;
+        }
+        if (g->is_dead)
+            return GUEST_DEAD;
+    }
+    return rest(g);
+}
+
+bool guest_has_work(const struct guest *g)
+{
+    return !list_is_empty(&g->starting) || !list_is_empty(&g->running);
+}
+
+/* ---- ending ---- */
+
+void guest_end(struct guest *g, const struct error *error)
+{
+    if (guest_has_work(g)) {
+        CHECK(error);
+        fail_all(g, error);
+    }
+    timer_stop(g->host->loop, &g->tail);
+    isolate_cancel(g->isolate);
+    op_cancel_all(g);
+    streams_end(g);
+    if (g->sql && g->sql_depth > 0)
+        sql_rollback_all(g->sql);
+    g->sql_depth = 0;
+}
+
+bool guest_recycle(struct guest *g)
+{
+    CHECK(!guest_has_work(g));
+    if (g->is_gated)
+        return false; /* its wait is in the hands of the gate; see guest_free */
+    uint64_t start = clock_monotonic_ns();
+    if (!isolate_restore(g->isolate))
+        return false;
+    g->host->restore_ns += clock_monotonic_ns() - start;
+    g->host->restores++;
+    CHECK(g->host_bytes == 0);
+    g->log_lines = 0;
+    g->unfinished = 0;
+    g->is_dead = g->gone = false;
+    g->sql = NULL;
+    g->sql_file = NULL;
+    g->gate_seq = 0;
+    g->next_op = g->next_stream = g->next_dispatch = 0;
+    g->clock_base_ns = clock_monotonic_ns();
+    return true;
+}
+
+static void free_now(struct guest *g)
+{
+    isolate_free(g->isolate);
+    if (g->host)
+        g->host->isolates_discarded++;
+    deployment_unref(g->deployment);
+    guest_release(g);
+    free(g);
+}
+
+static void gate_open_freed(struct sql_gate_wait *w, const struct error *error)
+{
+    free_now(container_of(w, struct guest, gate));
+}
+
+void guest_free(struct guest *g)
+{
+    if (!g)
+        return;
+    CHECK(!guest_has_work(g));
+    if (g->is_gated)
+        g->gate.done = gate_open_freed; /* the gate holds a pointer to it until the sync is over */
+    else
+        free_now(g);
+}
+
+/* ---- loading ---- */
+
+struct load_host {
+    struct guest_host host;
+    struct guest_load *load;
+};
+
+static void load_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level, struct slice text)
+{
+    struct guest_load *load = ctx;
+    if (load->log)
+        load->log(load->ctx, level, text);
+}
+
+static enum err load_in(struct guest *g, struct guest_load *load, struct error *ret_error)
+{
+    isolate_set_cpu_budget(g->isolate, load->cpu_ns_max);
+    enum err err = engine_load(g->isolate, ABI_LOAD_MODULE, load->name, load->code, ret_error);
+    if (g->load_error.code != OK && ret_error) {
+        *ret_error = g->load_error;
+        err = g->load_error.code;
+    }
+    if (err != OK) {
+        load->error_name = g->fail_name;
+        load->error_stack = g->fail_stack;
+        g->fail_name = g->fail_stack = BYTES_INIT;
+        return err;
+    }
+    load->exports = g->exports;
+    return image_capture(g->isolate, &load->image, ret_error);
+}
+
+enum err guest_load(struct engine *engine, struct guest_load *load, struct error *ret_error)
+{
+    struct guest_host host = {.log = load_log, .ctx = load};
+    struct guest g = {.is_loading = true, .host = &host};
+    guest_init(&g);
+    enum err err = isolate_new(engine->sandbox, engine->base, load->memory_bytes_max, &g.isolate, ret_error);
+    if (err != OK)
+        return err;
+    isolate_set_user(g.isolate, &g);
+    err = load_in(&g, load, ret_error);
+    isolate_free(g.isolate);
+    guest_release(&g);
+    return err;
+}
+
+enum err guest_engine_new(struct engine **ret_engine, struct error *ret_error)
+{
+    struct guest g = {.is_loading = true};
+    guest_init(&g);
+    enum err err = engine_new(op_imports, op_imports_len, &g, ret_engine, ret_error);
+    if (err != OK && g.load_error.code != OK && ret_error) {
+        *ret_error = g.load_error;
+        error_context(ret_error, err, "the runtime");
+    }
+    guest_release(&g);
+    return err;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Shared inside host/. */
+#pragma once
+
+#include "host/guest.h"
+#include "host/op.h"
+
+/* ---- guest.c ---- */
+
+/* An output that waits at the gate. */
+struct held {
+    struct list link;
+    /* error is NULL when the commits are on disk; else they are lost and nothing may leave. */
+    void (*release)(struct held *h, const struct error *error);
+};
+/* True: it may leave now. False: h was queued and is released later, or dropped when the guest ends. */
+NODISCARD bool guest_gate_pass(struct guest *g, struct held *h);
+void guest_report(struct guest *g); /* there is work: tell the owner */
+/* Accounts for host memory held for the guest; ERR_LIMIT_MEMORY at its limit. */
+NODISCARD enum err guest_charge(struct guest *g, size_t len);
+void guest_discharge(struct guest *g, size_t len);
+
+/* ---- op.c ---- */
+
+/* Fails the running op with a message: return op_refuse(...). */
+enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
+
+/* Hands every queued completion to the guest, which runs no code yet. False: the isolate trapped. */
+NODISCARD bool completions_deliver(struct guest *g);
+
+/* ---- stream.c: sources are read by guests, sinks are written by them ---- */
+
+struct source_owner {
+    void (*start)(struct source *s); /* the first read; may be NULL */
+    void (*consumed)(struct source *s, size_t n);
+    void (*closed)(struct source *s); /* nobody will read on; the source is gone after it */
+};
+
+struct source {
+    struct list link; /* in guest->sources */
+    struct guest *guest;
+    uint32_t id;
+    const struct source_owner *owner; /* NULL once the owner is gone */
+    void *arg;                        /* the owner's */
+    struct bytes buffer;
+    bool is_started, is_end, is_failed;
+    struct error error;
+    struct op read; /* STREAM_READ */
+    bool is_reading;
+    uint32_t read_max;
+    struct sink *pipe; /* all goes there */
+};
+
+struct sink_owner {
+    bool (*write)(struct sink *s, struct slice data, bool is_end); /* false: wait for sink_drained() */
+    void (*abort)(struct sink *s);
+    void (*over)(struct sink *s); /* ended or failed: the last call; may be NULL */
+};
+
+struct sink {
+    struct list link; /* in guest->sinks */
+    struct guest *guest;
+    uint32_t id;
+    const struct sink_owner *owner; /* NULL once it is over */
+    void *arg;
+    struct bytes queued;
+    bool is_open;   /* the head has left, data may follow */
+    bool is_full;   /* the owner asked to wait */
+    bool is_ending; /* the guest ended it */
+    bool is_ended;  /* and the end has left, or it failed */
+    bool is_held;   /* waits at the gate */
+    struct held held;
+    struct op write; /* STREAM_WRITE */
+    bool is_writing;
+    struct source *pipe;
+    struct op pipe_op; /* STREAM_PIPE; none for answers made of a source */
+    bool has_pipe_op;
+};
+
+struct source *source_new(struct guest *g, const struct source_owner *owner, void *arg);
+struct source *source_find(struct guest *g, uint32_t id);
+void source_push(struct source *s, struct slice data, bool is_end);
+void source_fail(struct source *s, const struct error *error);
+void source_orphan(struct source *s); /* the owner is gone; what is buffered can be read */
+void source_close(struct source *s);  /* frees */
+
+struct sink *sink_new(struct guest *g, const struct sink_owner *owner, void *arg);
+void sink_open(struct sink *s);
+void sink_drained(struct sink *s);
+/* Nobody takes the data any more: writes fail with this error. */
+void sink_fail(struct sink *s, const struct error *error);
+void sink_pipe(struct sink *s, struct source *source);
+void streams_end(struct guest *g); /* frees all */
+
+/* ---- answer.c ---- */
+
+void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack);
+/* Ends the dispatch if its answer has left completely. */
+void dispatch_check_over(struct dispatch *d);
+void dispatch_end(struct dispatch *d);
+struct dispatch *dispatch_find(struct guest *g, uint32_t id);
+void dispatch_await(struct dispatch *d); /* (re)starts the wall clock */
+
+/* ---- input.c ---- */
+
+/* Encodes the dispatch's input as guest/abi.h says. */
+NODISCARD enum err dispatch_encode(struct dispatch *d, struct bytes *out, struct error *ret_error);
+
+/* Decodes packed headers into an array of at most `max`; slices point into packed. Refuses names and values
+ * that would break the wire format. */
+NODISCARD enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max,
+                                  size_t *ret_len, struct error *ret_error);

@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The imports that guests call, and the dispatch of ops generated from ops.def. An op number, a pointer
+ * or a length that the guest got wrong is its error, never ours: every field is checked before a handler
+ * sees it. */
+#include "host/internal.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "sandbox/isolate.h"
+#include "script/engine.h"
+
+/* ---- decoding ---- */
+
+struct decoder {
+    struct guest *guest;
+    const char *slots;
+};
+
+static uint64_t next_slot(struct decoder *d)
+{
+    uint64_t v;
+    memcpy(&v, d->slots, sizeof(v));
+    d->slots += sizeof(v);
+    return v;
+}
+
+static bool decode_u32(struct decoder *d, uint32_t *ret)
+{
+    *ret = (uint32_t)next_slot(d);
+    return true;
+}
+
+static bool decode_f64(struct decoder *d, double *ret)
+{
+    uint64_t v = next_slot(d);
+    memcpy(ret, &v, sizeof(v));
+    return true;
+}
+
+static bool decode_bytes(struct decoder *d, struct slice *ret)
+{
+    uint64_t v = next_slot(d);
+    size_t len = (size_t)(v >> 32);
+    if (len > LIMIT_GUEST_BODY_BYTES) {
+        (void)op_refuse(d->guest, ERR_TOO_LARGE, "%zu bytes in one call are above the limit of %d; use a stream", len,
+                        LIMIT_GUEST_BODY_BYTES);
+        return false;
+    }
+    char *ptr = isolate_memory(d->guest->isolate, (uint32_t)v, len);
+    if (!ptr) {
+        (void)op_refuse(d->guest, ERR_INVALID, "an argument lies outside of memory");
+        return false;
+    }
+    *ret = slice_of(ptr, len);
+    return true;
+}
+
+static bool decode_str(struct decoder *d, struct slice *ret)
+{
+    if (!decode_bytes(d, ret))
+        return false;
+    if (slice_is_utf8(*ret))
+        return true;
+    (void)op_refuse(d->guest, ERR_INVALID, "a text argument is not UTF-8");
+    return false;
+}
+
+/* How many slots each op takes. */
+#define F(type, name) +1
+static const uint8_t fields_len[] = {
+#define OP(CODE, name, number, class, reply, fields) [number] = 0 fields,
+#include "host/ops.def"
+#undef OP
+};
+#undef F
+
+static const bool is_async[] = {
+#define SYNC false
+#define ASYNC true
+#define OP(CODE, name, number, class, reply, fields) [number] = reply,
+#include "host/ops.def"
+#undef OP
+#undef ASYNC
+#undef SYNC
+};
+
+static const uint8_t classes[] = {
+#define OP(CODE, name, number, class, reply, fields) [number] = OP_##class,
+#include "host/ops.def"
+#undef OP
+};
+
+static const char *const names[] = {
+#define OP(CODE, name, number, class, reply, fields) [number] = #name,
+#include "host/ops.def"
+#undef OP
+};
+
+const char *op_name(uint32_t number)
+{
+    return number < ARRAY_LEN(names) ? names[number] : NULL;
+}
+
+enum err op_refuse(struct guest *g, enum err code, const char *format, ...)
+{
+    char text[ERROR_MESSAGE_MAX];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    return error_set(&g->op_error, code, "%s", text);
+}
+
+#define F(type, name)                                                                              \
+    if (!decode_##type(&d, &a.name))                                                               \
+        return g->op_error.code;
+static enum err run_op(struct guest *g, uint32_t number, const char *slots)
+{
+    struct decoder d = {g, slots};
+    (void)d;
+    switch (number) {
+#define OP(CODE, name, number_, class, reply, fields)                                              \
+    case number_: {                                                                                \
+        struct op_##name##_args a;                                                                 \
+        fields return op_##name(g, &a);                                                            \
+    }
+#include "host/ops.def"
+#undef OP
+    }
+    return op_refuse(g, ERR_INVALID, "there is no op %u", number);
+}
+#undef F
+
+/* Top-level code runs once, into an image that many isolates start from: what it learned from outside
+ * would be frozen, and what it did outside would be done once instead of once a request. */
+static bool is_allowed_while_loading(uint32_t number)
+{
+    if (number == 21 || number == 22) /* FAIL and LOADED are how loading ends */
+        return true;
+    return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) && strcmp(names[number], "random") != 0;
+}
+
+static enum err start_op(struct guest *g, uint32_t number, uint32_t args_at)
+{
+    bytes_clear(&g->result);
+    g->op_error.code = OK;
+    g->op_error.hint[0] = '\0';
+    if (!op_name(number))
+        return op_refuse(g, ERR_INVALID, "there is no op %u", number);
+    if (g->is_loading && !is_allowed_while_loading(number)) {
+        op_refuse(g, ERR_FORBIDDEN, "%s is not available in top-level code", names[number]);
+        error_hint(&g->op_error, "call it inside the handler: top-level code runs once, at deploy");
+        return ERR_FORBIDDEN;
+    }
+    const char *slots = isolate_memory(g->isolate, args_at, (size_t)fields_len[number] * 8);
+    if (!slots)
+        return op_refuse(g, ERR_INVALID, "the arguments lie outside of memory");
+    if (g->host)
+        g->host->ops++;
+    return run_op(g, number, slots);
+}
+
+/* Leaves the result (or the message of an error) where the guest finds it; returns what op() returns. */
+static int64_t give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t ret_cap)
+{
+    if (err != OK) {
+        struct error *e = &g->op_error;
+        if (e->code != err)
+            error_set(e, err, "%s", error_text(err));
+        bytes_clear(&g->result);
+        bytes_append_cstr(&g->result, e->message);
+        if (e->hint[0])
+            bytes_printf(&g->result, " (%s)", e->hint);
+        return -(int64_t)err;
+    }
+    size_t len = g->result.len;
+    if (len > 0 && len <= ret_cap) {
+        char *to = isolate_memory(g->isolate, ret_at, len);
+        if (!to) {
+            isolate_trap(g->isolate, ERR_GUEST, "the result buffer lies outside of memory");
+            return 0;
+        }
+        memcpy(to, g->result.ptr, len);
+    }
+    return (int64_t)len;
+}
+
+/* ---- imports ---- */
+
+static int64_t import_op(struct isolate *i, const int64_t *args)
+{
+    struct guest *g = isolate_user(i);
+    g->isolate = i; /* while the engine boots, the isolate is not known otherwise */
+    enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
+    return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
+}
+
+struct completion {
+    struct list link;
+    uint32_t op;
+    enum err status;
+    struct bytes payload;
+};
+
+static struct completion *find_completion(struct guest *g, uint32_t id)
+{
+    LIST_FOREACH(n, &g->completions)
+    {
+        struct completion *c = container_of(n, struct completion, link);
+        if (c->op == id)
+            return c;
+    }
+    return NULL;
+}
+
+static void completion_free(struct guest *g, struct completion *c)
+{
+    list_remove(&c->link);
+    guest_discharge(g, c->payload.len);
+    bytes_done(&c->payload);
+    free(c);
+}
+
+/* Moves a completion into the result of the op_wait that stood still for it. */
+static int64_t take_completion(struct guest *g, struct completion *c, uint32_t ret_at, uint32_t ret_cap)
+{
+    enum err status = c->status;
+    bytes_clear(&g->result);
+    if (status == OK)
+        bytes_append_slice(&g->result, bytes_slice(&c->payload));
+    else
+        error_set(&g->op_error, status, "%.*s", SLICE_ARG(bytes_slice(&c->payload)));
+    completion_free(g, c);
+    return give_result(g, status, ret_at, ret_cap);
+}
+
+static int64_t import_op_wait(struct isolate *i, const int64_t *args)
+{
+    struct guest *g = isolate_user(i);
+    uint32_t number = (uint32_t)args[0], id = 0;
+    enum err err = start_op(g, number, (uint32_t)args[1]);
+    if (err == OK && !is_async[number])
+        err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", names[number]);
+    if (err == OK && g->sql_depth > 0)
+        err = op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after", names[number]);
+    if (err != OK)
+        return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
+    memcpy(&id, g->result.ptr, sizeof(id));
+    struct completion *c = find_completion(g, id);
+    if (c)
+        return take_completion(g, c, (uint32_t)args[2], (uint32_t)args[3]);
+    g->waiting = op_find(g, id);
+    CHECK(g->waiting);
+    g->wait_ret = (uint32_t)args[2];
+    g->wait_ret_cap = (uint32_t)args[3];
+    return SANDBOX_WAIT;
+}
+
+static int64_t import_result(struct isolate *i, const int64_t *args)
+{
+    struct guest *g = isolate_user(i);
+    char *to = isolate_memory(i, (uint32_t)args[0], g->result.len);
+    if (!to)
+        isolate_trap(i, ERR_GUEST, "the result buffer lies outside of memory");
+    else if (g->result.len)
+        memcpy(to, g->result.ptr, g->result.len);
+    return 0;
+}
+
+static int64_t import_result_len(struct isolate *i, const int64_t *args)
+{
+    struct guest *g = isolate_user(i);
+    return (int64_t)g->result.len;
+}
+
+/* WASI preview 1, as much as wasi-libc links in. Numbers from its witx: errno 0 success, 8 badf, 52 nosys. */
+enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21 };
+
+static int64_t wasi_clock_time_get(struct isolate *i, const int64_t *args)
+{
+    struct guest *g = isolate_user(i);
+    char *to = isolate_memory(i, (uint32_t)args[2], sizeof(uint64_t));
+    if (!to)
+        return WASI_FAULT;
+    uint64_t ns = args[0] == 0 ? (uint64_t)clock_wall_us() * 1000 : clock_monotonic_ns() - g->clock_base_ns;
+    if (g->is_loading)
+        ns = 0; /* an image must not depend on when it was made */
+    memcpy(to, &ns, sizeof(ns));
+    return WASI_OK;
+}
+
+/* The engine's own last words (an abort in libc); guests have no descriptors. */
+static int64_t wasi_fd_write(struct isolate *i, const int64_t *args)
+{
+    const char *vectors = isolate_memory(i, (uint32_t)args[1], 8);
+    char *written = isolate_memory(i, (uint32_t)args[3], 4);
+    if (!vectors || !written || args[2] < 1)
+        return WASI_FAULT;
+    uint32_t at, len;
+    memcpy(&at, vectors, 4);
+    memcpy(&len, vectors + 4, 4);
+    const char *text = isolate_memory(i, at, len);
+    if (!text)
+        return WASI_FAULT;
+    log_debug("engine output", LOG_SLICE("text", slice_trim(slice_of(text, len))));
+    memcpy(written, &len, 4);
+    return WASI_OK;
+}
+
+static int64_t wasi_badf(struct isolate *i, const int64_t *args)
+{
+    return WASI_BADF;
+}
+
+static int64_t wasi_proc_exit(struct isolate *i, const int64_t *args)
+{
+    isolate_trap(i, ERR_GUEST, "the engine exited with code %d", (int)args[0]);
+    return 0;
+}
+
+const struct sandbox_import op_imports[] = {
+    {"limpet", "op", "iiii", true, false, import_op},
+    {"limpet", "op_wait", "iiii", true, true, import_op_wait},
+    {"limpet", "result", "i", false, false, import_result},
+    {"limpet", "result_len", "", true, false, import_result_len},
+    {"wasi_snapshot_preview1", "clock_time_get", "iIi", true, false, wasi_clock_time_get},
+    {"wasi_snapshot_preview1", "fd_write", "iiii", true, false, wasi_fd_write},
+    {"wasi_snapshot_preview1", "fd_close", "i", true, false, wasi_badf},
+    {"wasi_snapshot_preview1", "fd_fdstat_get", "ii", true, false, wasi_badf},
+    {"wasi_snapshot_preview1", "fd_seek", "iIii", true, false, wasi_badf},
+    {"wasi_snapshot_preview1", "proc_exit", "i", false, false, wasi_proc_exit},
+};
+const size_t op_imports_len = ARRAY_LEN(op_imports);
+
+/* ---- pending ops ---- */
+
+enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
+{
+    if (g->ops_len >= LIMIT_GUEST_OPS_PENDING)
+        return op_refuse(g, ERR_LIMIT_OPS, "more than %d operations are pending at once; await some of them first",
+                         LIMIT_GUEST_OPS_PENDING);
+    op->guest = g;
+    op->cancel = cancel;
+    if (++g->next_op == 0)
+        g->next_op = 1;
+    op->id = g->next_op;
+    list_push_back(&g->ops, &op->link);
+    g->ops_len++;
+    bytes_append_u32(&g->result, op->id);
+    return OK;
+}
+
+static void op_unregister(struct op *op)
+{
+    list_remove(&op->link);
+    op->guest->ops_len--;
+}
+
+void op_complete(struct op *op, enum err status, struct slice payload)
+{
+    struct guest *g = op->guest;
+    op_unregister(op);
+    struct completion *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    c->op = op->id;
+    c->status = status;
+    bytes_append_slice(&c->payload, payload);
+    g->host_bytes += payload.len;
+    list_push_back(&g->completions, &c->link);
+    if (g->waiting == op) {
+        g->waiting = NULL;
+        isolate_wake(g->isolate, take_completion(g, c, g->wait_ret, g->wait_ret_cap));
+    }
+    guest_report(g);
+}
+
+void op_complete_error(struct op *op, const struct error *error)
+{
+    char text[ERROR_MESSAGE_MAX + ERROR_HINT_MAX + 4];
+    if (error->hint[0])
+        snprintf(text, sizeof(text), "%s (%s)", error->message, error->hint);
+    else
+        snprintf(text, sizeof(text), "%s", error->message);
+    op_complete(op, error->code, slice_cstr(text));
+}
+
+void op_cancel_all(struct guest *g)
+{
+    struct list *n;
+    g->waiting = NULL;
+    while (!list_is_empty(&g->ops)) {
+        struct op *op = container_of(g->ops.next, struct op, link);
+        op_unregister(op);
+        op->cancel(op);
+    }
+    while ((n = list_pop_front(&g->completions)))
+        completion_free(g, container_of(n, struct completion, link));
+}
+
+struct op *op_find(struct guest *g, uint32_t id)
+{
+    LIST_FOREACH(n, &g->ops)
+    {
+        struct op *op = container_of(n, struct op, link);
+        if (op->id == id)
+            return op;
+    }
+    return NULL;
+}
+
+bool completions_deliver(struct guest *g)
+{
+    struct list *n;
+    while ((n = list_pop_front(&g->completions))) {
+        struct completion *c = container_of(n, struct completion, link);
+        int32_t at = 0, ignored, size = (int32_t)c->payload.len;
+        bool is_ok = true;
+        if (size > 0) {
+            is_ok = isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at);
+            char *to = is_ok && at ? isolate_memory(g->isolate, (uint32_t)at, c->payload.len) : NULL;
+            if (to) {
+                memcpy(to, c->payload.ptr, c->payload.len);
+            } else { /* out of memory: the op fails with an empty message */
+                c->status = ERR_LIMIT_MEMORY;
+                at = size = 0;
+            }
+        }
+        int32_t args[] = {(int32_t)c->op, (int32_t)c->status, at, size};
+        if (is_ok)
+            is_ok = isolate_call_now(g->isolate, ENGINE_COMPLETE, args, ARRAY_LEN(args), &ignored);
+        completion_free(g, c);
+        if (!is_ok)
+            return false;
+    }
+    return true;
+}

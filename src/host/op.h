@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops on the host's side: typed arguments generated from ops.def, and how a handler answers. A handler
+ * op_NAME() gets its decoded arguments (slices point into guest memory, valid until it returns) and
+ * appends its result to g->result. Handlers of ASYNC ops make a pending op with op_begin() and complete
+ * it later with op_complete(). Loop thread of the guest. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/list.h"
+#include "sandbox/sandbox.h"
+
+struct guest;
+
+enum op_class { OP_PURE, OP_RECORDED, OP_EXTERNAL, OP_SQL, OP_SUSPENDING, OP_LOCAL };
+
+#define OP_FIELD_u32 uint32_t
+#define OP_FIELD_i64 int64_t
+#define OP_FIELD_f64 double
+#define OP_FIELD_str struct slice
+#define OP_FIELD_bytes struct slice
+#define F(type, name) OP_FIELD_##type name;
+#define OP(CODE, name, number, class, reply, fields)                                               \
+    struct op_##name##_args {                                                                      \
+        fields                                                                                     \
+    };                                                                                             \
+    NODISCARD enum err op_##name(struct guest *g, const struct op_##name##_args *a);
+#include "host/ops.def"
+#undef OP
+#undef F
+
+/* An op that has been started and not completed. Embedded in what it waits for. */
+struct op {
+    struct list link; /* in guest->ops */
+    struct guest *guest;
+    uint32_t id;
+    /* Gives up what the op waits for: no op_complete() comes any more, the op's memory goes. */
+    void (*cancel)(struct op *op);
+};
+
+/* Registers the op and appends its number to the result. ERR_LIMIT_OPS at the limit. */
+NODISCARD enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op));
+/* Hands the result to the guest, or the error and its message. The op is then unregistered; its memory is the caller's. */
+void op_complete(struct op *op, enum err status, struct slice payload);
+void op_complete_error(struct op *op, const struct error *error);
+/* Cancels all (the guest ends). */
+void op_cancel_all(struct guest *g);
+struct op *op_find(struct guest *g, uint32_t id);
+
+/* What guests import: for engine_new(). */
+extern const struct sandbox_import op_imports[];
+extern const size_t op_imports_len;
+const char *op_name(uint32_t number); /* "fetch"; NULL if there is none */

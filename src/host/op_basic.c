@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops without waiting: log, clock, random, env, URLs, digests; and the timer. */
+#include "host/internal.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/random.h"
+#include "limpet_deps.h"
+#include "loop/loop.h"
+#include "script/deployment.h"
+
+enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
+
+enum err op_log(struct guest *g, const struct op_log_args *a)
+{
+    if (!g->host || !g->host->log)
+        return OK;
+    struct slice text = a->text;
+    if (text.len > LIMIT_GUEST_LOG_LINE_BYTES) {
+        text.len = LIMIT_GUEST_LOG_LINE_BYTES;
+        while (text.len > 0 && ((unsigned char)text.ptr[text.len] & 0xC0) == 0x80)
+            text.len--; /* not inside a character */
+    }
+    int level = a->level <= 3 ? (int)a->level : 1;
+    if (++g->log_lines == LIMIT_GUEST_LOG_LINES) {
+        text = SLICE_LIT("further lines of this request are dropped: the limit is 1000");
+        level = 2;
+    } else if (g->log_lines > LIMIT_GUEST_LOG_LINES) {
+        return OK;
+    }
+    g->host->log(g->host->ctx, g->deployment, g->current, level, text);
+    return OK;
+}
+
+enum err op_clock(struct guest *g, const struct op_clock_args *a)
+{
+    double ms = 0;
+    if (g->is_loading)
+        ms = 0; /* an image must not depend on when it was made */
+    else if (a->which == 0)
+        ms = (double)clock_wall_us() / 1000.0;
+    else
+        ms = (double)(clock_monotonic_ns() - g->clock_base_ns) / 1e6;
+    bytes_append(&g->result, &ms, sizeof(ms));
+    return OK;
+}
+
+enum err op_random(struct guest *g, const struct op_random_args *a)
+{
+    if (a->len > RANDOM_MAX)
+        return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d", a->len, RANDOM_MAX);
+    bytes_reserve(&g->result, a->len);
+    random_bytes(g->result.ptr, a->len);
+    g->result.len = a->len;
+    return OK;
+}
+
+enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
+{
+    const struct deployment *d = g->deployment;
+    for (size_t k = 0; d && k < d->env_len; k++) {
+        if (!slice_eq(d->env[k].name, a->name))
+            continue;
+        bytes_append_u32(&g->result, 1);
+        bytes_append_slice(&g->result, d->env[k].value);
+        return OK;
+    }
+    bytes_append_u32(&g->result, 0);
+    return OK;
+}
+
+enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
+{
+    const struct deployment *d = g->deployment;
+    bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);
+    for (size_t k = 0; d && k < d->env_len; k++) {
+        bytes_append_lstr(&g->result, d->env[k].name);
+        bytes_append_lstr(&g->result, d->env[k].value);
+    }
+    return OK;
+}
+
+static void give_url(struct guest *g, struct deps_url *u)
+{
+    struct bytes *out = &g->result;
+    const uint32_t offsets[] = {u->scheme_end,     u->username_start, u->username_end, u->password_start,
+                                u->password_end,   u->host_start,     u->host_end,     u->path_start,
+                                u->path_end};
+    const int32_t optional[] = {u->port, u->query_start, u->fragment_start};
+    bytes_append(out, offsets, sizeof(offsets));
+    bytes_append(out, optional, sizeof(optional));
+    bytes_append_lstr(out, slice_of(u->origin, u->origin_len));
+    bytes_append_lstr(out, slice_of(u->href, u->href_len));
+    deps_url_done(u);
+}
+
+enum err op_url_parse(struct guest *g, const struct op_url_parse_args *a)
+{
+    struct deps_url url;
+    if (!deps_url_parse(a->input.ptr, a->input.len, a->base.ptr, a->base.len, &url))
+        return op_refuse(g, ERR_INVALID, "Invalid URL: '%.*s'", a->input.len > 200 ? 200 : (int)a->input.len,
+                         a->input.ptr ? a->input.ptr : "");
+    give_url(g, &url);
+    return OK;
+}
+
+enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
+{
+    struct deps_url url;
+    if (a->part > DEPS_URL_HASH || !deps_url_set(a->href.ptr, a->href.len, (enum deps_url_part)a->part, a->value.ptr,
+                                                 a->value.len, &url))
+        return op_refuse(g, ERR_INVALID, "the URL cannot take this value");
+    give_url(g, &url);
+    return OK;
+}
+
+enum err op_digest(struct guest *g, const struct op_digest_args *a)
+{
+    const EVP_MD *md = a->algorithm == 1     ? EVP_sha1()
+                       : a->algorithm == 256 ? EVP_sha256()
+                       : a->algorithm == 384 ? EVP_sha384()
+                       : a->algorithm == 512 ? EVP_sha512()
+                                             : NULL;
+    if (!md)
+        return op_refuse(g, ERR_INVALID, "there is no digest %u; use SHA-1, SHA-256, SHA-384 or SHA-512", a->algorithm);
+    unsigned len = 0;
+    bytes_reserve(&g->result, EVP_MAX_MD_SIZE);
+    if (!EVP_Digest(a->data.ptr ? a->data.ptr : "", a->data.len, (unsigned char *)g->result.ptr, &len, md, NULL))
+        return op_refuse(g, ERR_INTERNAL, "the digest failed");
+    g->result.len = len;
+    return OK;
+}
+
+/* ---- timer ---- */
+
+struct timer_op {
+    struct op op;
+    struct timer timer;
+};
+
+static void timer_fired(struct timer *t)
+{
+    struct timer_op *o = container_of(t, struct timer_op, timer);
+    op_complete(&o->op, OK, SLICE_EMPTY);
+    free(o);
+}
+
+static void timer_cancelled(struct op *op)
+{
+    struct timer_op *o = container_of(op, struct timer_op, op);
+    timer_stop(op->guest->host->loop, &o->timer);
+    free(o);
+}
+
+enum err op_timer(struct guest *g, const struct op_timer_args *a)
+{
+    struct timer_op *o = calloc(1, sizeof(*o));
+    CHECK(o);
+    enum err err = op_begin(g, &o->op, timer_cancelled);
+    if (err != OK) {
+        free(o);
+        return err;
+    }
+    double ms = a->delay_ms > 0 ? ceil(a->delay_ms) : 0; /* NaN and negative ones: at once */
+    timer_start(g->host->loop, &o->timer, (uint64_t)fmin(ms, TIMER_MS_MAX), timer_fired);
+    return OK;
+}
+
+enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
+{
+    struct op *op = op_find(g, a->op);
+    if (!op)
+        return OK;
+    struct error e;
+    error_set(&e, ERR_CANCELLED, "the operation was cancelled");
+    op_complete_error(op, &e);
+    op->cancel(op);
+    return OK;
+}
+
+enum err op_loaded(struct guest *g, const struct op_loaded_args *a)
+{
+    g->exports = a->exports;
+    return OK;
+}

@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bodies that flow between guests and the network: sources (a request's or a fetched body) and sinks (an
+ * answer's or an outgoing request's body). Back-pressure: a source gives its owner credit only for what
+ * the guest has read; a sink completes a write only when its owner wants more. A source can be piped to
+ * a sink here, so that a proxying function moves no byte through the guest. */
+#include "host/internal.h"
+
+#include <stdlib.h>
+
+#include "base/limits.h"
+
+static void source_pump(struct source *s);
+static void sink_pump(struct sink *s);
+
+/* ---- sources ---- */
+
+struct source *source_new(struct guest *g, const struct source_owner *owner, void *arg)
+{
+    struct source *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->guest = g;
+    s->owner = owner;
+    s->arg = arg;
+    s->id = ++g->next_stream;
+    list_push_back(&g->sources, &s->link);
+    return s;
+}
+
+struct source *source_find(struct guest *g, uint32_t id)
+{
+    LIST_FOREACH(n, &g->sources)
+    {
+        struct source *s = container_of(n, struct source, link);
+        if (s->id == id)
+            return s;
+    }
+    return NULL;
+}
+
+static void source_start(struct source *s)
+{
+    if (s->is_started)
+        return;
+    s->is_started = true;
+    if (s->owner && s->owner->start)
+        s->owner->start(s);
+}
+
+static void source_taken(struct source *s, size_t n)
+{
+    guest_discharge(s->guest, n);
+    bytes_consume(&s->buffer, n);
+    if (s->owner && n > 0)
+        s->owner->consumed(s, n);
+}
+
+static void source_read_done(struct source *s)
+{
+    size_t n = s->buffer.len < s->read_max ? s->buffer.len : s->read_max;
+    s->is_reading = false;
+    op_complete(&s->read, OK, slice_of(s->buffer.ptr, n));
+    source_taken(s, n);
+}
+
+/* Gives what is there to who waits for it. */
+static void source_pump(struct source *s)
+{
+    if (s->pipe) {
+        sink_pump(s->pipe);
+        return;
+    }
+    if (!s->is_reading)
+        return;
+    if (s->buffer.len > 0 || (s->is_end && !s->is_failed)) {
+        source_read_done(s);
+    } else if (s->is_failed) {
+        s->is_reading = false;
+        op_complete_error(&s->read, &s->error);
+    }
+}
+
+void source_push(struct source *s, struct slice data, bool is_end)
+{
+    bytes_append_slice(&s->buffer, data);
+    s->guest->host_bytes += data.len;
+    s->is_end = s->is_end || is_end;
+    source_pump(s);
+}
+
+void source_fail(struct source *s, const struct error *error)
+{
+    if (s->is_end || s->is_failed)
+        return;
+    s->is_failed = true;
+    s->error = *error;
+    source_pump(s);
+}
+
+void source_orphan(struct source *s)
+{
+    s->owner = NULL;
+    struct error e;
+    error_set(&e, ERR_CANCELLED, "the body ended early: its connection is gone");
+    source_fail(s, &e);
+}
+
+void source_close(struct source *s)
+{
+    if (s->owner && s->owner->closed)
+        s->owner->closed(s);
+    if (s->is_reading) {
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the stream was closed");
+        op_complete_error(&s->read, &e);
+    }
+    guest_discharge(s->guest, s->buffer.len);
+    bytes_done(&s->buffer);
+    list_remove(&s->link);
+    free(s);
+}
+
+static void read_cancelled(struct op *op)
+{
+    container_of(op, struct source, read)->is_reading = false;
+}
+
+enum err op_stream_read(struct guest *g, const struct op_stream_read_args *a)
+{
+    struct source *s = source_find(g, a->source);
+    if (!s)
+        return op_refuse(g, ERR_INVALID, "the stream is closed");
+    if (s->is_reading || s->pipe)
+        return op_refuse(g, ERR_INVALID, "the stream is being read already");
+    enum err err = op_begin(g, &s->read, read_cancelled);
+    if (err != OK)
+        return err;
+    s->is_reading = true;
+    s->read_max = a->len_max == 0 || a->len_max > LIMIT_HTTP_BODY_WINDOW_BYTES ? LIMIT_HTTP_BODY_WINDOW_BYTES : a->len_max;
+    source_start(s);
+    source_pump(s);
+    return OK;
+}
+
+enum err op_stream_close(struct guest *g, const struct op_stream_close_args *a)
+{
+    struct source *s = source_find(g, a->source);
+    if (s && !s->pipe)
+        source_close(s);
+    return OK;
+}
+
+/* ---- sinks ---- */
+
+/* The data ends here, and its reader must notice that it is not complete. */
+static void sink_abort(struct sink *s, const struct error *error)
+{
+    if (s->owner)
+        s->owner->abort(s);
+    sink_fail(s, error);
+}
+
+static void sink_released(struct held *h, const struct error *error)
+{
+    struct sink *s = container_of(h, struct sink, held);
+    s->is_held = false;
+    if (!error) {
+        sink_pump(s);
+        return;
+    }
+    sink_abort(s, error);
+}
+
+struct sink *sink_new(struct guest *g, const struct sink_owner *owner, void *arg)
+{
+    struct sink *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->guest = g;
+    s->owner = owner;
+    s->arg = arg;
+    s->id = ++g->next_stream;
+    s->held.release = sink_released;
+    list_push_back(&g->sinks, &s->link);
+    g->sinks_open++;
+    return s;
+}
+
+static struct sink *sink_find(struct guest *g, uint32_t id)
+{
+    LIST_FOREACH(n, &g->sinks)
+    {
+        struct sink *s = container_of(n, struct sink, link);
+        if (s->id == id)
+            return s;
+    }
+    return NULL;
+}
+
+static void sink_over(struct sink *s)
+{
+    if (s->is_ended)
+        return;
+    const struct sink_owner *owner = TAKE(s->owner);
+    s->is_ended = true;
+    s->guest->sinks_open--;
+    guest_discharge(s->guest, s->queued.len);
+    bytes_done(&s->queued);
+    guest_report(s->guest);
+    if (owner && owner->over)
+        owner->over(s);
+}
+
+static void pipe_done(struct sink *s, const struct error *error)
+{
+    struct source *source = TAKE(s->pipe);
+    source->pipe = NULL;
+    if (s->has_pipe_op) {
+        s->has_pipe_op = false;
+        if (error)
+            op_complete_error(&s->pipe_op, error);
+        else
+            op_complete(&s->pipe_op, OK, SLICE_EMPTY);
+    }
+    source_close(source);
+}
+
+/* Takes from the piped source when the sink has room. */
+static void pipe_pull(struct sink *s)
+{
+    struct source *source = s->pipe;
+    if (source->buffer.len > 0 && s->queued.len == 0) {
+        size_t n = source->buffer.len;
+        bytes_append(&s->queued, source->buffer.ptr, n);
+        s->guest->host_bytes += n;
+        source_taken(source, n);
+    }
+    if (source->buffer.len > 0)
+        return;
+    if (source->is_end)
+        s->is_ending = true;
+}
+
+/* Sends what is queued if it may leave; returns false if it has to wait. */
+static bool sink_send(struct sink *s)
+{
+    if (!guest_gate_pass(s->guest, &s->held)) {
+        s->is_held = true;
+        return false;
+    }
+    bool wants_more = s->owner ? s->owner->write(s, bytes_slice(&s->queued), s->is_ending) : true;
+    guest_discharge(s->guest, s->queued.len);
+    bytes_clear(&s->queued);
+    s->is_full = !wants_more && !s->is_ending;
+    return true;
+}
+
+static void sink_pump(struct sink *s)
+{
+    while (!s->is_ended && s->is_open && !s->is_full && !s->is_held) {
+        if (s->pipe) {
+            pipe_pull(s);
+            if (s->pipe->is_failed && s->queued.len == 0) {
+                struct error e = s->pipe->error;
+                sink_abort(s, &e);
+                return;
+            }
+        }
+        if (s->queued.len == 0 && !s->is_ending)
+            break;
+        if (!sink_send(s))
+            return;
+        if (s->is_ending) {
+            if (s->pipe)
+                pipe_done(s, NULL);
+            sink_over(s);
+        }
+    }
+    if (s->is_writing && s->queued.len == 0 && !s->is_full) {
+        s->is_writing = false;
+        op_complete(&s->write, OK, SLICE_EMPTY);
+    }
+}
+
+void sink_open(struct sink *s)
+{
+    s->is_open = true;
+    sink_pump(s);
+}
+
+void sink_drained(struct sink *s)
+{
+    s->is_full = false;
+    sink_pump(s);
+}
+
+void sink_fail(struct sink *s, const struct error *error)
+{
+    if (s->is_held) {
+        list_remove(&s->held.link);
+        s->is_held = false;
+    }
+    if (s->is_writing) {
+        s->is_writing = false;
+        op_complete_error(&s->write, error);
+    }
+    if (s->pipe)
+        pipe_done(s, error);
+    sink_over(s);
+}
+
+void sink_pipe(struct sink *s, struct source *source)
+{
+    s->pipe = source;
+    source->pipe = s;
+    source_start(source);
+    sink_pump(s);
+}
+
+static void write_cancelled(struct op *op)
+{
+    container_of(op, struct sink, write)->is_writing = false;
+}
+
+enum err op_stream_write(struct guest *g, const struct op_stream_write_args *a)
+{
+    struct sink *s = sink_find(g, a->sink);
+    if (!s || s->is_ended || s->is_ending)
+        return op_refuse(g, ERR_CANCELLED, "nobody reads this stream any more");
+    if (s->is_writing || s->pipe)
+        return op_refuse(g, ERR_INVALID, "one write at a time: await the one before");
+    enum err err = guest_charge(g, a->data.len);
+    if (err != OK)
+        return err;
+    err = op_begin(g, &s->write, write_cancelled);
+    if (err != OK) {
+        guest_discharge(g, a->data.len);
+        return err;
+    }
+    s->is_writing = true;
+    bytes_append_slice(&s->queued, a->data);
+    sink_pump(s);
+    return OK;
+}
+
+enum err op_stream_end(struct guest *g, const struct op_stream_end_args *a)
+{
+    struct sink *s = sink_find(g, a->sink);
+    if (!s || s->is_ended || s->is_ending)
+        return OK;
+    if (a->failed) {
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the stream was aborted");
+        sink_abort(s, &e);
+        return OK;
+    }
+    s->is_ending = true;
+    sink_pump(s);
+    return OK;
+}
+
+static void pipe_cancelled(struct op *op)
+{
+    container_of(op, struct sink, pipe_op)->has_pipe_op = false;
+}
+
+enum err op_stream_pipe(struct guest *g, const struct op_stream_pipe_args *a)
+{
+    struct source *source = source_find(g, a->source);
+    struct sink *s = sink_find(g, a->sink);
+    if (!source || source->is_reading || source->pipe)
+        return op_refuse(g, ERR_INVALID, "the stream is closed or being read already");
+    if (!s || s->is_ended || s->is_ending || s->is_writing || s->pipe)
+        return op_refuse(g, ERR_CANCELLED, "nobody reads the target any more");
+    enum err err = op_begin(g, &s->pipe_op, pipe_cancelled);
+    if (err != OK)
+        return err;
+    s->has_pipe_op = true;
+    sink_pipe(s, source);
+    return OK;
+}
+
+static void sink_free(struct sink *s)
+{
+    if (s->is_held)
+        list_remove(&s->held.link);
+    guest_discharge(s->guest, s->queued.len);
+    bytes_done(&s->queued);
+    list_remove(&s->link);
+    free(s);
+}
+
+/* Pending ops have been cancelled before. */
+void streams_end(struct guest *g)
+{
+    LIST_FOREACH(n, &g->sinks)
+    {
+        struct sink *s = container_of(n, struct sink, link);
+        if (s->pipe)
+            TAKE(s->pipe)->pipe = NULL;
+        if (!s->is_ended && s->owner)
+            s->owner->abort(s);
+        sink_free(s);
+    }
+    g->sinks_open = 0;
+    LIST_FOREACH(n, &g->sources)
+        source_close(container_of(n, struct source, link));
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See deployment.h. */
+#include "script/deployment.h"
+
+#include <stdlib.h>
+
+#include "../guest/abi.h"
+#include "sandbox/isolate.h"
+#include "script/sourcemap.h"
+
+struct deployment *deployment_new(void)
+{
+    struct deployment *d = calloc(1, sizeof(*d));
+    CHECK(d);
+    d->refs = 1;
+    d->arena = arena_new(NULL);
+    CHECK(pthread_mutex_init(&d->mutex, NULL) == 0);
+    list_init(&d->waiters);
+    return d;
+}
+
+struct deployment *deployment_ref(struct deployment *d)
+{
+    __atomic_add_fetch(&d->refs, 1, __ATOMIC_RELAXED);
+    return d;
+}
+
+void deployment_unref(struct deployment *d)
+{
+    if (!d || __atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    CHECK(list_is_empty(&d->waiters));
+    image_unref(d->image);
+    sourcemap_free(d->map);
+    if (d->release_sql)
+        d->release_sql(d->sql);
+    pthread_mutex_destroy(&d->mutex);
+    arena_free(d->arena);
+    free(d);
+}
+
+bool deployment_is_ready(const struct deployment *d)
+{
+    return __atomic_load_n(&d->stage, __ATOMIC_ACQUIRE) == DEPLOYMENT_READY;
+}
+
+static void set_stage(struct deployment *d, enum deployment_stage stage)
+{
+    __atomic_store_n(&d->stage, stage, __ATOMIC_RELEASE);
+}
+
+enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w)
+{
+    enum deployment_answer answer = DEPLOYMENT_GO;
+    pthread_mutex_lock(&d->mutex);
+    switch (d->stage) {
+    case DEPLOYMENT_UNLOADED:
+        set_stage(d, DEPLOYMENT_LOADING);
+        answer = DEPLOYMENT_LOAD_IT;
+        break;
+    case DEPLOYMENT_LOADED:
+        if ((d->exports & ABI_EXPORT_SETUP) && !d->is_setup_done) {
+            set_stage(d, DEPLOYMENT_SETTING_UP);
+            answer = DEPLOYMENT_SET_UP;
+        } else {
+            set_stage(d, DEPLOYMENT_READY);
+        }
+        break;
+    case DEPLOYMENT_LOADING:
+    case DEPLOYMENT_SETTING_UP:
+        list_push_back(&d->waiters, &w->link);
+        answer = DEPLOYMENT_WAIT;
+        break;
+    case DEPLOYMENT_READY:
+        break;
+    }
+    pthread_mutex_unlock(&d->mutex);
+    return answer;
+}
+
+static void waiter_posted(struct post *p)
+{
+    struct deployment_waiter *w = container_of(p, struct deployment_waiter, post);
+    w->done(w);
+}
+
+/* Moves to the stage and tells everyone who waits. */
+static void advance(struct deployment *d, enum deployment_stage stage, const struct error *error)
+{
+    struct list waiters;
+    list_init(&waiters);
+    pthread_mutex_lock(&d->mutex);
+    set_stage(d, stage);
+    list_splice_back(&waiters, &d->waiters);
+    pthread_mutex_unlock(&d->mutex);
+    struct list *n;
+    while ((n = list_pop_front(&waiters))) {
+        struct deployment_waiter *w = container_of(n, struct deployment_waiter, link);
+        w->error.code = OK;
+        if (error && error->code != OK)
+            w->error = *error;
+        w->post.fn = waiter_posted;
+        loop_post(w->loop, &w->post);
+    }
+}
+
+void deployment_loaded(struct deployment *d, struct image *image, const struct error *error)
+{
+    CHECK(d->stage == DEPLOYMENT_LOADING);
+    d->image = image;
+    advance(d, image ? DEPLOYMENT_LOADED : DEPLOYMENT_UNLOADED, error);
+}
+
+void deployment_set_up(struct deployment *d, const struct error *error)
+{
+    CHECK(d->stage == DEPLOYMENT_SETTING_UP);
+    bool is_ok = !error || error->code == OK;
+    advance(d, is_ok ? DEPLOYMENT_READY : DEPLOYMENT_LOADED, error);
+}

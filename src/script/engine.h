@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The engine that runs all TypeScript: QuickJS-ng and our glue as one wasm module, embedded in the
+ * program in both forms (wasm, and compiled for the CPU it was built on), and the runtime script. Made
+ * once per process; see guest/abi.h for the exports and imports. */
+#pragma once
+
+#include "sandbox/isolate.h"
+
+/* Index of each export of guest/abi.h for isolate_call(). */
+enum engine_export {
+    ENGINE_INITIALIZE,
+    ENGINE_BOOT,
+    ENGINE_ALLOC,
+    ENGINE_FREE,
+    ENGINE_HEAD,
+    ENGINE_LOAD,
+    ENGINE_DISPATCH,
+    ENGINE_COMPLETE,
+    ENGINE_RUN,
+    ENGINE_ABORT,
+    ENGINE_EXPORTS,
+};
+
+struct engine {
+    struct sandbox *sandbox;
+    struct image *base; /* booted, runtime loaded, no module */
+    uint32_t head;      /* guest address of the dispatch input buffer */
+};
+
+/* imports: what ops.c provides. user: the isolate's user pointer while the runtime loads. */
+NODISCARD enum err engine_new(const struct sandbox_import *imports, size_t imports_len, void *user,
+                              struct engine **ret_engine, struct error *ret_error);
+void engine_free(struct engine *e);
+
+/* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that yields is
+ * resumed at once). kind: enum abi_load. ERR_GUEST when op FAIL was called, else what the isolate says. */
+NODISCARD enum err engine_load(struct isolate *i, int kind, struct slice name, struct slice source,
+                               struct error *ret_error);
