@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Limpet in the benchmarks: one engine thread, the whole process pinned to the server core.
+import { Server, type ServerOptions } from '../tests/server/harness.ts';
+import { SERVER_CORE, type Target } from './load.ts';
+
+export function startLimpet(options: ServerOptions = {}): Promise<Server> {
+    return Server.start({ wrap: ['taskset', '-c', SERVER_CORE], ...options, args: ['--threads', '1', ...(options.args ?? [])] });
+}
+
+export function targetOf(s: Server, name: string, more: Partial<Target> = {}): Target {
+    return { port: s.httpPort, path: '/', host: s.host(name), ...more };
+}

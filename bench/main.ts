@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// bench/run BUILD_FOLDER [options]: measures Limpet and its peers on this machine in one run and prints each figure
+// beside its budget. See bench/README.md.
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { tempDir } from '../tests/server/harness.ts';
+import { deploy, machine, memory, restart100, start1 } from './latency.ts';
+import { versions } from './peers.ts';
+import { passes, type Row, table } from './report.ts';
+import { soak } from './soak.ts';
+import { hello, helloH2, json, pristine, sql } from './throughput.ts';
+
+export interface Context {
+    dir: string;
+    seconds: number;
+    rounds: number;
+    repeats: number;
+    isolates: number;
+    soakSeconds: number;
+    without: Set<string>;
+    progress(text: string): void;
+}
+
+const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: string; needsLimpet?: boolean }> = {
+    hello: { run: hello, what: 'Response.json, pristine isolate, 64 connections: limpet, workerd, node, nginx, deno, bun' },
+    'hello-h2': { run: helloH2, what: 'the same over HTTP/2: limpet, nginx' },
+    json10k: { run: json, what: '10 KB of JSON parsed and stringified back: limpet, workerd' },
+    pristine: { run: pristine, what: 'what a pristine isolate costs over a kept one', needsLimpet: true },
+    sql: { run: sql, what: 'one SQL read and a JSON answer', needsLimpet: true },
+    deploy: { run: deploy, what: 'POST of a module to its first answer', needsLimpet: true },
+    start: { run: start1, what: 'start to first answer, one function', needsLimpet: true },
+    restart: { run: restart100, what: 'restart to first answer, 100 functions', needsLimpet: true },
+    memory: { run: memory, what: 'idle server, live isolate', needsLimpet: true },
+    soak: { run: soak, what: 'mixed load: growth, wrong answers', needsLimpet: true },
+};
+
+const USAGE = `usage: bench/run BUILD_FOLDER [options]
+  --only CASE[,CASE]    run these cases: ${Object.keys(CASES).join(' ')}
+  --without NAME[,NAME] leave out these servers: limpet workerd node nginx deno bun
+  --seconds N           length of one load (5)
+  --rounds N            loads a server, interleaved, medians compared (3)
+  --repeats N           deploys; starts are a quarter of it (30)
+  --isolates N          live isolates for the memory case (500)
+  --soak-seconds N      length of the mixed load (20; the budget is for 600)
+  --json                print JSON on standard output, the table on standard error
+`;
+
+async function main(): Promise<number> {
+    const { values, positionals } = parseArgs({
+        allowPositionals: true,
+        options: {
+            only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string', default: '5' }, rounds: { type: 'string', default: '3' },
+            repeats: { type: 'string', default: '30' }, isolates: { type: 'string', default: '500' }, 'soak-seconds': { type: 'string', default: '20' },
+            json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
+        },
+    });
+    if (values.help || positionals.length !== 1) {
+        process.stderr.write(USAGE);
+        return values.help ? 0 : 2;
+    }
+    const number = (text: string, name: string) => {
+        const n = Number(text);
+        if (!(n > 0)) throw new Error(`--${name} must be a number above zero, not "${text}"`);
+        return n;
+    };
+    process.env.LIMPET_BIN = path.join(positionals[0]!, 'limpet');
+    const without = new Set(values.without?.split(',') ?? []);
+    const names = values.only?.split(',') ?? Object.keys(CASES);
+    for (const name of names) if (!CASES[name]) throw new Error(`no case "${name}"; there are: ${Object.keys(CASES).join(' ')}`);
+
+    const dir = tempDir('limpet-bench-');
+    process.env.TMPDIR = dir; // the servers' data folders go with it
+    const ctx: Context = {
+        dir, without,
+        seconds: number(values.seconds, 'seconds'), rounds: number(values.rounds, 'rounds'), repeats: number(values.repeats, 'repeats'),
+        isolates: number(values.isolates, 'isolates'), soakSeconds: number(values['soak-seconds'], 'soak-seconds'),
+        progress: (text) => process.stderr.write(`  ${text}\n`),
+    };
+    const about = { ...machine(), ...(await versions()) };
+    const rows: Row[] = [];
+    const broken: { case: string; error: string }[] = [];
+    try {
+        for (const name of names) {
+            const c = CASES[name]!;
+            if (c.needsLimpet && without.has('limpet')) continue;
+            process.stderr.write(`${name}: ${c.what}\n`);
+            try {
+                rows.push(...(await c.run(ctx)));
+            } catch (e) {
+                broken.push({ case: name, error: String(e instanceof Error ? e.message : e) });
+                process.stderr.write(`  broken: ${broken.at(-1)!.error}\n`);
+            }
+        }
+    } finally {
+        fs.rmSync(dir, { recursive: true, force: true });
+    }
+
+    const failed = rows.filter((r) => passes(r) === false).length;
+    const text = [
+        '',
+        Object.entries(about).map(([k, v]) => `${k} ${v}`).join(', '),
+        `one core a server, load from another; loads of ${ctx.seconds} s, medians of ${ctx.rounds} rounds`,
+        '',
+        table(rows),
+        '',
+        ...broken.map((b) => `broken: ${b.case}: ${b.error}`),
+        `${rows.filter((r) => passes(r)).length} budgets met, ${failed} missed, ${broken.length} cases broken`,
+        '',
+    ].join('\n');
+    (values.json ? process.stderr : process.stdout).write(text);
+    if (values.json) process.stdout.write(JSON.stringify({ about, rows: rows.map((r) => ({ ...r, pass: passes(r) })), broken }, null, 2) + '\n');
+    return failed || broken.length ? 1 : 0;
+}
+
+main().then(
+    (code) => (process.exitCode = code),
+    (e) => {
+        process.stderr.write(`bench: ${e instanceof Error ? e.message : e}\n`);
+        process.exitCode = 2;
+    },
+);
