@@ -11,6 +11,7 @@
 
 #include "base/list.h"
 
+struct post;
 struct timer;
 
 struct loop {
@@ -18,14 +19,20 @@ struct loop {
     /* private */
     struct timer **timers; /* binary heap by due time */
     size_t timers_len, timers_cap;
+    uint64_t timers_seq;   /* of the timer started last */
+    uint64_t timers_armed; /* when timer_handle fires, 0: it does not */
     uv_timer_t timer_handle;
     uv_prepare_t prepare;
     uv_idle_t idle;
     uv_async_t wake;
     struct post *posts; /* atomic stack of posted messages, newest first */
+    struct post *ready; /* taken from it, oldest first; of this thread alone */
+    struct post **ready_end;
+    unsigned posters; /* atomic: threads inside loop_post() or loop_stop() */
     void (*on_turn)(void *arg);
     void *on_turn_arg;
-    bool is_stopping;
+    bool is_stopping; /* atomic */
+    bool is_closed;   /* atomic: nobody may touch wake any more */
 };
 
 void loop_init(struct loop *l);
@@ -33,11 +40,12 @@ void loop_init(struct loop *l);
 void loop_run(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
-/* Closes the loop's own handles and runs until every handle of others is closed too; those must have
- * been asked to close before. */
+/* Closes the loop's own handles and runs until every handle of others is closed too; those must
+ * have been asked to close before. */
 void loop_done(struct loop *l);
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
-/* Asks for one more turn without sleeping in between: there is more runnable work than the budget. */
+/* Asks for one more turn without sleeping in between: there is more runnable work than the budget.
+ */
 void loop_again(struct loop *l);
 /* Monotonic milliseconds, as of the start of this turn (cheap). */
 uint64_t loop_now_ms(const struct loop *l);
