@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of store/ share: the store itself, and a mutation on its way from the caller's
+ * thread through the queue to the writer thread. */
+#pragma once
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "base/map.h"
+#include "store/store.h"
+
+enum {
+    STORE_BATCH_MUTATIONS_MAX = 2048, /* one commit; bounds the wait of those behind it */
+    STORE_BATCH_BYTES_MAX = 8 * 1024 * 1024,
+    STORE_LOG_LINES_QUEUED_MAX = 32 * 1024, /* above either, log lines are dropped and counted */
+    STORE_LOG_BYTES_QUEUED_MAX = 16 * 1024 * 1024,
+    STORE_TIDY_ROWS = 500, /* removed in one step, between two batches */
+    STORE_ARTIFACT_BYTES_MAX = 256 * 1024 * 1024,
+    STORE_ARTIFACT_RECENT_MS =
+        10 * 60 * 1000, /* far above LIMIT_BUILD_MS: put, but not yet published */
+    STORE_PROBE_S = 1,  /* between tries to write again after a failure */
+};
+
+enum mutation_kind {
+    MUTATION_BUILD_START,
+    MUTATION_BUILD_STATUS,
+    MUTATION_BUILD_FAIL,
+    MUTATION_PUBLISH,
+    MUTATION_SETUP_DONE,
+    MUTATION_FUNCTION_DELETE,
+    MUTATION_ENV_SET,
+    MUTATION_ENV_DELETE,
+    MUTATION_EXECUTION_START,
+    MUTATION_EXECUTION_FINISH,
+    MUTATION_LOG,
+};
+
+/* One allocation with all its texts behind it. Freed by the writer thread. */
+struct mutation {
+    struct mutation *next; /* in the queue: newest first; then oldest first */
+    enum mutation_kind kind;
+    struct store_op *op; /* NULL: nobody waits */
+    size_t bytes;
+    struct slice function, name, value;
+    int64_t number; /* build or version */
+    union {
+        enum store_kind function_kind;
+        enum build_status build_status;
+        struct build_row build;
+        struct version_row version;
+        struct execution_row execution;
+        struct log_row log;
+    };
+};
+
+struct writer;
+
+struct store {
+    char *path; /* of the database file */
+    char *artifact_dir;
+    int lock_fd, artifact_lock_fd;
+    pthread_t thread;
+    bool has_thread;
+    struct writer *writer;      /* writer thread only, once it runs */
+    bool is_checkpoint_failing; /* writer thread only */
+
+    _Atomic(struct mutation *) queue;
+    sem_t wake; /* one unit for each time the queue became non-empty, one for closing */
+    atomic_bool is_closing;
+
+    atomic_uint_fast64_t commits, mutations, commit_ns_total, logs_dropped, queued;
+    atomic_uint_fast64_t log_lines_queued, log_bytes_queued;
+    atomic_bool is_refusing;
+
+    pthread_mutex_t dropped_lock;
+    atomic_bool has_dropped;
+    struct map
+        dropped; /* function name -> struct dropped, lines lost since the writer last said so */
+
+    pthread_mutex_t artifact_lock;
+    struct map artifact_recent; /* hash -> struct artifact_recent */
+};
+
+/* queue.c: any thread. Copies the template and its texts (fields of the template, named by address,
+ * the list ended by NULL, their lengths added up in bytes). */
+void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts);
+NODISCARD enum err store_queue_start(struct store *s, struct error *ret_error);
+void store_queue_stop(struct store *s); /* commits what is queued; harmless if not started */
+
+/* artifact.c */
+NODISCARD enum err artifact_open(struct store *s, struct error *ret_error);
+void artifact_close(struct store *s);
+bool artifact_exists(struct store *s, struct slice hash);
+bool artifact_is_hash(struct slice hash);
+/* Removes the file unless it was put a short while ago, when a version may be about to name it.
+ * False: try again later. Writer thread, inside the transaction that found that no version names
+ * it. */
+bool artifact_remove(struct store *s, struct slice hash);
+
+/* folder.c */
+/* Makes the folder and those above it, private to this user. */
+NODISCARD enum err folder_make(const char *path, const char *what, struct error *ret_error);
+NODISCARD enum err folder_sync(const char *path, struct error *ret_error);
+/* errno as an error: "cannot <doing> <path>: <reason>", with a hint where there is one. */
+enum err folder_error(struct error *ret_error, int os, const char *doing, const char *path);
+/* Takes path as a lock on what for as long as *ret_fd is open; ERR_CONFLICT names the process that
+ * has it. */
+NODISCARD enum err folder_lock(const char *path, const char *what, const char *option, int *ret_fd,
+                               struct error *ret_error);
+
+/* options.c */
+void version_options_write(const struct version_options *options, struct bytes *out);
+NODISCARD enum err version_options_read(struct slice json, struct arena *a,
+                                        struct version_options *ret_options,
+                                        struct error *ret_error);

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From many threads to the disk and back. Callers push mutations onto an atomic stack and go on.
+ * The writer thread takes all there are, commits them as one transaction, and only then sends the
+ * results, with one message to each loop that waits: while one commit is being synced, the next
+ * batch gathers.
+ *
+ * Invariants: the semaphore gets one unit each time the stack becomes non-empty, and the stack is
+ * taken only after a unit was taken, so no wake-up is lost and none is spurious. An op is
+ * acknowledged (code OK) only after the commit that holds it has returned. When a commit fails,
+ * every op of its batch fails with the reason, the store is refusing until a commit succeeds, and
+ * meanwhile the writer probes. */
+#include "store/internal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "loop/post.h"
+#include "store/sqlite/writer.h"
+
+/* Log lines of one function that were not taken since the writer last said so. */
+struct dropped {
+    uint64_t lines;
+};
+
+/* ---- callers' side: any thread ---- */
+
+static void queue_add_dropped(struct store *s, struct slice function, uint64_t lines)
+{
+    pthread_mutex_lock(&s->dropped_lock); /* held for microseconds, and only in trouble */
+    struct dropped *d = map_get(&s->dropped, function);
+    if (!d) {
+        d = calloc(1, sizeof(*d));
+        CHECK(d);
+        map_put(&s->dropped, function, d);
+    }
+    d->lines += lines;
+    atomic_store(&s->has_dropped, true);
+    pthread_mutex_unlock(&s->dropped_lock);
+}
+
+/* Counts a line against the bounds; false: it is to be dropped. */
+static bool queue_take_log(struct store *s, const struct mutation *m)
+{
+    if (atomic_load(&s->log_lines_queued) < STORE_LOG_LINES_QUEUED_MAX &&
+        atomic_load(&s->log_bytes_queued) < STORE_LOG_BYTES_QUEUED_MAX) {
+        atomic_fetch_add(&s->log_lines_queued, 1);
+        atomic_fetch_add(&s->log_bytes_queued, m->bytes);
+        return true;
+    }
+    atomic_fetch_add(&s->logs_dropped, 1);
+    queue_add_dropped(s, m->function, 1);
+    return false;
+}
+
+void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts)
+{
+    CHECK(!atomic_load(&s->is_closing));
+    if (template->kind == MUTATION_LOG && !queue_take_log(s, template))
+        return;
+    struct mutation *m = malloc(sizeof(*m) + template->bytes);
+    CHECK(m);
+    *m = *template;
+    char *at = (char *)(m + 1);
+    for (size_t i = 0; texts[i]; i++) {
+        /* The caller named the text by its place in the template. */
+        struct slice *text =
+            (struct slice *)((char *)m + ((const char *)texts[i] - (const char *)template));
+        if (text->len)
+            memcpy(at, text->ptr, text->len);
+        text->ptr = at;
+        at += text->len;
+    }
+    if (m->op) {
+        CHECK(m->op->loop);
+        m->op->error.code = ERR_INTERNAL; /* until known */
+        m->op->number = 0;
+        m->op->internal = NULL;
+    }
+    atomic_fetch_add(&s->queued, 1);
+    struct mutation *head = atomic_load(&s->queue);
+    do
+        m->next = head;
+    while (!atomic_compare_exchange_weak(&s->queue, &head, m));
+    if (!head)
+        sem_post(&s->wake);
+}
+
+/* ---- results ---- */
+
+/* The results of one batch for one loop. */
+struct delivery {
+    struct post post;
+    struct loop *loop;
+    struct store_op *first, **last; /* linked by op->internal */
+    struct delivery *next;
+};
+
+static void delivery_run(struct post *p)
+{
+    struct delivery *d = container_of(p, struct delivery, post);
+    for (struct store_op *op = d->first, *next; op; op = next) {
+        next = op->internal; /* done may free the op, or use it again */
+        op->done(op);
+    }
+    free(d);
+}
+
+static void delivery_add(struct delivery **deliveries, struct store_op *op)
+{
+    struct delivery *d = *deliveries;
+    while (d && d->loop != op->loop)
+        d = d->next;
+    if (!d) {
+        d = calloc(1, sizeof(*d));
+        CHECK(d);
+        d->post.fn = delivery_run;
+        d->loop = op->loop;
+        d->last = &d->first;
+        d->next = *deliveries;
+        *deliveries = d;
+    }
+    op->internal = NULL;
+    *d->last = op;
+    d->last = (struct store_op **)&op->internal;
+}
+
+static void delivery_send(struct delivery *deliveries)
+{
+    for (struct delivery *d = deliveries, *next; d; d = next) {
+        next = d->next; /* d belongs to the loop from here */
+        loop_post(d->loop, &d->post);
+    }
+}
+
+/* ---- the writer thread ---- */
+
+/* Everything queued, oldest first. */
+static struct mutation *queue_take(struct store *s)
+{
+    struct mutation *list = NULL;
+    for (struct mutation *m = atomic_exchange(&s->queue, NULL), *next; m; m = next) {
+        next = m->next;
+        m->next = list;
+        list = m;
+    }
+    return list;
+}
+
+/* Says once when writing stops working and once when it works again: whoever asked is told each
+ * time. */
+static void queue_set_refusing(struct store *s, const struct error *error)
+{
+    bool was = atomic_exchange(&s->is_refusing, error != NULL);
+    if (error && !was)
+        log_error("store cannot write, refusing mutations until it can",
+                  LOG_STR("error", error->message), LOG_STR("hint", error->hint));
+    else if (!error && was)
+        log_info("store writes again", LOG_STR("database", s->path));
+}
+
+/* Nobody waits for this mutation, so its failure ends here. */
+static void queue_log_failure(const struct mutation *m, const struct error *error)
+{
+    if (m->kind !=
+        MUTATION_LOG) /* the function was deleted, or the batch failed, which is logged */
+        log_warn("store mutation failed", LOG_SLICE("function", m->function),
+                 LOG_STR("error", error->message));
+}
+
+/* Lost lines are replaced by one that says how many. */
+static enum err queue_write_dropped(struct store *s, struct error *ret_error)
+{
+    if (!atomic_load(&s->has_dropped))
+        return OK;
+    pthread_mutex_lock(&s->dropped_lock);
+    struct map dropped = s->dropped;
+    s->dropped = (struct map){0};
+    atomic_store(&s->has_dropped, false);
+    pthread_mutex_unlock(&s->dropped_lock);
+    struct slice name;
+    void *value;
+    enum err code = OK;
+    for (size_t cursor = 0; map_next(&dropped, &cursor, &name, &value);) {
+        char text[160];
+        struct dropped *d = value;
+        int len = snprintf(
+            text, sizeof(text),
+            "%llu log lines were lost here: the disk did not take them fast enough, or not at all",
+            (unsigned long long)d->lines);
+        struct mutation m = {.kind = MUTATION_LOG,
+                             .function = name,
+                             .log = {.level = LOG_WARN, .text = slice_of(text, (size_t)len)}};
+        int64_t ignored = 0;
+        if (!s->writer->is_lost) {
+            enum err one = writer_apply(s->writer, &m, &ignored, ret_error);
+            if (s->writer->is_lost)
+                code = one; /* else: the function was deleted, nobody will read its log */
+        }
+        if (s->writer->is_lost)
+            queue_add_dropped(s, name, d->lines);
+        free(d);
+    }
+    map_done(&dropped);
+    return code;
+}
+
+/* Applies mutations of the list up to the limits of a batch. Returns the first that is not in it.
+ */
+static struct mutation *queue_apply(struct store *s, struct mutation *list, struct error *ret_error)
+{
+    struct mutation *m = list;
+    size_t bytes = 0;
+    for (size_t count = 0; m && count < STORE_BATCH_MUTATIONS_MAX && bytes < STORE_BATCH_BYTES_MAX;
+         count++) {
+        struct error error;
+        int64_t number = 0;
+        enum err code = writer_apply(s->writer, m, &number, &error);
+        if (s->writer->is_lost) {
+            if (code != OK)
+                *ret_error = error;
+            else
+                error_set(ret_error, ERR_IO, "the database lost the running transaction");
+            return m->next;
+        }
+        if (m->op && code != OK)
+            m->op->error = error;
+        else if (m->op) {
+            m->op->error.code = OK;
+            m->op->number = number;
+        } else if (code != OK)
+            queue_log_failure(m, &error);
+        bytes += m->bytes;
+        m = m->next;
+    }
+    return m;
+}
+
+static enum err queue_commit(struct store *s, struct error *ret_error)
+{
+    uint64_t start = clock_monotonic_ns();
+    enum err code = writer_commit(s->writer, ret_error);
+    if (code != OK)
+        return code;
+    atomic_fetch_add(&s->commit_ns_total, clock_monotonic_ns() - start);
+    atomic_fetch_add(&s->commits, 1);
+    return OK;
+}
+
+static void queue_finish(struct store *s, struct mutation *list, const struct mutation *end,
+                         const struct error *failed)
+{
+    struct delivery *deliveries = NULL;
+    uint64_t count = 0;
+    for (struct mutation *m = list, *next; m != end; m = next) {
+        next = m->next;
+        if (m->kind == MUTATION_LOG) {
+            atomic_fetch_sub(&s->log_lines_queued, 1);
+            atomic_fetch_sub(&s->log_bytes_queued, m->bytes);
+            if (failed) {
+                atomic_fetch_add(&s->logs_dropped, 1);
+                queue_add_dropped(s, m->function, 1);
+            }
+        }
+        if (m->op) {
+            if (failed) {
+                m->op->error = *failed;
+                m->op->number = 0;
+            }
+            delivery_add(&deliveries, m->op);
+        } else if (failed)
+            queue_log_failure(m, failed);
+        free(m);
+        count++;
+    }
+    atomic_fetch_sub(&s->queued, count);
+    if (!failed)
+        atomic_fetch_add(&s->mutations, count);
+    delivery_send(deliveries);
+}
+
+/* One transaction. Returns what is left of the list. */
+static struct mutation *queue_batch(struct store *s, struct mutation *list)
+{
+    struct error error = {0};
+    struct mutation *end = NULL;
+    enum err code = writer_begin(s->writer, &error);
+    if (code == OK) {
+        end = queue_apply(s, list, &error);
+        code = s->writer->is_lost ? error.code : queue_write_dropped(s, &error);
+    }
+    if (code == OK)
+        code = queue_commit(s, &error);
+    if (code != OK)
+        writer_rollback(s->writer);
+    queue_set_refusing(s, code == OK ? NULL : &error);
+    queue_finish(s, list, end, code == OK ? NULL : &error);
+    return end;
+}
+
+/* Waits for a unit; false: there is something else to do meanwhile. */
+static bool queue_wait(struct store *s, bool has_more_tidying)
+{
+    int rc;
+    if (has_more_tidying)
+        rc = sem_trywait(&s->wake);
+    else if (atomic_load(&s->is_refusing)) {
+        struct timespec until;
+        clock_gettime(CLOCK_MONOTONIC, &until);
+        until.tv_sec += STORE_PROBE_S;
+        rc = sem_clockwait(&s->wake, CLOCK_MONOTONIC, &until);
+    } else {
+        do
+            rc = sem_wait(&s->wake);
+        while (rc && errno == EINTR);
+    }
+    return rc == 0;
+}
+
+/* A failure harms nobody yet: commits go on into a log that grows. Said once for each time it
+ * begins. */
+static void queue_checkpoint(struct store *s)
+{
+    struct error error;
+    enum err code = writer_checkpoint(s->writer, &error);
+    if (code != OK && !s->is_checkpoint_failing)
+        log_warn("store cannot copy its write-ahead log into the database, it grows; retrying",
+                 LOG_STR("error", error.message));
+    s->is_checkpoint_failing = code != OK;
+}
+
+/* One step of what can wait. True: there is more. */
+static bool queue_tidy(struct store *s)
+{
+    struct error error;
+    bool has_more = false;
+    enum err code = OK;
+    if (atomic_load(&s->is_refusing))
+        code = writer_probe(s->writer, &error);
+    if (code == OK)
+        code = writer_tidy(s->writer, &has_more, &error);
+    queue_set_refusing(s, code == OK ? NULL : &error);
+    if (code == OK)
+        queue_checkpoint(s);
+    return code == OK && has_more;
+}
+
+static void *queue_run(void *arg)
+{
+    struct store *s = arg;
+    pthread_setname_np(pthread_self(), "limpet-store");
+    bool has_more_tidying = true;
+    for (bool is_done = false; !is_done;) {
+        if (!queue_wait(s, has_more_tidying)) {
+            has_more_tidying = queue_tidy(s);
+            continue;
+        }
+        /* Read before taking: whatever was pushed before closing is then in the list. */
+        is_done = atomic_load(&s->is_closing);
+        for (struct mutation *list = queue_take(s); list;)
+            list = queue_batch(s, list);
+        /* One step even when there is always work, or deleted rows would pile up. */
+        if (!is_done)
+            has_more_tidying = queue_tidy(s);
+    }
+    return NULL;
+}
+
+/* ---- start and stop ---- */
+
+enum err store_queue_start(struct store *s, struct error *ret_error)
+{
+    CHECK(sem_init(&s->wake, 0, 0) == 0);
+    /* Signals are for the threads that wait for them. */
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&s->thread, NULL, queue_run, s);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (rc) {
+        sem_destroy(&s->wake);
+        return error_set(ret_error, ERR_UNAVAILABLE, "cannot start the store's thread: %s",
+                         strerror(rc));
+    }
+    s->has_thread = true;
+    return OK;
+}
+
+void store_queue_stop(struct store *s)
+{
+    if (!s->has_thread)
+        return;
+    atomic_store(&s->is_closing, true);
+    sem_post(&s->wake);
+    pthread_join(s->thread, NULL);
+    sem_destroy(&s->wake);
+    s->has_thread = false;
+    struct slice name;
+    void *value;
+    for (size_t cursor = 0; map_next(&s->dropped, &cursor, &name, &value);)
+        free(value);
+    map_done(&s->dropped);
+}

@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What each mutation does to the tables. A mutation that is refused leaves no trace: either it is
+ * refused before its first write, or it is one statement, which SQLite undoes itself, or it runs in
+ * a savepoint (apply_in_savepoint). So one bad mutation never spoils the batch that it is in. */
+#include "store/sqlite/writer.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+struct apply_function {
+    int64_t id, version;
+    enum store_kind kind;
+};
+
+/* Is there such a function? OK with id 0: no. */
+static enum err apply_function_look(struct writer *w, struct slice name,
+                                    struct apply_function *ret_function, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_FUNCTION_FIND, PARAMS(P_TEXT(name)), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    *ret_function = (struct apply_function){0};
+    if (has_row)
+        *ret_function = (struct apply_function){
+            .id = db_int(st, 0), .kind = (enum store_kind)db_int(st, 1), .version = db_int(st, 2)};
+    return OK;
+}
+
+static enum err apply_function_find(struct writer *w, struct slice name,
+                                    struct apply_function *ret_function, struct error *ret_error)
+{
+    enum err code = apply_function_look(w, name, ret_function, ret_error);
+    if (code == OK && !ret_function->id)
+        return error_set(ret_error, ERR_NOT_FOUND, "there is no function '%.*s'", SLICE_ARG(name));
+    return code;
+}
+
+/* Runs a statement whose RETURNING or SELECT gives at most one integer; ret_has_row may be NULL if
+ * there must be one. */
+static enum err apply_one(struct writer *w, int stmt, const struct db_param *params,
+                          int64_t *ret_value, bool *ret_has_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, stmt, params, &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    if (!has_row && !ret_has_row)
+        return error_set(ret_error, ERR_INTERNAL, "a statement of the store gave no row: %s",
+                         sqlite3_sql(st));
+    if (has_row) {
+        *ret_value = db_int(st, 0);
+        /* A statement with RETURNING has done its work only when stepped to the end. */
+        bool more = false;
+        code = db_step(&w->db, st, &more, ret_error);
+    }
+    if (ret_has_row)
+        *ret_has_row = has_row;
+    return code;
+}
+
+typedef enum err (*apply_fn)(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error);
+
+static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct mutation *m,
+                                   int64_t *ret_number, struct error *ret_error)
+{
+    enum err code = db_run(&w->db, WRITER_SAVEPOINT, PARAMS(), ret_error);
+    if (code != OK)
+        return code;
+    code = fn(w, m, ret_number, ret_error);
+    /* When SQLite has rolled the whole transaction back there is no savepoint left. */
+    if (code != OK && !sqlite3_get_autocommit(w->db.handle) &&
+        db_run(&w->db, WRITER_ROLLBACK_TO, PARAMS(), NULL) != OK)
+        w->is_lost = true;
+    if (!sqlite3_get_autocommit(w->db.handle) &&
+        db_run(&w->db, WRITER_RELEASE, PARAMS(), NULL) != OK)
+        w->is_lost = true;
+    return code;
+}
+
+/* ---- builds and versions ---- */
+
+static enum err apply_build_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                  struct error *ret_error)
+{
+    if (!m->function.len || m->function.len > LIMIT_NAME_BYTES)
+        return error_set(ret_error, ERR_INVALID, "a function's name has 1 to %d bytes",
+                         LIMIT_NAME_BYTES);
+    int64_t now = clock_wall_us();
+    struct apply_function f;
+    enum err code = apply_function_look(w, m->function, &f, ret_error);
+    if (code == OK && f.id && f.kind != m->function_kind) {
+        code = error_set(ret_error, ERR_CONFLICT, "'%.*s' is a %s already", SLICE_ARG(m->function),
+                         f.kind == STORE_WORKFLOW ? "workflow" : "function");
+        error_hint(ret_error, "choose another name, or delete it first");
+    }
+    if (code == OK && !f.id)
+        code = apply_one(w, WRITER_FUNCTION_ADD,
+                         PARAMS(P_TEXT(m->function), P_INT(m->function_kind), P_INT(now)), &f.id,
+                         NULL, ret_error);
+    if (code == OK)
+        code = apply_one(w, WRITER_FUNCTION_BUILD_NEXT, PARAMS(P_INT(f.id), P_INT(now)), ret_number,
+                         NULL, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_BUILD_ADD, PARAMS(P_INT(f.id), P_INT(*ret_number), P_INT(now)),
+                      ret_error);
+    return code;
+}
+
+/* The function of an unfinished build. */
+static enum err apply_build_find(struct writer *w, struct slice function, int64_t build,
+                                 struct apply_function *ret_function, struct error *ret_error)
+{
+    enum err code = apply_function_find(w, function, ret_function, ret_error);
+    if (code != OK)
+        return code;
+    int64_t status = 0;
+    bool has_build = false;
+    code = apply_one(w, WRITER_BUILD_FIND, PARAMS(P_INT(ret_function->id), P_INT(build)), &status,
+                     &has_build, ret_error);
+    if (code != OK)
+        return code;
+    if (!has_build)
+        return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no build %lld",
+                         SLICE_ARG(function), (long long)build);
+    if (status >= BUILD_READY)
+        return error_set(ret_error, ERR_CONFLICT, "build %lld of '%.*s' is %s already",
+                         (long long)build, SLICE_ARG(function),
+                         build_status_text((enum build_status)status));
+    return OK;
+}
+
+static enum err apply_build_status(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                   struct error *ret_error)
+{
+    struct apply_function f;
+    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    if (code != OK)
+        return code;
+    *ret_number = m->number;
+    return db_run(
+        &w->db, WRITER_BUILD_SET,
+        PARAMS(P_INT(f.id), P_INT(m->number), P_INT(m->build_status), P_INT(clock_wall_us())),
+        ret_error);
+}
+
+static enum err apply_build_fail(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                 struct error *ret_error)
+{
+    const struct build_row *b = &m->build;
+    struct apply_function f;
+    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    if (code != OK)
+        return code;
+    *ret_number = m->number;
+    return db_run(&w->db, WRITER_BUILD_FAIL,
+                  PARAMS(P_INT(f.id), P_INT(m->number),
+                         P_INT(b->finished_us ? b->finished_us : clock_wall_us()),
+                         P_TEXT(b->error_message), P_TEXT(b->error_file), P_TEXT(b->error_frame),
+                         P_INT(b->error_line), P_INT(b->error_column)),
+                  ret_error);
+}
+
+/* Is what the build made the same as what serves? Then only the source map may have changed (a
+ * comment was edited), and stack traces must name the new lines. */
+static enum err apply_publish_same(struct writer *w, const struct apply_function *f,
+                                   const struct version_row *v, struct slice options,
+                                   bool *ret_is_same, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_VERSION_FIND, PARAMS(P_INT(f->id), P_INT(f->version)),
+                             &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    *ret_is_same = has_row && slice_eq(db_text(st, 0), v->hash) && db_int(st, 2) == v->exports &&
+                   slice_eq(db_text(st, 3), options);
+    if (!*ret_is_same || slice_eq(db_text(st, 1), v->source_map_hash))
+        return OK;
+    if (sqlite3_column_bytes(st, 1) > 0)
+        code =
+            db_run(&w->db, WRITER_ARTIFACT_UNUSED_ADD, PARAMS(P_TEXT(db_text(st, 1))), ret_error);
+    db_release(&st);
+    w->needs_tidy = true;
+    if (code == OK)
+        code =
+            db_run(&w->db, WRITER_VERSION_SOURCE_MAP_SET,
+                   PARAMS(P_INT(f->id), P_INT(f->version), P_TEXT(v->source_map_hash)), ret_error);
+    return code;
+}
+
+static enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                              struct error *ret_error)
+{
+    const struct version_row *v = &m->version;
+    struct apply_function f;
+    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    if (code != OK)
+        return code;
+    if (!artifact_exists(w->store, v->hash) ||
+        (v->source_map_hash.len && !artifact_exists(w->store, v->source_map_hash)))
+        return error_set(ret_error, ERR_INTERNAL,
+                         "build %lld of '%.*s' names an artifact that is not stored",
+                         (long long)m->number, SLICE_ARG(m->function));
+    CLEANUP(bytes_done) struct bytes options = BYTES_INIT;
+    version_options_write(&v->options, &options);
+    int64_t now = clock_wall_us();
+    bool is_same = false;
+    if (f.version)
+        code = apply_publish_same(w, &f, v, bytes_slice(&options), &is_same, ret_error);
+    if (code == OK && is_same) {
+        *ret_number = f.version;
+        code = db_run(&w->db, WRITER_FUNCTION_TOUCH, PARAMS(P_INT(f.id), P_INT(now)), ret_error);
+    } else if (code == OK) {
+        code = apply_one(w, WRITER_FUNCTION_VERSION_SET, PARAMS(P_INT(f.id), P_INT(now)),
+                         ret_number, NULL, ret_error);
+        if (code == OK)
+            code =
+                db_run(&w->db, WRITER_VERSION_ADD,
+                       PARAMS(P_INT(f.id), P_INT(*ret_number), P_TEXT(v->hash),
+                              P_TEXT(v->source_map_hash), P_INT(v->exports),
+                              P_INT(v->is_setup_done), P_TEXT(bytes_slice(&options)), P_INT(now)),
+                       ret_error);
+    }
+    if (code == OK)
+        code = db_run(&w->db, WRITER_BUILD_READY,
+                      PARAMS(P_INT(f.id), P_INT(m->number), P_INT(now), P_INT(*ret_number)),
+                      ret_error);
+    return code;
+}
+
+static enum err apply_setup_done(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                 struct error *ret_error)
+{
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_VERSION_SETUP_DONE, PARAMS(P_INT(f.id), P_INT(m->number)),
+                      ret_error);
+    if (code == OK && !db_changes(&w->db))
+        return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no version %lld",
+                         SLICE_ARG(m->function), (long long)m->number);
+    if (code == OK)
+        *ret_number = m->number;
+    return code;
+}
+
+/* Executions, log lines and artifacts, which may be many, go later in small steps (tidy.c). */
+static enum err apply_function_delete(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error)
+{
+    static const enum writer_stmt steps[] = {
+        WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,      WRITER_BUILDS_DELETE,
+        WRITER_ENVS_DELETE,          WRITER_FUNCTION_DELETED_ADD, WRITER_FUNCTION_DELETE,
+    };
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
+        code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
+    if (code == OK)
+        w->needs_tidy = true;
+    return code;
+}
+
+/* ---- env ---- */
+
+static enum err apply_env_room(struct writer *w, int64_t function_id, struct slice name,
+                               struct error *ret_error)
+{
+    int64_t value = 0;
+    bool has_row = false;
+    enum err code = apply_one(w, WRITER_ENV_HAS, PARAMS(P_INT(function_id), P_TEXT(name)), &value,
+                              &has_row, ret_error);
+    if (code != OK || has_row)
+        return code;
+    code = apply_one(w, WRITER_ENV_COUNT, PARAMS(P_INT(function_id)), &value, NULL, ret_error);
+    if (code == OK && value >= LIMIT_ENV_VARS)
+        return error_set(ret_error, ERR_CONFLICT, "a function has at most %d variables",
+                         LIMIT_ENV_VARS);
+    return code;
+}
+
+static enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                              struct error *ret_error)
+{
+    if (!m->name.len)
+        return error_set(ret_error, ERR_INVALID, "a variable's name is empty");
+    if (m->name.len > LIMIT_ENV_VALUE_BYTES || m->value.len > LIMIT_ENV_VALUE_BYTES)
+        return error_set(ret_error, ERR_TOO_LARGE,
+                         "a variable's name and value have at most %d bytes each",
+                         LIMIT_ENV_VALUE_BYTES);
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code == OK)
+        code = apply_env_room(w, f.id, m->name, ret_error);
+    if (code != OK)
+        return code;
+    return db_run(&w->db, WRITER_ENV_SET,
+                  PARAMS(P_INT(f.id), P_TEXT(m->name), P_TEXT(m->value), P_INT(clock_wall_us())),
+                  ret_error);
+}
+
+static enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                 struct error *ret_error)
+{
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_ENV_DELETE, PARAMS(P_INT(f.id), P_TEXT(m->name)), ret_error);
+    if (code == OK && !db_changes(&w->db))
+        return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no variable '%.*s'",
+                         SLICE_ARG(m->function), SLICE_ARG(m->name));
+    return code;
+}
+
+/* ---- executions and logs ---- */
+
+static enum err apply_execution_start(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error)
+{
+    const struct execution_row *e = &m->execution;
+    if (!e->id.len)
+        return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code != OK)
+        return code;
+    bool is_finished = e->status != EXECUTION_RUNNING;
+    int64_t now = clock_wall_us(), created = e->created_us ? e->created_us : now;
+    code = db_run(&w->db, WRITER_EXECUTION_ADD,
+                  PARAMS(P_TEXT(e->id), P_INT(f.id), P_INT(e->version), P_INT(e->status),
+                         P_TEXT(e->input), P_TEXT(e->output), P_TEXT(e->metadata), P_TEXT(e->error),
+                         P_INT(created),
+                         P_INT(!is_finished     ? 0
+                               : e->finished_us ? e->finished_us
+                                                : now)),
+                  ret_error);
+    if (code == OK && !db_changes(&w->db))
+        return error_set(ret_error, ERR_CONFLICT, "there is an execution '%.*s' already",
+                         SLICE_ARG(e->id));
+    if (code == OK && is_finished)
+        writer_add_count(w, f.id, 1, 0);
+    return code;
+}
+
+static enum err apply_execution_finish(struct writer *w, const struct mutation *m,
+                                       int64_t *ret_number, struct error *ret_error)
+{
+    const struct execution_row *e = &m->execution;
+    if (e->status == EXECUTION_RUNNING)
+        return error_set(ret_error, ERR_INVALID, "an execution cannot finish as 'running'");
+    int64_t function_id = 0, status = 0;
+    bool has_row = false;
+    enum err code =
+        apply_one(w, WRITER_EXECUTION_FINISH,
+                  PARAMS(P_TEXT(e->id), P_INT(e->status), P_TEXT(e->output), P_TEXT(e->error),
+                         P_INT(e->finished_us ? e->finished_us : clock_wall_us())),
+                  &function_id, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    if (has_row) {
+        writer_add_count(w, function_id, 1, 0);
+        return OK;
+    }
+    code = apply_one(w, WRITER_EXECUTION_FIND, PARAMS(P_TEXT(e->id)), &status, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    if (!has_row)
+        return error_set(ret_error, ERR_NOT_FOUND, "there is no execution '%.*s'",
+                         SLICE_ARG(e->id));
+    return error_set(ret_error, ERR_CONFLICT, "execution '%.*s' has finished already",
+                     SLICE_ARG(e->id));
+}
+
+static enum err apply_log(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                          struct error *ret_error)
+{
+    const struct log_row *l = &m->log;
+    struct apply_function f;
+    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_LOG_ADD,
+                      PARAMS(P_INT(f.id), P_TEXT(l->execution), P_INT(l->level),
+                             P_INT(l->at_us ? l->at_us : clock_wall_us()), P_TEXT(l->text)),
+                      ret_error);
+    if (code == OK)
+        writer_add_count(w, f.id, 0, 1);
+    return code;
+}
+
+enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                      struct error *ret_error)
+{
+    static const struct {
+        apply_fn fn;
+        bool writes_many; /* more than one statement that writes */
+    } table[] = {
+        [MUTATION_BUILD_START] = {apply_build_start, true},
+        [MUTATION_BUILD_STATUS] = {apply_build_status, false},
+        [MUTATION_BUILD_FAIL] = {apply_build_fail, false},
+        [MUTATION_PUBLISH] = {apply_publish, true},
+        [MUTATION_SETUP_DONE] = {apply_setup_done, false},
+        [MUTATION_FUNCTION_DELETE] = {apply_function_delete, true},
+        [MUTATION_ENV_SET] = {apply_env_set, false},
+        [MUTATION_ENV_DELETE] = {apply_env_delete, false},
+        [MUTATION_EXECUTION_START] = {apply_execution_start, false},
+        [MUTATION_EXECUTION_FINISH] = {apply_execution_finish, false},
+        [MUTATION_LOG] = {apply_log, false},
+    };
+    CHECK(m->kind < ARRAY_LEN(table));
+    enum err code = table[m->kind].writes_many
+                        ? apply_in_savepoint(w, table[m->kind].fn, m, ret_number, ret_error)
+                        : table[m->kind].fn(w, m, ret_number, ret_error);
+    if (code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_CORRUPT ||
+        sqlite3_get_autocommit(w->db.handle))
+        w->is_lost = true;
+    return code;
+}

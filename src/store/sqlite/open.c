@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Opening the database: is it ours, bring its schema up to date, settle what a stopped server left
+ * unfinished. Nothing is written to a database that is up to date and was left in order, so that a
+ * start costs a few reads. */
+#include "store/sqlite/writer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "store/sqlite/schema.h"
+
+/* In the file's header, so that file(1) and we can tell it from others' databases: "Lmpt". */
+enum { OPEN_APPLICATION_ID = 0x4c6d7074 };
+
+#define OPEN_BUILD_MESSAGE "the server was stopped during this build; upload again"
+#define OPEN_EXECUTION_ERROR                                                                       \
+    "{\"code\":\"unavailable\",\"message\":\"interrupted: the server was stopped during this "     \
+    "execution\","                                                                                 \
+    "\"hint\":\"run it again if repeating it does no harm\"}"
+
+/* SQLite would make the file readable for everyone; it holds secrets. */
+static enum err open_create(const char *path, struct error *ret_error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        int os = errno;
+        if (os == EISDIR) {
+            enum err code = error_set(ret_error, ERR_INVALID, "the database %s is a folder", path);
+            error_hint(ret_error, "name a file in it, such as sqlite:%s/db.sqlite", path);
+            return code;
+        }
+        return folder_error(ret_error, os, "open the database", path);
+    }
+    close(fd);
+    return OK;
+}
+
+static enum err open_check_owner(struct writer *w, int64_t *ret_number, struct error *ret_error)
+{
+    int64_t id = 0, tables = 0;
+    enum err code = db_pragma(&w->db, "PRAGMA application_id", &id, ret_error);
+    if (code == OK)
+        code = db_pragma(&w->db, "PRAGMA user_version", ret_number, ret_error);
+    if (code == OK)
+        code = db_pragma(&w->db, "SELECT count(*) FROM sqlite_schema", &tables, ret_error);
+    if (code != OK)
+        return code;
+    if (id != OPEN_APPLICATION_ID && (id || *ret_number || tables)) {
+        code =
+            error_set(ret_error, ERR_CONFLICT, "%s is a database of another program", w->db.path);
+        error_hint(ret_error, "choose another file; Limpet makes it");
+    } else if (*ret_number > schema_steps_len) {
+        code = error_set(ret_error, ERR_CONFLICT,
+                         "%s was written by a newer Limpet (schema %lld; this one knows %d)",
+                         w->db.path, (long long)*ret_number, schema_steps_len);
+        error_hint(ret_error,
+                   "start the newer version, or restore a backup from before the upgrade");
+    }
+    return code;
+}
+
+static enum err open_migrate_step(struct writer *w, int number, struct error *ret_error)
+{
+    char finish[96];
+    snprintf(finish, sizeof(finish), "PRAGMA application_id = %d; PRAGMA user_version = %d",
+             OPEN_APPLICATION_ID, number);
+    enum err code = db_exec(&w->db, "BEGIN IMMEDIATE", ret_error);
+    if (code != OK)
+        return code;
+    code = db_exec(&w->db, schema_steps[number - 1].sql, ret_error);
+    if (code == OK)
+        code = db_exec(&w->db, finish, ret_error);
+    if (code == OK)
+        code = db_exec(&w->db, "COMMIT", ret_error);
+    if (code != OK) {
+        db_rollback(&w->db);
+        return error_context(ret_error, code, "cannot bring the database to schema %d (%s)", number,
+                             schema_steps[number - 1].name);
+    }
+    return OK;
+}
+
+/* Rows that only a running server may have. Counting them first keeps a clean start free of writes.
+ */
+static enum err open_settle(struct writer *w, struct error *ret_error)
+{
+    int64_t builds = 0, executions = 0;
+    enum err code =
+        db_pragma(&w->db, "SELECT count(*) FROM build WHERE status < 3", &builds, ret_error);
+    if (code == OK)
+        code = db_pragma(&w->db, "SELECT count(*) FROM execution WHERE status = 0", &executions,
+                         ret_error);
+    if (code != OK || (!builds && !executions))
+        return code;
+    char sql[1536];
+    int64_t now = clock_wall_us();
+    int len = snprintf(
+        sql, sizeof(sql),
+        "BEGIN IMMEDIATE;"
+        "UPDATE build SET status = 4, finished_us = %lld, error_message = '" OPEN_BUILD_MESSAGE "'"
+        " WHERE status < 3;"
+        "UPDATE function SET executions_finished = executions_finished +"
+        " (SELECT count(*) FROM execution WHERE function_id = function.id AND status = 0);"
+        "UPDATE execution SET status = 2, finished_us = %lld, error = '" OPEN_EXECUTION_ERROR "'"
+        " WHERE status = 0;"
+        "COMMIT",
+        (long long)now, (long long)now);
+    CHECK(len > 0 && (size_t)len < sizeof(sql));
+    code = db_exec(&w->db, sql, ret_error);
+    if (code != OK)
+        db_rollback(&w->db);
+    return code;
+}
+
+static int open_on_wal(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+    (void)handle, (void)name;
+    ((struct writer *)arg)->wal_pages = pages;
+    return SQLITE_OK;
+}
+
+static enum err open_configure(struct writer *w, struct error *ret_error)
+{
+    /* FULL: a commit is on the disk when it returns. The log is copied to the database by
+     * writer_checkpoint(), after answers have left, not by the unlucky commit that fills it. */
+    enum err code =
+        db_exec(&w->db,
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA temp_store = MEMORY;"
+                "PRAGMA journal_size_limit = 67108864; PRAGMA cache_size = -16384",
+                ret_error);
+    if (code == OK)
+        sqlite3_wal_hook(w->db.handle, open_on_wal, w);
+    return code;
+}
+
+static uint32_t open_or(uint32_t value, uint32_t otherwise)
+{
+    return value ? value : otherwise;
+}
+
+enum err writer_open(struct store *s, const struct store_config *config, struct writer **ret_writer,
+                     struct error *ret_error)
+{
+    struct writer *w = calloc(1, sizeof(*w));
+    CHECK(w);
+    w->store = s;
+    w->execution_rows_max = open_or(config->execution_rows_max, 100000);
+    w->log_rows_max = open_or(config->log_rows_max, 10000);
+    w->needs_tidy = true; /* perhaps; the first look is cheap */
+    int64_t number = 0;
+    enum err code = open_create(s->path, ret_error);
+    if (code == OK)
+        code = db_open(&w->db, s->path, writer_sqls, WRITER_STMTS, ret_error);
+    if (code == OK)
+        code = open_check_owner(w, &number, ret_error);
+    if (code == OK)
+        code = open_configure(w, ret_error);
+    while (code == OK && number < schema_steps_len)
+        code = open_migrate_step(w, (int)++number, ret_error);
+    if (code == OK)
+        code = open_settle(w, ret_error);
+    if (code != OK) {
+        writer_close(w);
+        return code;
+    }
+    *ret_writer = w;
+    return OK;
+}
+
+void writer_close(struct writer *w)
+{
+    if (!w)
+        return;
+    db_close(&w->db);
+    free(w->counts);
+    free(w);
+}

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads: what is committed, on a connection of one's own, never waiting for the writer (WAL). Each
+ * statement is its own snapshot, and is released before the call returns, so that no reader ever
+ * keeps the log from being copied back. Texts are copied into the caller's arena; a page of rows
+ * ends early when it has become large, so that a list of large values cannot take the server's
+ * memory. */
+#include "base/limits.h"
+#include "store/internal.h"
+#include "store/sqlite/db.h"
+
+enum {
+    READER_PAGE_ROWS = 100, /* when none are asked for */
+    READER_PAGE_ROWS_MAX = 1000,
+    READER_PAGE_BYTES_MAX = 16 * 1024 * 1024,
+};
+
+enum reader_stmt {
+    READER_FUNCTION_ID,
+    READER_FUNCTIONS,
+    READER_FUNCTION,
+    READER_VERSION,
+    READER_VERSION_SERVING,
+    READER_BUILDS,
+    READER_BUILD,
+    READER_ENV,
+    READER_EXECUTIONS,
+    READER_EXECUTIONS_OF,
+    READER_EXECUTION,
+    READER_LOGS,
+    READER_LOGS_NEWEST,
+    READER_LOGS_OF,
+    READER_LOGS_OF_NEWEST,
+    READER_STMTS,
+};
+
+#define READER_FUNCTION_SQL                                                                        \
+    "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
+    " f.created_us, f.updated_us FROM function f"                                                  \
+    " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
+    " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
+#define READER_VERSION_SQL                                                                         \
+    "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
+    " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
+#define READER_BUILD_SQL                                                                           \
+    "SELECT f.name, b.number, b.status, b.version, b.created_us, b.started_us, b.finished_us,"     \
+    " b.error_message, b.error_file, b.error_frame, b.error_line, b.error_column"                  \
+    " FROM function f JOIN build b ON b.function_id = f.id"
+#define READER_EXECUTION_SQL                                                                       \
+    "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
+    "e.created_us,"                                                                                \
+    " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
+#define READER_LOG_SQL                                                                             \
+    "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
+    " FROM log l JOIN function f ON f.id = l.function_id"
+
+static const char *const reader_sqls[READER_STMTS] = {
+    [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
+    [READER_FUNCTIONS] = READER_FUNCTION_SQL " WHERE f.kind = ?1 ORDER BY f.name",
+    [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
+    [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
+    [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
+    [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
+    [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
+    [READER_ENV] = "SELECT name, value FROM env WHERE function_id = ?1 ORDER BY name",
+    [READER_EXECUTIONS] = READER_EXECUTION_SQL " WHERE e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
+    [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL
+    " WHERE e.function_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
+    [READER_EXECUTION] = READER_EXECUTION_SQL " WHERE e.id = ?1",
+    [READER_LOGS] = READER_LOG_SQL " WHERE l.function_id = ?1 AND l.id > ?2 ORDER BY l.id LIMIT ?3",
+    [READER_LOGS_NEWEST] = READER_LOG_SQL " WHERE l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
+    [READER_LOGS_OF] =
+        READER_LOG_SQL " WHERE l.execution = ?4 AND l.execution <> '' AND l.function_id = ?1"
+                       " AND l.id > ?2 ORDER BY l.id LIMIT ?3",
+    [READER_LOGS_OF_NEWEST] = READER_LOG_SQL " WHERE l.execution = ?3 AND l.execution <> ''"
+                                             " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
+};
+
+struct store_reader {
+    struct db db;
+};
+
+enum err store_reader_open(struct store *s, struct store_reader **ret_reader,
+                           struct error *ret_error)
+{
+    struct store_reader *r = calloc(1, sizeof(*r));
+    CHECK(r);
+    enum err code = db_open(&r->db, s->path, reader_sqls, READER_STMTS, ret_error);
+    if (code == OK)
+        code = db_exec(&r->db, "PRAGMA query_only = 1; PRAGMA cache_size = -8192", ret_error);
+    if (code != OK) {
+        store_reader_close(r);
+        return code;
+    }
+    *ret_reader = r;
+    return OK;
+}
+
+void store_reader_close(struct store_reader *r)
+{
+    if (!r)
+        return;
+    db_close(&r->db);
+    free(r);
+}
+
+/* ---- rows ---- */
+
+static struct function_row reader_function_row(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct function_row){
+        .name = db_text_copy(st, 0, a),
+        .kind = (enum store_kind)db_int(st, 1),
+        .version = db_int(st, 2),
+        .hash = db_text_copy(st, 3, a),
+        .last_build_status = (enum build_status)db_int(st, 4),
+        .last_build = db_int(st, 5),
+        .created_us = db_int(st, 6),
+        .updated_us = db_int(st, 7),
+    };
+}
+
+static struct build_row reader_build_row(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct build_row){
+        .function = db_text_copy(st, 0, a),
+        .number = db_int(st, 1),
+        .status = (enum build_status)db_int(st, 2),
+        .version = db_int(st, 3),
+        .created_us = db_int(st, 4),
+        .started_us = db_int(st, 5),
+        .finished_us = db_int(st, 6),
+        .error_message = db_text_copy(st, 7, a),
+        .error_file = db_text_copy(st, 8, a),
+        .error_frame = db_text_copy(st, 9, a),
+        .error_line = db_int(st, 10),
+        .error_column = db_int(st, 11),
+    };
+}
+
+static struct execution_row reader_execution_row(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct execution_row){
+        .id = db_text_copy(st, 0, a),
+        .function = db_text_copy(st, 1, a),
+        .version = db_int(st, 2),
+        .status = (enum execution_status)db_int(st, 3),
+        .input = db_text_copy(st, 4, a),
+        .output = db_text_copy(st, 5, a),
+        .metadata = db_text_copy(st, 6, a),
+        .error = db_text_copy(st, 7, a),
+        .created_us = db_int(st, 8),
+        .finished_us = db_int(st, 9),
+    };
+}
+
+static struct log_row reader_log_row(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct log_row){
+        .id = db_int(st, 0),
+        .function = db_text_copy(st, 1, a),
+        .execution = db_text_copy(st, 2, a),
+        .level = (int)db_int(st, 3),
+        .at_us = db_int(st, 4),
+        .text = db_text_copy(st, 5, a),
+    };
+}
+
+/* Room for one more row in an array that grows in the arena. */
+static void *reader_grow(struct arena *a, void *rows, size_t len, size_t *cap, size_t size)
+{
+    if (len < *cap)
+        return rows;
+    size_t more = *cap ? 2 * *cap : 16;
+    void *bigger = arena_array(a, more, size);
+    if (len)
+        memcpy(bigger, rows, len * size);
+    *cap = more;
+    return bigger;
+}
+
+static enum err reader_no_function(struct slice name, struct error *ret_error)
+{
+    enum err code =
+        error_set(ret_error, ERR_NOT_FOUND, "there is no function '%.*s'", SLICE_ARG(name));
+    error_hint(ret_error, "see: limpet function list");
+    return code;
+}
+
+/* Binds and steps to the first row. */
+static enum err reader_first(struct store_reader *r, int stmt, const struct db_param *params,
+                             sqlite3_stmt **ret_st, bool *ret_has_row, struct error *ret_error)
+{
+    enum err code = db_query(&r->db, stmt, params, ret_st, ret_error);
+    return code == OK ? db_step(&r->db, *ret_st, ret_has_row, ret_error) : code;
+}
+
+static enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
+                                   struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_FUNCTION_ID, PARAMS(P_TEXT(name)), &st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return reader_no_function(name, ret_error);
+    if (code == OK)
+        *ret_id = db_int(st, 0);
+    return code;
+}
+
+static int64_t reader_limit(int64_t limit)
+{
+    return limit <= 0                     ? READER_PAGE_ROWS
+           : limit > READER_PAGE_ROWS_MAX ? READER_PAGE_ROWS_MAX
+                                          : limit;
+}
+
+/* ---- functions, versions, builds, env ---- */
+
+enum err store_functions(struct store_reader *r, struct arena *a, enum store_kind kind,
+                         struct function_row **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct function_row *rows = NULL;
+    size_t len = 0, cap = 0;
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_FUNCTIONS, PARAMS(P_INT(kind)), &st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len++] = reader_function_row(st, a);
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}
+
+enum err store_function(struct store_reader *r, struct arena *a, struct slice name,
+                        struct function_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_FUNCTION, PARAMS(P_TEXT(name)), &st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return reader_no_function(name, ret_error);
+    if (code == OK)
+        *ret_row = reader_function_row(st, a);
+    return code;
+}
+
+/* Why a function has nothing to serve. */
+static enum err reader_no_version(struct store_reader *r, struct arena *a, struct slice function,
+                                  int64_t number, struct error *ret_error)
+{
+    struct function_row f;
+    enum err code = store_function(r, a, function, &f, ret_error);
+    if (code != OK)
+        return code;
+    if (number)
+        return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no version %lld",
+                         SLICE_ARG(function), (long long)number);
+    code = error_set(ret_error, ERR_NOT_READY,
+                     "function '%.*s' cannot run yet: its build %lld is %s", SLICE_ARG(function),
+                     (long long)f.last_build, build_status_text(f.last_build_status));
+    if (f.last_build_status == BUILD_FAILED)
+        error_hint(ret_error, "see why: limpet function build status %.*s %lld",
+                   SLICE_ARG(function), (long long)f.last_build);
+    else
+        error_hint(ret_error, "try again in a moment");
+    return code;
+}
+
+enum err store_version(struct store_reader *r, struct arena *a, struct slice function,
+                       int64_t number, struct version_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = number
+                        ? reader_first(r, READER_VERSION, PARAMS(P_TEXT(function), P_INT(number)),
+                                       &st, &has_row, ret_error)
+                        : reader_first(r, READER_VERSION_SERVING, PARAMS(P_TEXT(function)), &st,
+                                       &has_row, ret_error);
+    if (code != OK)
+        return code;
+    if (!has_row) {
+        db_release(&st);
+        return reader_no_version(r, a, function, number, ret_error);
+    }
+    struct version_row row = {
+        .function = db_text_copy(st, 0, a),
+        .number = db_int(st, 1),
+        .hash = db_text_copy(st, 2, a),
+        .source_map_hash = db_text_copy(st, 3, a),
+        .exports = (uint32_t)db_int(st, 4),
+        .is_setup_done = db_int(st, 5) != 0,
+        .created_us = db_int(st, 7),
+    };
+    code = version_options_read(db_text(st, 6), a, &row.options, ret_error);
+    if (code == OK)
+        *ret_row = row;
+    return code;
+}
+
+enum err store_builds(struct store_reader *r, struct arena *a, struct slice function,
+                      struct build_row **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct build_row *rows = NULL;
+    size_t len = 0, cap = 0;
+    bool has_row = false;
+    int64_t id = 0;
+    enum err code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_BUILDS, PARAMS(P_INT(id), P_INT(READER_PAGE_ROWS_MAX)), &st,
+                            &has_row, ret_error);
+    while (code == OK && has_row) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len++] = reader_build_row(st, a);
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}
+
+enum err store_build(struct store_reader *r, struct arena *a, struct slice function, int64_t number,
+                     struct build_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    int64_t id = 0;
+    enum err code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_BUILD, PARAMS(P_INT(id), P_INT(number)), &st, &has_row,
+                            ret_error);
+    if (code == OK && !has_row) {
+        code = error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no build %lld",
+                         SLICE_ARG(function), (long long)number);
+        error_hint(ret_error, "see: limpet function build list %.*s", SLICE_ARG(function));
+    }
+    if (code == OK)
+        *ret_row = reader_build_row(st, a);
+    return code;
+}
+
+enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
+                   struct env_row **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct env_row *rows = NULL;
+    size_t len = 0, cap = 0;
+    bool has_row = false;
+    int64_t id = 0;
+    enum err code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_ENV, PARAMS(P_INT(id)), &st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len++] =
+            (struct env_row){.name = db_text_copy(st, 0, a), .value = db_text_copy(st, 1, a)};
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}
+
+/* ---- executions ---- */
+
+/* A cursor is "e" and the seq of the last row seen, in hexadecimal. Callers must not know. */
+static enum err reader_cursor(struct slice cursor, int64_t *ret_before, struct error *ret_error)
+{
+    *ret_before = INT64_MAX;
+    if (!cursor.len)
+        return OK;
+    bool is_good = cursor.len >= 2 && cursor.len <= 16 && cursor.ptr[0] == 'e';
+    int64_t value = 0;
+    for (size_t i = 1; is_good && i < cursor.len; i++) {
+        char c = cursor.ptr[i];
+        is_good = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        value = value * 16 + (c <= '9' ? c - '0' : c - 'a' + 10);
+    }
+    if (!is_good || value <= 0) {
+        enum err code = error_set(ret_error, ERR_INVALID, "'%.*s' is not a cursor",
+                                  (int)(cursor.len > 40 ? 40 : cursor.len), cursor.ptr);
+        error_hint(ret_error, "give the one from the page before, as it was");
+        return code;
+    }
+    *ret_before = value;
+    return OK;
+}
+
+static size_t reader_execution_bytes(const struct execution_row *e)
+{
+    return e->input.len + e->output.len + e->metadata.len + e->error.len;
+}
+
+enum err store_executions(struct store_reader *r, struct arena *a, struct slice function,
+                          const struct store_page *page, struct execution_row **ret_rows,
+                          size_t *ret_len, struct slice *ret_next, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t before = 0, id = 0, last = 0, limit = reader_limit(page->limit);
+    struct execution_row *rows = NULL;
+    size_t len = 0, cap = 0, bytes = 0;
+    bool has_row = false;
+    enum err code = reader_cursor(page->cursor, &before, ret_error);
+    if (code == OK && function.len)
+        code = reader_function_id(r, function, &id, ret_error);
+    /* One row more than asked for tells whether there is a next page. */
+    if (code == OK)
+        code = function.len
+                   ? reader_first(r, READER_EXECUTIONS_OF,
+                                  PARAMS(P_INT(before), P_INT(limit + 1), P_INT(id)), &st, &has_row,
+                                  ret_error)
+                   : reader_first(r, READER_EXECUTIONS, PARAMS(P_INT(before), P_INT(limit + 1)),
+                                  &st, &has_row, ret_error);
+    while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len] = reader_execution_row(st, a);
+        bytes += reader_execution_bytes(&rows[len++]);
+        last = db_int(st, 10);
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    *ret_next =
+        has_row ? slice_cstr(arena_printf(a, "e%llx", (unsigned long long)last)) : SLICE_EMPTY;
+    return OK;
+}
+
+enum err store_execution(struct store_reader *r, struct arena *a, struct slice id,
+                         struct execution_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_EXECUTION, PARAMS(P_TEXT(id)), &st, &has_row, ret_error);
+    if (code == OK && !has_row) {
+        code = error_set(ret_error, ERR_NOT_FOUND, "there is no execution '%.*s'",
+                         (int)(id.len > 64 ? 64 : id.len), id.ptr ? id.ptr : "");
+        error_hint(ret_error, "see: limpet execution list; old ones are removed");
+    }
+    if (code == OK)
+        *ret_row = reader_execution_row(st, a);
+    return code;
+}
+
+/* ---- logs ---- */
+
+static enum err reader_logs_first(struct store_reader *r, int64_t id, struct slice execution,
+                                  int64_t after, int64_t limit, sqlite3_stmt **ret_st,
+                                  bool *ret_has_row, struct error *ret_error)
+{
+    if (execution.len && after < 0)
+        return reader_first(r, READER_LOGS_OF_NEWEST,
+                            PARAMS(P_INT(id), P_INT(limit), P_TEXT(execution)), ret_st, ret_has_row,
+                            ret_error);
+    if (execution.len)
+        return reader_first(r, READER_LOGS_OF,
+                            PARAMS(P_INT(id), P_INT(after), P_INT(limit), P_TEXT(execution)),
+                            ret_st, ret_has_row, ret_error);
+    if (after < 0)
+        return reader_first(r, READER_LOGS_NEWEST, PARAMS(P_INT(id), P_INT(limit)), ret_st,
+                            ret_has_row, ret_error);
+    return reader_first(r, READER_LOGS, PARAMS(P_INT(id), P_INT(after), P_INT(limit)), ret_st,
+                        ret_has_row, ret_error);
+}
+
+enum err store_logs(struct store_reader *r, struct arena *a, struct slice function,
+                    struct slice execution, int64_t after, int64_t limit, struct log_row **ret_rows,
+                    size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct log_row *rows = NULL;
+    size_t len = 0, cap = 0, bytes = 0;
+    bool has_row = false;
+    int64_t id = 0;
+    enum err code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = reader_logs_first(r, id, execution, after, reader_limit(limit), &st, &has_row,
+                                 ret_error);
+    while (code == OK && has_row && bytes < READER_PAGE_BYTES_MAX) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len] = reader_log_row(st, a);
+        bytes += rows[len++].text.len;
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    for (size_t i = 0; after < 0 && i < len / 2; i++) { /* newest first so far */
+        struct log_row row = rows[i];
+        rows[i] = rows[len - 1 - i];
+        rows[len - 1 - i] = row;
+    }
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}

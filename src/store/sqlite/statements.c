@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every SQL text that the writer runs. Numbers of statuses: build 0 queued, 1 bundling, 2
+ * evaluating, 3 ready, 4 failed; execution 0 running, 1 success, 2 failure. */
+#include "store/sqlite/writer.h"
+
+_Static_assert(BUILD_QUEUED == 0 && BUILD_READY == 3 && BUILD_FAILED == 4, "stored as numbers");
+_Static_assert(EXECUTION_RUNNING == 0 && EXECUTION_FAILURE == 2, "stored as numbers");
+
+const char *const writer_sqls[WRITER_STMTS] = {
+    [WRITER_BEGIN] = "BEGIN IMMEDIATE",
+    [WRITER_COMMIT] = "COMMIT",
+    [WRITER_SAVEPOINT] = "SAVEPOINT mutation",
+    [WRITER_RELEASE] = "RELEASE mutation",
+    [WRITER_ROLLBACK_TO] = "ROLLBACK TO mutation",
+    [WRITER_PROBE] = "UPDATE probe SET at_us = ?1",
+    [WRITER_COUNT] =
+        "UPDATE function SET executions_finished = executions_finished + ?2,"
+        " log_lines = log_lines + ?3 WHERE id = ?1 RETURNING executions_finished, log_lines",
+
+    [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
+    [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us)"
+                            " VALUES (?1, ?2, ?3, ?3) RETURNING id",
+    [WRITER_FUNCTION_BUILD_NEXT] =
+        "UPDATE function SET build_last = build_last + 1, updated_us = ?2"
+        " WHERE id = ?1 RETURNING build_last",
+    [WRITER_FUNCTION_TOUCH] = "UPDATE function SET updated_us = ?2 WHERE id = ?1",
+    [WRITER_FUNCTION_VERSION_SET] =
+        "UPDATE function SET version_last = version_last + 1, version = version_last + 1,"
+        " updated_us = ?2 WHERE id = ?1 RETURNING version",
+    [WRITER_FUNCTION_DELETE] = "DELETE FROM function WHERE id = ?1",
+    [WRITER_FUNCTION_DELETED_ADD] = "INSERT INTO function_deleted (function_id) VALUES (?1)",
+
+    [WRITER_BUILD_ADD] =
+        "INSERT INTO build (function_id, number, status, created_us) VALUES (?1, ?2, 0, ?3)",
+    [WRITER_BUILD_FIND] = "SELECT status FROM build WHERE function_id = ?1 AND number = ?2",
+    [WRITER_BUILD_SET] =
+        "UPDATE build SET status = ?3, started_us = iif(started_us = 0 AND ?3 > 0, ?4, started_us),"
+        " finished_us = iif(?3 >= 3, ?4, 0) WHERE function_id = ?1 AND number = ?2",
+    [WRITER_BUILD_FAIL] =
+        "UPDATE build SET status = 4, started_us = iif(started_us = 0, ?3, started_us), "
+        "finished_us = ?3,"
+        " error_message = ?4, error_file = ?5, error_frame = ?6, error_line = ?7, error_column = ?8"
+        " WHERE function_id = ?1 AND number = ?2",
+    [WRITER_BUILD_READY] = "UPDATE build SET status = 3, started_us = iif(started_us = 0, ?3, "
+                           "started_us), finished_us = ?3,"
+                           " version = ?4 WHERE function_id = ?1 AND number = ?2",
+    [WRITER_BUILDS_DELETE] = "DELETE FROM build WHERE function_id = ?1",
+
+    [WRITER_VERSION_FIND] = "SELECT hash, source_map_hash, exports, options FROM version"
+                            " WHERE function_id = ?1 AND number = ?2",
+    [WRITER_VERSION_ADD] = "INSERT INTO version (function_id, number, hash, source_map_hash, "
+                           "exports, is_setup_done, options,"
+                           " created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [WRITER_VERSION_SOURCE_MAP_SET] =
+        "UPDATE version SET source_map_hash = ?3 WHERE function_id = ?1 AND number = ?2",
+    [WRITER_VERSION_SETUP_DONE] =
+        "UPDATE version SET is_setup_done = 1 WHERE function_id = ?1 AND number = ?2",
+    [WRITER_VERSIONS_DELETE] = "DELETE FROM version WHERE function_id = ?1",
+    [WRITER_ARTIFACT_UNUSED_ADD] = "INSERT OR IGNORE INTO artifact_unused (hash) VALUES (?1)",
+    [WRITER_ARTIFACTS_UNUSED_ADD] =
+        "INSERT OR IGNORE INTO artifact_unused (hash)"
+        " SELECT hash FROM version WHERE function_id = ?1 UNION"
+        " SELECT source_map_hash FROM version WHERE function_id = ?1 AND source_map_hash <> ''",
+
+    [WRITER_ENV_HAS] = "SELECT 1 FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENV_COUNT] = "SELECT count(*) FROM env WHERE function_id = ?1",
+    [WRITER_ENV_SET] = "INSERT INTO env (function_id, name, value, created_us, updated_us)"
+                       " VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (function_id, name)"
+                       " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us",
+    [WRITER_ENV_DELETE] = "DELETE FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENVS_DELETE] = "DELETE FROM env WHERE function_id = ?1",
+
+    [WRITER_EXECUTION_ADD] =
+        "INSERT INTO execution (id, function_id, version, status, input, output, metadata, error,"
+        " created_us, finished_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
+        " ON CONFLICT (id) DO NOTHING",
+    [WRITER_EXECUTION_FINISH] =
+        "UPDATE execution SET status = ?2, output = ?3, error = ?4, finished_us = ?5"
+        " WHERE id = ?1 AND status = 0 AND function_id IN (SELECT id FROM function)"
+        " RETURNING function_id",
+    [WRITER_EXECUTION_FIND] = "SELECT status FROM execution WHERE id = ?1"
+                              " AND function_id IN (SELECT id FROM function)",
+    [WRITER_LOG_ADD] = "INSERT INTO log (function_id, execution, level, at_us, text)"
+                       " VALUES (?1, ?2, ?3, ?4, ?5)",
+
+    [WRITER_TIDY_DELETED] = "SELECT function_id FROM function_deleted LIMIT 1",
+    [WRITER_TIDY_DELETED_EXECUTIONS] =
+        "DELETE FROM execution WHERE seq IN"
+        " (SELECT seq FROM execution WHERE function_id = ?1 ORDER BY seq LIMIT ?2)",
+    [WRITER_TIDY_DELETED_LOGS] =
+        "DELETE FROM log WHERE id IN"
+        " (SELECT id FROM log WHERE function_id = ?1 ORDER BY id LIMIT ?2)",
+    [WRITER_TIDY_DELETED_DONE] = "DELETE FROM function_deleted WHERE function_id = ?1",
+    /* ?1, ?2: counts from which trimming pays; ?3, ?4: what is kept. */
+    [WRITER_TIDY_EXCESS] =
+        "SELECT id, max(0, executions_finished - ?3), max(0, log_lines - ?4) FROM function"
+        " WHERE executions_finished >= ?1 OR log_lines >= ?2 LIMIT 1",
+    [WRITER_TIDY_EXECUTIONS] = "DELETE FROM execution WHERE seq IN (SELECT seq FROM execution"
+                               " WHERE function_id = ?1 AND status <> 0 ORDER BY seq LIMIT ?2)",
+    [WRITER_TIDY_LOGS] = "DELETE FROM log WHERE id IN"
+                         " (SELECT id FROM log WHERE function_id = ?1 ORDER BY id LIMIT ?2)",
+    /* The counts as they are, should they ever have gone wrong: a step that finds less than it
+       expected. */
+    [WRITER_TIDY_COUNTED] =
+        "UPDATE function SET"
+        " executions_finished = (SELECT count(*) FROM execution WHERE function_id = ?1 AND status "
+        "<> 0),"
+        " log_lines = (SELECT count(*) FROM log WHERE function_id = ?1) WHERE id = ?1",
+    [WRITER_TIDY_ARTIFACTS] =
+        "SELECT hash FROM artifact_unused WHERE hash > ?1 ORDER BY hash LIMIT 1",
+    [WRITER_TIDY_ARTIFACT_USED] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM version WHERE hash = ?1)"
+                                  " OR EXISTS (SELECT 1 FROM version WHERE source_map_hash = ?1)",
+    [WRITER_TIDY_ARTIFACT_DONE] = "DELETE FROM artifact_unused WHERE hash = ?1",
+};

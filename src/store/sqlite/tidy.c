@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the writer does when nobody waits: removes what deleted functions left behind, trims
+ * executions and log lines to what is kept, removes artifacts that no version names, copies the
+ * write-ahead log into the database. Each call is one small transaction, so that a mutation that
+ * arrives waits for milliseconds at most. */
+#include "store/sqlite/writer.h"
+
+enum {
+    TIDY_WAL_PAGES = 2000, /* 8 MB */
+    TIDY_SLACK_MAX =
+        512, /* rows above the limit before trimming starts; it then pays for its commit */
+};
+
+static int64_t tidy_threshold(int64_t rows_max)
+{
+    int64_t slack = rows_max / 16;
+    return rows_max + (slack < 1 ? 1 : slack > TIDY_SLACK_MAX ? TIDY_SLACK_MAX : slack);
+}
+
+static int64_t tidy_rows(int64_t rows)
+{
+    return rows < STORE_TIDY_ROWS ? rows : STORE_TIDY_ROWS;
+}
+
+/* First row of a statement as integers. */
+static enum err tidy_row(struct writer *w, int stmt, const struct db_param *params,
+                         int64_t *ret_values, int count, bool *ret_has_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    enum err code = db_query(&w->db, stmt, params, &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, ret_has_row, ret_error);
+    for (int i = 0; code == OK && *ret_has_row && i < count; i++)
+        ret_values[i] = db_int(st, i);
+    return code;
+}
+
+static enum err tidy_deleted(struct writer *w, bool *ret_did, struct error *ret_error)
+{
+    int64_t id = 0;
+    enum err code = tidy_row(w, WRITER_TIDY_DELETED, PARAMS(), &id, 1, ret_did, ret_error);
+    if (code != OK || !*ret_did)
+        return code;
+    static const enum writer_stmt steps[] = {WRITER_TIDY_DELETED_EXECUTIONS,
+                                             WRITER_TIDY_DELETED_LOGS};
+    int64_t removed = 0;
+    for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK && removed < STORE_TIDY_ROWS; i++) {
+        code = db_run(&w->db, steps[i], PARAMS(P_INT(id), P_INT(STORE_TIDY_ROWS - removed)),
+                      ret_error);
+        removed += code == OK ? db_changes(&w->db) : 0;
+    }
+    if (code == OK && removed < STORE_TIDY_ROWS)
+        code = db_run(&w->db, WRITER_TIDY_DELETED_DONE, PARAMS(P_INT(id)), ret_error);
+    return code;
+}
+
+static enum err tidy_excess(struct writer *w, bool *ret_did, struct error *ret_error)
+{
+    int64_t row[3] = {0}; /* function, executions too many, log lines too many */
+    enum err code = tidy_row(w, WRITER_TIDY_EXCESS,
+                             PARAMS(P_INT(tidy_threshold(w->execution_rows_max)),
+                                    P_INT(tidy_threshold(w->log_rows_max)),
+                                    P_INT(w->execution_rows_max), P_INT(w->log_rows_max)),
+                             row, 3, ret_did, ret_error);
+    if (code != OK || !*ret_did)
+        return code;
+    int64_t executions = tidy_rows(row[1]), logs = tidy_rows(row[2]);
+    int64_t executions_gone = 0, logs_gone = 0;
+    if (executions) {
+        code = db_run(&w->db, WRITER_TIDY_EXECUTIONS, PARAMS(P_INT(row[0]), P_INT(executions)),
+                      ret_error);
+        executions_gone = code == OK ? db_changes(&w->db) : 0;
+    }
+    if (code == OK && logs) {
+        code = db_run(&w->db, WRITER_TIDY_LOGS, PARAMS(P_INT(row[0]), P_INT(logs)), ret_error);
+        logs_gone = code == OK ? db_changes(&w->db) : 0;
+    }
+    if (code == OK && (executions_gone < executions || logs_gone < logs))
+        return db_run(&w->db, WRITER_TIDY_COUNTED, PARAMS(P_INT(row[0])), ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_COUNT,
+                      PARAMS(P_INT(row[0]), P_INT(-executions_gone), P_INT(-logs_gone)), ret_error);
+    return code;
+}
+
+static enum err tidy_artifact_next(struct writer *w, char *hash, size_t hash_size,
+                                   bool *ret_has_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    enum err code =
+        db_query(&w->db, WRITER_TIDY_ARTIFACTS, PARAMS(P_TEXT(slice_cstr(hash))), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, ret_has_row, ret_error);
+    if (code == OK && *ret_has_row)
+        snprintf(hash, hash_size, "%.*s", SLICE_ARG(db_text(st, 0)));
+    return code;
+}
+
+/* Artifacts that were put a moment ago are left in the table; a later look takes them. */
+static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *ret_error)
+{
+    char hash[65] = "";
+    int removed = 0;
+    for (;;) {
+        bool has_row = false, is_used = false;
+        int64_t ignored = 0;
+        enum err code = tidy_artifact_next(w, hash, sizeof(hash), &has_row, ret_error);
+        if (code != OK || !has_row)
+            return code;
+        struct slice name = slice_cstr(hash);
+        code = tidy_row(w, WRITER_TIDY_ARTIFACT_USED, PARAMS(P_TEXT(name)), &ignored, 1, &is_used,
+                        ret_error);
+        if (code != OK)
+            return code;
+        if (!is_used && !artifact_remove(w->store, name))
+            continue;
+        code = db_run(&w->db, WRITER_TIDY_ARTIFACT_DONE, PARAMS(P_TEXT(name)), ret_error);
+        *ret_did = true;
+        if (code != OK || ++removed == 16)
+            return code;
+    }
+}
+
+enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)
+{
+    static enum err (*const jobs[])(struct writer *, bool *,
+                                    struct error *) = {tidy_deleted, tidy_excess, tidy_artifacts};
+    if (!w->needs_tidy) {
+        *ret_more = false;
+        return OK;
+    }
+    bool did = false;
+    enum err code = writer_begin(w, ret_error);
+    for (size_t i = 0; i < ARRAY_LEN(jobs) && code == OK && !did; i++)
+        code = jobs[i](w, &did, ret_error);
+    if (code == OK)
+        code = writer_commit(w, ret_error); /* syncs nothing when nothing was written */
+    if (code != OK) {
+        writer_rollback(w);
+        return code;
+    }
+    w->needs_tidy = did;
+    *ret_more = did;
+    return OK;
+}
+
+enum err writer_checkpoint(struct writer *w, struct error *ret_error)
+{
+    if (w->wal_pages < TIDY_WAL_PAGES)
+        return OK;
+    w->wal_pages = 0; /* set again by the next commit */
+    int rc = sqlite3_wal_checkpoint_v2(w->db.handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return rc == SQLITE_OK || (rc & 0xff) == SQLITE_BUSY ? OK : db_error(&w->db, rc, ret_error);
+}
