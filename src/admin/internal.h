@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of admin/ share: the admin itself and the life of one request.
+ *
+ * A request is held by its exchange and by every operation in flight that will look at it again
+ * (request_hold, request_release). When the client goes, `exchange` becomes NULL, on_gone is called
+ * once, and replies become no-ops; the memory stays until the last hold is released. Everything
+ * here runs on the control thread. */
+#pragma once
+
+#include "admin/admin.h"
+#include "admin/routes.h"
+#include "base/json.h"
+#include "base/list.h"
+#include "http/server.h"
+#include "loop/timer.h"
+
+struct build_queue;
+
+enum {
+    ADMIN_UPLOAD_BYTES_MAX =
+        48 * 1024 * 1024, /* JSON text of an upload: source or bundle and map */
+    ADMIN_BODIES_BYTES_MAX = 256 * 1024 * 1024, /* all request bodies held at once: 503 above */
+    ADMIN_CONNECTIONS_MAX = 512,
+    ADMIN_EXECUTES_MAX = 256,     /* API runs in flight: 503 above */
+    ADMIN_FOLLOWERS_MAX = 64,     /* open log streams: 503 above */
+    ADMIN_FOLLOW_POLL_MS = 50,    /* see logs.c */
+    ADMIN_FOLLOW_BEAT_MS = 15000, /* an empty line on a quiet stream finds dead clients */
+    ADMIN_WAIT_MS_MAX = 120000,   /* ?wait= */
+    ADMIN_PAGE_MAX = 1000,        /* rows in one answer */
+    ADMIN_PAGE_DEFAULT = 50,
+    ADMIN_LOG_PAGE_DEFAULT = 100,
+};
+
+struct admin {
+    struct loop *loop;
+    struct store *store;
+    struct store_reader *reader;
+    struct http_server *server;
+    struct http_handler handler;
+    struct build_queue *builds;
+    const struct admin_host *host;
+    char *token; /* NULL: none */
+    char *listen_host;
+    int public_port;
+
+    size_t bodies_bytes;
+    uint32_t executes;
+    struct list followers; /* of struct follower, logs.c */
+    uint32_t followers_count;
+    struct timer follow_timer;
+    uint64_t follow_commits; /* of the store, when followers were last fed */
+
+    /* Counters for /metrics. */
+    uint64_t requests[6]; /* by hundreds of status */
+    uint64_t executions_success, executions_failure;
+
+    int holds; /* the owner, each request */
+    bool is_draining, is_closed;
+    void (*drain_done)(void *arg);
+    void *drain_arg;
+    bool drain_http_done, drain_builds_done;
+};
+
+struct admin_request {
+    struct admin *admin;
+    struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
+    struct arena *arena;
+    const struct route *route;
+    struct slice params[ROUTE_PARAMS_MAX]; /* decoded */
+    struct slice query;
+    struct slice body;
+    /* For handlers that answer later. */
+    void (*on_gone)(struct admin_request *r);  /* broken off or answered; before the hold goes */
+    void (*on_drain)(struct admin_request *r); /* a stream may go on */
+    void *state;
+    /* private to request.c */
+    struct bytes body_buffer;
+    size_t body_bytes_max;
+    bool is_refused; /* answered before the body ended */
+    bool is_answered;
+    int holds;
+};
+
+void admin_unref(struct admin *a); /* the last hold frees */
+
+extern const struct http_handler request_http_handler; /* ctx is set by admin_new */
+
+void request_hold(struct admin_request *r);
+void request_release(struct admin_request *r);
+/* Gives up the buffer of the body, which a handler has decoded. */
+void request_body_drop(struct admin_request *r);
+/* A query parameter, decoded into the arena; false if absent. */
+bool request_query(struct admin_request *r, const char *name, struct slice *ret_value);
+/* 1 to most; def if absent. */
+NODISCARD enum err request_query_uint(struct admin_request *r, const char *name, uint64_t def,
+                                      uint64_t most, uint64_t *ret_value, struct error *ret_error);
+/* wait=30s, 500ms or true; 0 if absent. */
+NODISCARD enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms,
+                                      struct error *ret_error);
+
+/* The operation to give to one store mutation; fn is called with its result, r alive. */
+struct store_op *request_op(struct admin_request *r,
+                            void (*fn)(struct admin_request *r, const struct store_op *op));
+
+/* Each answers once; later calls and calls for a gone client do nothing. Buffers are released. */
+void reply_json(struct admin_request *r, int status, struct bytes *body);
+/* As reply_json, with more headers. */
+void reply_with(struct admin_request *r, int status, const struct http_header *headers,
+                size_t headers_len, const char *type, struct bytes *body);
+void reply_empty(struct admin_request *r, int status);
+void reply_error(struct admin_request *r, const struct error *e);
+
+/* May this request come in? Host, Origin and token rules, see access.c. */
+NODISCARD enum err access_check(const struct admin *a, const struct http_request *request,
+                                bool is_public, struct error *ret_error);
+bool access_is_loopback(struct slice host);
+
+/* The function must exist. */
+NODISCARD enum err function_read(struct admin_request *r, struct slice name,
+                                 struct function_row *ret_row, struct error *ret_error);
+/* "http://NAME.localhost:8080/" in the arena. */
+struct slice function_url(struct admin_request *r, struct slice name);
+/* {"id", "status", …} of a row; a build that is still running shows how far it is. */
+void build_json(struct admin *a, struct json_writer *w, const struct build_row *row);
+/* The answer to an upload that ended: 200, or 422 with the failure. */
+void build_reply_ended(struct admin_request *r, struct slice function, int64_t number);
+/* Times as "x_at" (ISO) and "x_at_ms"; null when 0. */
+void times_json(struct json_writer *w, const char *key, int64_t us);
+void log_json(struct json_writer *w, const struct log_row *row);
+/* Ends the open log streams. */
+void log_followers_end(struct admin *a, struct slice function /* "": all */);
+
+/* Sends host->change for a function, then fn; keeps r alive meanwhile. fn answers. */
+void change_announce(struct admin_request *r, struct slice function,
+                     void (*fn)(struct admin_request *r, const struct error *e));
+/* The OpenAPI document. */
+void openapi_write(struct bytes *out);
+/* The same as Markdown, for docs/http-api.md. */
+void openapi_markdown(struct bytes *out);

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Log lines of a function: pages, and streams that stay open (follow).
+ *
+ * A follower is a cursor into the committed lines, so a slow client loses nothing and holds no
+ * memory: while its connection is full it is not read for. The store has no event for commits;
+ * while there are followers its counter of commits is looked at every ADMIN_FOLLOW_POLL_MS, and
+ * lines are read only when it moved. */
+#include "admin/internal.h"
+#include "base/clock.h"
+#include "loop/loop.h"
+
+struct follower {
+    struct list link;
+    struct admin_request *request;
+    struct slice function;
+    int64_t after; /* id of the last line sent */
+    uint64_t sent_ms;
+    bool is_full; /* waits for on_drain */
+};
+
+void log_json(struct json_writer *w, const struct log_row *row)
+{
+    static const char *const levels[] = {"debug", "info", "warn", "error"};
+    int level = row->level < 0 ? 0 : row->level > 3 ? 3 : row->level;
+    char at[CLOCK_ISO_SIZE];
+    clock_iso(row->at_us, at);
+    json_open(w, '{');
+    json_key(w, "id");
+    json_int(w, row->id);
+    json_key(w, "level");
+    json_cstr(w, levels[level]);
+    json_key(w, "at");
+    json_cstr(w, at);
+    json_key(w, "at_ms");
+    json_int(w, row->at_us / 1000);
+    json_key(w, "execution_id");
+    if (row->execution.len > 0)
+        json_slice(w, row->execution);
+    else
+        json_nil(w);
+    json_key(w, "text");
+    json_slice(w, row->text);
+    json_close(w, '}');
+}
+
+static void rows_ndjson(const struct log_row *rows, size_t len, struct bytes *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        struct json_writer w = json_writer(out);
+        log_json(&w, &rows[i]);
+        bytes_append_char(out, '\n');
+    }
+}
+
+/* ---- follow ---- */
+
+static void follower_end(struct follower *f)
+{
+    if (!list_is_linked(&f->link))
+        return;
+    list_remove(&f->link);
+    struct admin *a = f->request->admin;
+    if (--a->followers_count == 0)
+        timer_stop(a->loop, &a->follow_timer);
+}
+
+static void on_follower_gone(struct admin_request *r)
+{
+    follower_end(r->state);
+}
+
+static void follower_write(struct follower *f, const struct bytes *lines)
+{
+    if (lines->len == 0)
+        return;
+    f->is_full = !http_write(f->request->exchange, bytes_slice(lines), false);
+    f->sent_ms = loop_now_ms(f->request->admin->loop);
+}
+
+/* Sends what came since the cursor, page by page, until there is no more or the connection is full.
+ */
+static void follower_feed(struct follower *f)
+{
+    struct admin *a = f->request->admin;
+    size_t len = ADMIN_PAGE_MAX;
+    while (len == ADMIN_PAGE_MAX && !f->is_full) {
+        struct arena *arena = arena_new(NULL);
+        CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
+        struct log_row *rows;
+        enum err err = store_logs(a->reader, arena, f->function, SLICE_EMPTY, f->after,
+                                  ADMIN_PAGE_MAX, &rows, &len, NULL);
+        if (err)
+            len = 0; /* read again at the next commit; a store out of order shows in /healthz */
+        rows_ndjson(rows, len, &lines);
+        if (len > 0) {
+            f->after = rows[len - 1].id;
+            follower_write(f, &lines);
+        }
+        arena_free(arena);
+    }
+}
+
+static void on_follower_drain(struct admin_request *r)
+{
+    struct follower *f = r->state;
+    f->is_full = false;
+    if (list_is_linked(&f->link))
+        follower_feed(f);
+}
+
+static void on_follow_timer(struct timer *t)
+{
+    struct admin *a = container_of(t, struct admin, follow_timer);
+    struct store_stats stats;
+    store_stats(a->store, &stats);
+    bool has_moved = stats.commits != a->follow_commits;
+    a->follow_commits = stats.commits;
+    uint64_t now = loop_now_ms(a->loop);
+    LIST_FOREACH (n, &a->followers) {
+        struct follower *f = container_of(n, struct follower, link);
+        if (f->is_full)
+            continue;
+        if (has_moved)
+            follower_feed(f);
+        if (now - f->sent_ms >= ADMIN_FOLLOW_BEAT_MS) {
+            struct bytes beat = BYTES_INIT;
+            bytes_append_char(&beat, '\n');
+            follower_write(f, &beat);
+            bytes_done(&beat);
+        }
+    }
+    timer_start(a->loop, &a->follow_timer, ADMIN_FOLLOW_POLL_MS, on_follow_timer);
+}
+
+void log_followers_end(struct admin *a, struct slice function)
+{
+    LIST_FOREACH (n, &a->followers) {
+        struct follower *f = container_of(n, struct follower, link);
+        if (function.len > 0 && !slice_eq(function, f->function))
+            continue;
+        follower_end(f);
+        (void)http_write(f->request->exchange, SLICE_EMPTY, true);
+    }
+}
+
+static void follow(struct admin_request *r, int64_t after, const struct log_row *rows, size_t len)
+{
+    struct admin *a = r->admin;
+    struct follower *f = arena_new_struct(r->arena, struct follower);
+    f->request = r;
+    f->function = r->params[0];
+    f->after = len > 0 ? rows[len - 1].id : after;
+    r->state = f;
+    r->on_gone = on_follower_gone;
+    r->on_drain = on_follower_drain;
+    list_push_back(&a->followers, &f->link);
+    if (a->followers_count++ == 0) {
+        struct store_stats stats;
+        store_stats(a->store, &stats);
+        a->follow_commits = stats.commits;
+        timer_start(a->loop, &a->follow_timer, ADMIN_FOLLOW_POLL_MS, on_follow_timer);
+    }
+    CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
+    rows_ndjson(rows, len, &lines);
+    const struct http_header headers[] = {
+        {SLICE_LIT("content-type"), SLICE_LIT("application/x-ndjson")},
+        {SLICE_LIT("cache-control"), SLICE_LIT("no-store")},
+    };
+    r->is_answered = true;
+    a->requests[2]++;
+    http_respond(r->exchange, 200, headers, ARRAY_LEN(headers), -1, SLICE_EMPTY, false);
+    follower_write(f, &lines);
+    /* Lines committed between the read above and the first look at the counter. */
+    if (!f->is_full)
+        follower_feed(f);
+}
+
+/* ---- the route ---- */
+
+static bool query_flag(struct admin_request *r, const char *name)
+{
+    struct slice text;
+    return request_query(r, name, &text) && !slice_eq_cstr(text, "false") &&
+           !slice_eq_cstr(text, "0");
+}
+
+static enum err read_query(struct admin_request *r, int64_t *ret_after, int64_t *ret_limit,
+                           bool *ret_follow, struct error *ret_error)
+{
+    uint64_t after = 0, limit;
+    struct slice text;
+    bool has_after = request_query(r, "after", &text);
+    enum err err =
+        request_query_uint(r, "limit", ADMIN_LOG_PAGE_DEFAULT, ADMIN_PAGE_MAX, &limit, ret_error);
+    if (!err && has_after)
+        err = request_query_uint(r, "after", 0, INT64_MAX, &after, ret_error);
+    if (err)
+        return err;
+    *ret_after = has_after ? (int64_t)after : -1;
+    *ret_limit = (int64_t)limit;
+    *ret_follow = query_flag(r, "follow");
+    if (*ret_follow && r->admin->followers_count >= ADMIN_FOLLOWERS_MAX) {
+        error_set(ret_error, ERR_OVERLOAD, "%d log streams are open, which is the limit",
+                  ADMIN_FOLLOWERS_MAX);
+        error_hint(ret_error, "close one, or read pages with 'after'");
+        return ERR_OVERLOAD;
+    }
+    return OK;
+}
+
+/* Where a follower that wants no old lines begins: behind the newest one. */
+static enum err newest_id(struct admin_request *r, int64_t *ret_id, struct error *ret_error)
+{
+    struct log_row *rows;
+    size_t len;
+    enum err err = store_logs(r->admin->reader, r->arena, r->params[0], SLICE_EMPTY, -1, 1, &rows,
+                              &len, ret_error);
+    if (!err)
+        *ret_id = len > 0 ? rows[0].id : 0;
+    return err;
+}
+
+void log_list(struct admin_request *r)
+{
+    struct function_row function;
+    struct log_row *rows = NULL;
+    size_t len = 0;
+    int64_t after, limit;
+    bool is_following;
+    struct error error = {0};
+    enum err err = function_read(r, r->params[0], &function, &error);
+    if (!err)
+        err = read_query(r, &after, &limit, &is_following, &error);
+    if (!err && limit > 0)
+        err = store_logs(r->admin->reader, r->arena, r->params[0], SLICE_EMPTY, after, limit, &rows,
+                         &len, &error);
+    if (!err && is_following && len == 0 && after < 0)
+        err = newest_id(r, &after, &error);
+    if (err) {
+        reply_error(r, &error);
+        return;
+    }
+    if (is_following) {
+        follow(r, after, rows, len);
+        return;
+    }
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '[');
+    for (size_t i = 0; i < len; i++)
+        log_json(&w, &rows[i]);
+    json_close(&w, ']');
+    reply_json(r, 200, &body);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * /healthz and /metrics: the control API's, the builds' and the store's own figures, then those of
+ * the rest of the server (admin_host.metrics). */
+#include "admin/build_queue.h"
+#include "admin/internal.h"
+
+void health_show(struct admin_request *r)
+{
+    struct store_stats stats;
+    struct error error = {0};
+    store_stats(r->admin->store, &stats);
+    if (r->admin->is_draining) {
+        error_set(&error, ERR_UNAVAILABLE, "the server is stopping");
+        error_hint(&error, "wait until it is back");
+    } else if (stats.is_refusing) {
+        error_set(&error, ERR_UNAVAILABLE, "the store could not write its last commit");
+        error_hint(&error, "look for a full or failing disk; see the server's log");
+    }
+    if (error.code) {
+        reply_error(r, &error);
+        return;
+    }
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '{');
+    json_key(&w, "status");
+    json_cstr(&w, "ok");
+    json_key(&w, "version");
+    json_cstr(&w, LIMPET_VERSION);
+    json_close(&w, '}');
+    reply_json(r, 200, &body);
+}
+
+static void head(struct bytes *out, const char *name, const char *type, const char *help)
+{
+    bytes_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void number(struct bytes *out, const char *name, const char *type, const char *help,
+                   uint64_t value)
+{
+    head(out, name, type, help);
+    bytes_printf(out, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static void seconds(struct bytes *out, const char *name, const char *help, double value)
+{
+    head(out, name, "counter", help);
+    bytes_printf(out, "%s %.6f\n", name, value);
+}
+
+static void admin_metrics(const struct admin *a, struct bytes *out)
+{
+    head(out, "limpet_admin_requests_total", "counter",
+         "Answers of the control API by status class");
+    for (int i = 1; i <= 5; i++)
+        bytes_printf(out, "limpet_admin_requests_total{status=\"%dxx\"} %llu\n", i,
+                     (unsigned long long)a->requests[i]);
+    number(out, "limpet_admin_connections", "gauge", "Open connections of the control API",
+           http_server_connections(a->server));
+    number(out, "limpet_log_followers", "gauge", "Open log streams", a->followers_count);
+    head(out, "limpet_executions_total", "counter", "Runs through the control API by result");
+    bytes_printf(out,
+                 "limpet_executions_total{status=\"success\"} %llu\n"
+                 "limpet_executions_total{status=\"failure\"} %llu\n",
+                 (unsigned long long)a->executions_success,
+                 (unsigned long long)a->executions_failure);
+    number(out, "limpet_executions_running", "gauge", "Runs through the control API in flight",
+           a->executes);
+}
+
+static void build_metrics(const struct admin *a, struct bytes *out)
+{
+    struct build_queue_stats s;
+    build_queue_stats(a->builds, &s);
+    head(out, "limpet_builds_total", "counter", "Builds that ended by result");
+    bytes_printf(out,
+                 "limpet_builds_total{status=\"ready\"} %llu\n"
+                 "limpet_builds_total{status=\"failed\"} %llu\n"
+                 "limpet_builds_total{status=\"lost\"} %llu\n",
+                 (unsigned long long)s.ready, (unsigned long long)s.failed,
+                 (unsigned long long)s.lost);
+    seconds(out, "limpet_build_seconds_total", "Time of builds from upload to end",
+            (double)s.build_us_total / 1e6);
+    number(out, "limpet_builds_queued", "gauge", "Builds that wait for their turn", s.queued);
+    number(out, "limpet_builds_running", "gauge", "Builds that run", s.running);
+}
+
+static void store_metrics(const struct admin *a, struct bytes *out)
+{
+    struct store_stats s;
+    store_stats(a->store, &s);
+    number(out, "limpet_store_commits_total", "counter", "Durable commits of the store", s.commits);
+    number(out, "limpet_store_mutations_total", "counter", "Mutations in those commits",
+           s.mutations);
+    seconds(out, "limpet_store_commit_seconds_total", "Time spent in commits",
+            (double)s.commit_ns_total / 1e9);
+    number(out, "limpet_store_queued", "gauge", "Mutations that wait for the writer", s.queued);
+    number(out, "limpet_store_refusing", "gauge", "1 while the last commit failed", s.is_refusing);
+    number(out, "limpet_log_lines_dropped_total", "counter", "Log lines lost to pressure",
+           s.logs_dropped);
+}
+
+void metrics_show(struct admin_request *r)
+{
+    struct admin *a = r->admin;
+    struct bytes body = BYTES_INIT;
+    head(&body, "limpet_info", "gauge", "The running version");
+    bytes_printf(&body, "limpet_info{version=\"%s\"} 1\n", LIMPET_VERSION);
+    admin_metrics(a, &body);
+    build_metrics(a, &body);
+    store_metrics(a, &body);
+    a->host->metrics(a->host->ctx, &body);
+    reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);
+}

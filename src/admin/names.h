@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The rules for what users name and choose: functions, env variables, egress domains, limits. The
+ * server enforces them; the CLI uses the same code to refuse early. Any thread. */
+#pragma once
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct version_options;
+
+enum {
+    NAMES_ENV_BYTES_MAX = 128,
+    NAMES_DOMAIN_BYTES_MAX = 255,
+    NAMES_DOMAINS_MAX = 64,
+    NAMES_MEMORY_MB_MIN = 4,
+    NAMES_MEMORY_MB_MAX = 4096, /* all that a 32-bit linear memory has */
+    NAMES_CPU_MS_MAX = 10 * 60 * 1000,
+    NAMES_WALL_MS_MAX = 60 * 60 * 1000,
+};
+
+/* A DNS label: 1 to 63 of a-z, 0-9 and inner '-', because the name is a host. */
+NODISCARD enum err names_check_function(struct slice name, struct error *ret_error);
+/* Letters, digits and '_', not starting with a digit. */
+NODISCARD enum err names_check_env(struct slice name, struct error *ret_error);
+/* "api.example.com", "*.example.com", "example.com:8443". */
+NODISCARD enum err names_check_domain(struct slice domain, struct error *ret_error);
+/* The limits that are not zero lie in their ranges. */
+NODISCARD enum err names_check_limits(const struct version_options *options,
+                                      struct error *ret_error);
+/* Of count texts, the one a typist most likely meant, or NULL if none is near. */
+const char *names_nearest(struct slice text, const char *const *choices, size_t count);

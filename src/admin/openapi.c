@@ -1,0 +1,473 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The description of the API for programs (OpenAPI 3.1 at /openapi.json) and for people
+ * (docs/http-api.md), both written from the table of routes and the table of fields below.
+ *
+ * A field's type is string, integer, number, boolean, object, any, time (ISO 8601 text), or the
+ * name of another schema; "[]" in front makes an array of it, "?" behind lets it be null. A schema
+ * whose name ends in "List" is an array of the schema before that. */
+#include <string.h>
+
+#include "admin/internal.h"
+
+struct field {
+    const char *schema, *name, *type;
+    bool is_required;
+    const char *help;
+};
+
+static const struct field fields[] = {
+    {"Upload", "name", "string", true, "1 to 63 lower-case letters, digits and inner hyphens"},
+    {"Upload", "source", "string?", false,
+     "TypeScript or JavaScript, one file; the server bundles it"},
+    {"Upload", "bundle", "string?", false,
+     "an ES module that is bundled already, in place of source"},
+    {"Upload", "source_map", "string?", false, "source map of bundle (JSON text, version 3)"},
+    {"Upload", "isolation", "string?", false,
+     "request (default): fresh globals for each request; module: globals are kept"},
+    {"Upload", "limits", "Limits?", false, "what one request may use; left out: the defaults"},
+    {"Upload", "egress", "[]string?", false,
+     "domains that may be reached: exact, *.suffix, or with :port; left out: all public hosts"},
+    {"Limits", "memory_mb", "integer", false, "linear memory, 4 to 4096; default 64"},
+    {"Limits", "cpu_ms", "integer", false, "CPU time of one request, 1 to 600000; default 1000"},
+    {"Limits", "wall_ms", "integer", false, "time of one request, 1 to 3600000; default 30000"},
+    {"Uploaded", "name", "string", true, ""},
+    {"Uploaded", "version", "integer", true,
+     "202: the version that serves now, 0 if none; 200 (wait): the one this build made"},
+    {"Uploaded", "url", "string?", false, "where the function answers; with wait"},
+    {"Uploaded", "build", "BuildState", true, "with wait a whole Build"},
+    {"BuildState", "id", "integer", true, "1, 2, 3 for each function"},
+    {"BuildState", "status", "string", true, "queued, bundling, evaluating, ready or failed"},
+    {"Function", "name", "string", true, ""},
+    {"Function", "status", "string", true,
+     "ready: a version serves; before the first one: storing, compiling or failed"},
+    {"Function", "version", "integer", true, "number of the version that serves, 0 if none"},
+    {"Function", "content_hash", "string?", true, "SHA-256 of its bundle"},
+    {"Function", "url", "string?", true, "where it answers"},
+    {"Function", "last_build", "BuildState?", true, ""},
+    {"Function", "created_at", "time", true, ""},
+    {"Function", "created_at_ms", "integer", true, ""},
+    {"Function", "updated_at", "time", true, ""},
+    {"Function", "updated_at_ms", "integer", true, ""},
+    {"Function", "isolation", "string", false, "of the serving version; not in lists"},
+    {"Function", "limits", "Limits", false, "of the serving version; not in lists"},
+    {"Function", "egress", "[]string?", false, "of the serving version, null: all; not in lists"},
+    {"Function", "version_created_at", "time", false, "not in lists"},
+    {"Function", "version_created_at_ms", "integer", false, "not in lists"},
+    {"Build", "id", "integer", true, "1, 2, 3 for each function"},
+    {"Build", "function", "string", true, ""},
+    {"Build", "status", "string", true,
+     "queued, bundling, evaluating, ready (the next public request is served by it) or failed"},
+    {"Build", "version", "integer?", true,
+     "the version it made; the one before if nothing changed"},
+    {"Build", "created_at", "time", true, ""},
+    {"Build", "created_at_ms", "integer", true, ""},
+    {"Build", "started_at", "time?", true, ""},
+    {"Build", "started_at_ms", "integer?", true, ""},
+    {"Build", "finished_at", "time?", true, ""},
+    {"Build", "finished_at_ms", "integer?", true, ""},
+    {"Build", "duration_ms", "number?", true, "from upload to end"},
+    {"Build", "error", "BuildError?", true, "when failed"},
+    {"BuildError", "code", "string", true, "build_failed"},
+    {"BuildError", "message", "string", true, ""},
+    {"BuildError", "file", "string?", true, ""},
+    {"BuildError", "line", "integer?", true, "from 1"},
+    {"BuildError", "column", "integer?", true, "from 1"},
+    {"BuildError", "frame", "string?", true, "the lines around it, with a mark"},
+    {"Execute", "body", "any", false, "what the function gets as its input; default null"},
+    {"Execute", "metadata", "object?", false, "default {}"},
+    {"Executed", "execution_id", "string", true, ""},
+    {"Executed", "status", "string", true, "success; failure comes with the status of its error"},
+    {"Executed", "output", "any", false, "what the function returned"},
+    {"Executed", "error", "ExecutionError", false, "in place of output when it failed"},
+    {"ExecutionError", "code", "string", true, "guest_error, limit_cpu, timeout, …"},
+    {"ExecutionError", "message", "string", true, ""},
+    {"ExecutionError", "hint", "string", false, ""},
+    {"ExecutionError", "name", "string?", true, "of the exception: TypeError"},
+    {"ExecutionError", "stack", "string?", true, "its frames, in the lines of the sources"},
+    {"Execution", "id", "string", true, "UUID version 7: sorts by time"},
+    {"Execution", "function", "string", true, ""},
+    {"Execution", "version", "integer", true, ""},
+    {"Execution", "status", "string", true, "running, success or failure"},
+    {"Execution", "error", "ExecutionError?", true, ""},
+    {"Execution", "created_at", "time", true, ""},
+    {"Execution", "created_at_ms", "integer", true, ""},
+    {"Execution", "finished_at", "time?", true, ""},
+    {"Execution", "finished_at_ms", "integer?", true, ""},
+    {"Execution", "duration_ms", "number?", true, ""},
+    {"Execution", "input", "any", false, "not in lists"},
+    {"Execution", "metadata", "any", false, "not in lists"},
+    {"Execution", "output", "any", false, "not in lists"},
+    {"Execution", "logs", "[]Log", false, "not in lists"},
+    {"EnvVar", "name", "string", true, "letters, digits and _, not starting with a digit"},
+    {"EnvVar", "value", "string", true, ""},
+    {"EnvValue", "value", "string", true, "at most 64 KiB"},
+    {"Log", "id", "integer", true, "grows; give the last one as after to go on"},
+    {"Log", "level", "string", true, "debug, info, warn or error"},
+    {"Log", "at", "time", true, ""},
+    {"Log", "at_ms", "integer", true, ""},
+    {"Log", "execution_id", "string?", true, "null for public requests"},
+    {"Log", "text", "string", true, ""},
+    {"Health", "status", "string", true, "ok"},
+    {"Health", "version", "string", true, "of the server"},
+    {"Error", "error", "ErrorDetail", true, "the one shape of every error"},
+    {"ErrorDetail", "code", "string", true, "not_found, invalid, …"},
+    {"ErrorDetail", "message", "string", true, "what went wrong"},
+    {"ErrorDetail", "hint", "string", false, "what to do about it"},
+};
+
+struct parameter {
+    const char *name, *type, *help;
+};
+
+static const struct parameter parameters[] = {
+    {"wait", "string",
+     "answer when the build has ended, or after this time: 30s, 500ms, at most 120s"},
+    {"limit", "integer", "how many, at most 1000"},
+    {"cursor", "string", "from the rel=\"next\" link of the page before"},
+    {"after", "integer", "only lines with a greater id; left out: the newest"},
+    {"follow", "boolean",
+     "keep the answer open: one JSON line for each log line, empty lines now and then"},
+};
+
+static const struct parameter *parameter_find(struct slice name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++) {
+        if (slice_eq_cstr(name, parameters[i].name))
+            return &parameters[i];
+    }
+    CHECK(!"a route names a query parameter that is not described");
+    return NULL;
+}
+
+/* ---- types ---- */
+
+static bool is_plain(struct slice type)
+{
+    return slice_eq_cstr(type, "string") || slice_eq_cstr(type, "integer") ||
+           slice_eq_cstr(type, "number") || slice_eq_cstr(type, "boolean") ||
+           slice_eq_cstr(type, "object");
+}
+
+static void ref_json(struct json_writer *w, struct slice schema)
+{
+    CLEANUP(bytes_done) struct bytes ref = BYTES_INIT;
+    bytes_printf(&ref, "#/components/schemas/%.*s", SLICE_ARG(schema));
+    json_key(w, "$ref");
+    json_slice(w, bytes_slice(&ref));
+}
+
+/* The members of a schema object for a type. */
+static void type_json(struct json_writer *w, struct slice type, bool is_nullable)
+{
+    bool is_time = slice_eq_cstr(type, "time");
+    if (slice_eq_cstr(type, "any"))
+        return;
+    if (slice_starts(type, SLICE_LIT("[]"))) {
+        json_key(w, "items");
+        json_open(w, '{');
+        type_json(w, slice_skip(type, 2), false);
+        json_close(w, '}');
+        type = SLICE_LIT("array");
+    } else if (is_time) {
+        json_key(w, "format");
+        json_cstr(w, "date-time");
+        type = SLICE_LIT("string");
+    } else if (!is_plain(type)) {
+        if (!is_nullable) {
+            ref_json(w, type);
+            return;
+        }
+        json_key(w, "anyOf");
+        json_open(w, '[');
+        json_open(w, '{');
+        ref_json(w, type);
+        json_close(w, '}');
+        json_open(w, '{');
+        json_key(w, "type");
+        json_cstr(w, "null");
+        json_close(w, '}');
+        json_close(w, ']');
+        return;
+    }
+    json_key(w, "type");
+    if (!is_nullable) {
+        json_slice(w, type);
+        return;
+    }
+    json_open(w, '[');
+    json_slice(w, type);
+    json_cstr(w, "null");
+    json_close(w, ']');
+}
+
+static void field_json(struct json_writer *w, const struct field *f)
+{
+    struct slice type = slice_cstr(f->type);
+    bool is_nullable = slice_ends(type, SLICE_LIT("?"));
+    if (is_nullable)
+        type.len--;
+    json_key(w, f->name);
+    json_open(w, '{');
+    type_json(w, type, is_nullable);
+    if (f->help[0]) {
+        json_key(w, "description");
+        json_cstr(w, f->help);
+    }
+    json_close(w, '}');
+}
+
+/* A schema by its name in the table of routes. */
+static void schema_json(struct json_writer *w, struct slice name)
+{
+    json_open(w, '{');
+    if (slice_ends(name, SLICE_LIT("List"))) {
+        json_key(w, "type");
+        json_cstr(w, "array");
+        json_key(w, "items");
+        json_open(w, '{');
+        ref_json(w, slice_of(name.ptr, name.len - 4));
+        json_close(w, '}');
+    } else {
+        type_json(w, name, false);
+    }
+    json_close(w, '}');
+}
+
+static void schemas_json(struct json_writer *w)
+{
+    json_key(w, "schemas");
+    json_open(w, '{');
+    for (size_t i = 0; i < ARRAY_LEN(fields);) {
+        const char *schema = fields[i].schema;
+        size_t end = i;
+        while (end < ARRAY_LEN(fields) && strcmp(fields[end].schema, schema) == 0)
+            end++;
+        json_key(w, schema);
+        json_open(w, '{');
+        json_key(w, "type");
+        json_cstr(w, "object");
+        json_key(w, "required");
+        json_open(w, '[');
+        for (size_t j = i; j < end; j++) {
+            if (fields[j].is_required)
+                json_cstr(w, fields[j].name);
+        }
+        json_close(w, ']');
+        json_key(w, "properties");
+        json_open(w, '{');
+        for (; i < end; i++)
+            field_json(w, &fields[i]);
+        json_close(w, '}');
+        json_close(w, '}');
+    }
+    json_close(w, '}');
+}
+
+/* ---- paths ---- */
+
+/* "/functions/:name" as "/functions/{name}" */
+static void path_template(const char *path, struct bytes *out)
+{
+    bool is_open = false;
+    for (const char *p = path; *p; p++) {
+        if (*p == '/' && is_open) {
+            bytes_append_char(out, '}');
+            is_open = false;
+        }
+        bytes_append_char(out, *p == ':' ? '{' : *p);
+        is_open |= *p == ':';
+    }
+    if (is_open)
+        bytes_append_char(out, '}');
+}
+
+static void one_parameter_json(struct json_writer *w, struct slice name, bool is_path)
+{
+    json_open(w, '{');
+    json_key(w, "name");
+    json_slice(w, name);
+    json_key(w, "in");
+    json_cstr(w, is_path ? "path" : "query");
+    json_key(w, "required");
+    json_bool(w, is_path);
+    const struct parameter *p = is_path ? NULL : parameter_find(name);
+    if (p) {
+        json_key(w, "description");
+        json_cstr(w, p->help);
+    }
+    json_key(w, "schema");
+    json_open(w, '{');
+    json_key(w, "type");
+    json_cstr(w, p ? p->type : "string");
+    json_close(w, '}');
+    json_close(w, '}');
+}
+
+static void parameters_json(struct json_writer *w, const struct route *route)
+{
+    json_key(w, "parameters");
+    json_open(w, '[');
+    struct slice path = slice_cstr(route->path);
+    while (path.len > 0) {
+        struct slice segment = slice_split(&path, '/');
+        if (segment.len > 0 && segment.ptr[0] == ':')
+            one_parameter_json(w, slice_skip(segment, 1), true);
+    }
+    struct slice query = slice_cstr(route->query);
+    while (query.len > 0)
+        one_parameter_json(w, slice_split(&query, ' '), false);
+    json_close(w, ']');
+}
+
+static void content_json(struct json_writer *w, const char *schema)
+{
+    bool is_text = strchr(schema, '/') != NULL; /* a media type in place of a schema */
+    json_key(w, "content");
+    json_open(w, '{');
+    json_key(w, is_text ? schema : "application/json");
+    json_open(w, '{');
+    json_key(w, "schema");
+    schema_json(w, is_text ? SLICE_LIT("string") : slice_cstr(schema));
+    json_close(w, '}');
+    json_close(w, '}');
+}
+
+static void responses_json(struct json_writer *w, const struct route *route)
+{
+    char status[16];
+    snprintf(status, sizeof(status), "%d", route->status);
+    json_key(w, "responses");
+    json_open(w, '{');
+    json_key(w, status);
+    json_open(w, '{');
+    json_key(w, "description");
+    json_cstr(w, route->status == 204 ? "Done" : route->status == 202 ? "Accepted" : "The answer");
+    if (route->response[0])
+        content_json(w, route->response);
+    json_close(w, '}');
+    json_key(w, "default");
+    json_open(w, '{');
+    json_key(w, "description");
+    json_cstr(w, "An error");
+    content_json(w, "Error");
+    json_close(w, '}');
+    json_close(w, '}');
+}
+
+static void operation_json(struct json_writer *w, const struct route *route)
+{
+    static const char *const keys[] = {"get", "post", "put", "delete"};
+    json_key(w, keys[route->method]);
+    json_open(w, '{');
+    json_key(w, "operationId");
+    json_cstr(w, route->id);
+    json_key(w, "summary");
+    json_cstr(w, route->summary);
+    parameters_json(w, route);
+    if (route->request[0]) {
+        json_key(w, "requestBody");
+        json_open(w, '{');
+        json_key(w, "required");
+        json_bool(w, route->body != ROUTE_BODY_EXECUTE);
+        content_json(w, route->request);
+        json_close(w, '}');
+    }
+    responses_json(w, route);
+    json_close(w, '}');
+}
+
+static void paths_json(struct json_writer *w)
+{
+    json_key(w, "paths");
+    json_open(w, '{');
+    for (size_t i = 0; i < routes_count; i++) {
+        const char *path = routes_table[i].path;
+        bool is_seen = false;
+        for (size_t j = 0; j < i; j++)
+            is_seen |= strcmp(routes_table[j].path, path) == 0;
+        if (is_seen)
+            continue;
+        CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+        path_template(path, &text);
+        json_key(w, bytes_cstr(&text));
+        json_open(w, '{');
+        for (size_t j = i; j < routes_count; j++) {
+            if (strcmp(routes_table[j].path, path) == 0)
+                operation_json(w, &routes_table[j]);
+        }
+        json_close(w, '}');
+    }
+    json_close(w, '}');
+}
+
+void openapi_write(struct bytes *out)
+{
+    struct json_writer writer = json_writer(out), *w = &writer;
+    json_open(w, '{');
+    json_key(w, "openapi");
+    json_cstr(w, "3.1.0");
+    json_key(w, "info");
+    json_open(w, '{');
+    json_key(w, "title");
+    json_cstr(w, "Limpet control API");
+    json_key(w, "version");
+    json_cstr(w, LIMPET_VERSION);
+    json_close(w, '}');
+    paths_json(w);
+    json_key(w, "components");
+    json_open(w, '{');
+    schemas_json(w);
+    json_key(w, "securitySchemes");
+    json_raw(w, SLICE_LIT("{\"token\":{\"type\":\"http\",\"scheme\":\"bearer\"}}"));
+    json_close(w, '}');
+    json_key(w, "security");
+    json_raw(w, SLICE_LIT("[{},{\"token\":[]}]"));
+    json_close(w, '}');
+}
+
+void openapi_show(struct admin_request *r)
+{
+    struct bytes body = BYTES_INIT;
+    openapi_write(&body);
+    reply_json(r, 200, &body);
+}
+
+/* ---- Markdown ---- */
+
+static void route_markdown(const struct route *route, struct bytes *out)
+{
+    bytes_printf(out, "\n### %s %s\n\n%s. Answer: %d", route_method_text(route->method),
+                 route->path, route->summary, route->status);
+    if (route->response[0])
+        bytes_printf(out, " `%s`", route->response);
+    if (route->request[0])
+        bytes_printf(out, ". Body: `%s`", route->request);
+    bytes_append_cstr(out, ".\n");
+    struct slice query = slice_cstr(route->query);
+    if (query.len > 0)
+        bytes_append_char(out, '\n');
+    while (query.len > 0) {
+        const struct parameter *p = parameter_find(slice_split(&query, ' '));
+        bytes_printf(out, "- `?%s=` %s\n", p->name, p->help);
+    }
+}
+
+void openapi_markdown(struct bytes *out)
+{
+    bytes_append_cstr(out, "\n## Routes\n");
+    for (size_t i = 0; i < routes_count; i++)
+        route_markdown(&routes_table[i], out);
+    bytes_append_cstr(out,
+                      "\n## Schemas\n\nA `?` behind a type: it may be null. A `…List` is an array. "
+                      "Members in **bold** are always there.\n");
+    const char *last = "";
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        const struct field *f = &fields[i];
+        if (strcmp(last, f->schema) != 0)
+            bytes_printf(out, "\n### %s\n\n| member | type | |\n|---|---|---|\n", f->schema);
+        last = f->schema;
+        const char *mark = f->is_required ? "**" : "";
+        bytes_printf(out, "| %s`%s`%s | %s | %s |\n", mark, f->name, mark, f->type, f->help);
+    }
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From an exchange to a handler and back: access, route, the whole body within its limit, the
+ * answer. Handlers see a request only when its body is complete; nothing of it is acted on before.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/internal.h"
+#include "http/url.h"
+
+void request_hold(struct admin_request *r)
+{
+    r->holds++;
+}
+
+void request_body_drop(struct admin_request *r)
+{
+    CHECK(r->admin->bodies_bytes >= r->body_buffer.len);
+    r->admin->bodies_bytes -= r->body_buffer.len;
+    bytes_done(&r->body_buffer);
+    r->body = SLICE_EMPTY;
+}
+
+void request_release(struct admin_request *r)
+{
+    CHECK(r->holds > 0);
+    if (--r->holds > 0)
+        return;
+    struct admin *a = r->admin;
+    request_body_drop(r);
+    arena_free(r->arena); /* r lies in it */
+    admin_unref(a);
+}
+
+/* ---- operations of a request ---- */
+
+struct request_op {
+    struct store_op op;
+    struct admin_request *request;
+    void (*fn)(struct admin_request *r, const struct store_op *op);
+};
+
+static void on_op_done(struct store_op *op)
+{
+    struct request_op *o = container_of(op, struct request_op, op);
+    o->fn(o->request, op);
+    request_release(o->request);
+}
+
+struct store_op *request_op(struct admin_request *r,
+                            void (*fn)(struct admin_request *r, const struct store_op *op))
+{
+    struct request_op *o = arena_new_struct(r->arena, struct request_op);
+    o->op.loop = r->admin->loop;
+    o->op.done = on_op_done;
+    o->request = r;
+    o->fn = fn;
+    request_hold(r);
+    return &o->op;
+}
+
+struct request_change {
+    struct admin_change change;
+    struct admin_request *request;
+    void (*fn)(struct admin_request *r, const struct error *e);
+};
+
+static void on_change_done(struct admin_change *change)
+{
+    struct request_change *c = container_of(change, struct request_change, change);
+    c->fn(c->request, &change->error);
+    request_release(c->request);
+}
+
+void change_announce(struct admin_request *r, struct slice function,
+                     void (*fn)(struct admin_request *r, const struct error *e))
+{
+    struct request_change *c = arena_new_struct(r->arena, struct request_change);
+    c->change.done = on_change_done;
+    c->change.function = function;
+    c->request = r;
+    c->fn = fn;
+    request_hold(r);
+    r->admin->host->change(r->admin->host->ctx, &c->change);
+}
+
+/* ---- answers ---- */
+
+static void count_status(struct admin *a, int status)
+{
+    int hundreds = status / 100;
+    if (hundreds >= 1 && hundreds <= 5)
+        a->requests[hundreds]++;
+}
+
+void reply_with(struct admin_request *r, int status, const struct http_header *headers,
+                size_t headers_len, const char *type, struct bytes *body)
+{
+    if (r->exchange && !r->is_answered) {
+        struct http_header all[8];
+        CHECK(headers_len + 2 <= ARRAY_LEN(all));
+        size_t len = 0;
+        if (type)
+            all[len++] = (struct http_header){SLICE_LIT("content-type"), slice_cstr(type)};
+        all[len++] = (struct http_header){SLICE_LIT("cache-control"), SLICE_LIT("no-store")};
+        for (size_t i = 0; i < headers_len; i++)
+            all[len++] = headers[i];
+        r->is_answered = true;
+        count_status(r->admin, status);
+        http_respond(r->exchange, status, all, len, (int64_t)body->len, bytes_slice(body), true);
+    }
+    bytes_done(body);
+}
+
+void reply_json(struct admin_request *r, int status, struct bytes *body)
+{
+    bytes_append_char(body, '\n');
+    reply_with(r, status, NULL, 0, "application/json", body);
+}
+
+void reply_empty(struct admin_request *r, int status)
+{
+    struct bytes none = BYTES_INIT;
+    reply_with(r, status, NULL, 0, NULL, &none);
+}
+
+static void reply_error_with(struct admin_request *r, const struct error *e,
+                             const struct http_header *header)
+{
+    struct http_header headers[2];
+    size_t len = 0;
+    int status = error_http_status(e->code);
+    if (header)
+        headers[len++] = *header;
+    if (status == 503)
+        headers[len++] = (struct http_header){SLICE_LIT("retry-after"), SLICE_LIT("1")};
+    else if (status == 401)
+        headers[len++] = (struct http_header){SLICE_LIT("www-authenticate"), SLICE_LIT("Bearer")};
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_error(&w, e);
+    bytes_append_char(&body, '\n');
+    reply_with(r, status, headers, len, "application/json", &body);
+}
+
+void reply_error(struct admin_request *r, const struct error *e)
+{
+    reply_error_with(r, e, NULL);
+}
+
+/* ---- query ---- */
+
+bool request_query(struct admin_request *r, const char *name, struct slice *ret_value)
+{
+    struct slice raw;
+    if (!url_query_get(r->query, name, &raw))
+        return false;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    if (url_decode(raw, &text))
+        *ret_value = arena_copy(r->arena, raw);
+    else
+        *ret_value = arena_copy(r->arena, bytes_slice(&text));
+    return true;
+}
+
+enum err request_query_uint(struct admin_request *r, const char *name, uint64_t def, uint64_t most,
+                            uint64_t *ret_value, struct error *ret_error)
+{
+    struct slice text;
+    uint64_t value;
+    if (!request_query(r, name, &text)) {
+        *ret_value = def;
+        return OK;
+    }
+    if (slice_to_u64(text, &value) && value <= most) {
+        *ret_value = value;
+        return OK;
+    }
+    error_set(ret_error, ERR_INVALID,
+              "the query parameter %s is not a number that can be used here", name);
+    error_hint(ret_error, "%s may be 0 to %llu", name, (unsigned long long)most);
+    return ERR_INVALID;
+}
+
+enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms, struct error *ret_error)
+{
+    struct slice text;
+    uint64_t value = 0, unit = 1000;
+    *ret_ms = 0;
+    if (!request_query(r, "wait", &text))
+        return OK;
+    if (text.len == 0 || slice_eq_cstr(text, "true")) {
+        *ret_ms = ADMIN_WAIT_MS_MAX;
+        return OK;
+    }
+    struct slice digits = text;
+    if (slice_ends(text, SLICE_LIT("ms"))) {
+        digits.len -= 2;
+        unit = 1;
+    } else if (slice_ends(text, SLICE_LIT("s"))) {
+        digits.len -= 1;
+    }
+    if (!slice_to_u64(digits, &value)) {
+        error_set(ret_error, ERR_INVALID, "the query parameter wait is not a time");
+        error_hint(ret_error, "write wait=30s or wait=500ms");
+        return ERR_INVALID;
+    }
+    *ret_ms = value > ADMIN_WAIT_MS_MAX / unit ? ADMIN_WAIT_MS_MAX : value * unit;
+    return OK;
+}
+
+/* ---- arrival ---- */
+
+static void refuse(struct admin_request *r, const struct error *e)
+{
+    r->is_refused = true;
+    reply_error(r, e);
+}
+
+static bool is_json_type(struct slice type)
+{
+    struct slice media = slice_trim(slice_split(&type, ';'));
+    return media.len == 0 || slice_eq_nocase(media, SLICE_LIT("application/json")) ||
+           (slice_starts(media, SLICE_LIT("application/")) &&
+            slice_ends(media, SLICE_LIT("+json")));
+}
+
+static enum err check_body_head(const struct admin_request *r, const struct http_request *request,
+                                struct error *ret_error)
+{
+    for (size_t i = 0; i < request->headers_len; i++) {
+        const struct http_header *h = &request->headers[i];
+        if (!slice_eq_cstr(h->name, "content-type") || is_json_type(h->value))
+            continue;
+        error_set(ret_error, ERR_UNSUPPORTED_TYPE, "the content type '%.*s' is not JSON",
+                  SLICE_ARG(slice_utf8_clip(h->value, 100)));
+        error_hint(ret_error, "send 'Content-Type: application/json'");
+        return ERR_UNSUPPORTED_TYPE;
+    }
+    if (request->content_length > (int64_t)r->body_bytes_max) {
+        error_set(ret_error, ERR_TOO_LARGE,
+                  "the request body has %lld bytes, but this route takes %zu at most",
+                  (long long)request->content_length, r->body_bytes_max);
+        error_hint(ret_error, "send less in one request");
+        return ERR_TOO_LARGE;
+    }
+    return OK;
+}
+
+static enum err take_body(struct admin_request *r, struct slice data, struct error *ret_error)
+{
+    struct admin *a = r->admin;
+    if (data.len > r->body_bytes_max - r->body_buffer.len) {
+        error_set(ret_error, ERR_TOO_LARGE,
+                  "the request body has more than the %zu bytes that this route takes",
+                  r->body_bytes_max);
+        error_hint(ret_error, "send less in one request");
+        return ERR_TOO_LARGE;
+    }
+    if (a->bodies_bytes + data.len > ADMIN_BODIES_BYTES_MAX) {
+        error_set(ret_error, ERR_OVERLOAD, "too many large requests are being received");
+        error_hint(ret_error, "try again in a moment");
+        return ERR_OVERLOAD;
+    }
+    bytes_append_slice(&r->body_buffer, data);
+    a->bodies_bytes += data.len;
+    return OK;
+}
+
+static void dispatch(struct admin_request *r)
+{
+    r->body = bytes_slice(&r->body_buffer);
+    r->route->handler(r);
+}
+
+/* Path and query; the parameters are decoded into the arena. */
+static enum err find_route(struct admin_request *r, const struct http_request *request,
+                           struct route_match *ret_match, struct error *ret_error)
+{
+    struct slice rest = request->target;
+    struct slice path = slice_split(&rest, '?');
+    r->query = rest;
+    route_find(request->method, path, ret_match);
+    if (!ret_match->route && ret_match->allow[0]) {
+        error_set(ret_error, ERR_METHOD, "%.*s is not a method of %.*s",
+                  SLICE_ARG(slice_utf8_clip(request->method, 40)),
+                  SLICE_ARG(slice_utf8_clip(path, 200)));
+        error_hint(ret_error, "use %s", ret_match->allow);
+        return ERR_METHOD;
+    }
+    if (!ret_match->route) {
+        error_set(ret_error, ERR_NOT_FOUND, "there is no route %.*s",
+                  SLICE_ARG(slice_utf8_clip(path, 200)));
+        error_hint(ret_error,
+                   "GET /openapi.json lists the routes; functions themselves answer on "
+                   "http://NAME.localhost:%d/",
+                   r->admin->public_port);
+        return ERR_NOT_FOUND;
+    }
+    for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++) {
+        CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+        if (url_decode(ret_match->params[i], &text) || !slice_is_utf8(bytes_slice(&text))) {
+            error_set(ret_error, ERR_INVALID, "the path has a bad percent escape");
+            error_hint(ret_error, "escape UTF-8 bytes as %%XX");
+            return ERR_INVALID;
+        }
+        r->params[i] = arena_copy(r->arena, bytes_slice(&text));
+    }
+    return OK;
+}
+
+static void on_request(void *ctx, struct http_exchange *x)
+{
+    struct admin *a = ctx;
+    const struct http_request *request = http_exchange_request(x);
+    struct arena *arena = arena_new(NULL);
+    struct admin_request *r = arena_new_struct(arena, struct admin_request);
+    r->admin = a;
+    r->exchange = x;
+    r->arena = arena;
+    r->holds = 1;
+    a->holds++;
+    *http_exchange_user(x) = r;
+
+    struct error error = {0};
+    struct route_match match = {0};
+    enum err err = find_route(r, request, &match, &error);
+    bool is_public = match.route && match.route->handler == health_show;
+    struct error denied = {0};
+    if (access_check(a, request, is_public, &denied)) {
+        refuse(r, &denied); /* before anything is said about routes */
+        return;
+    }
+    if (err == ERR_METHOD) {
+        struct http_header allow = {SLICE_LIT("allow"), slice_cstr(match.allow)};
+        r->is_refused = true;
+        reply_error_with(r, &error, &allow);
+        return;
+    }
+    if (err) {
+        refuse(r, &error);
+        return;
+    }
+    r->route = match.route;
+    r->body_bytes_max = route_body_bytes_max(match.route->body);
+    if (match.route->body == ROUTE_BODY_NONE || !request->has_body) {
+        dispatch(r);
+        return;
+    }
+    struct slice whole;
+    if (check_body_head(r, request, &error)) {
+        refuse(r, &error);
+    } else if (!http_body_take_whole(x, &whole)) {
+        http_body_start(x);
+    } else if (take_body(r, whole, &error)) {
+        refuse(r, &error);
+    } else {
+        dispatch(r);
+    }
+}
+
+static void on_body(struct http_exchange *x, struct slice data, bool is_end)
+{
+    struct admin_request *r = *http_exchange_user(x);
+    struct error error = {0};
+    if (r->is_refused) {
+        http_body_consumed(x, data.len);
+        return;
+    }
+    if (take_body(r, data, &error)) {
+        request_body_drop(r);
+        refuse(r, &error);
+        return;
+    }
+    if (is_end)
+        dispatch(r);
+    else
+        http_body_consumed(x, data.len);
+}
+
+static void on_drain(struct http_exchange *x)
+{
+    struct admin_request *r = *http_exchange_user(x);
+    if (r->on_drain)
+        r->on_drain(r);
+}
+
+static void on_close(struct http_exchange *x, bool is_complete)
+{
+    struct admin_request *r = *http_exchange_user(x);
+    (void)is_complete; /* what was asked is done whether or not the answer arrived */
+    r->exchange = NULL;
+    if (r->on_gone)
+        r->on_gone(r);
+    request_release(r);
+}
+
+const struct http_handler request_http_handler = {
+    .on_request = on_request, .on_body = on_body, .on_drain = on_drain, .on_close = on_close};
