@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * How a dispatch ends: the guest answers (RESPOND, RESPOND_VALUE) or fails (FAIL), the answer passes the
- * output gate, and then leaves by the dispatch's port. A dispatch is over when its answer has left
- * completely; the guest may go on with waitUntil work. */
+ * How a dispatch ends: the guest answers (RESPOND, RESPOND_VALUE) or fails (FAIL), the answer
+ * passes the output gate, and then leaves by the dispatch's port. A dispatch is over when its
+ * answer has left completely; the guest may go on with waitUntil work. */
 #include "host/internal.h"
 
 #include <stdlib.h>
@@ -20,15 +20,14 @@ struct held_answer {
     enum { HELD_RESPOND, HELD_VALUE, HELD_FAIL } kind;
     int status;
     bool is_end;
-    struct bytes text;   /* headers packed | value | stack */
-    struct bytes body;   /* body | error name */
+    struct bytes text; /* headers packed | value | stack */
+    struct bytes body; /* body | error name */
     struct error error;
 };
 
 struct dispatch *dispatch_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH(n, &g->running)
-    {
+    LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         if (d->id == id)
             return d;
@@ -70,8 +69,8 @@ static void wall_expired(struct timer *t)
     struct dispatch *d = container_of(t, struct dispatch, wall);
     struct guest *g = d->guest;
     struct error e;
-    error_set(&e, ERR_TIMEOUT, "no %s within %u ms", d->is_released ? "progress of the response" : "answer",
-              g->deployment->wall_ms_max);
+    error_set(&e, ERR_TIMEOUT, "no %s within %u ms",
+              d->is_released ? "progress of the response" : "answer", g->deployment->wall_ms_max);
     error_hint(&e, "await less, or raise the module's wall_ms limit");
     if (!g->deployment->is_module_isolation)
         g->is_dead = true; /* nobody else lives in it */
@@ -130,7 +129,8 @@ static void release_value(struct dispatch *d, struct slice json)
     dispatch_check_over(d);
 }
 
-static void release_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack)
+static void release_fail(struct dispatch *d, const struct error *error, struct slice name,
+                         struct slice stack)
 {
     if (d->is_released && d->sink && !d->is_gone)
         d->port->abort(d); /* the head has left: all that can be done is to break off */
@@ -153,7 +153,8 @@ static void held_released(struct held *h, const struct error *error)
         release_fail(d, &a->error, body, text);
     } else {
         struct http_header headers[ANSWER_HEADERS_MAX];
-        struct dispatch_answer answer = {.status = a->status, .headers = headers, .body = body, .is_end = a->is_end};
+        struct dispatch_answer answer = {
+            .status = a->status, .headers = headers, .body = body, .is_end = a->is_end};
         enum err err = headers_decode(text, headers, ANSWER_HEADERS_MAX, &answer.headers_len, NULL);
         CHECK(err == OK); /* they were decoded before */
         release_respond(d, &answer);
@@ -163,7 +164,8 @@ static void held_released(struct held *h, const struct error *error)
     free(a);
 }
 
-/* True: the caller lets the answer leave itself. False: *ret_held is to be filled, it leaves later. */
+/* True: the caller lets the answer leave itself. False: *ret_held is to be filled, it leaves later.
+ */
 static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
 {
     struct guest *g = d->guest;
@@ -223,8 +225,11 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
         sink_pipe(d->sink, source);
 
     struct dispatch_answer answer = {
-        .status = (int)a->status, .headers = headers, .headers_len = headers_len,
-        .body = a->body_kind == 1 ? a->body : SLICE_EMPTY, .is_end = !d->sink,
+        .status = (int)a->status,
+        .headers = headers,
+        .headers_len = headers_len,
+        .body = a->body_kind == 1 ? a->body : SLICE_EMPTY,
+        .is_end = !d->sink,
     };
     struct held_answer *h;
     if (answer_pass(d, &h)) {
@@ -258,10 +263,12 @@ enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a
     return OK;
 }
 
-void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack)
+void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name,
+                   struct slice stack)
 {
     d->is_answered = true;
-    if (d->held) { /* fails although an answer waits: the guest was ended meanwhile, the answer is void */
+    if (d->held) { /* fails although an answer waits: the guest was ended meanwhile, the answer is
+                      void */
         list_remove(&d->held->held.link);
         bytes_done(&d->held->text);
         bytes_done(&d->held->body);
@@ -283,7 +290,8 @@ static void classify_exception(struct guest *g, const struct op_fail_args *a, st
 {
     if (isolate_was_out_of_memory(g->isolate) && slice_eq_cstr(a->name, "InternalError")) {
         error_set(e, ERR_LIMIT_MEMORY, "used more than %zu MiB of memory",
-                  (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >> 20);
+                  (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >>
+                      20);
         error_hint(e, "hold less at once (stream it), or raise the module's memory_mb limit");
         return;
     }

@@ -34,14 +34,16 @@ static void guest_release(struct guest *g)
     bytes_done(&g->fail_stack);
 }
 
-enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest, struct error *ret_error)
+enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest,
+                   struct error *ret_error)
 {
     CHECK(d->image);
     struct guest *g = calloc(1, sizeof(*g));
     CHECK(g);
     guest_init(g);
     g->host = host;
-    enum err err = isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate, ret_error);
+    enum err err =
+        isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate, ret_error);
     if (err != OK) {
         free(g);
         return err;
@@ -63,8 +65,10 @@ enum err guest_charge(struct guest *g, size_t len)
 {
     size_t max = g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES;
     if (g->host_bytes + len + isolate_memory_bytes(g->isolate) > max)
-        return op_refuse(g, ERR_LIMIT_MEMORY, "memory and buffered data together are above the limit of %zu MiB; stream it",
-                         max >> 20);
+        return op_refuse(
+            g, ERR_LIMIT_MEMORY,
+            "memory and buffered data together are above the limit of %zu MiB; stream it",
+            max >> 20);
     g->host_bytes += len;
     return OK;
 }
@@ -159,8 +163,7 @@ static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
 static bool deliver_gone(struct guest *g)
 {
     g->gone = false;
-    LIST_FOREACH(n, &g->running)
-    {
+    LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         int32_t id = (int32_t)d->id, ignored;
         if (!d->is_gone || d->is_told_gone)
@@ -200,7 +203,8 @@ static void fail_all(struct guest *g, const struct error *error)
         list_push_back(&g->running, n);
     }
     while (!list_is_empty(&g->running))
-        dispatch_fail(container_of(g->running.next, struct dispatch, link), error, SLICE_EMPTY, SLICE_EMPTY);
+        dispatch_fail(container_of(g->running.next, struct dispatch, link), error, SLICE_EMPTY,
+                      SLICE_EMPTY);
 }
 
 static void tail_expired(struct timer *t)
@@ -214,10 +218,10 @@ static void tail_expired(struct timer *t)
 static void fail_hung(struct guest *g)
 {
     struct error e;
-    error_set(&e, ERR_GUEST, "the handler's promise can never settle: nothing that it awaits is pending");
+    error_set(&e, ERR_GUEST,
+              "the handler's promise can never settle: nothing that it awaits is pending");
     error_hint(&e, "look for a promise whose resolve is never called");
-    LIST_FOREACH(n, &g->running)
-    {
+    LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         if (!d->is_answered)
             dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
@@ -238,8 +242,7 @@ static enum guest_status rest(struct guest *g)
             timer_start(g->host->loop, &g->tail, g->deployment->wall_ms_max, tail_expired);
         return GUEST_WAITS;
     }
-    LIST_FOREACH(n, &g->running)
-    {
+    LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         if (!timer_is_running(&d->wall))
             dispatch_await(d);
@@ -349,7 +352,8 @@ struct load_host {
     struct guest_load *load;
 };
 
-static void load_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level, struct slice text)
+static void load_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
+                     int level, struct slice text)
 {
     struct guest_load *load = ctx;
     if (load->log)
@@ -379,7 +383,8 @@ enum err guest_load(struct engine *engine, struct guest_load *load, struct error
     struct guest_host host = {.log = load_log, .ctx = load};
     struct guest g = {.is_loading = true, .host = &host};
     guest_init(&g);
-    enum err err = isolate_new(engine->sandbox, engine->base, load->memory_bytes_max, &g.isolate, ret_error);
+    enum err err =
+        isolate_new(engine->sandbox, engine->base, load->memory_bytes_max, &g.isolate, ret_error);
     if (err != OK)
         return err;
     isolate_set_user(g.isolate, &g);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A guest: an isolate that runs a deployment, with everything the host keeps for it: dispatches, pending
- * ops, streams, its place at the output gate. Loop thread only.
+ * A guest: an isolate that runs a deployment, with everything the host keeps for it: dispatches,
+ * pending ops, streams, its place at the output gate. Loop thread only.
  *
- * The owner (server/turn.c) takes a guest, adds dispatches, and calls guest_step() whenever the guest is
- * runnable; events never run guest code, they queue completions and report the guest as runnable.
+ * The owner (server/turn.c) takes a guest, adds dispatches, and calls guest_step() whenever the
+ * guest is runnable; events never run guest code, they queue completions and report the guest as
+ * runnable.
  *
- * Output gate: whatever a guest lets out (answer, stream data, outgoing request) after it has seen or
- * made a commit of its database that is not on disk yet is held here until it is. */
+ * Output gate: whatever a guest lets out (answer, stream data, outgoing request) after it has seen
+ * or made a commit of its database that is not on disk yet is held here until it is. */
 #pragma once
 
 #include <stdint.h>
@@ -42,9 +43,10 @@ struct guest_host {
     struct http_client *client;
     const struct egress *egress;
     /* This thread's connection to the deployment's database. */
-    enum err (*sql)(void *ctx, struct deployment *d, struct sql_conn **ret_conn, struct sql_file **ret_file,
-                    struct error *ret_error);
-    void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level, struct slice text);
+    enum err (*sql)(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+                    struct sql_file **ret_file, struct error *ret_error);
+    void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level,
+                struct slice text);
     /* There is something to do for the guest: call guest_step() in this or the next turn. */
     void (*runnable)(void *ctx, struct guest *g);
     /* counters for metrics, this thread only */
@@ -59,14 +61,16 @@ struct dispatch_answer {
     bool is_end; /* false: more comes by write() */
 };
 
-/* Where a dispatch's answer goes. All are called on the loop thread, at most one of respond, value and
- * fail, and nothing after `abandoned` was set. Borrowed arguments last for the call. */
+/* Where a dispatch's answer goes. All are called on the loop thread, at most one of respond, value
+ * and fail, and nothing after `abandoned` was set. Borrowed arguments last for the call. */
 struct dispatch_port {
     void (*respond)(struct dispatch *d, const struct dispatch_answer *a);
-    bool (*write)(struct dispatch *d, struct slice data, bool is_end); /* false: wait for dispatch_drained() */
+    bool (*write)(struct dispatch *d, struct slice data,
+                  bool is_end);        /* false: wait for dispatch_drained() */
     void (*abort)(struct dispatch *d); /* the response body failed midway */
     void (*value)(struct dispatch *d, struct slice json);
-    void (*fail)(struct dispatch *d, const struct error *error, struct slice name, struct slice stack);
+    void (*fail)(struct dispatch *d, const struct error *error, struct slice name,
+                 struct slice stack);
     void (*body_start)(struct dispatch *d);
     void (*body_consumed)(struct dispatch *d, size_t n);
     /* The guest is done with the dispatch; it may be freed. The last call. */
@@ -92,24 +96,25 @@ struct dispatch {
     struct source *source; /* request body, while it streams */
     struct sink *sink;     /* response body, while it streams */
     struct timer wall;
-    bool is_answered; /* the guest called RESPOND, RESPOND_VALUE or FAIL */
-    bool is_released; /* and the answer has left */
-    bool is_gone;     /* the client has left: drop what comes */
-    bool is_told_gone; /* and the guest knows (limpet_abort) */
+    bool is_answered;         /* the guest called RESPOND, RESPOND_VALUE or FAIL */
+    bool is_released;         /* and the answer has left */
+    bool is_gone;             /* the client has left: drop what comes */
+    bool is_told_gone;        /* and the guest knows (limpet_abort) */
     struct held_answer *held; /* it waits at the gate */
 };
 
 struct guest {
-    struct list link; /* for the owner: runnable or idle list */
-    bool is_queued;   /* for the owner: in the runnable list */
+    struct list link;   /* for the owner: runnable or idle list */
+    struct list member; /* for the owner: all its guests */
+    bool is_queued;     /* for the owner: in the runnable list */
     void *owner;
     struct guest_host *host;
     struct deployment *deployment; /* reference; NULL while the engine boots */
     struct isolate *isolate;
 
     /* private */
-    struct list starting;   /* dispatches to start */
-    struct list running;    /* dispatches started and not over */
+    struct list starting; /* dispatches to start */
+    struct list running;  /* dispatches started and not over */
     struct list completions;
     struct list ops, sources, sinks;
     unsigned ops_len, sinks_open;
@@ -124,20 +129,20 @@ struct guest {
     int32_t unfinished; /* as the guest last said */
     uint32_t exports;   /* op LOADED */
     bool is_loading;
-    bool is_dead;       /* trapped */
-    bool gone;          /* some dispatch's client has left and the guest has not been told */
-    struct timer tail;  /* bounds waitUntil work after the last dispatch is over */
+    bool is_dead;      /* trapped */
+    bool gone;         /* some dispatch's client has left and the guest has not been told */
+    struct timer tail; /* bounds waitUntil work after the last dispatch is over */
 
     struct op *waiting; /* op_wait: the guest's stack stands still */
     uint32_t wait_ret, wait_ret_cap;
 
     struct sql_conn *sql;
     struct sql_file *sql_file;
-    unsigned sql_depth;   /* open transactions */
-    uint64_t gate_seq;    /* what its outputs depend on */
+    unsigned sql_depth; /* open transactions */
+    uint64_t gate_seq;  /* what its outputs depend on */
     struct sql_gate_wait gate;
-    bool is_gated;        /* gate is waiting */
-    struct list held;     /* struct held: outputs that wait */
+    bool is_gated;    /* gate is waiting */
+    struct list held; /* struct held: outputs that wait */
 
     /* op FAIL while loading */
     struct error load_error;
@@ -145,9 +150,10 @@ struct guest {
 };
 
 /* Makes a guest with a new isolate of the deployment's image (or of `base` while loading). */
-NODISCARD enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest,
-                             struct error *ret_error);
-/* Ends everything that is pending; dispatches not answered get error (may be NULL only if there are none). */
+NODISCARD enum err guest_new(struct guest_host *host, struct deployment *d,
+                             struct guest **ret_guest, struct error *ret_error);
+/* Ends everything that is pending; dispatches not answered get error (may be NULL only if there are
+ * none). */
 void guest_end(struct guest *g, const struct error *error);
 /* Pristine again for the same deployment, after guest_end(). False: free it. */
 NODISCARD bool guest_recycle(struct guest *g);
@@ -160,7 +166,8 @@ enum guest_status {
     GUEST_AGAIN,    /* used up its slice: step again after others had their turn */
     GUEST_WAITS,    /* for events, which will report it runnable */
     GUEST_FINISHED, /* no dispatch left */
-    GUEST_DEAD,     /* trapped or passed a limit; dispatches have been failed: guest_end(), restore or free */
+    GUEST_DEAD, /* trapped or passed a limit; dispatches have been failed: guest_end(), restore or
+                   free */
 };
 enum guest_status guest_step(struct guest *g);
 
@@ -168,20 +175,23 @@ enum guest_status guest_step(struct guest *g);
 void dispatch_body(struct dispatch *d, struct slice data, bool is_end); /* request body bytes */
 void dispatch_body_failed(struct dispatch *d);
 void dispatch_drained(struct dispatch *d); /* write() may go on */
-void dispatch_gone(struct dispatch *d);    /* the client has left; port functions but over() are not called any more */
+void dispatch_gone(struct dispatch *d);    /* the client has left; port functions but over() are not
+                                              called any more */
 
 /* ---- loading ---- */
 struct guest_load {
     struct slice name, code;
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;
-    struct image *image; /* result */
-    uint32_t exports;    /* result */
+    struct image *image;                  /* result */
+    uint32_t exports;                     /* result */
     struct bytes error_name, error_stack; /* of an exception, else empty; bytes_done() */
-    void (*log)(void *ctx, int level, struct slice text); /* top-level console output; may be NULL */
+    void (*log)(void *ctx, int level,
+                struct slice text); /* top-level console output; may be NULL */
     void *ctx;
 };
 /* Blocking; any thread. */
-NODISCARD enum err guest_load(struct engine *engine, struct guest_load *load, struct error *ret_error);
+NODISCARD enum err guest_load(struct engine *engine, struct guest_load *load,
+                              struct error *ret_error);
 /* The engine with its runtime. */
 NODISCARD enum err guest_engine_new(struct engine **ret_engine, struct error *ret_error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Encoding of what a dispatch gives to the guest (guest/abi.h), and decoding of the packed headers that
- * come back. */
+ * Encoding of what a dispatch gives to the guest (guest/abi.h), and decoding of the packed headers
+ * that come back. */
 #include "host/internal.h"
 
 #include <string.h>
@@ -20,7 +20,8 @@ static void encode_url(const struct http_request *r, const struct deployment *d,
         bytes_append_slice(out, d->name);
         bytes_append_cstr(out, ".localhost");
     }
-    bytes_append_slice(out, r->target.len > 0 && r->target.ptr[0] == '/' ? r->target : SLICE_LIT("/"));
+    bytes_append_slice(out,
+                       r->target.len > 0 && r->target.ptr[0] == '/' ? r->target : SLICE_LIT("/"));
     uint32_t len = (uint32_t)(out->len - len_at - 4);
     memcpy(out->ptr + len_at, &len, sizeof(len));
 }
@@ -144,8 +145,8 @@ static bool is_field_value(struct slice s)
     return true;
 }
 
-enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max, size_t *ret_len,
-                        struct error *ret_error)
+enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max,
+                        size_t *ret_len, struct error *ret_error)
 {
     uint32_t count = 0;
     if (packed.len > 0) {
@@ -161,7 +162,8 @@ enum err headers_decode(struct slice packed, struct http_header *ret_headers, si
         if (!take_lstr(&packed, &h->name) || !take_lstr(&packed, &h->value))
             return error_set(ret_error, ERR_INVALID, "malformed headers");
         if (!is_token(h->name) || !is_field_value(h->value))
-            return error_set(ret_error, ERR_INVALID, "the header '%.*s' has a name or value that HTTP does not allow",
+            return error_set(ret_error, ERR_INVALID,
+                             "the header '%.*s' has a name or value that HTTP does not allow",
                              SLICE_ARG(h->name));
     }
     *ret_len = count;

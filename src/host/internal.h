@@ -14,7 +14,8 @@ struct held {
     /* error is NULL when the commits are on disk; else they are lost and nothing may leave. */
     void (*release)(struct held *h, const struct error *error);
 };
-/* True: it may leave now. False: h was queued and is released later, or dropped when the guest ends. */
+/* True: it may leave now. False: h was queued and is released later, or dropped when the guest
+ * ends. */
 NODISCARD bool guest_gate_pass(struct guest *g, struct held *h);
 void guest_report(struct guest *g); /* there is work: tell the owner */
 /* Accounts for host memory held for the guest; ERR_LIMIT_MEMORY at its limit. */
@@ -26,7 +27,8 @@ void guest_discharge(struct guest *g, size_t len);
 /* Fails the running op with a message: return op_refuse(...). */
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 
-/* Hands every queued completion to the guest, which runs no code yet. False: the isolate trapped. */
+/* Hands every queued completion to the guest, which runs no code yet. False: the isolate trapped.
+ */
 NODISCARD bool completions_deliver(struct guest *g);
 
 /* ---- stream.c: sources are read by guests, sinks are written by them ---- */
@@ -53,7 +55,8 @@ struct source {
 };
 
 struct sink_owner {
-    bool (*write)(struct sink *s, struct slice data, bool is_end); /* false: wait for sink_drained() */
+    bool (*write)(struct sink *s, struct slice data,
+                  bool is_end); /* false: wait for sink_drained() */
     void (*abort)(struct sink *s);
     void (*over)(struct sink *s); /* ended or failed: the last call; may be NULL */
 };
@@ -95,7 +98,8 @@ void streams_end(struct guest *g); /* frees all */
 
 /* ---- answer.c ---- */
 
-void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name, struct slice stack);
+void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name,
+                   struct slice stack);
 /* Ends the dispatch if its answer has left completely. */
 void dispatch_check_over(struct dispatch *d);
 void dispatch_end(struct dispatch *d);
@@ -107,7 +111,7 @@ void dispatch_await(struct dispatch *d); /* (re)starts the wall clock */
 /* Encodes the dispatch's input as guest/abi.h says. */
 NODISCARD enum err dispatch_encode(struct dispatch *d, struct bytes *out, struct error *ret_error);
 
-/* Decodes packed headers into an array of at most `max`; slices point into packed. Refuses names and values
- * that would break the wire format. */
+/* Decodes packed headers into an array of at most `max`; slices point into packed. Refuses names
+ * and values that would break the wire format. */
 NODISCARD enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max,
                                   size_t *ret_len, struct error *ret_error);

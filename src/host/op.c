@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The imports that guests call, and the dispatch of ops generated from ops.def. An op number, a pointer
- * or a length that the guest got wrong is its error, never ours: every field is checked before a handler
- * sees it. */
+ * The imports that guests call, and the dispatch of ops generated from ops.def. An op number, a
+ * pointer or a length that the guest got wrong is its error, never ours: every field is checked
+ * before a handler sees it. */
 #include "host/internal.h"
 
 #include <stdarg.h>
@@ -49,7 +49,8 @@ static bool decode_bytes(struct decoder *d, struct slice *ret)
     uint64_t v = next_slot(d);
     size_t len = (size_t)(v >> 32);
     if (len > LIMIT_GUEST_BODY_BYTES) {
-        (void)op_refuse(d->guest, ERR_TOO_LARGE, "%zu bytes in one call are above the limit of %d; use a stream", len,
+        (void)op_refuse(d->guest, ERR_TOO_LARGE,
+                        "%zu bytes in one call are above the limit of %d; use a stream", len,
                         LIMIT_GUEST_BODY_BYTES);
         return false;
     }
@@ -138,13 +139,14 @@ static enum err run_op(struct guest *g, uint32_t number, const char *slots)
 }
 #undef F
 
-/* Top-level code runs once, into an image that many isolates start from: what it learned from outside
- * would be frozen, and what it did outside would be done once instead of once a request. */
+/* Top-level code runs once, into an image that many isolates start from: what it learned from
+ * outside would be frozen, and what it did outside would be done once instead of once a request. */
 static bool is_allowed_while_loading(uint32_t number)
 {
     if (number == 21 || number == 22) /* FAIL and LOADED are how loading ends */
         return true;
-    return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) && strcmp(names[number], "random") != 0;
+    return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) &&
+           strcmp(names[number], "random") != 0;
 }
 
 static enum err start_op(struct guest *g, uint32_t number, uint32_t args_at)
@@ -167,7 +169,8 @@ static enum err start_op(struct guest *g, uint32_t number, uint32_t args_at)
     return run_op(g, number, slots);
 }
 
-/* Leaves the result (or the message of an error) where the guest finds it; returns what op() returns. */
+/* Leaves the result (or the message of an error) where the guest finds it; returns what op()
+ * returns. */
 static int64_t give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t ret_cap)
 {
     if (err != OK) {
@@ -211,8 +214,7 @@ struct completion {
 
 static struct completion *find_completion(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH(n, &g->completions)
-    {
+    LIST_FOREACH (n, &g->completions) {
         struct completion *c = container_of(n, struct completion, link);
         if (c->op == id)
             return c;
@@ -229,7 +231,8 @@ static void completion_free(struct guest *g, struct completion *c)
 }
 
 /* Moves a completion into the result of the op_wait that stood still for it. */
-static int64_t take_completion(struct guest *g, struct completion *c, uint32_t ret_at, uint32_t ret_cap)
+static int64_t take_completion(struct guest *g, struct completion *c, uint32_t ret_at,
+                               uint32_t ret_cap)
 {
     enum err status = c->status;
     bytes_clear(&g->result);
@@ -249,7 +252,9 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     if (err == OK && !is_async[number])
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", names[number]);
     if (err == OK && g->sql_depth > 0)
-        err = op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after", names[number]);
+        err =
+            op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
+                      names[number]);
     if (err != OK)
         return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
     memcpy(&id, g->result.ptr, sizeof(id));
@@ -280,7 +285,8 @@ static int64_t import_result_len(struct isolate *i, const int64_t *args)
     return (int64_t)g->result.len;
 }
 
-/* WASI preview 1, as much as wasi-libc links in. Numbers from its witx: errno 0 success, 8 badf, 52 nosys. */
+/* WASI preview 1, as much as wasi-libc links in. Numbers from its witx: errno 0 success, 8 badf, 52
+ * nosys. */
 enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21 };
 
 static int64_t wasi_clock_time_get(struct isolate *i, const int64_t *args)
@@ -289,7 +295,8 @@ static int64_t wasi_clock_time_get(struct isolate *i, const int64_t *args)
     char *to = isolate_memory(i, (uint32_t)args[2], sizeof(uint64_t));
     if (!to)
         return WASI_FAULT;
-    uint64_t ns = args[0] == 0 ? (uint64_t)clock_wall_us() * 1000 : clock_monotonic_ns() - g->clock_base_ns;
+    uint64_t ns =
+        args[0] == 0 ? (uint64_t)clock_wall_us() * 1000 : clock_monotonic_ns() - g->clock_base_ns;
     if (g->is_loading)
         ns = 0; /* an image must not depend on when it was made */
     memcpy(to, &ns, sizeof(ns));
@@ -344,7 +351,8 @@ const size_t op_imports_len = ARRAY_LEN(op_imports);
 enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 {
     if (g->ops_len >= LIMIT_GUEST_OPS_PENDING)
-        return op_refuse(g, ERR_LIMIT_OPS, "more than %d operations are pending at once; await some of them first",
+        return op_refuse(g, ERR_LIMIT_OPS,
+                         "more than %d operations are pending at once; await some of them first",
                          LIMIT_GUEST_OPS_PENDING);
     op->guest = g;
     op->cancel = cancel;
@@ -406,8 +414,7 @@ void op_cancel_all(struct guest *g)
 
 struct op *op_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH(n, &g->ops)
-    {
+    LIST_FOREACH (n, &g->ops) {
         struct op *op = container_of(n, struct op, link);
         if (op->id == id)
             return op;
@@ -424,7 +431,8 @@ bool completions_deliver(struct guest *g)
         bool is_ok = true;
         if (size > 0) {
             is_ok = isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at);
-            char *to = is_ok && at ? isolate_memory(g->isolate, (uint32_t)at, c->payload.len) : NULL;
+            char *to =
+                is_ok && at ? isolate_memory(g->isolate, (uint32_t)at, c->payload.len) : NULL;
             if (to) {
                 memcpy(to, c->payload.ptr, c->payload.len);
             } else { /* out of memory: the op fails with an empty message */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ops on the host's side: typed arguments generated from ops.def, and how a handler answers. A handler
- * op_NAME() gets its decoded arguments (slices point into guest memory, valid until it returns) and
- * appends its result to g->result. Handlers of ASYNC ops make a pending op with op_begin() and complete
- * it later with op_complete(). Loop thread of the guest. */
+ * Ops on the host's side: typed arguments generated from ops.def, and how a handler answers. A
+ * handler op_NAME() gets its decoded arguments (slices point into guest memory, valid until it
+ * returns) and appends its result to g->result. Handlers of ASYNC ops make a pending op with
+ * op_begin() and complete it later with op_complete(). Loop thread of the guest. */
 #pragma once
 
 #include <stdint.h>
@@ -43,7 +43,8 @@ struct op {
 
 /* Registers the op and appends its number to the result. ERR_LIMIT_OPS at the limit. */
 NODISCARD enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op));
-/* Hands the result to the guest, or the error and its message. The op is then unregistered; its memory is the caller's. */
+/* Hands the result to the guest, or the error and its message. The op is then unregistered; its
+ * memory is the caller's. */
 void op_complete(struct op *op, enum err status, struct slice payload);
 void op_complete_error(struct op *op, const struct error *error);
 /* Cancels all (the guest ends). */

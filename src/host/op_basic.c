@@ -54,7 +54,8 @@ enum err op_clock(struct guest *g, const struct op_clock_args *a)
 enum err op_random(struct guest *g, const struct op_random_args *a)
 {
     if (a->len > RANDOM_MAX)
-        return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d", a->len, RANDOM_MAX);
+        return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d",
+                         a->len, RANDOM_MAX);
     bytes_reserve(&g->result, a->len);
     random_bytes(g->result.ptr, a->len);
     g->result.len = a->len;
@@ -89,9 +90,9 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
 static void give_url(struct guest *g, struct deps_url *u)
 {
     struct bytes *out = &g->result;
-    const uint32_t offsets[] = {u->scheme_end,     u->username_start, u->username_end, u->password_start,
-                                u->password_end,   u->host_start,     u->host_end,     u->path_start,
-                                u->path_end};
+    const uint32_t offsets[] = {u->scheme_end,     u->username_start, u->username_end,
+                                u->password_start, u->password_end,   u->host_start,
+                                u->host_end,       u->path_start,     u->path_end};
     const int32_t optional[] = {u->port, u->query_start, u->fragment_start};
     bytes_append(out, offsets, sizeof(offsets));
     bytes_append(out, optional, sizeof(optional));
@@ -104,7 +105,8 @@ enum err op_url_parse(struct guest *g, const struct op_url_parse_args *a)
 {
     struct deps_url url;
     if (!deps_url_parse(a->input.ptr, a->input.len, a->base.ptr, a->base.len, &url))
-        return op_refuse(g, ERR_INVALID, "Invalid URL: '%.*s'", a->input.len > 200 ? 200 : (int)a->input.len,
+        return op_refuse(g, ERR_INVALID, "Invalid URL: '%.*s'",
+                         a->input.len > 200 ? 200 : (int)a->input.len,
                          a->input.ptr ? a->input.ptr : "");
     give_url(g, &url);
     return OK;
@@ -113,8 +115,9 @@ enum err op_url_parse(struct guest *g, const struct op_url_parse_args *a)
 enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
 {
     struct deps_url url;
-    if (a->part > DEPS_URL_HASH || !deps_url_set(a->href.ptr, a->href.len, (enum deps_url_part)a->part, a->value.ptr,
-                                                 a->value.len, &url))
+    if (a->part > DEPS_URL_HASH ||
+        !deps_url_set(a->href.ptr, a->href.len, (enum deps_url_part)a->part, a->value.ptr,
+                      a->value.len, &url))
         return op_refuse(g, ERR_INVALID, "the URL cannot take this value");
     give_url(g, &url);
     return OK;
@@ -128,10 +131,13 @@ enum err op_digest(struct guest *g, const struct op_digest_args *a)
                        : a->algorithm == 512 ? EVP_sha512()
                                              : NULL;
     if (!md)
-        return op_refuse(g, ERR_INVALID, "there is no digest %u; use SHA-1, SHA-256, SHA-384 or SHA-512", a->algorithm);
+        return op_refuse(g, ERR_INVALID,
+                         "there is no digest %u; use SHA-1, SHA-256, SHA-384 or SHA-512",
+                         a->algorithm);
     unsigned len = 0;
     bytes_reserve(&g->result, EVP_MAX_MD_SIZE);
-    if (!EVP_Digest(a->data.ptr ? a->data.ptr : "", a->data.len, (unsigned char *)g->result.ptr, &len, md, NULL))
+    if (!EVP_Digest(a->data.ptr ? a->data.ptr : "", a->data.len, (unsigned char *)g->result.ptr,
+                    &len, md, NULL))
         return op_refuse(g, ERR_INTERNAL, "the digest failed");
     g->result.len = len;
     return OK;

@@ -20,7 +20,7 @@ struct fetch {
     struct sink *sink;
     struct held held;
     bool is_held, is_started, has_answered;
-    size_t charged; /* to the guest, for the body */
+    size_t charged;                          /* to the guest, for the body */
     struct bytes method, url, headers, body; /* copies, since the start may wait at the gate */
     struct http_header header_list[FETCH_HEADERS_MAX];
 };
@@ -212,8 +212,8 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, st
         bytes_append_slice(&f->body, a->body);
     if (a->body_kind > 2 || a->redirect > HTTP_REDIRECT_MANUAL)
         return op_refuse(g, ERR_INVALID, "malformed fetch");
-    enum err err =
-        headers_decode(bytes_slice(&f->headers), f->header_list, FETCH_HEADERS_MAX, &headers_len, &g->op_error);
+    enum err err = headers_decode(bytes_slice(&f->headers), f->header_list, FETCH_HEADERS_MAX,
+                                  &headers_len, &g->op_error);
     if (err != OK)
         return err;
     err = guest_charge(g, f->body.len);

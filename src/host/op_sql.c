@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SQL ops: synchronous, on the engine thread. What the guest lets out from now on depends on what
- * the connection has seen, which the output gate checks. While a transaction is open the guest keeps the
- * thread's connection, so it is not preempted. */
+ * The SQL ops: synchronous, on the engine thread. What the guest lets out from now on depends on
+ * what the connection has seen, which the output gate checks. While a transaction is open the guest
+ * keeps the thread's connection, so it is not preempted. */
 #include "host/internal.h"
 
 #include "base/clock.h"
@@ -12,7 +12,8 @@
 static enum err connect_sql(struct guest *g)
 {
     if (!g->sql) {
-        enum err err = g->host->sql(g->host->ctx, g->deployment, &g->sql, &g->sql_file, &g->op_error);
+        enum err err =
+            g->host->sql(g->host->ctx, g->deployment, &g->sql, &g->sql_file, &g->op_error);
         if (err != OK)
             return err;
     }

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "loop/post.h"
 
 struct loop;
 struct sql_file;
@@ -39,7 +40,8 @@ void sql_conn_set_deadline(struct sql_conn *c, uint64_t deadline_ns);
  * refused by an authorizer; so are BEGIN/COMMIT/ROLLBACK/SAVEPOINT as text (use the op). */
 NODISCARD enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
                             struct bytes *ret_result, struct error *ret_error);
-/* Op SQL_TRANSACTION. */
+/* Op SQL_TRANSACTION. A commit that fails leaves the transaction open: roll it back. After SQLite ended a
+ * transaction by itself (disk full, deadline), statements fail until the guest rolls back. */
 enum sql_action { SQL_BEGIN = 0, SQL_COMMIT = 1, SQL_ROLLBACK = 2 };
 NODISCARD enum err sql_transaction(struct sql_conn *c, enum sql_action action,
                                    struct error *ret_error);
@@ -60,5 +62,7 @@ struct sql_gate_wait {
     struct sql_file *file;
     struct loop *loop;
     struct list link;
+    struct post post;
+    bool is_failed;
 };
 void sql_gate_wait(struct loop *loop, struct sql_file *f, struct sql_gate_wait *w);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bodies that flow between guests and the network: sources (a request's or a fetched body) and sinks (an
- * answer's or an outgoing request's body). Back-pressure: a source gives its owner credit only for what
- * the guest has read; a sink completes a write only when its owner wants more. A source can be piped to
- * a sink here, so that a proxying function moves no byte through the guest. */
+ * Bodies that flow between guests and the network: sources (a request's or a fetched body) and
+ * sinks (an answer's or an outgoing request's body). Back-pressure: a source gives its owner credit
+ * only for what the guest has read; a sink completes a write only when its owner wants more. A
+ * source can be piped to a sink here, so that a proxying function moves no byte through the guest.
+ */
 #include "host/internal.h"
 
 #include <stdlib.h>
@@ -29,8 +30,7 @@ struct source *source_new(struct guest *g, const struct source_owner *owner, voi
 
 struct source *source_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH(n, &g->sources)
-    {
+    LIST_FOREACH (n, &g->sources) {
         struct source *s = container_of(n, struct source, link);
         if (s->id == id)
             return s;
@@ -136,7 +136,9 @@ enum err op_stream_read(struct guest *g, const struct op_stream_read_args *a)
     if (err != OK)
         return err;
     s->is_reading = true;
-    s->read_max = a->len_max == 0 || a->len_max > LIMIT_HTTP_BODY_WINDOW_BYTES ? LIMIT_HTTP_BODY_WINDOW_BYTES : a->len_max;
+    s->read_max = a->len_max == 0 || a->len_max > LIMIT_HTTP_BODY_WINDOW_BYTES
+                      ? LIMIT_HTTP_BODY_WINDOW_BYTES
+                      : a->len_max;
     source_start(s);
     source_pump(s);
     return OK;
@@ -187,8 +189,7 @@ struct sink *sink_new(struct guest *g, const struct sink_owner *owner, void *arg
 
 static struct sink *sink_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH(n, &g->sinks)
-    {
+    LIST_FOREACH (n, &g->sinks) {
         struct sink *s = container_of(n, struct sink, link);
         if (s->id == id)
             return s;
@@ -392,8 +393,7 @@ static void sink_free(struct sink *s)
 /* Pending ops have been cancelled before. */
 void streams_end(struct guest *g)
 {
-    LIST_FOREACH(n, &g->sinks)
-    {
+    LIST_FOREACH (n, &g->sinks) {
         struct sink *s = container_of(n, struct sink, link);
         if (s->pipe)
             TAKE(s->pipe)->pipe = NULL;
@@ -402,6 +402,6 @@ void streams_end(struct guest *g)
         sink_free(s);
     }
     g->sinks_open = 0;
-    LIST_FOREACH(n, &g->sources)
+    LIST_FOREACH (n, &g->sources)
         source_close(container_of(n, struct source, link));
 }

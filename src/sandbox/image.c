@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Images: the linear memory of a booted isolate in a memfd, mapped privately by every isolate made from
- * it. A page that the guest writes becomes a private copy; /proc/self/pagemap tells private pages from
- * shared ones (Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 62 swapped, 61 file or shared),
- * so that a restore copies back only those. Dropping them instead (madvise) costs a page fault each.
+ * Images: the linear memory of a booted isolate in a memfd, mapped privately by every isolate made
+ * from it. A page that the guest writes becomes a private copy; /proc/self/pagemap tells private
+ * pages from shared ones (Documentation/admin-guide/mm/pagemap.rst: bit 63 present, 62 swapped, 61
+ * file or shared), so that a restore copies back only those. Dropping them instead (madvise) costs
+ * a page fault each.
  *
  * A page once private stays private until the memory is mapped anew; when their number passes
  * IMAGE_PRIVATE_PAGES_MAX the mapping is renewed, which gives the memory back. */
@@ -111,7 +112,8 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
 enum err image_map(const struct image *m, struct memory *memory, struct error *ret_error)
 {
     CHECK(memory->len == m->len);
-    void *at = mmap(memory->base, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, m->fd, 0);
+    void *at =
+        mmap(memory->base, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED, m->fd, 0);
     if (at == MAP_FAILED)
         return error_set(ret_error, ERR_IO, "cannot map an image: %s", strerror(errno));
     memory->image_len = m->len;
@@ -126,7 +128,8 @@ static int pagemap_fd(void)
     return fd;
 }
 
-/* Without pagemap (not Linux's default, but some containers hide it) every page has to be compared. */
+/* Without pagemap (not Linux's default, but some containers hide it) every page has to be compared.
+ */
 static size_t image_restore_by_comparison(const struct image *m, struct memory *memory)
 {
     size_t copied = 0;

@@ -30,8 +30,8 @@ struct sandbox {
     struct ticker *ticker;
 };
 
-/* A linear memory: [base, base+len) usable, reserved far beyond, so that generated code needs no bounds
- * checks. The first image_len bytes are a private mapping of an image when there is one. */
+/* A linear memory: [base, base+len) usable, reserved far beyond, so that generated code needs no
+ * bounds checks. The first image_len bytes are a private mapping of an image when there is one. */
 struct memory {
     char *base;
     size_t len, len_max, reserved;
@@ -39,8 +39,9 @@ struct memory {
     bool was_refused;
 };
 
-wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t minimum, size_t maximum,
-                                size_t reserved, size_t guard, wasmtime_linear_memory_t *ret_memory);
+wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t minimum,
+                                size_t maximum, size_t reserved, size_t guard,
+                                wasmtime_linear_memory_t *ret_memory);
 /* Which memory and ceiling memory_create() on this thread is for. */
 void memory_expect(struct memory *m, size_t len_max);
 
@@ -91,6 +92,8 @@ struct isolate {
 /* ticker.c: increments the engine's epoch while guests run. */
 struct ticker *ticker_new(wasm_engine_t *engine);
 void ticker_free(struct ticker *t);
-void ticker_touch(struct ticker *t); /* a guest starts to run; any thread, a load and rarely a wake */
+void ticker_touch(
+    struct ticker *t); /* a guest starts to run; any thread, a load and rarely a wake */
 
-enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e, const char *what);
+enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,
+                         const char *what);

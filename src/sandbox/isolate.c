@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Isolates, see isolate.h. Time: on entering guest code the monotonic clock is read (cheap); the thread's
- * CPU clock is a system call, so it is read only when the ticker interrupts a guest, which no short
- * request sees. A guest that shares its core with others is thus not charged for their time. */
+ * Isolates, see isolate.h. Time: on entering guest code the monotonic clock is read (cheap); the
+ * thread's CPU clock is a system call, so it is read only when the ticker interrupts a guest, which
+ * no short request sees. A guest that shares its core with others is thus not charged for their
+ * time. */
 #include "sandbox/internal.h"
 
 #include <stdarg.h>
@@ -31,7 +32,8 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
     struct isolate *i = data;
     uint64_t now = clock_monotonic_ns();
     if (i->entered_cpu_ns == 0)
-        i->entered_cpu_ns = clock_thread_cpu_ns() - (now - i->entered_ns); /* about: since the entry */
+        i->entered_cpu_ns =
+            clock_thread_cpu_ns() - (now - i->entered_ns); /* about: since the entry */
     uint64_t used = stretch_ns(i, now);
     *ret_delta = 1;
     *ret_kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
@@ -115,8 +117,8 @@ static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct e
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *e = NULL;
     memory_expect(&i->memory, memory_bytes_max);
-    wasmtime_call_future_t *f =
-        wasmtime_instance_pre_instantiate_async(i->sandbox->pre, i->context, &i->instance, &trap, &e);
+    wasmtime_call_future_t *f = wasmtime_instance_pre_instantiate_async(i->sandbox->pre, i->context,
+                                                                        &i->instance, &trap, &e);
     while (!wasmtime_call_future_poll(f))
         ;
     wasmtime_call_future_delete(f);
@@ -140,10 +142,11 @@ static enum err adopt_image(struct isolate *i, struct image *image, struct error
         CHECK(has_memory);
         CHECK(x.kind == WASMTIME_EXTERN_MEMORY);
         uint64_t before;
-        wasmtime_error_t *e = wasmtime_memory_grow(i->context, &x.of.memory,
-                                                   (image->len - i->memory.len) / WASM_PAGE, &before);
+        wasmtime_error_t *e = wasmtime_memory_grow(
+            i->context, &x.of.memory, (image->len - i->memory.len) / WASM_PAGE, &before);
         if (e)
-            return wasm_error_take(ret_error, ERR_LIMIT_MEMORY, e, "the module's image is above the memory limit");
+            return wasm_error_take(ret_error, ERR_LIMIT_MEMORY, e,
+                                   "the module's image is above the memory limit");
     }
     enum err err = image_map(image, &i->memory, ret_error);
     if (err == OK)
@@ -245,7 +248,8 @@ static enum isolate_status poll_call(struct isolate *i)
     return ISOLATE_TRAPPED;
 }
 
-enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len)
+enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args,
+                                 size_t args_len)
 {
     CHECK(!i->future);
     CHECK(fn < i->sandbox->exports_len);
@@ -254,8 +258,8 @@ enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *
         i->args[k] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = args[k]};
     size_t results_len = i->sandbox->exports[fn].has_result ? 1 : 0;
     i->result.of.i32 = 0;
-    i->future = wasmtime_func_call_async(i->context, &i->exports[fn], i->args, args_len, &i->result, results_len,
-                                         &i->trap, &i->wasm_error);
+    i->future = wasmtime_func_call_async(i->context, &i->exports[fn], i->args, args_len, &i->result,
+                                         results_len, &i->trap, &i->wasm_error);
     return poll_call(i);
 }
 
@@ -280,14 +284,16 @@ const struct error *isolate_error(const struct isolate *i)
     return &i->error;
 }
 
-bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len, int32_t *ret_result)
+bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len,
+                      int32_t *ret_result)
 {
     CHECK(!i->future);
     wasmtime_val_raw_t raw[SANDBOX_ARGS_MAX];
     for (size_t k = 0; k < args_len; k++)
         raw[k].i32 = args[k];
     enter(i);
-    i->wasm_error = wasmtime_func_call_unchecked(i->context, &i->exports[fn], raw, args_len ? args_len : 1, &i->trap);
+    i->wasm_error = wasmtime_func_call_unchecked(i->context, &i->exports[fn], raw,
+                                                 args_len ? args_len : 1, &i->trap);
     leave(i);
     if (i->trap || i->wasm_error) {
         take_failure(i);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One sandbox: a Wasmtime store and instance with a linear memory that is ours. The memory is a private
- * copy-on-write mapping of an image, so that an isolate can be made pristine again by copying back just
- * the pages that the guest wrote (isolate_restore).
+ * One sandbox: a Wasmtime store and instance with a linear memory that is ours. The memory is a
+ * private copy-on-write mapping of an image, so that an isolate can be made pristine again by
+ * copying back just the pages that the guest wrote (isolate_restore).
  *
- * Guest code runs on a fiber: a call returns when it is done, when it has run for its slice of time and
- * its neighbors should have a turn (ISOLATE_YIELDED), when it waits inside a synchronous import
+ * Guest code runs on a fiber: a call returns when it is done, when it has run for its slice of time
+ * and its neighbors should have a turn (ISOLATE_YIELDED), when it waits inside a synchronous import
  * (ISOLATE_WAITING), or when it trapped. In between the isolate may be cancelled or freed.
  *
  * An isolate belongs to one thread at a time. */
@@ -30,8 +30,8 @@ void isolate_free(struct isolate *i); /* NULL is allowed; a running call is unwo
 void isolate_set_user(struct isolate *i, void *user);
 void *isolate_user(const struct isolate *i);
 
-/* Makes memory and globals equal to the image again. False: the memory has grown beyond the image and
- * cannot shrink, the isolate must be freed. */
+/* Makes memory and globals equal to the image again. False: the memory has grown beyond the image
+ * and cannot shrink, the isolate must be freed. */
 NODISCARD bool isolate_restore(struct isolate *i);
 
 /* CPU time that calls from now on may use in sum; then they trap with ERR_LIMIT_CPU. */
@@ -42,15 +42,16 @@ void isolate_hold(struct isolate *i);
 void isolate_release(struct isolate *i);
 
 /* Starts export number fn. One call at a time. */
-enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len);
+enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args,
+                                 size_t args_len);
 enum isolate_status isolate_resume(struct isolate *i);
 bool isolate_is_running(const struct isolate *i); /* yielded or waiting */
 int32_t isolate_result(const struct isolate *i);  /* of the last call that was DONE */
 const struct error *isolate_error(const struct isolate *i);
 /* A short call that neither yields nor waits (allocation), without a fiber; also while another call
  * is waiting is NOT allowed. False: trapped. */
-NODISCARD bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_t args_len,
-                                int32_t *ret_result);
+NODISCARD bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args,
+                                size_t args_len, int32_t *ret_result);
 /* The result of the import that waits. */
 void isolate_wake(struct isolate *i, int64_t result);
 /* From inside an import: the guest is ended with this error when the import returns. */
@@ -58,16 +59,20 @@ void isolate_trap(struct isolate *i, enum err code, const char *format, ...) PRI
 /* Unwinds a call that yielded or waits. */
 void isolate_cancel(struct isolate *i);
 
-/* Guest memory, checked: NULL if [address, address+len) is not inside. Valid until guest code runs. */
+/* Guest memory, checked: NULL if [address, address+len) is not inside. Valid until guest code runs.
+ */
 char *isolate_memory(struct isolate *i, uint32_t address, size_t len);
-size_t isolate_memory_bytes(const struct isolate *i);  /* size of the linear memory */
-size_t isolate_private_bytes(const struct isolate *i); /* pages of its own, as of the last restore */
-bool isolate_was_out_of_memory(const struct isolate *i); /* memory.grow was refused since the restore */
+size_t isolate_memory_bytes(const struct isolate *i); /* size of the linear memory */
+size_t
+isolate_private_bytes(const struct isolate *i); /* pages of its own, as of the last restore */
+bool isolate_was_out_of_memory(
+    const struct isolate *i); /* memory.grow was refused since the restore */
 
 /* ---- images ---- */
 
 /* The memory of an idle isolate, frozen. Immutable, shared by threads. */
-NODISCARD enum err image_capture(struct isolate *i, struct image **ret_image, struct error *ret_error);
+NODISCARD enum err image_capture(struct isolate *i, struct image **ret_image,
+                                 struct error *ret_error);
 struct image *image_ref(struct image *m);
 void image_unref(struct image *m);
 size_t image_bytes(const struct image *m); /* nonzero pages held */

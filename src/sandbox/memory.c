@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Linear memories for Wasmtime's on-demand allocator. Address space is reserved whole (4 GiB and guard)
- * and made usable as the guest grows; a memory never moves. A grow beyond the limit fails, which the
- * guest sees as memory.grow = -1, and is remembered for the error message. */
+ * Linear memories for Wasmtime's on-demand allocator. Address space is reserved whole (4 GiB and
+ * guard) and made usable as the guest grows; a memory never moves. A grow beyond the limit fails,
+ * which the guest sees as memory.grow = -1, and is remembered for the error message. */
 #include "sandbox/internal.h"
 
 #include <errno.h>
@@ -49,8 +49,9 @@ static void memory_release(void *env)
     m->base = NULL;
 }
 
-wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t minimum, size_t maximum,
-                                size_t reserved, size_t guard, wasmtime_linear_memory_t *ret_memory)
+wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t minimum,
+                                size_t maximum, size_t reserved, size_t guard,
+                                wasmtime_linear_memory_t *ret_memory)
 {
     struct memory *m = expected;
     CHECK(m);
@@ -61,7 +62,8 @@ wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t
         m->len_max = reserved;
     if (minimum > m->len_max)
         return wasmtime_error_new("the memory limit is below the engine's initial memory");
-    m->base = mmap(NULL, m->reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    m->base =
+        mmap(NULL, m->reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (m->base == MAP_FAILED) {
         m->base = NULL;
         return wasmtime_error_new("cannot reserve address space");

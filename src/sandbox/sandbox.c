@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Wasmtime engine, module and imports, see sandbox.h. Every host function is "unchecked" (raw values, no
- * allocation), except those that may wait, which use Wasmtime's async form. */
+ * Wasmtime engine, module and imports, see sandbox.h. Every host function is "unchecked" (raw
+ * values, no allocation), except those that may wait, which use Wasmtime's async form. */
 #include "sandbox/internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e, const char *what)
+enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,
+                         const char *what)
 {
     wasm_name_t text;
     wasmtime_error_message(e, &text);
@@ -57,7 +58,8 @@ static wasm_trap_t *pending_trap(const struct isolate *i)
     return i->error.code == OK ? NULL : wasmtime_trap_new("host", 4);
 }
 
-static wasm_trap_t *call_import(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t len)
+static wasm_trap_t *call_import(void *env, wasmtime_caller_t *caller, wasmtime_val_raw_t *values,
+                                size_t len)
 {
     const struct sandbox_import *import = env;
     struct isolate *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
@@ -83,8 +85,9 @@ static bool is_woken(void *env)
     return true;
 }
 
-static void call_waiting_import(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *values, size_t len,
-                                wasmtime_val_t *results, size_t results_len, wasm_trap_t **ret_trap,
+static void call_waiting_import(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *values,
+                                size_t len, wasmtime_val_t *results, size_t results_len,
+                                wasm_trap_t **ret_trap,
                                 wasmtime_async_continuation_t *ret_continuation)
 {
     const struct sandbox_import *import = env;
@@ -130,10 +133,12 @@ static enum err define_imports(struct sandbox *s, struct error *ret_error)
         size_t module_len = strlen(import->module), name_len = strlen(import->name);
         wasmtime_error_t *e =
             import->may_wait
-                ? wasmtime_linker_define_async_func(s->linker, import->module, module_len, import->name,
-                                                    name_len, type, call_waiting_import, import, NULL)
-                : wasmtime_linker_define_func_unchecked(s->linker, import->module, module_len, import->name,
-                                                        name_len, type, call_import, import, NULL);
+                ? wasmtime_linker_define_async_func(s->linker, import->module, module_len,
+                                                    import->name, name_len, type,
+                                                    call_waiting_import, import, NULL)
+                : wasmtime_linker_define_func_unchecked(s->linker, import->module, module_len,
+                                                        import->name, name_len, type, call_import,
+                                                        import, NULL);
         wasm_functype_delete(type);
         if (e)
             return wasm_error_take(ret_error, ERR_INTERNAL, e, import->name);
@@ -141,22 +146,25 @@ static enum err define_imports(struct sandbox *s, struct error *ret_error)
     return OK;
 }
 
-static enum err load_module(struct sandbox *s, const struct sandbox_config *config, struct error *ret_error)
+static enum err load_module(struct sandbox *s, const struct sandbox_config *config,
+                            struct error *ret_error)
 {
     wasmtime_error_t *e;
     if (config->compiled.len > 0) {
-        e = wasmtime_module_deserialize(s->engine, (const uint8_t *)config->compiled.ptr, config->compiled.len,
-                                        &s->module);
+        e = wasmtime_module_deserialize(s->engine, (const uint8_t *)config->compiled.ptr,
+                                        config->compiled.len, &s->module);
         s->was_precompiled = !e;
         if (!e)
             return OK;
         wasmtime_error_delete(e); /* another CPU or engine build: compile */
     }
-    e = wasmtime_module_new(s->engine, (const uint8_t *)config->wasm.ptr, config->wasm.len, &s->module);
+    e = wasmtime_module_new(s->engine, (const uint8_t *)config->wasm.ptr, config->wasm.len,
+                            &s->module);
     return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
 }
 
-enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_sandbox, struct error *ret_error)
+enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_sandbox,
+                     struct error *ret_error)
 {
     CHECK(config->exports_len <= SANDBOX_EXPORTS_MAX);
     struct sandbox *s = calloc(1, sizeof(*s));
@@ -176,7 +184,8 @@ enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_s
     if (err == OK) {
         wasmtime_error_t *e = wasmtime_linker_instantiate_pre(s->linker, s->module, &s->pre);
         if (e)
-            err = wasm_error_take(ret_error, ERR_INVALID, e, "the module's imports are not what the host gives");
+            err = wasm_error_take(ret_error, ERR_INVALID, e,
+                                  "the module's imports are not what the host gives");
     }
     if (err != OK) {
         sandbox_free(s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * One WebAssembly module made ready to run in many isolates: Wasmtime engine, compiled module, host
- * imports, and the ticker thread that lets running guests be preempted. Immutable after sandbox_new();
- * shared by all threads. Wasmtime's types do not leave this folder. */
+ * imports, and the ticker thread that lets running guests be preempted. Immutable after
+ * sandbox_new(); shared by all threads. Wasmtime's types do not leave this folder. */
 #pragma once
 
 #include <stdint.h>
@@ -19,8 +19,8 @@ enum { SANDBOX_ARGS_MAX = 8, SANDBOX_EXPORTS_MAX = 16 };
 /* What a waiting import returns when the guest must wait for isolate_wake(). */
 #define SANDBOX_WAIT INT64_MIN
 
-/* A function given to guests. params: one letter each, 'i' i32, 'I' i64. Arguments arrive sign-extended;
- * pointers are guest addresses, checked by isolate_memory(). */
+/* A function given to guests. params: one letter each, 'i' i32, 'I' i64. Arguments arrive
+ * sign-extended; pointers are guest addresses, checked by isolate_memory(). */
 struct sandbox_import {
     const char *module, *name, *params;
     bool has_result; /* i32 */
@@ -39,7 +39,8 @@ struct sandbox_config {
     struct slice wasm;     /* compiled here when `compiled` is empty or of another engine or CPU */
     const struct sandbox_import *imports;
     size_t imports_len;
-    const struct sandbox_export *exports; /* isolate_call() takes their index; names must outlive the sandbox */
+    const struct sandbox_export
+        *exports; /* isolate_call() takes their index; names must outlive the sandbox */
     size_t exports_len;
 };
 
@@ -50,4 +51,5 @@ void sandbox_free(struct sandbox *s); /* all isolates are gone before */
 bool sandbox_was_precompiled(const struct sandbox *s);
 
 /* Compiles for this machine's CPU; for the build. */
-NODISCARD enum err sandbox_compile(struct slice wasm, struct bytes *ret_compiled, struct error *ret_error);
+NODISCARD enum err sandbox_compile(struct slice wasm, struct bytes *ret_compiled,
+                                   struct error *ret_error);

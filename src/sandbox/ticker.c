@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The thread that increments Wasmtime's epoch every SANDBOX_TICK_US while guests run, so that their
- * epoch callbacks can preempt or end them. After TICKER_IDLE_TICKS without a call it sleeps until the
- * next one, so an idle server does not wake up. */
+ * epoch callbacks can preempt or end them. After TICKER_IDLE_TICKS without a call it sleeps until
+ * the next one, so an idle server does not wake up. */
 #include "sandbox/internal.h"
 
 #include <pthread.h>
@@ -34,7 +34,8 @@ static void *ticker_main(void *arg)
             continue;
         pthread_mutex_lock(&t->mutex);
         atomic_store(&t->is_asleep, true);
-        /* Sequentially consistent with ticker_touch(): either it sees is_asleep, or we see the touch. */
+        /* Sequentially consistent with ticker_touch(): either it sees is_asleep, or we see the
+         * touch. */
         while (!atomic_load(&t->was_touched) && !atomic_load(&t->is_stopping))
             pthread_cond_wait(&t->wake, &t->mutex);
         atomic_store(&t->is_asleep, false);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A function as it serves now: one version with its limits, environment and database. Immutable but for
- * the marked fields; refcounted, shared by all threads. A change of version or env makes a new one.
+ * A function as it serves now: one version with its limits, environment and database. Immutable but
+ * for the marked fields; refcounted, shared by all threads. A change of version or env makes a new
+ * one.
  *
- * The image is made on first use (loading), so that a server with many functions starts at once. Who
- * needs it calls deployment_await() and is told when the image is ready; the loading itself is started by
- * whoever gets DEPLOYMENT_LOAD_IT back. The same for setup(), which runs once per version. */
+ * The image is made on first use (loading), so that a server with many functions starts at once.
+ * Who needs it calls deployment_await() and is told when the image is ready; the loading itself is
+ * started by whoever gets DEPLOYMENT_LOAD_IT back. The same for setup(), which runs once per
+ * version. */
 #pragma once
 
 #include <pthread.h>
@@ -26,10 +28,16 @@ struct deployment_env {
     struct slice name, value;
 };
 
-enum deployment_stage { DEPLOYMENT_UNLOADED, DEPLOYMENT_LOADING, DEPLOYMENT_LOADED, DEPLOYMENT_SETTING_UP, DEPLOYMENT_READY };
+enum deployment_stage {
+    DEPLOYMENT_UNLOADED,
+    DEPLOYMENT_LOADING,
+    DEPLOYMENT_LOADED,
+    DEPLOYMENT_SETTING_UP,
+    DEPLOYMENT_READY
+};
 
 struct deployment {
-    int refs; /* atomic */
+    int refs;            /* atomic */
     struct arena *arena; /* holds the texts below */
     struct slice name, hash, source_map_hash;
     int64_t version;
@@ -48,9 +56,9 @@ struct deployment {
     pthread_mutex_t mutex;
     enum deployment_stage stage;
     struct list waiters;
-    struct sql_file *sql; /* opened on first use */
+    struct sql_file *sql;                    /* opened on first use */
     void (*release_sql)(struct sql_file *f); /* host/sql.h lies above this folder */
-    struct sourcemap *map; /* parsed on first error */
+    struct sourcemap *map;                   /* parsed on first error */
     bool is_map_loaded;
 
     /* written before stage becomes LOADED, then constant */
@@ -66,19 +74,21 @@ struct deployment_waiter {
     struct post post; /* private */
     struct list link; /* private */
     struct loop *loop;
-    void (*done)(struct deployment_waiter *w); /* on loop; ask deployment_await() again if error.code is OK */
+    void (*done)(struct deployment_waiter
+                     *w); /* on loop; ask deployment_await() again if error.code is OK */
     struct error error;
 };
 
 enum deployment_answer {
-    DEPLOYMENT_GO,       /* ready to serve */
-    DEPLOYMENT_WAIT,     /* the waiter is queued */
-    DEPLOYMENT_LOAD_IT,  /* the caller must load the image, then call deployment_loaded() */
-    DEPLOYMENT_SET_UP,   /* the caller must run setup(), then call deployment_set_up() */
+    DEPLOYMENT_GO,      /* ready to serve */
+    DEPLOYMENT_WAIT,    /* the waiter is queued */
+    DEPLOYMENT_LOAD_IT, /* the caller must load the image, then call deployment_loaded() */
+    DEPLOYMENT_SET_UP,  /* the caller must run setup(), then call deployment_set_up() */
 };
 enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w);
 /* Fast check without a lock: true once deployment_await() would say GO. */
 bool deployment_is_ready(const struct deployment *d);
-/* image is taken over; on failure (NULL) all waiters get the error and the next request tries again. */
+/* image is taken over; on failure (NULL) all waiters get the error and the next request tries
+ * again. */
 void deployment_loaded(struct deployment *d, struct image *image, const struct error *error);
 void deployment_set_up(struct deployment *d, const struct error *error);

@@ -14,11 +14,11 @@ extern const char limpet_cwasm[], limpet_cwasm_end[];
 extern const char limpet_runtime[], limpet_runtime_end[];
 
 static const struct sandbox_export exports[ENGINE_EXPORTS] = {
-    [ENGINE_INITIALIZE] = {"_initialize", false}, [ENGINE_BOOT] = {"limpet_boot", true},
-    [ENGINE_ALLOC] = {"limpet_alloc", true},      [ENGINE_FREE] = {"limpet_free", false},
-    [ENGINE_HEAD] = {"limpet_head", true},        [ENGINE_LOAD] = {"limpet_load", true},
+    [ENGINE_INITIALIZE] = {"_initialize", false},  [ENGINE_BOOT] = {"limpet_boot", true},
+    [ENGINE_ALLOC] = {"limpet_alloc", true},       [ENGINE_FREE] = {"limpet_free", false},
+    [ENGINE_HEAD] = {"limpet_head", true},         [ENGINE_LOAD] = {"limpet_load", true},
     [ENGINE_DISPATCH] = {"limpet_dispatch", true}, [ENGINE_COMPLETE] = {"limpet_complete", false},
-    [ENGINE_RUN] = {"limpet_run", true},          [ENGINE_ABORT] = {"limpet_abort", false},
+    [ENGINE_RUN] = {"limpet_run", true},           [ENGINE_ABORT] = {"limpet_abort", false},
 };
 
 static struct slice between(const char *begin, const char *end)
@@ -27,8 +27,8 @@ static struct slice between(const char *begin, const char *end)
 }
 
 /* Runs a call to its end on this thread. */
-static enum err call_through(struct isolate *i, enum engine_export fn, const int32_t *args, size_t args_len,
-                             struct error *ret_error)
+static enum err call_through(struct isolate *i, enum engine_export fn, const int32_t *args,
+                             size_t args_len, struct error *ret_error)
 {
     enum isolate_status status = isolate_call(i, fn, args, args_len);
     while (status == ISOLATE_YIELDED)
@@ -59,14 +59,18 @@ static uint32_t copy_in(struct isolate *i, struct slice text)
     return (uint32_t)address;
 }
 
-enum err engine_load(struct isolate *i, int kind, struct slice name, struct slice source, struct error *ret_error)
+enum err engine_load(struct isolate *i, int kind, struct slice name, struct slice source,
+                     struct error *ret_error)
 {
     if (source.len > LIMIT_SOURCE_BYTES)
-        return error_set(ret_error, ERR_TOO_LARGE, "the bundle is larger than %d bytes", LIMIT_SOURCE_BYTES);
+        return error_set(ret_error, ERR_TOO_LARGE, "the bundle is larger than %d bytes",
+                         LIMIT_SOURCE_BYTES);
     uint32_t name_at = copy_in(i, name), source_at = name_at ? copy_in(i, source) : 0;
     if (!source_at)
-        return error_set(ret_error, ERR_LIMIT_MEMORY, "the bundle does not fit the module's memory limit");
-    int32_t args[] = {kind, (int32_t)name_at, (int32_t)name.len, (int32_t)source_at, (int32_t)source.len};
+        return error_set(ret_error, ERR_LIMIT_MEMORY,
+                         "the bundle does not fit the module's memory limit");
+    int32_t args[] = {kind, (int32_t)name_at, (int32_t)name.len, (int32_t)source_at,
+                      (int32_t)source.len};
     enum err err = call_through(i, ENGINE_LOAD, args, ARRAY_LEN(args), ret_error);
     if (err != OK)
         return err;
@@ -85,7 +89,8 @@ static enum err boot(struct engine *e, struct isolate *i, struct error *ret_erro
     if (err == OK)
         err = call_through(i, ENGINE_BOOT, NULL, 0, ret_error);
     if (err == OK && isolate_result(i) != 0)
-        err = error_set(ret_error, ERR_INTERNAL, "the engine does not boot (%d)", isolate_result(i));
+        err =
+            error_set(ret_error, ERR_INTERNAL, "the engine does not boot (%d)", isolate_result(i));
     if (err == OK)
         err = engine_load(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"),
                           between(limpet_runtime, limpet_runtime_end), ret_error);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The engine that runs all TypeScript: QuickJS-ng and our glue as one wasm module, embedded in the
- * program in both forms (wasm, and compiled for the CPU it was built on), and the runtime script. Made
- * once per process; see guest/abi.h for the exports and imports. */
+ * program in both forms (wasm, and compiled for the CPU it was built on), and the runtime script.
+ * Made once per process; see guest/abi.h for the exports and imports. */
 #pragma once
 
 #include "sandbox/isolate.h"
@@ -33,7 +33,8 @@ NODISCARD enum err engine_new(const struct sandbox_import *imports, size_t impor
                               struct engine **ret_engine, struct error *ret_error);
 void engine_free(struct engine *e);
 
-/* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that yields is
- * resumed at once). kind: enum abi_load. ERR_GUEST when op FAIL was called, else what the isolate says. */
+/* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that
+ * yields is resumed at once). kind: enum abi_load. ERR_GUEST when op FAIL was called, else what the
+ * isolate says. */
 NODISCARD enum err engine_load(struct isolate *i, int kind, struct slice name, struct slice source,
                                struct error *ret_error);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SQLite's result codes as ours. What the guest's SQL is to blame for is ERR_SQL with SQLite's own
+ * message; what the server or its disk is to blame for is something else. Any thread. */
+#include "host/sql_internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+static enum err error_of_full(struct error *ret_error, const char *what)
+{
+    (void)error_set(ret_error, ERR_IO, "%s: no space is left on the disk", what);
+    error_hint(ret_error, "free some space on the server's data disk");
+    return ERR_IO;
+}
+
+enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int rc)
+{
+    const char *message = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
+    int system = db ? sqlite3_system_errno(db) : 0;
+    switch (rc & 0xff) {
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        (void)error_set(ret_error, ERR_SQL,
+                        "database is busy: another transaction held it for more than %d ms",
+                        SQL_BUSY_MS);
+        error_hint(ret_error, "keep transactions short, or try again");
+        return ERR_SQL;
+    case SQLITE_TOOBIG:
+        return error_set(ret_error, ERR_LIMIT, "%s (the limit is %d MiB)", message,
+                         LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
+    case SQLITE_NOMEM:
+        return error_set(ret_error, ERR_LIMIT_MEMORY, "SQLite ran out of memory");
+    case SQLITE_FULL:
+        return error_of_full(ret_error, "database");
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        (void)error_set(ret_error, ERR_CORRUPT, "database file %s: %s", path, message);
+        error_hint(ret_error, "restore the file from a backup");
+        return ERR_CORRUPT;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_PROTOCOL:
+        if (system == ENOSPC || system == EDQUOT)
+            return error_of_full(ret_error, path);
+        return error_set(ret_error, ERR_IO, "database file %s: %s%s%s", path, message,
+                         system ? ": " : "", system ? strerror(system) : "");
+    default:
+        return error_set(ret_error, ERR_SQL, "%s", message);
+    }
+}

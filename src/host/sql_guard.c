@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What a guest's SQL may do. The connection is shared by all guests of a thread, and durability hangs
+ * on its settings, so statements that would change the connection, reach other files or take over
+ * transaction control are refused when they are prepared; sizes and depths are bounded; a deadline and
+ * other writers are watched while they run. Thread of the connection. */
+#include "host/sql_internal.h"
+
+#include <sched.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "base/clock.h"
+
+enum {
+    GUARD_FUNCTION_ARGS = 100,
+    GUARD_EXPRESSION_DEPTH = 200, /* the parser recurses on the guest's fiber, whose stack is small */
+    GUARD_COMPOUND_SELECTS = 100,
+    GUARD_COLUMNS = 2000,
+    GUARD_VDBE_OPS = 1000 * 1000,
+    GUARD_LIKE_BYTES = 1024, /* matching has no progress callback */
+    GUARD_VARIABLES = 32766,
+    GUARD_TRIGGER_DEPTH = 100,
+    GUARD_SPIN_NS = 50 * 1000, /* yields that long before it sleeps between looks at the lock */
+    GUARD_NAP_NS = 200 * 1000,
+};
+
+static bool is_one_of(const char *name, const char *const *list)
+{
+    for (; *list; list++) {
+        if (strcasecmp(name, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Pragmas that tell something, with or without an argument. */
+static const char *const pragmas_told[] = {
+    "table_info",     "table_xinfo",       "table_list",        "index_list",       "index_info",
+    "index_xinfo",    "foreign_key_list",  "foreign_key_check", "integrity_check",  "quick_check",
+    "function_list",  "collation_list",    "module_list",       "pragma_list",      "compile_options",
+    "data_version",   "freelist_count",    "database_list",     "optimize",         NULL};
+/* Pragmas that tell something without an argument and would set it with one. */
+static const char *const pragmas_read[] = {
+    "encoding",       "page_count",        "page_size",         "max_page_count",   "foreign_keys",
+    "journal_mode",   "schema_version",    "auto_vacuum",       "cache_size",       "synchronous",
+    "recursive_triggers", "secure_delete", "busy_timeout",      "temp_store",       NULL};
+/* Kept in the file for the guest's own use, or gone with the transaction. */
+static const char *const pragmas_set[] = {"user_version", "application_id", "defer_foreign_keys", NULL};
+static const char *const modules_made[] = {"fts5", "fts4", "fts3", "rtree", "rtree_i32",
+                                           "fts5vocab", "fts4aux", NULL};
+static const char *const functions_refused[] = {"load_extension", "fts3_tokenizer", NULL};
+
+PRINTF_LIKE(2, 3) static int guard_refuse(struct sql_conn *c, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(c->refusal, sizeof(c->refusal), format, args);
+    va_end(args);
+    return SQLITE_DENY;
+}
+
+static int guard_pragma(struct sql_conn *c, const char *name, const char *value)
+{
+    if (is_one_of(name, pragmas_told) || is_one_of(name, pragmas_set) ||
+        (!value && is_one_of(name, pragmas_read)))
+        return SQLITE_OK;
+    if (value && is_one_of(name, pragmas_read))
+        return guard_refuse(c, "PRAGMA %.40s cannot be changed: the server sets it", name);
+    return guard_refuse(c, "PRAGMA %.40s is not available", name);
+}
+
+static int guard_authorize(void *arg, int action, const char *a, const char *b, const char *db,
+                           const char *trigger)
+{
+    struct sql_conn *c = arg;
+    (void)db;
+    (void)trigger;
+    if (c->is_internal)
+        return SQLITE_OK;
+    switch (action) {
+    case SQLITE_ATTACH: /* VACUUM attaches too */
+        return guard_refuse(c, "ATTACH and VACUUM are not available");
+    case SQLITE_DETACH:
+        return guard_refuse(c, "DETACH is not available");
+    case SQLITE_TRANSACTION:
+        return guard_refuse(c, "%s is not available as SQL: use transaction(fn)", a);
+    case SQLITE_SAVEPOINT:
+        return guard_refuse(c, "savepoints are not available as SQL: use transaction(fn) in "
+                               "transaction(fn)");
+    case SQLITE_PRAGMA:
+        return guard_pragma(c, a, b);
+    case SQLITE_CREATE_TEMP_TABLE:
+    case SQLITE_CREATE_TEMP_INDEX:
+    case SQLITE_CREATE_TEMP_TRIGGER:
+    case SQLITE_CREATE_TEMP_VIEW:
+        return guard_refuse(c, "temporary objects are not available: requests share the connection");
+    case SQLITE_CREATE_VTABLE:
+        return is_one_of(b, modules_made)
+                   ? SQLITE_OK
+                   : guard_refuse(c, "virtual tables of module %.40s are not available", b);
+    case SQLITE_FUNCTION:
+        return is_one_of(b, functions_refused)
+                   ? guard_refuse(c, "function %s() is not available", b)
+                   : SQLITE_OK;
+    default:
+        return SQLITE_OK;
+    }
+}
+
+static bool guard_is_late(const struct sql_conn *c, uint64_t now)
+{
+    return c->deadline_ns && now > c->deadline_ns;
+}
+
+static int guard_progress(void *arg)
+{
+    const struct sql_conn *c = arg;
+    return c->deadline_ns && guard_is_late(c, clock_monotonic_ns());
+}
+
+/* Another engine thread or the checkpointer has the write lock, typically for microseconds. */
+static int guard_busy(void *arg, int count)
+{
+    struct sql_conn *c = arg;
+    uint64_t now = clock_monotonic_ns();
+    if (count == 0)
+        c->busy_since_ns = now;
+    uint64_t waited = now - c->busy_since_ns;
+    if (waited > SQL_BUSY_MS * UINT64_C(1000000) || guard_is_late(c, now))
+        return 0;
+    if (waited < GUARD_SPIN_NS)
+        (void)sched_yield();
+    else
+        (void)nanosleep(&(struct timespec){.tv_nsec = GUARD_NAP_NS}, NULL);
+    return 1;
+}
+
+void sql_guard_install(struct sql_conn *c)
+{
+    static const struct {
+        int id, value;
+    } limits[] = {
+        {SQLITE_LIMIT_LENGTH, LIMIT_GUEST_BODY_BYTES},
+        {SQLITE_LIMIT_SQL_LENGTH, SQL_TEXT_BYTES_MAX},
+        {SQLITE_LIMIT_COLUMN, GUARD_COLUMNS},
+        {SQLITE_LIMIT_EXPR_DEPTH, GUARD_EXPRESSION_DEPTH},
+        {SQLITE_LIMIT_COMPOUND_SELECT, GUARD_COMPOUND_SELECTS},
+        {SQLITE_LIMIT_VDBE_OP, GUARD_VDBE_OPS},
+        {SQLITE_LIMIT_FUNCTION_ARG, GUARD_FUNCTION_ARGS},
+        {SQLITE_LIMIT_ATTACHED, 0},
+        {SQLITE_LIMIT_LIKE_PATTERN_LENGTH, GUARD_LIKE_BYTES},
+        {SQLITE_LIMIT_VARIABLE_NUMBER, GUARD_VARIABLES},
+        {SQLITE_LIMIT_TRIGGER_DEPTH, GUARD_TRIGGER_DEPTH},
+        {SQLITE_LIMIT_WORKER_THREADS, 0},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(limits); i++)
+        (void)sqlite3_limit(c->db, limits[i].id, limits[i].value);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    (void)sqlite3_busy_handler(c->db, guard_busy, c);
+    sqlite3_progress_handler(c->db, SQL_PROGRESS_OPS, guard_progress, c);
+    (void)sqlite3_set_authorizer(c->db, guard_authorize, c);
+}

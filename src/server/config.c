@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Flags of `limpet serve`, one table. Every flag may be written --flag VALUE or --flag=VALUE. */
+#include "server/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "http/url.h"
+
+const char config_usage[] =
+    "usage: limpet serve [flags]\n"
+    "\n"
+    "  --addr HOST:PORT         admin API (default 127.0.0.1:8888)\n"
+    "  --http HOST:PORT         public traffic (default 127.0.0.1:8080)\n"
+    "  --database-url URL       metadata (default $DATABASE_URL or sqlite:./data/db.sqlite)\n"
+    "  --artifact-dir DIR       bundles (default $ARTIFACT_DIR or ./data/artifacts)\n"
+    "  --threads N              engine threads (default: one a core)\n"
+    "  --tls-cert FILE --tls-key FILE  serve public traffic over TLS\n"
+    "  --admin-token TOKEN      ask for it on the admin API (default $LIMPET_TOKEN); needed off "
+    "loopback\n"
+    "  --egress-allow RULE      let functions reach HOST[:PORT] or CIDR although it is private; "
+    "repeatable\n"
+    "  --esbuild FILE           the bundler (default: found beside the program or in PATH)\n"
+    "  --isolates-max N         live isolates (default 2048)\n"
+    "  --queue-max N            requests waiting for an isolate; 503 above (default 1024)\n"
+    "  --connections-max N      open connections (default 10000)\n"
+    "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
+    "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
+    "  --grace-ms N             time for running requests at a stop (default 30000)\n"
+    "  --verbose                log more\n";
+
+enum kind { TEXT, ADDRESS, NUMBER32, NUMBER64, INTEGER, RULE, FLAG };
+
+struct flag {
+    const char *name;
+    enum kind kind;
+    size_t offset, port_offset;
+    long long min, max;
+};
+
+#define AT(field) offsetof(struct config, field)
+static const struct flag flags[] = {
+    {"addr", ADDRESS, AT(admin_host), AT(admin_port), 0, 0},
+    {"http", ADDRESS, AT(http_host), AT(http_port), 0, 0},
+    {"database-url", TEXT, AT(database_url), 0, 0, 0},
+    {"artifact-dir", TEXT, AT(artifact_dir), 0, 0, 0},
+    {"tls-cert", TEXT, AT(tls_cert), 0, 0, 0},
+    {"tls-key", TEXT, AT(tls_key), 0, 0, 0},
+    {"admin-token", TEXT, AT(admin_token), 0, 0, 0},
+    {"esbuild", TEXT, AT(esbuild), 0, 0, 0},
+    {"threads", INTEGER, AT(threads), 0, 1, 256},
+    {"egress-allow", RULE, 0, 0, 0, 0},
+    {"isolates-max", NUMBER32, AT(isolates_max), 0, 1, 30000},
+    {"queue-max", NUMBER32, AT(queue_max), 0, 0, 1000000},
+    {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
+    {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
+    {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
+    {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
+    {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
+    {"grace-ms", NUMBER32, AT(grace_ms), 0, 0, 3600000},
+    {"verbose", FLAG, AT(is_verbose), 0, 0, 0},
+    {"help", FLAG, AT(is_help), 0, 0, 0},
+};
+
+static enum err set_address(struct config *c, const struct flag *f, const char *value,
+                            struct error *ret_error)
+{
+    struct slice host;
+    int port;
+    if (url_split_authority(slice_cstr(value), -1, &host, &port) != OK || port < 0 || host.len == 0)
+        return error_set(ret_error, ERR_INVALID, "--%s %s: want HOST:PORT, such as 127.0.0.1:8080",
+                         f->name, value);
+    char **to = (char **)((char *)c + f->offset);
+    free(*to);
+    *to = strndup(host.ptr, host.len);
+    *(int *)((char *)c + f->port_offset) = port;
+    return OK;
+}
+
+static enum err set_value(struct config *c, const struct flag *f, const char *value,
+                          struct error *ret_error)
+{
+    void *to = (char *)c + f->offset;
+    if (f->kind == ADDRESS)
+        return set_address(c, f, value, ret_error);
+    if (f->kind == TEXT) {
+        *(const char **)to = value;
+        return OK;
+    }
+    if (f->kind == RULE) {
+        if (c->egress_allow_len == CONFIG_EGRESS_MAX)
+            return error_set(ret_error, ERR_INVALID, "more than %d --egress-allow rules",
+                             CONFIG_EGRESS_MAX);
+        c->egress_allow[c->egress_allow_len++] = value;
+        return OK;
+    }
+    uint64_t n;
+    if (!slice_to_u64(slice_cstr(value), &n) || n < (uint64_t)f->min || n > (uint64_t)f->max)
+        return error_set(ret_error, ERR_INVALID, "--%s %s: want a whole number from %lld to %lld",
+                         f->name, value, f->min, f->max);
+    if (f->kind == NUMBER64)
+        *(int64_t *)to = (int64_t)n;
+    else if (f->kind == NUMBER32)
+        *(uint32_t *)to = (uint32_t)n;
+    else
+        *(int *)to = (int)n;
+    return OK;
+}
+
+static const struct flag *find_flag(struct slice name)
+{
+    for (size_t k = 0; k < ARRAY_LEN(flags); k++)
+        if (slice_eq_cstr(name, flags[k].name))
+            return &flags[k];
+    return NULL;
+}
+
+static enum err parse_flags(int argc, char **argv, struct config *c, struct error *ret_error)
+{
+    for (int k = 0; k < argc; k++) {
+        struct slice arg = slice_cstr(argv[k]), rest = slice_skip(arg, 2);
+        if (!slice_starts(arg, SLICE_LIT("--")))
+            return error_set(ret_error, ERR_INVALID, "unexpected argument '%s'", argv[k]);
+        const char *equals = strchr(argv[k], '=');
+        struct slice name = slice_split(&rest, '=');
+        const struct flag *f = find_flag(name);
+        if (!f)
+            return error_set(ret_error, ERR_INVALID, "unknown flag --%.*s", SLICE_ARG(name));
+        if (f->kind == FLAG) {
+            *(bool *)((char *)c + f->offset) = true;
+            continue;
+        }
+        const char *value = equals ? equals + 1 : ++k < argc ? argv[k] : NULL;
+        if (!value)
+            return error_set(ret_error, ERR_INVALID, "--%s wants a value", f->name);
+        enum err err = set_value(c, f, value, ret_error);
+        if (err != OK)
+            return err;
+    }
+    return OK;
+}
+
+static const char *env_or(const char *name, const char *otherwise)
+{
+    const char *value = getenv(name);
+    return value && value[0] ? value : otherwise;
+}
+
+/* The folder of the metadata database holds the functions' databases too. */
+static char *data_dir_of(const char *url)
+{
+    const char *path = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
+    if (strncmp(path, "//", 2) == 0)
+        path += 2;
+    const char *slash = strrchr(path, '/');
+    struct bytes b = BYTES_INIT;
+    if (slash)
+        bytes_append(&b, path, (size_t)(slash - path));
+    else
+        bytes_append_char(&b, '.');
+    bytes_append_cstr(&b, "/sql");
+    return bytes_take(&b);
+}
+
+enum err config_parse(int argc, char **argv, struct config *ret_config, struct error *ret_error)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct config c = {
+        .admin_host = strdup("127.0.0.1"),
+        .http_host = strdup("127.0.0.1"),
+        .admin_port = 8888,
+        .http_port = 8080,
+        .database_url = env_or("DATABASE_URL", "sqlite:./data/db.sqlite"),
+        .artifact_dir = env_or("ARTIFACT_DIR", "./data/artifacts"),
+        .admin_token = env_or("LIMPET_TOKEN", NULL),
+        .threads = cores < 1     ? 1
+                   : cores > 256 ? 256
+                                 : (int)cores,
+        .isolates_max = 2048,
+        .queue_max = 1024,
+        .connections_max = 10000,
+        .body_bytes_max = -1,
+        .grace_ms = 30000,
+    };
+    enum err err = parse_flags(argc, argv, &c, ret_error);
+    if (err == OK && (!c.tls_cert != !c.tls_key))
+        err = error_set(ret_error, ERR_INVALID, "--tls-cert and --tls-key go together");
+    if (err != OK) {
+        error_hint(ret_error, "limpet serve --help lists the flags");
+        config_done(&c);
+        return err;
+    }
+    c.owned[0] = data_dir_of(c.database_url);
+    c.data_dir = c.owned[0];
+    *ret_config = c;
+    return OK;
+}
+
+void config_done(struct config *c)
+{
+    free(c->admin_host);
+    free(c->http_host);
+    for (size_t k = 0; k < ARRAY_LEN(c->owned); k++)
+        free(c->owned[k]);
+}

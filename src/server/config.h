@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What `limpet serve` is told by flags and environment. */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+enum { CONFIG_EGRESS_MAX = 256 };
+
+struct config {
+    char *admin_host, *http_host;
+    int admin_port, http_port;
+    const char *database_url, *artifact_dir,
+        *data_dir; /* data_dir: where functions' databases lie */
+    const char *tls_cert, *tls_key;
+    const char *admin_token;
+    const char *esbuild;
+    int threads;
+    const char *egress_allow[CONFIG_EGRESS_MAX];
+    int egress_allow_len;
+    uint32_t isolates_max;    /* live at once, all threads */
+    uint32_t queue_max;       /* requests that wait for an isolate, all threads */
+    uint32_t connections_max; /* all threads */
+    int64_t body_bytes_max;   /* -1: none */
+    uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
+    uint32_t grace_ms;                                          /* for running requests at a stop */
+    bool is_help, is_verbose;
+    char *owned[4]; /* private */
+};
+
+/* argv after "serve". ERR_INVALID says what is wrong with which flag. */
+NODISCARD enum err config_parse(int argc, char **argv, struct config *ret_config,
+                                struct error *ret_error);
+void config_done(struct config *c);
+extern const char config_usage[];

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See control.h. Deployments are made here from the store's rows and sent to every worker; a change
+ * is done when all workers have taken it. */
+#include "server/control.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/admin.h"
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "host/guest.h"
+#include "sandbox/isolate.h"
+#include "script/deployment.h"
+#include "script/sourcemap.h"
+#include "server/metrics.h"
+#include "server/worker.h"
+#include "store/store.h"
+
+struct control {
+    struct server *server;
+    struct loop loop;
+    struct admin *admin;
+    struct store_reader *reader;
+    struct map sql_paths; /* function name -> path of its database */
+    unsigned next_worker;
+    uv_signal_t signals[2];
+    bool is_stopping;
+    pthread_t stopper;
+    struct post stopped;
+};
+
+struct loop *control_loop(struct control *c)
+{
+    return &c->loop;
+}
+
+int control_admin_port(const struct control *c)
+{
+    return admin_port(c->admin);
+}
+
+/* ---- deployments ---- */
+
+static const char *const *split_domains(struct arena *a, struct slice list)
+{
+    size_t n = 0;
+    if (list.len == 0)
+        return NULL;
+    const char **out = arena_array(a, list.len + 1, sizeof(*out));
+    while (list.len > 0) {
+        struct slice domain = slice_trim(slice_split(&list, ','));
+        if (domain.len > 0)
+            out[n++] = arena_cstr(a, domain);
+    }
+    out[n] = NULL;
+    return out;
+}
+
+static void set_options(struct deployment *d, const struct version_options *o)
+{
+    d->is_module_isolation = o->isolation == ISOLATION_MODULE;
+    d->memory_bytes_max = o->memory_mb ? (size_t)o->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES;
+    d->cpu_ns_max = (uint64_t)(o->cpu_ms ? o->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000;
+    d->wall_ms_max = o->wall_ms ? o->wall_ms : LIMIT_GUEST_WALL_MS;
+    d->domains = split_domains(d->arena, o->domains);
+}
+
+static enum err load_env(struct control *c, struct deployment *d, struct error *ret_error)
+{
+    struct env_row *rows;
+    enum err err = store_env(c->reader, d->arena, d->name, &rows, &d->env_len, ret_error);
+    if (err != OK)
+        return err;
+    struct deployment_env *env = arena_array(d->arena, d->env_len + 1, sizeof(*env));
+    for (size_t k = 0; k < d->env_len; k++)
+        env[k] = (struct deployment_env){rows[k].name, rows[k].value};
+    d->env = env;
+    return OK;
+}
+
+/* The function as it serves now. ERR_NOT_FOUND: deleted; ERR_NOT_READY: no version yet. */
+static enum err make_deployment(struct control *c, struct slice name,
+                                struct deployment **ret_deployment, struct error *ret_error)
+{
+    struct deployment *d = deployment_new();
+    struct function_row f;
+    struct version_row v;
+    enum err err = store_function(c->reader, d->arena, name, &f, ret_error);
+    if (err == OK && f.version == 0)
+        err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
+                        SLICE_ARG(name));
+    if (err == OK)
+        err = store_version(c->reader, d->arena, name, 0, &v, ret_error);
+    if (err == OK) {
+        d->name = f.name;
+        d->version = v.number;
+        d->hash = v.hash;
+        d->source_map_hash = v.source_map_hash;
+        d->exports = v.exports;
+        d->is_setup_done = v.is_setup_done;
+        /* With the time it was made in its name, a function deleted and made again has a new
+         * database. */
+        d->sql_path = arena_printf(d->arena, "%s/%.*s-%lld.sqlite", c->server->config.data_dir,
+                                   SLICE_ARG(f.name), (long long)f.created_us);
+        set_options(d, &v.options);
+        err = load_env(c, d, ret_error);
+    }
+    if (err != OK) {
+        deployment_unref(d);
+        return err;
+    }
+    *ret_deployment = d;
+    return OK;
+}
+
+/* ---- changes ---- */
+
+struct change {
+    struct control *control;
+    struct admin_change *request; /* NULL at start-up */
+    struct post post;
+    unsigned pending; /* workers; atomic */
+    struct worker_change workers[];
+};
+
+static void change_done(struct post *p)
+{
+    struct change *ch = container_of(p, struct change, post);
+    struct admin_change *request = ch->request;
+    free(ch);
+    if (request)
+        request->done(request);
+}
+
+/* On a worker's thread. */
+static void change_taken(struct worker_change *w)
+{
+    struct change *ch = w->arg;
+    if (__atomic_sub_fetch(&ch->pending, 1, __ATOMIC_ACQ_REL) == 0)
+        loop_post(&ch->control->loop, &ch->post);
+}
+
+/* Remembers where the function's data lies; forgets and removes it when the function is gone. */
+static void track_database(struct control *c, struct slice name, const struct deployment *d)
+{
+    char *old = map_remove(&c->sql_paths, name);
+    if (d) {
+        char *path = strdup(d->sql_path);
+        CHECK(path);
+        (void)map_put(&c->sql_paths, name, path);
+    } else if (old) {
+        databases_remove(c->server->databases, old);
+    }
+    free(old);
+}
+
+/* d NULL: the function is gone. The reference is taken over. name must outlive the change. */
+static void send_change(struct control *c, struct slice name, struct deployment *d,
+                        struct admin_change *request)
+{
+    size_t n = c->server->workers_len;
+    struct change *ch = calloc(1, sizeof(*ch) + n * sizeof(ch->workers[0]));
+    CHECK(ch);
+    ch->control = c;
+    ch->request = request;
+    ch->post.fn = change_done;
+    ch->pending = (unsigned)n;
+    for (size_t k = 0; k < n; k++) {
+        struct worker_change *w = &ch->workers[k];
+        w->name = d ? d->name : name;
+        w->deployment = d ? deployment_ref(d) : NULL;
+        w->done = change_taken;
+        w->arg = ch;
+        worker_change(c->server->workers[k], w);
+    }
+    track_database(c, name, d);
+    deployment_unref(d);
+}
+
+static void change_failed(struct post *p)
+{
+    change_done(p);
+}
+
+static void host_change(void *ctx, struct admin_change *request)
+{
+    struct control *c = ctx;
+    struct deployment *d = NULL;
+    request->error.code = OK;
+    enum err err = make_deployment(c, request->function, &d, &request->error);
+    if (err == OK || err == ERR_NOT_FOUND) {
+        request->error.code = OK;
+        send_change(c, request->function, d, request);
+        return;
+    }
+    if (err == ERR_NOT_READY)
+        request->error.code = OK; /* an env change before the first build: nothing serves yet */
+    struct change *ch = calloc(1, sizeof(*ch));
+    CHECK(ch);
+    ch->request = request;
+    ch->post.fn = change_failed;
+    loop_post(&c->loop, &ch->post);
+}
+
+/* ---- what the admin API asks for ---- */
+
+static void evaluate_failure(struct guest_load *load, struct slice function,
+                             struct slice source_map, struct bundle_failure *ret_failure,
+                             struct error *error)
+{
+    struct sourcemap *map = NULL;
+    CLEANUP(bytes_done) struct bytes stack = BYTES_INIT;
+    struct slice raw = bytes_slice(&load->error_stack), file;
+    if (source_map.len > 0 && sourcemap_parse(source_map, &map, NULL) == OK)
+        sourcemap_map_stack(map, function, raw, &stack);
+    else
+        bytes_append_slice(&stack, raw);
+    bytes_append_cstr(&ret_failure->message, error->message);
+    /* The first frame of the bundle is where it happened: "NAME:LINE:COL" in the raw stack. */
+    const char *at = raw.len ? memmem(raw.ptr, raw.len, function.ptr, function.len) : NULL;
+    int line = 0, column = 0;
+    if (at) {
+        struct slice rest = slice_skip(raw, (size_t)(at - raw.ptr) + function.len);
+        CLEANUP(bytes_done) struct bytes position = BYTES_INIT;
+        bytes_append_slice(&position, rest);
+        if (sscanf(bytes_cstr(&position), ":%d:%d", &line, &column) < 1)
+            line = 0;
+    }
+    if (map && line > 0 &&
+        sourcemap_find(map, line, column > 0 ? column : 1, &file, &line, &column)) {
+        bytes_append_slice(&ret_failure->file, file);
+        ret_failure->line = line;
+        ret_failure->column = column;
+        sourcemap_frame(sourcemap_content(map, file), line, column, &ret_failure->frame);
+    }
+    sourcemap_free(map);
+}
+
+static enum err host_evaluate(void *ctx, struct slice function, struct slice code,
+                              struct slice source_map, const struct version_options *options,
+                              uint32_t *ret_exports, struct bundle_failure *ret_failure,
+                              struct error *ret_error)
+{
+    struct control *c = ctx;
+    struct guest_load load = {
+        .name = function,
+        .code = code,
+        .memory_bytes_max =
+            options->memory_mb ? (size_t)options->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES,
+        .cpu_ns_max = (uint64_t)(options->cpu_ms ? options->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000,
+    };
+    enum err err = guest_load(c->server->engine, &load, ret_error);
+    if (err == OK)
+        *ret_exports = load.exports;
+    else
+        evaluate_failure(&load, function, source_map, ret_failure, ret_error);
+    image_unref(load.image);
+    bytes_done(&load.error_name);
+    bytes_done(&load.error_stack);
+    return err;
+}
+
+static void host_execute(void *ctx, struct admin_execute *e)
+{
+    struct control *c = ctx;
+    worker_execute(c->server->workers[c->next_worker++ % c->server->workers_len], e);
+}
+
+static void host_metrics(void *ctx, struct bytes *out)
+{
+    struct control *c = ctx;
+    metrics_write(c->server, out);
+}
+
+/* ---- start ---- */
+
+static enum err route_all(struct control *c, struct error *ret_error)
+{
+    struct function_row *rows;
+    size_t len;
+    struct arena *a = arena_new(NULL);
+    enum err err = store_functions(c->reader, a, STORE_FUNCTION, &rows, &len, ret_error);
+    for (size_t k = 0; err == OK && k < len; k++) {
+        struct deployment *d;
+        if (rows[k].version == 0)
+            continue;
+        err = make_deployment(c, rows[k].name, &d, ret_error);
+        if (err == OK)
+            send_change(c, rows[k].name, d, NULL);
+    }
+    arena_free(a);
+    return err;
+}
+
+static enum err start_workers(struct control *c, struct error *ret_error)
+{
+    struct server *s = c->server;
+    int port = s->config.http_port;
+    s->workers = calloc((size_t)s->config.threads, sizeof(struct worker *));
+    CHECK(s->workers);
+    for (int k = 0; k < s->config.threads; k++) {
+        enum err err = worker_start(s, k, port, &s->workers[k], ret_error);
+        if (err != OK)
+            return err;
+        s->workers_len++;
+        port = worker_port(s->workers[0]);
+    }
+    return OK;
+}
+
+static void on_signal(uv_signal_t *handle, int number);
+
+static enum err start_admin(struct control *c, struct error *ret_error)
+{
+    const struct config *config = &c->server->config;
+    struct admin_config admin = {
+        .host = config->admin_host,
+        .port = config->admin_port,
+        .token = config->admin_token,
+        .esbuild = config->esbuild,
+        .public_port = worker_port(c->server->workers[0]),
+    };
+    struct admin_host host = {c, host_evaluate, host_change, host_execute, host_metrics};
+    return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
+}
+
+enum err control_new(struct server *s, struct control **ret_control, struct error *ret_error)
+{
+    struct control *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    c->server = s;
+    s->control = c;
+    loop_init(&c->loop);
+    static const int numbers[] = {SIGTERM, SIGINT};
+    for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
+        uv_signal_init(&c->loop.uv, &c->signals[k]);
+        c->signals[k].data = c;
+        uv_signal_start(&c->signals[k], on_signal, numbers[k]);
+    }
+    enum err err = store_reader_open(s->store, &c->reader, ret_error);
+    if (err == OK)
+        err = start_workers(c, ret_error);
+    if (err == OK)
+        err = route_all(c, ret_error);
+    if (err == OK)
+        err = start_admin(c, ret_error);
+    *ret_control = c;
+    return err;
+}
+
+/* ---- stop ---- */
+
+static void stopped(struct post *p)
+{
+    struct control *c = container_of(p, struct control, stopped);
+    loop_stop(&c->loop);
+}
+
+/* Joining blocks, and workers may still post to the control loop meanwhile. */
+static void *join_workers(void *arg)
+{
+    struct control *c = arg;
+    for (size_t k = 0; k < c->server->workers_len; k++)
+        worker_join(c->server->workers[k]);
+    c->server->workers_len = 0;
+    c->stopped.fn = stopped;
+    loop_post(&c->loop, &c->stopped);
+    return NULL;
+}
+
+static void admin_drained(void *arg)
+{
+    struct control *c = arg;
+    for (size_t k = 0; k < c->server->workers_len; k++)
+        worker_stop(c->server->workers[k]);
+    CHECK(pthread_create(&c->stopper, NULL, join_workers, c) == 0);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct control *c = handle->data;
+    if (c->is_stopping) {
+        log_warn("stopping at once: a second signal");
+        _exit(1);
+    }
+    c->is_stopping = true;
+    log_info("stopping", LOG_STR("signal", strsignal(number)));
+    admin_drain(c->admin, admin_drained, c);
+}
+
+void control_run(struct control *c)
+{
+    loop_run(&c->loop);
+    pthread_join(c->stopper, NULL);
+}
+
+void control_free(struct control *c)
+{
+    if (!c)
+        return;
+    for (size_t k = 0; k < c->server->workers_len; k++) { /* a start that failed half-way */
+        worker_stop(c->server->workers[k]);
+        worker_join(c->server->workers[k]);
+    }
+    free(c->server->workers);
+    for (size_t k = 0; k < ARRAY_LEN(c->signals); k++)
+        uv_close((uv_handle_t *)&c->signals[k], NULL);
+    if (c->admin)
+        admin_close(c->admin);
+    if (c->reader)
+        store_reader_close(c->reader);
+    loop_done(&c->loop);
+    size_t cursor = 0;
+    struct slice name;
+    void *path;
+    while (map_next(&c->sql_paths, &cursor, &name, &path))
+        free(path);
+    map_done(&c->sql_paths);
+    free(c);
+}

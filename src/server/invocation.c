@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Invocations: a public request or an execute, from its arrival to its answer. An invocation is
+ * freed when both sides are done with it: the exchange (or the API call) has ended, and the guest
+ * is over with the dispatch. The client may leave at any stage. */
+#include "server/invocation.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "http/server.h"
+#include "http/url.h"
+#include "script/sourcemap.h"
+#include "server/control.h"
+#include "server/turn.h"
+
+struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_dispatch kind)
+{
+    struct invocation *v = calloc(1, sizeof(*v));
+    CHECK(v);
+    v->worker = w;
+    v->slot = slot;
+    slot->invocations++;
+    v->dispatch.kind = kind;
+    v->started_ns = clock_monotonic_ns();
+    random_uuid7(v->id);
+    v->dispatch.execution_id = slice_of(v->id, sizeof(v->id) - 1);
+    return v;
+}
+
+void invocation_free(struct invocation *v)
+{
+    struct slot *s = v->slot;
+    s->invocations--;
+    free(v);
+    slot_release(s);
+}
+
+/* Frees it once nobody needs it any more. */
+static void check_free(struct invocation *v)
+{
+    if (v->stage == INVOCATION_OVER && !v->exchange && !v->execute)
+        invocation_free(v);
+}
+
+/* ---- failures ---- */
+
+/* The log line of an exception: message and stack in terms of the sources. */
+static void log_failure(struct invocation *v, const struct error *error, struct slice stack)
+{
+    struct deployment *d = v->slot->deployment;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    bytes_append_cstr(&text, error->message);
+    if (stack.len > 0) {
+        bytes_append_char(&text, '\n');
+        if (d->map)
+            sourcemap_map_stack(d->map, d->name, stack, &text);
+        else
+            bytes_append_slice(&text, stack);
+    }
+    v->worker->host.log(v->worker, d, &v->dispatch, 3, slice_trim(bytes_slice(&text)));
+}
+
+static void execute_fail(struct invocation *v, const struct error *error, struct slice name,
+                         struct slice stack)
+{
+    struct admin_execute *e = v->execute;
+    struct deployment *d = v->slot->deployment;
+    e->error = *error;
+    bytes_append_slice(&e->error_name, name);
+    if (stack.len > 0 && d->map)
+        sourcemap_map_stack(d->map, d->name, stack, &e->error_stack);
+    else
+        bytes_append_slice(&e->error_stack, stack);
+}
+
+static void execute_done(struct invocation *v);
+
+/* Before a guest has had it. */
+void invocation_fail(struct invocation *v, const struct error *error)
+{
+    v->stage = INVOCATION_OVER;
+    if (v->exchange) {
+        v->status = error_http_status(error->code);
+        http_respond_error(v->exchange, error);
+    } else if (v->execute) {
+        execute_fail(v, error, SLICE_EMPTY, SLICE_EMPTY);
+        execute_done(v);
+    } else {
+        check_free(v);
+    }
+}
+
+/* ---- HTTP: the port of a dispatch ---- */
+
+static struct invocation *of(struct dispatch *d)
+{
+    return container_of(d, struct invocation, dispatch);
+}
+
+static void http_port_respond(struct dispatch *d, const struct dispatch_answer *a)
+{
+    struct invocation *v = of(d);
+    v->status = a->status;
+    int64_t len = a->is_end ? (int64_t)a->body.len : -1;
+    for (size_t k = 0; k < a->headers_len && len < 0; k++) {
+        uint64_t n;
+        if (slice_eq_cstr(a->headers[k].name, "content-length") &&
+            slice_to_u64(a->headers[k].value, &n) && n <= INT64_MAX)
+            len = (int64_t)n;
+    }
+    http_respond(v->exchange, a->status, a->headers, a->headers_len, len, a->body, a->is_end);
+}
+
+static bool http_port_write(struct dispatch *d, struct slice data, bool is_end)
+{
+    return http_write(of(d)->exchange, data, is_end);
+}
+
+static void http_port_abort(struct dispatch *d)
+{
+    http_abort(of(d)->exchange);
+}
+
+static void http_port_fail(struct dispatch *d, const struct error *error, struct slice name,
+                           struct slice stack)
+{
+    struct invocation *v = of(d);
+    log_failure(v, error, stack);
+    v->status = error_http_status(error->code);
+    http_respond_error(v->exchange, error);
+}
+
+static void http_port_body_start(struct dispatch *d)
+{
+    if (of(d)->exchange)
+        http_body_start(of(d)->exchange);
+}
+
+static void http_port_body_consumed(struct dispatch *d, size_t n)
+{
+    if (of(d)->exchange)
+        http_body_consumed(of(d)->exchange, n);
+}
+
+static void port_over(struct dispatch *d)
+{
+    struct invocation *v = of(d);
+    v->stage = INVOCATION_OVER;
+    check_free(v);
+}
+
+static const struct dispatch_port http_port = {
+    .respond = http_port_respond,
+    .write = http_port_write,
+    .abort = http_port_abort,
+    .fail = http_port_fail,
+    .body_start = http_port_body_start,
+    .body_consumed = http_port_body_consumed,
+    .over = port_over,
+};
+
+/* ---- routing ---- */
+
+static struct slot *only_slot(struct worker *w)
+{
+    size_t cursor = 0;
+    struct slice name;
+    void *slot = NULL;
+    if (map_count(&w->routes) == 1)
+        (void)map_next(&w->routes, &cursor, &name, &slot);
+    return slot;
+}
+
+/* The first label of the host is the function's name; a host that names none (localhost, an
+ * address) reaches the only function, if there is just one. */
+static struct slot *route(struct worker *w, const struct http_request *r, struct error *ret_error)
+{
+    struct slice host = r->authority;
+    int port;
+    if (url_split_authority(r->authority, 80, &host, &port) != OK)
+        host = SLICE_EMPTY;
+    struct slice rest = host, name = slice_split(&rest, '.');
+    char lower[LIMIT_NAME_BYTES + 1];
+    if (name.len <= LIMIT_NAME_BYTES && rest.len > 0) {
+        for (size_t k = 0; k < name.len; k++)
+            lower[k] =
+                name.ptr[k] >= 'A' && name.ptr[k] <= 'Z' ? (char)(name.ptr[k] + 32) : name.ptr[k];
+        struct slot *s = map_get(&w->routes, slice_of(lower, name.len));
+        if (s)
+            return s;
+    }
+    bool is_bare =
+        rest.len == 0 ||
+        (host.len > 0 && (host.ptr[0] == '[' || (host.ptr[0] >= '0' && host.ptr[0] <= '9')));
+    struct slot *s = is_bare ? only_slot(w) : NULL;
+    if (s)
+        return s;
+    error_set(ret_error, ERR_NOT_FOUND, "no function answers for the host '%.*s'",
+              host.len > 100 ? 100 : (int)host.len, host.ptr ? host.ptr : "");
+    error_hint(ret_error, map_count(&w->routes) == 0
+                              ? "deploy one: limpet function upload NAME FILE"
+                              : "use http://NAME.localhost with the name of a function");
+    return NULL;
+}
+
+/* ---- HTTP: events of the exchange ---- */
+
+void invocation_on_request(void *ctx, struct http_exchange *x)
+{
+    struct worker *w = ctx;
+    const struct http_request *r = http_exchange_request(x);
+    struct error e;
+    struct slot *s = route(w, r, &e);
+    if (!s) {
+        http_respond_error(x, &e);
+        return;
+    }
+    struct invocation *v = invocation_new(w, s, ABI_DISPATCH_HTTP);
+    *http_exchange_user(x) = v;
+    v->exchange = x;
+    v->dispatch.port = &http_port;
+    v->dispatch.request = r;
+    if (r->has_body) {
+        struct slice body;
+        if (http_body_take_whole(x, &body))
+            v->dispatch.inline_body = arena_copy(http_exchange_arena(x), body);
+        else
+            v->dispatch.has_stream_body = true;
+    }
+    invocation_prepare(v);
+}
+
+void invocation_on_body(struct http_exchange *x, struct slice data, bool is_end)
+{
+    struct invocation *v = *http_exchange_user(x);
+    if (v && v->stage == INVOCATION_RUNNING)
+        dispatch_body(&v->dispatch, data, is_end);
+    else
+        http_body_consumed(x, data.len);
+}
+
+void invocation_on_drain(struct http_exchange *x)
+{
+    struct invocation *v = *http_exchange_user(x);
+    if (v && v->stage == INVOCATION_RUNNING)
+        dispatch_drained(&v->dispatch);
+}
+
+void invocation_on_close(struct http_exchange *x, bool is_complete)
+{
+    struct invocation *v = *http_exchange_user(x);
+    if (!v)
+        return;
+    metrics_answered(&v->worker->metrics, is_complete ? v->status : 0,
+                     clock_monotonic_ns() - v->started_ns);
+    v->exchange = NULL;
+    switch (v->stage) {
+    case INVOCATION_QUEUED:
+        list_remove(&v->link);
+        v->worker->waiting_len--;
+        v->stage = INVOCATION_OVER;
+        check_free(v);
+        break;
+    case INVOCATION_PREPARING: /* someone holds it; it ends when it would start */
+    case INVOCATION_RUNNING:
+        dispatch_gone(&v->dispatch);
+        break;
+    case INVOCATION_OVER:
+        check_free(v);
+        break;
+    }
+}
+
+/* ---- execute ---- */
+
+static void execute_port_value(struct dispatch *d, struct slice json)
+{
+    bytes_append_slice(&of(d)->execute->output, json);
+}
+
+static void execute_port_fail(struct dispatch *d, const struct error *error, struct slice name,
+                              struct slice stack)
+{
+    log_failure(of(d), error, stack);
+    execute_fail(of(d), error, name, stack);
+}
+
+static void execute_port_over(struct dispatch *d)
+{
+    of(d)->stage = INVOCATION_OVER;
+    execute_done(of(d));
+}
+
+static const struct dispatch_port execute_port = {
+    .value = execute_port_value,
+    .fail = execute_port_fail,
+    .over = execute_port_over,
+};
+
+/* On the control loop. */
+static void execute_posted(struct post *p)
+{
+    struct admin_execute *e = container_of(p, struct execute_message, post)->execute;
+    free(container_of(p, struct execute_message, post));
+    e->done(e);
+}
+
+static void execute_done(struct invocation *v)
+{
+    struct execute_message *m = calloc(1, sizeof(*m));
+    CHECK(m);
+    m->execute = TAKE(v->execute);
+    m->execute->version = v->slot->deployment->version;
+    m->post.fn = execute_posted;
+    struct loop *control = control_loop(v->worker->server->control);
+    metric_add(&v->worker->metrics.executes, 1);
+    check_free(v);
+    loop_post(control, &m->post);
+}
+
+static void execute_arrived(struct post *p)
+{
+    struct execute_message *m = container_of(p, struct execute_message, post);
+    struct admin_execute *e = m->execute;
+    struct worker *w = m->worker;
+    struct slot *s = map_get(&w->routes, e->function);
+    if (!s) {
+        error_set(&e->error, ERR_NOT_READY, "the function '%.*s' is not serving",
+                  SLICE_ARG(e->function));
+        m->post.fn = execute_posted;
+        loop_post(control_loop(w->server->control), &m->post);
+        return;
+    }
+    free(m);
+    struct invocation *v = invocation_new(w, s, ABI_DISPATCH_EXECUTE);
+    v->execute = e;
+    v->dispatch.port = &execute_port;
+    v->dispatch.execution_id = e->execution_id;
+    v->dispatch.body = e->body;
+    v->dispatch.metadata = e->metadata;
+    invocation_prepare(v);
+}
+
+void worker_execute(struct worker *w, struct admin_execute *e)
+{
+    struct execute_message *m = calloc(1, sizeof(*m));
+    CHECK(m);
+    m->execute = e;
+    m->worker = w;
+    m->post.fn = execute_arrived;
+    e->error.code = OK;
+    loop_post(&w->loop, &m->post);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bringing a deployment to where it serves, at its first request: the image is made on the work
+ * pool, then setup() runs, once per version over all threads. Requests that come meanwhile wait. */
+#include "server/invocation.h"
+
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "loop/work.h"
+#include "sandbox/isolate.h"
+#include "script/sourcemap.h"
+#include "server/turn.h"
+#include "store/store.h"
+
+/* ---- image ---- */
+
+struct load_job {
+    struct work work;
+    struct deployment *deployment;
+    struct server *server;
+    struct invocation *invocation; /* who started it */
+    struct image *image;
+    struct error error;
+};
+
+static enum err load_code(struct load_job *j, struct bytes *code)
+{
+    struct deployment *d = j->deployment;
+    enum err err = store_artifact_get(j->server->store, d->hash, code, &j->error);
+    if (err != OK || d->source_map_hash.len == 0)
+        return err;
+    CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
+    struct error ignored; /* stack traces stay unmapped without it */
+    if (store_artifact_get(j->server->store, d->source_map_hash, &map, &ignored) != OK ||
+        sourcemap_parse(bytes_slice(&map), &d->map, &ignored) != OK)
+        log_warn("source map unusable", LOG_SLICE("function", d->name),
+                 LOG_STR("error", ignored.message));
+    return OK;
+}
+
+static void load_run(struct work *w)
+{
+    struct load_job *j = container_of(w, struct load_job, work);
+    struct deployment *d = j->deployment;
+    CLEANUP(bytes_done) struct bytes code = BYTES_INIT;
+    if (load_code(j, &code) != OK)
+        return;
+    struct guest_load load = {
+        .name = d->name,
+        .code = bytes_slice(&code),
+        .memory_bytes_max = d->memory_bytes_max,
+        .cpu_ns_max = d->cpu_ns_max,
+    };
+    if (guest_load(j->server->engine, &load, &j->error) == OK)
+        j->image = load.image;
+    bytes_done(&load.error_name);
+    bytes_done(&load.error_stack);
+}
+
+static void load_done(struct work *w)
+{
+    struct load_job *j = container_of(w, struct load_job, work);
+    struct invocation *v = j->invocation;
+    struct error e = j->error;
+    deployment_loaded(j->deployment, j->image, &e);
+    bool is_ok = j->image;
+    deployment_unref(j->deployment);
+    free(j);
+    if (is_ok)
+        invocation_prepare(v);
+    else
+        invocation_fail(v, &e);
+}
+
+static void load_start(struct invocation *v)
+{
+    struct load_job *j = calloc(1, sizeof(*j));
+    CHECK(j);
+    j->deployment = deployment_ref(v->slot->deployment);
+    j->server = v->worker->server;
+    j->invocation = v;
+    j->work.run = load_run;
+    j->work.done = load_done;
+    work_start(&v->worker->loop, &j->work);
+}
+
+/* ---- setup ---- */
+
+struct setup_job {
+    struct dispatch dispatch;
+    struct deployment *deployment;
+    struct slot *slot;
+    struct invocation *invocation; /* who started it */
+    struct store_op op;
+    bool has_failed;
+    struct error error;
+};
+
+static void setup_finish(struct setup_job *j, const struct error *error)
+{
+    struct invocation *v = j->invocation;
+    struct error e = *error;
+    deployment_set_up(j->deployment, &e);
+    deployment_unref(j->deployment);
+    free(j);
+    if (e.code == OK)
+        invocation_prepare(v);
+    else
+        invocation_fail(v, &e);
+}
+
+static void setup_stored(struct store_op *op)
+{
+    struct setup_job *j = container_of(op, struct setup_job, op);
+    setup_finish(j, &op->error);
+}
+
+/* setup() has run and what it wrote is on disk (the gate was passed): remember it, then serve. */
+static void setup_value(struct dispatch *d, struct slice json)
+{
+}
+
+static void setup_fail(struct dispatch *d, const struct error *error, struct slice name,
+                       struct slice stack)
+{
+    struct setup_job *j = container_of(d, struct setup_job, dispatch);
+    j->has_failed = true;
+    j->error = *error;
+    error_context(&j->error, error->code, "setup()");
+}
+
+static void setup_over(struct dispatch *d)
+{
+    struct setup_job *j = container_of(d, struct setup_job, dispatch);
+    if (j->has_failed) {
+        struct error e = j->error;
+        setup_finish(j, &e);
+        return;
+    }
+    j->op.loop = &j->slot->worker->loop;
+    j->op.done = setup_stored;
+    store_setup_done(j->slot->worker->server->store, &j->op, j->deployment->name,
+                     j->deployment->version);
+}
+
+static const struct dispatch_port setup_port = {
+    .value = setup_value, .fail = setup_fail, .over = setup_over};
+
+static void setup_start(struct invocation *v)
+{
+    struct slot *s = v->slot;
+    struct setup_job *j = calloc(1, sizeof(*j));
+    CHECK(j);
+    j->deployment = deployment_ref(s->deployment);
+    j->slot = s;
+    j->invocation = v;
+    j->dispatch.port = &setup_port;
+    j->dispatch.kind = ABI_DISPATCH_SETUP;
+    j->dispatch.execution_id = slice_cstr(v->id);
+    struct guest *g = turn_take(s, &j->error);
+    if (!g) {
+        struct error e = j->error;
+        setup_finish(j, &e);
+        return;
+    }
+    guest_add(g, &j->dispatch);
+}
+
+/* ---- the way to readiness ---- */
+
+static void waited(struct deployment_waiter *w)
+{
+    struct invocation *v = container_of(w, struct invocation, waiter);
+    if (w->error.code == OK)
+        invocation_prepare(v);
+    else
+        invocation_fail(v, &w->error);
+}
+
+void invocation_prepare(struct invocation *v)
+{
+    struct deployment *d = v->slot->deployment;
+    if (deployment_is_ready(d)) {
+        turn_enqueue(v);
+        return;
+    }
+    v->waiter.loop = &v->worker->loop;
+    v->waiter.done = waited;
+    switch (deployment_await(d, &v->waiter)) {
+    case DEPLOYMENT_GO:
+        turn_enqueue(v);
+        break;
+    case DEPLOYMENT_WAIT:
+        break;
+    case DEPLOYMENT_LOAD_IT:
+        load_start(v);
+        break;
+    case DEPLOYMENT_SET_UP:
+        setup_start(v);
+        break;
+    }
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See metrics.h. Format: https://prometheus.io/docs/instrumenting/exposition_formats/ */
+#include "server/metrics.h"
+
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/bytes.h"
+#include "base/clock.h"
+#include "server/worker.h"
+#include "store/store.h"
+
+static const uint64_t bounds_us[METRICS_BUCKETS] = METRICS_BUCKETS_US;
+
+void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns)
+{
+    uint64_t us = elapsed_ns / 1000;
+    int class = status >= 100 && status <= 599 ? status / 100 : 0, k = 0;
+    while (k < METRICS_BUCKETS && us > bounds_us[k])
+        k++;
+    metric_add(&m->requests[class], 1);
+    metric_add(&m->latency[k], 1);
+    metric_add(&m->latency_us_sum, us);
+}
+
+/* Sum over all workers of the counter at an offset of struct worker_metrics. */
+static uint64_t sum(const struct server *s, size_t offset)
+{
+    uint64_t total = 0;
+    for (size_t k = 0; k < s->workers_len; k++) {
+        const char *m = (const char *)&s->workers[k]->metrics;
+        total += atomic_load_explicit((const _Atomic uint64_t *)(m + offset), memory_order_relaxed);
+    }
+    return total;
+}
+
+#define AT(field) offsetof(struct worker_metrics, field)
+
+static void head(struct bytes *out, const char *name, const char *type, const char *help)
+{
+    bytes_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void one(struct bytes *out, const char *name, const char *type, const char *help,
+                double value)
+{
+    head(out, name, type, help);
+    bytes_printf(out, "%s %.17g\n", name, value);
+}
+
+static void write_requests(const struct server *s, struct bytes *out)
+{
+    static const char *const classes[] = {"broken_off", "1xx", "2xx", "3xx", "4xx", "5xx"};
+    head(out, "limpet_http_requests_total", "counter", "Public requests by status class.");
+    for (size_t k = 0; k < ARRAY_LEN(classes); k++)
+        bytes_printf(out, "limpet_http_requests_total{class=\"%s\"} %llu\n", classes[k],
+                     (unsigned long long)sum(s, AT(requests) + k * sizeof(uint64_t)));
+    head(out, "limpet_http_request_seconds", "histogram",
+         "From the request's headers to the end of its answer.");
+    uint64_t total = 0;
+    for (size_t k = 0; k <= METRICS_BUCKETS; k++) {
+        total += sum(s, AT(latency) + k * sizeof(uint64_t));
+        if (k < METRICS_BUCKETS)
+            bytes_printf(out, "limpet_http_request_seconds_bucket{le=\"%g\"} %llu\n",
+                         (double)bounds_us[k] / 1e6, (unsigned long long)total);
+    }
+    bytes_printf(out, "limpet_http_request_seconds_bucket{le=\"+Inf\"} %llu\n",
+                 (unsigned long long)total);
+    bytes_printf(out, "limpet_http_request_seconds_sum %.6f\n",
+                 (double)sum(s, AT(latency_us_sum)) / 1e6);
+    bytes_printf(out, "limpet_http_request_seconds_count %llu\n", (unsigned long long)total);
+}
+
+static double resident_bytes(void)
+{
+    unsigned long long size = 0, resident = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    if (f) {
+        if (fscanf(f, "%llu %llu", &size, &resident) != 2)
+            resident = 0;
+        fclose(f);
+    }
+    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+}
+
+void metrics_write(const struct server *s, struct bytes *out)
+{
+    write_requests(s, out);
+    one(out, "limpet_executes_total", "counter", "Runs through the API.",
+        (double)sum(s, AT(executes)));
+    one(out, "limpet_overloads_total", "counter",
+        "Requests answered 503 because no isolate was free.", (double)sum(s, AT(overloads)));
+    one(out, "limpet_guest_deaths_total", "counter",
+        "Isolates ended by a limit, a trap or a time-out.", (double)sum(s, AT(guest_deaths)));
+    head(out, "limpet_isolates", "gauge", "Isolates that exist.");
+    uint64_t live = sum(s, AT(isolates_live)), idle = sum(s, AT(isolates_idle));
+    bytes_printf(out, "limpet_isolates{state=\"pooled\"} %llu\n", (unsigned long long)idle);
+    bytes_printf(out, "limpet_isolates{state=\"live\"} %llu\n",
+                 (unsigned long long)(live > idle ? live - idle : 0));
+    one(out, "limpet_requests_waiting", "gauge", "Requests that wait for an isolate.",
+        (double)sum(s, AT(waiting)));
+    one(out, "limpet_isolates_made_total", "counter", "Isolates made.",
+        (double)sum(s, AT(isolates_made)));
+    one(out, "limpet_isolates_discarded_total", "counter", "Isolates freed.",
+        (double)sum(s, AT(isolates_discarded)));
+    one(out, "limpet_restores_total", "counter", "Isolates made pristine again.",
+        (double)sum(s, AT(restores)));
+    one(out, "limpet_restore_seconds_total", "counter", "Time spent making isolates pristine.",
+        (double)sum(s, AT(restore_ns)) / 1e9);
+    one(out, "limpet_ops_total", "counter", "Host operations that guests asked for.",
+        (double)sum(s, AT(ops)));
+    one(out, "limpet_connections", "gauge", "Open public connections.",
+        (double)sum(s, AT(connections)));
+    struct store_stats store;
+    store_stats(s->store, &store);
+    one(out, "limpet_store_commits_total", "counter", "Commits of the metadata store.",
+        (double)store.commits);
+    one(out, "limpet_store_mutations_total", "counter", "Mutations in those commits.",
+        (double)store.mutations);
+    one(out, "limpet_store_commit_seconds_total", "counter", "Time spent in commits.",
+        (double)store.commit_ns_total / 1e9);
+    one(out, "limpet_store_queued", "gauge", "Mutations that wait for a commit.",
+        (double)store.queued);
+    one(out, "limpet_store_refusing", "gauge", "1 while the store cannot commit.",
+        store.is_refusing);
+    one(out, "limpet_logs_dropped_total", "counter", "Log lines dropped under pressure.",
+        (double)store.logs_dropped);
+    one(out, "limpet_memory_resident_bytes", "gauge", "Resident memory of the process.",
+        resident_bytes());
+    one(out, "limpet_uptime_seconds", "gauge", "Since the start.",
+        (double)(clock_monotonic_ns() - s->started_ns) / 1e9);
+}

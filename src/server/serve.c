@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * `limpet serve`: opens everything in order, runs until a signal, closes everything in reverse. */
+#include "server/serve.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/guest.h"
+#include "http/egress.h"
+#include "http/server.h"
+#include "script/bundle.h"
+#include "script/engine.h"
+#include "server/control.h"
+#include "server/worker.h"
+#include "store/store.h"
+
+static enum err open_egress(struct server *s, struct error *ret_error)
+{
+    s->egress = egress_new();
+    for (int k = 0; k < s->config.egress_allow_len; k++) {
+        enum err err = egress_allow(s->egress, slice_cstr(s->config.egress_allow[k]), ret_error);
+        if (err != OK)
+            return error_context(ret_error, err, "--egress-allow %s", s->config.egress_allow[k]);
+    }
+    return OK;
+}
+
+static enum err server_open(struct server *s, struct error *ret_error)
+{
+    struct config *c = &s->config;
+    if (!c->esbuild)
+        c->esbuild = c->owned[1] = bundle_find_esbuild();
+    struct store_config store = {.url = c->database_url, .artifact_dir = c->artifact_dir};
+    enum err err = store_open(&store, &s->store, ret_error);
+    if (err == OK && mkdir(c->data_dir, 0700) != 0 &&
+        errno != EEXIST) /* its parent is the store's folder */
+        err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->data_dir,
+                        strerror(errno));
+    if (err == OK)
+        err = open_egress(s, ret_error);
+    if (err == OK && c->tls_cert)
+        err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
+    if (err == OK)
+        err = guest_engine_new(&s->engine, ret_error);
+    s->databases = databases_new();
+    if (err == OK)
+        err = control_new(s, &s->control, ret_error);
+    return err;
+}
+
+static void server_close(struct server *s)
+{
+    control_free(s->control);
+    engine_free(s->engine);
+    tls_context_free(s->tls);
+    egress_free(s->egress);
+    databases_free(s->databases);
+    if (s->store)
+        store_close(s->store);
+    config_done(&s->config);
+}
+
+/* Programs that start us wait for these lines; a human sees where to go. */
+static void announce(const struct server *s)
+{
+    const struct config *c = &s->config;
+    bool is_v6 = strchr(c->http_host, ':');
+    printf("limpet: admin http://%s:%d\n", c->admin_host, control_admin_port(s->control));
+    printf("limpet: http %s://%s%s%s:%d\n", c->tls_cert ? "https" : "http", is_v6 ? "[" : "",
+           c->http_host, is_v6 ? "]" : "", worker_port(s->workers[0]));
+    printf("limpet: ready\n");
+    fflush(stdout);
+    if (!c->esbuild)
+        log_warn("esbuild was not found: uploads of sources will fail; install it or give "
+                 "--esbuild FILE");
+}
+
+int serve_main(int argc, char **argv)
+{
+    struct error error;
+    struct server s = {.started_ns = clock_monotonic_ns()};
+    if (config_parse(argc, argv, &s.config, &error) != OK) {
+        fprintf(stderr, "error: %s\nhint: %s\n", error.message, error.hint);
+        return 2;
+    }
+    if (s.config.is_help) {
+        fputs(config_usage, stdout);
+        config_done(&s.config);
+        return 0;
+    }
+    log_set_level(s.config.is_verbose ? LOG_DEBUG : LOG_INFO);
+    signal(SIGPIPE, SIG_IGN);
+    enum err err = server_open(&s, &error);
+    if (err == OK) {
+        announce(&s);
+        control_run(s.control);
+    } else {
+        fprintf(stderr, "error: %s\n", error.message);
+        if (error.hint[0])
+            fprintf(stderr, "hint: %s\n", error.hint);
+    }
+    server_close(&s);
+    return err == OK ? 0 : 1;
+}

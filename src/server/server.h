@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The server's shared parts: one struct server, N workers (engine threads), one control thread. A
+ * worker shares nothing mutable with others but refcounted deployments; changes reach it as posted
+ * messages. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "loop/loop.h"
+#include "loop/post.h"
+#include "loop/timer.h"
+#include "server/config.h"
+
+struct admin;
+struct control;
+struct deployment;
+struct egress;
+struct engine;
+struct sql_file;
+struct store;
+struct tls_context;
+struct worker;
+
+struct server {
+    struct config config;
+    struct store *store;
+    struct engine *engine;
+    struct egress *egress;
+    struct tls_context *tls;
+    struct worker **workers;
+    size_t workers_len;
+    struct control *control;
+    struct databases *databases;
+    uint64_t started_ns;
+};
+
+/* databases.c: one sql_file per function for the whole process, so that all see one commit counter.
+ */
+struct databases *databases_new(void);
+void databases_free(struct databases *d);
+/* Any thread. The caller gets a reference. */
+NODISCARD enum err databases_open(struct databases *d, const char *path, struct sql_file **ret_file,
+                                  struct error *ret_error);
+/* The function is gone: forgets and removes the files when the last reference goes. */
+void databases_remove(struct databases *d, const char *path);

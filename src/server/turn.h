@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Running guests, and the isolates of each deployment. For the worker's thread. */
+#pragma once
+
+#include "server/invocation.h"
+
+void turn_enqueue(struct invocation *v); /* takes an isolate or waits for one */
+/* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
+struct guest *turn_take(struct slot *s, struct error *ret_error);
+void turn_runnable(void *ctx, struct guest *g);
+void turn_run(void *worker);
+void slot_retire(struct slot *s);  /* not routed any more */
+void slot_release(struct slot *s); /* frees it if nothing needs it */
+void slot_trim(struct slot *s);
+void slot_abandon(struct slot *s); /* the thread ends: whatever still runs is broken off */

@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Engine threads: set-up, routes, services for guests, stop. See worker.h and turn.c. */
+#include "server/worker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "http/client.h"
+#include "http/server.h"
+#include "script/engine.h"
+#include "server/turn.h"
+#include "store/store.h"
+
+enum { TRIM_MS = 10000 };
+
+/* ---- services for guests ---- */
+
+static enum err worker_sql(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+                           struct sql_file **ret_file, struct error *ret_error)
+{
+    struct worker *w = ctx;
+    struct slot *s = NULL;
+    LIST_FOREACH (n, &w->slots) {
+        struct slot *candidate = container_of(n, struct slot, link);
+        if (candidate->deployment == d)
+            s = candidate;
+    }
+    CHECK(s);
+    if (!s->sql_file) {
+        enum err err = databases_open(w->server->databases, d->sql_path, &s->sql_file, ret_error);
+        if (err != OK)
+            return err;
+    }
+    if (!s->sql) {
+        enum err err = sql_conn_open(s->sql_file, &s->sql, ret_error);
+        if (err != OK)
+            return err;
+    }
+    *ret_conn = s->sql;
+    *ret_file = s->sql_file;
+    return OK;
+}
+
+static void worker_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
+                       int level, struct slice text)
+{
+    struct worker *w = ctx;
+    struct log_row row = {
+        .function = d->name,
+        .execution = dispatch && dispatch->kind == ABI_DISPATCH_EXECUTE ? dispatch->execution_id
+                                                                        : SLICE_EMPTY,
+        .level = level,
+        .at_us = clock_wall_us(),
+        .text = text,
+    };
+    store_log(w->server->store, &row);
+}
+
+/* ---- routes ---- */
+
+static struct slot *slot_new(struct worker *w, struct deployment *d)
+{
+    struct slot *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->deployment = d;
+    s->worker = w;
+    s->is_routed = true;
+    list_init(&s->idle);
+    list_init(&s->all);
+    list_push_back(&w->slots, &s->link);
+    return s;
+}
+
+static void change_arrived(struct post *p)
+{
+    struct worker_change *c = container_of(p, struct worker_change, post);
+    struct worker *w = c->worker;
+    struct slot *old;
+    if (c->deployment)
+        old = map_put(&w->routes, c->name, slot_new(w, c->deployment));
+    else
+        old = map_remove(&w->routes, c->name);
+    if (old)
+        slot_retire(old);
+    c->done(c);
+}
+
+void worker_change(struct worker *w, struct worker_change *c)
+{
+    c->worker = w;
+    c->post.fn = change_arrived;
+    loop_post(&w->loop, &c->post);
+}
+
+/* ---- housekeeping ---- */
+
+static void publish_gauges(struct worker *w)
+{
+    unsigned idle = 0;
+    LIST_FOREACH (n, &w->slots)
+        idle += container_of(n, struct slot, link)->idle_len;
+    struct worker_metrics *m = &w->metrics;
+    atomic_store_explicit(&m->isolates_live, w->guests_len, memory_order_relaxed);
+    atomic_store_explicit(&m->isolates_idle, idle, memory_order_relaxed);
+    atomic_store_explicit(&m->waiting, w->waiting_len, memory_order_relaxed);
+    atomic_store_explicit(&m->ops, w->host.ops, memory_order_relaxed);
+    atomic_store_explicit(&m->restores, w->host.restores, memory_order_relaxed);
+    atomic_store_explicit(&m->restore_ns, w->host.restore_ns, memory_order_relaxed);
+    atomic_store_explicit(&m->isolates_made, w->host.isolates_made, memory_order_relaxed);
+    atomic_store_explicit(&m->isolates_discarded, w->host.isolates_discarded, memory_order_relaxed);
+    atomic_store_explicit(&m->connections, w->http ? http_server_connections(w->http) : 0,
+                          memory_order_relaxed);
+}
+
+static void trim(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, trim);
+    LIST_FOREACH (n, &w->slots)
+        slot_trim(container_of(n, struct slot, link));
+    timer_start(&w->loop, &w->trim, TRIM_MS, trim);
+}
+
+/* Gauges are published once a turn that did something; reading them needs no lock then. */
+static void worker_turn(void *arg)
+{
+    struct worker *w = arg;
+    turn_run(w);
+    publish_gauges(w);
+}
+
+/* ---- thread ---- */
+
+struct starting {
+    struct worker *worker;
+    int port;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    bool is_done;
+    enum err err;
+    struct error *error;
+};
+
+static enum err worker_open(struct worker *w, int port, struct error *ret_error)
+{
+    const struct config *c = &w->server->config;
+    int n = c->threads;
+    struct http_server_config config = {
+        .host = c->http_host,
+        .port = port,
+        .tls = w->server->tls,
+        .body_bytes_max = c->body_bytes_max,
+        .connections_max = (c->connections_max + n - 1) / n,
+        .head_timeout_ms = c->head_timeout_ms,
+        .idle_timeout_ms = c->idle_timeout_ms,
+        .body_timeout_ms = c->body_timeout_ms,
+    };
+    struct http_handler handler = {w, invocation_on_request, invocation_on_body,
+                                   invocation_on_drain, invocation_on_close};
+    enum err err = http_client_new(&w->loop, &w->client, ret_error);
+    if (err == OK)
+        err = http_server_new(&w->loop, &config, &handler, &w->http, ret_error);
+    w->host.client = w->client;
+    return err;
+}
+
+static void worker_close_all(struct worker *w)
+{
+    size_t cursor = 0;
+    struct slice name;
+    void *slot;
+    timer_stop(&w->loop, &w->trim);
+    if (w->http)
+        http_server_close(w->http);
+    w->http = NULL;
+    LIST_FOREACH (n, &w->slots)
+        slot_abandon(container_of(n, struct slot, link));
+    while (map_next(&w->routes, &cursor, &name, &slot)) {
+        (void)map_remove(&w->routes, name);
+        slot_retire(slot);
+        cursor = 0;
+    }
+    if (w->client)
+        http_client_free(w->client);
+}
+
+static void *worker_main(void *arg)
+{
+    struct starting *s = arg;
+    struct worker *w = s->worker;
+    enum err err = worker_open(w, s->port, s->error);
+    pthread_mutex_lock(&s->mutex);
+    s->err = err;
+    s->is_done = true;
+    pthread_cond_signal(&s->changed);
+    pthread_mutex_unlock(&s->mutex);
+    if (err == OK) {
+        timer_start(&w->loop, &w->trim, TRIM_MS, trim);
+        loop_run(&w->loop);
+    }
+    worker_close_all(w);
+    loop_done(&w->loop);
+    return NULL;
+}
+
+static void worker_init(struct worker *w, struct server *s, int index)
+{
+    const struct config *c = &s->config;
+    unsigned n = (unsigned)c->threads;
+    w->server = s;
+    w->index = index;
+    w->guests_max = (c->isolates_max + n - 1) / n;
+    w->waiting_max = (c->queue_max + n - 1) / n;
+    list_init(&w->slots);
+    list_init(&w->fresh);
+    list_init(&w->lengthy);
+    list_init(&w->waiting);
+    loop_init(&w->loop);
+    loop_on_turn(&w->loop, worker_turn, w);
+    w->host = (struct guest_host){
+        .ctx = w,
+        .loop = &w->loop,
+        .engine = s->engine,
+        .egress = s->egress,
+        .sql = worker_sql,
+        .log = worker_log,
+        .runnable = turn_runnable,
+    };
+}
+
+enum err worker_start(struct server *s, int index, int port, struct worker **ret_worker,
+                      struct error *ret_error)
+{
+    struct worker *w = calloc(1, sizeof(*w));
+    CHECK(w);
+    worker_init(w, s, index);
+    struct starting start = {.worker = w, .port = port, .error = ret_error};
+    CHECK(pthread_mutex_init(&start.mutex, NULL) == 0);
+    CHECK(pthread_cond_init(&start.changed, NULL) == 0);
+    CHECK(pthread_create(&w->thread, NULL, worker_main, &start) == 0);
+    pthread_mutex_lock(&start.mutex);
+    while (!start.is_done)
+        pthread_cond_wait(&start.changed, &start.mutex);
+    pthread_mutex_unlock(&start.mutex);
+    pthread_cond_destroy(&start.changed);
+    pthread_mutex_destroy(&start.mutex);
+    if (start.err != OK) {
+        worker_join(w);
+        return start.err;
+    }
+    *ret_worker = w;
+    return OK;
+}
+
+int worker_port(const struct worker *w)
+{
+    return http_server_port(w->http);
+}
+
+/* ---- stop ---- */
+
+static void drained(void *arg)
+{
+    struct worker *w = arg;
+    timer_stop(&w->loop, &w->grace);
+    loop_stop(&w->loop);
+}
+
+static void grace_over(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, grace);
+    log_warn("requests were still running at the stop", LOG_INT("thread", w->index));
+    loop_stop(&w->loop);
+}
+
+static void stop_arrived(struct post *p)
+{
+    struct worker *w = container_of(p, struct worker, stop);
+    if (w->is_draining)
+        return;
+    w->is_draining = true;
+    timer_start(&w->loop, &w->grace, w->server->config.grace_ms, grace_over);
+    http_server_drain(w->http, drained, w);
+}
+
+void worker_stop(struct worker *w)
+{
+    w->stop.fn = stop_arrived;
+    loop_post(&w->loop, &w->stop);
+}
+
+void worker_join(struct worker *w)
+{
+    pthread_join(w->thread, NULL);
+    map_done(&w->routes);
+    free(w);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * An engine thread: its loop, listener, outgoing client, database connections, isolates. Everything
+ * in struct worker belongs to its own thread, except what is marked atomic. */
+#pragma once
+
+#include "admin/admin.h"
+#include "host/guest.h"
+#include "script/deployment.h"
+#include "server/metrics.h"
+#include "server/server.h"
+
+struct http_client;
+struct http_exchange;
+struct http_server;
+
+/* A deployment on this thread. Lives while it is routed to or has guests. */
+struct slot {
+    struct deployment *deployment;
+    struct worker *worker;
+    struct list idle; /* pristine guests, last used first */
+    unsigned idle_len;
+    unsigned idle_min;      /* least idle_len since the last trim: these were not needed */
+    struct guest *resident; /* isolation = "module": the one guest, shared by requests */
+    struct list all;        /* every guest that exists */
+    unsigned guests;
+    unsigned invocations;
+    struct sql_conn *sql;
+    struct sql_file *sql_file;
+    bool is_routed;
+    struct list link; /* in worker->slots */
+};
+
+struct worker {
+    struct server *server;
+    int index;
+    pthread_t thread;
+    struct loop loop;
+    struct http_server *http;
+    struct http_client *client;
+    struct guest_host host;
+    struct map routes; /* function name -> struct slot */
+    struct list slots;
+    struct list fresh;   /* guests to run that have not used up a slice yet: run first */
+    struct list lengthy; /* guests that have: one slice of one of them a turn */
+    struct list waiting; /* invocations that wait for an isolate */
+    unsigned waiting_len, guests_len;
+    unsigned guests_max, waiting_max;
+    struct timer trim;
+    struct worker_metrics metrics;
+    bool is_draining;
+    struct timer grace;
+    struct post stop;
+};
+
+NODISCARD enum err worker_start(struct server *s, int index, int port, struct worker **ret_worker,
+                                struct error *ret_error);
+int worker_port(const struct worker *w);
+/* Any thread: stops accepting, lets running requests finish within grace_ms, then ends the thread.
+ */
+void worker_stop(struct worker *w);
+void worker_join(struct worker *w); /* waits for the thread, frees */
+
+/* ---- messages from the control thread ---- */
+
+/* Routes the name to the deployment (a reference is taken over), or to nothing when it is NULL. */
+struct worker_change {
+    struct post post;
+    struct worker *worker;
+    struct slice name;
+    struct deployment *deployment;
+    void (*done)(struct worker_change *c); /* on the worker's thread */
+    void *arg;
+};
+void worker_change(struct worker *w, struct worker_change *c);
+
+/* Runs one execute; e->done is posted to the control loop. */
+void worker_execute(struct worker *w, struct admin_execute *e);
