@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The exports of guest/abi.h, and how an instance comes up. */
+#include <stdlib.h>
+
+#include "engine.h"
+#include "layout.h"
+#include "memory.h"
+#include "module.h"
+#include "op.h"
+#include "rejection.h"
+
+#define EXPORT(name) __attribute__((export_name(#name))) name
+
+enum {
+    STACK_BYTES = 1024 * 1024,  /* of -z stack-size; it begins at address 0 (--stack-first) */
+    STACK_RESERVE = 128 * 1024, /* kept for C code below the deepest JS frame */
+    GC_BYTES = 4 * 1024 * 1024, /* allocated by requests before cycles are looked for */
+};
+
+int32_t limpet_boot(void);
+void *limpet_alloc(uint32_t len);
+void limpet_free(void *at);
+void *limpet_head(void);
+int32_t limpet_load(uint32_t kind, const char *name, uint32_t name_len, const char *source,
+                    uint32_t source_len);
+int32_t limpet_dispatch(uint32_t dispatch, uint32_t kind, const uint8_t *at, uint32_t len);
+void limpet_complete(uint32_t op, uint32_t status, uint8_t *at, uint32_t len);
+int32_t limpet_run(void);
+void limpet_abort(uint32_t dispatch);
+
+static void boot_atoms(JSContext *ctx)
+{
+    static const char *const names[] = {
+#define X(name) #name,
+        ENGINE_ATOMS(X)
+#undef X
+    };
+    for (int i = 0; i < ATOM_COUNT_; i++)
+        eng.atoms[i] = JS_NewAtom(ctx, names[i]);
+}
+
+int32_t EXPORT(limpet_boot)(void)
+{
+    eng.rt = JS_NewRuntime2(&memory_functions, NULL);
+    eng.ctx = eng.rt ? JS_NewContext(eng.rt) : NULL;
+    if (!eng.ctx)
+        return 1;
+    JSContext *ctx = eng.ctx;
+    JS_SetGCThreshold(eng.rt, (size_t)-1);
+    eng.random_dispatch = UINT32_MAX;
+    eng.default_object = eng.fetch = eng.function = JS_UNDEFINED;
+    eng.handler_object = eng.handle = eng.setup = JS_UNDEFINED;
+    for (int i = 0; i < HOOK_COUNT_; i++)
+        eng.hooks[i] = JS_UNDEFINED;
+    boot_atoms(ctx);
+    static bool (*const inits[])(JSContext *) = {
+        layout_init, module_init, headers_init,   request_init,  response_init, fetch_init,
+        json_init,   crypto_init, textcodec_init, dispatch_init, env_init,
+    };
+    for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
+        if (!inits[i](ctx))
+            return 2 + (int32_t)i;
+    layout_set_stack_limit(STACK_RESERVE);
+    rejection_init();
+    return 0;
+}
+
+void *EXPORT(limpet_alloc)(uint32_t len)
+{
+    return malloc(len ? len : 1);
+}
+
+void EXPORT(limpet_free)(void *at)
+{
+    free(at);
+}
+
+void *EXPORT(limpet_head)(void)
+{
+    return engine_page.head;
+}
+
+int32_t EXPORT(limpet_load)(uint32_t kind, const char *name, uint32_t name_len, const char *source,
+                            uint32_t source_len)
+{
+    JSContext *ctx = eng.ctx;
+    eng.is_loading = true;
+    eng.dispatch = 0;
+    bool is_ok =
+        module_load(ctx, kind, (struct text){.at = name, .len = name_len}, source, source_len);
+    rejection_report(ctx);
+    eng.is_loading = false;
+    if (!is_ok)
+        return 1;
+    JS_RunGC(eng.rt);
+    JSMemoryUsage usage;
+    JS_ComputeMemoryUsage(eng.rt, &usage);
+    JS_SetGCThreshold(eng.rt, (size_t)usage.malloc_size + GC_BYTES);
+    return 0;
+}
+
+/* Runs until nothing is runnable. */
+static int32_t boot_run(JSContext *ctx)
+{
+    do {
+        do
+            engine_drain(ctx);
+        while (dispatch_poll(ctx));
+        if (eng.rejections)
+            rejection_report(ctx);
+    } while (eng.op_completed_first && op_run_completed(ctx));
+    eng.dispatch = 0;
+    return (int32_t)dispatch_count();
+}
+
+int32_t EXPORT(limpet_dispatch)(uint32_t dispatch, uint32_t kind, const uint8_t *at, uint32_t len)
+{
+    dispatch_start(eng.ctx, dispatch, kind, at, len);
+    return boot_run(eng.ctx);
+}
+
+void EXPORT(limpet_complete)(uint32_t op, uint32_t status, uint8_t *at, uint32_t len)
+{
+    op_complete(op, status, at, len);
+}
+
+int32_t EXPORT(limpet_run)(void)
+{
+    return boot_run(eng.ctx);
+}
+
+void EXPORT(limpet_abort)(uint32_t dispatch)
+{
+    dispatch_abort(eng.ctx, dispatch);
+}

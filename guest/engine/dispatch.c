@@ -1,0 +1,779 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dispatch.h"
+
+#include <stdlib.h>
+
+#include "engine.h"
+#include "json.h"
+#include "module.h"
+#include "op.h"
+#include "rejection.h"
+#include "request.h"
+#include "response.h"
+#include "text.h"
+
+static JSClassID context_class;
+
+/* --- the list ------------------------------------------------------------------------------------
+ */
+
+struct dispatch *dispatch_find(uint32_t number)
+{
+    struct dispatch *d = eng.dispatches;
+    while (d && d->number != number)
+        d = d->next;
+    return d;
+}
+
+uint32_t dispatch_count(void)
+{
+    uint32_t count = 0;
+    for (const struct dispatch *d = eng.dispatches; d; d = d->next)
+        count++;
+    return count;
+}
+
+static struct dispatch *dispatch_new(uint32_t number, uint32_t kind)
+{
+    struct dispatch *d = &eng.dispatch_slot;
+    if (d->number != 0)
+        d = malloc(sizeof *d);
+    if (!d)
+        return NULL;
+    *d = (struct dispatch){
+        .number = number,
+        .kind = (uint8_t)kind,
+        .is_input = true,
+        .request = JS_UNDEFINED,
+        .promise = JS_UNDEFINED,
+        .writing = JS_UNDEFINED,
+    };
+    d->next = eng.dispatches;
+    eng.dispatches = d;
+    return d;
+}
+
+static void dispatch_free(JSContext *ctx, struct dispatch *d)
+{
+    struct dispatch **at = &eng.dispatches;
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    JS_FreeValue(ctx, d->request);
+    for (uint32_t i = 0; i < d->wait_count; i++)
+        JS_FreeValue(ctx, d->waits[i]);
+    free(d->waits);
+    free(d->own);
+    if (d == &eng.dispatch_slot)
+        d->number = 0;
+    else
+        free(d);
+}
+
+/* Copies what open dispatches still have in the memory of the input, which is used again now. */
+static bool dispatch_keep(JSContext *ctx)
+{
+    if (eng.input_request) {
+        if (!request_keep(ctx, eng.input_request))
+            return false;
+        eng.input_request = NULL;
+    }
+    for (struct dispatch *d = eng.dispatches; d; d = d->next) {
+        if (!d->is_input)
+            continue;
+        uint8_t *own = malloc(d->function.len + d->execution.len + 1);
+        if (!own) {
+            JS_ThrowOutOfMemory(ctx);
+            return false;
+        }
+        memcpy(own, d->function.at, d->function.len);
+        memcpy(own + d->function.len, d->execution.at, d->execution.len);
+        d->function.at = (char *)own;
+        d->execution.at = (char *)own + d->function.len;
+        d->own = own;
+        d->is_input = false;
+    }
+    return true;
+}
+
+/* --- answers -------------------------------------------------------------------------------------
+ */
+
+static void dispatch_fail(JSContext *ctx, struct dispatch *d)
+{
+    if (d->is_answered) { /* too late for the client: a streamed answer broke */
+        JSValue error = JS_GetException(ctx);
+        engine_report(ctx, "Uncaught after the answer began: ", error);
+        JS_FreeValue(ctx, error);
+        return;
+    }
+    d->is_answered = true;
+    engine_fail(ctx, d->number);
+}
+
+static void dispatch_answer_text(struct dispatch *d, struct text json)
+{
+    d->is_answered = true;
+    op_tell(OP_RESPOND_VALUE,
+            &(struct op_respond_value){.dispatch = d->number, .json = op_bytes(json.at, json.len)});
+}
+
+/* Sends a response head, with a body in memory or none. False: exception. */
+static bool dispatch_respond(JSContext *ctx, struct dispatch *d, const struct response *r,
+                             uint32_t body_kind, struct text body, uint32_t source)
+{
+    struct text packed = message_packed(&r->message);
+    struct op_respond args = {
+        .dispatch = d->number,
+        .status = r->status,
+        .headers = op_bytes(packed.at, packed.len),
+        .body_kind = body_kind,
+        .body = op_bytes(body.at, body.len),
+        .source = source,
+    };
+    uint32_t sink = 0;
+    int32_t len = op_call(OP_RESPOND, &args, &sink, sizeof sink);
+    if (len < 0) {
+        op_throw(ctx, len);
+        return false;
+    }
+    d->is_answered = true;
+    d->sink = sink;
+    return true;
+}
+
+static bool dispatch_respond_stream(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    uint32_t source = body_take_source(ctx, body);
+    if (source)
+        return dispatch_respond(ctx, d, r, 0, (struct text){.at = ""}, source);
+    if (!dispatch_respond(ctx, d, r, 2, (struct text){.at = ""}, 0))
+        return false;
+    JSValue args[2] = {body->value, JS_NewUint32(ctx, d->sink)};
+    d->writing = engine_hook(ctx, HOOK_streamToSink, 2, args);
+    if (JS_IsException(d->writing)) {
+        d->writing = JS_UNDEFINED;
+        op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = d->sink, .failed = 1});
+        return false;
+    }
+    JS_PromiseMarkAsHandled(ctx, d->writing);
+    return true;
+}
+
+static bool dispatch_answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    if (r->status == 0) {
+        JS_ThrowTypeError(ctx, "the handler returned Response.error()");
+        return false;
+    }
+    if (body_is_unusable(ctx, body)) {
+        JS_ThrowTypeError(
+            ctx, "the body of the response returned has been read already; return a clone()");
+        return false;
+    }
+    bool is_ok;
+    if (body->kind == BODY_SOURCE || body->kind == BODY_STREAM) {
+        is_ok = dispatch_respond_stream(ctx, d, r);
+    } else {
+        struct text flat = body_flat(ctx, body);
+        is_ok = flat.at && dispatch_respond(ctx, d, r, body->kind == BODY_NONE ? 0 : 1, flat, 0);
+        body_flat_done(ctx, body, flat);
+    }
+    body->is_used = true;
+    return is_ok;
+}
+
+static bool text_has(struct text text, const char *part)
+{
+    uint32_t len = (uint32_t)strlen(part);
+    for (uint32_t i = 0; i + len <= text.len; i++)
+        if (text_equal_nocase((struct text){.at = text.at + i, .len = len}, part))
+            return true;
+    return false;
+}
+
+/* The output of an execution that answered with these bytes: JSON as it is, else a JSON string. */
+static bool dispatch_answer_bytes(JSContext *ctx, struct dispatch *d, struct text bytes,
+                                  bool is_json, bool may_be_json)
+{
+    if (is_json) {
+        dispatch_answer_text(d, bytes);
+        return true;
+    }
+    JSValue value = JS_UNDEFINED;
+    if (may_be_json) {
+        value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len);
+        if (JS_IsException(value)) {
+            JS_FreeValue(ctx, JS_GetException(ctx));
+            value = JS_UNDEFINED;
+        }
+    }
+    if (JS_IsUndefined(value))
+        value = text_decode(ctx, (const uint8_t *)bytes.at, bytes.len, false);
+    struct buffer out = {0};
+    bool is_ok = !JS_IsException(value) && json_write(ctx, value, &out) == JSON_WRITTEN;
+    if (is_ok)
+        dispatch_answer_text(d, (struct text){.at = (char *)out.data, .len = out.len});
+    buffer_done(&out);
+    JS_FreeValue(ctx, value);
+    return is_ok;
+}
+
+/* A body that must be read before it can be the output. */
+struct output {
+    uint32_t dispatch;
+    bool may_be_json;
+};
+
+static void dispatch_output_read(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
+                                 uint32_t len)
+{
+    struct output *o = data;
+    struct dispatch *d = dispatch_find(o->dispatch);
+    bool is_ok = d && JS_IsUndefined(error);
+    if (d && !is_ok)
+        JS_Throw(ctx, JS_DupValue(ctx, error));
+    if (is_ok)
+        is_ok = dispatch_answer_bytes(ctx, d, (struct text){.at = (const char *)at, .len = len},
+                                      false, o->may_be_json);
+    if (d) {
+        d->reads--;
+        if (!is_ok)
+            dispatch_fail(ctx, d);
+    }
+    free(o);
+}
+
+static bool dispatch_answer_execute(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    if (body_is_unusable(ctx, body)) {
+        JS_ThrowTypeError(
+            ctx, "the body of the response returned has been read already; return a clone()");
+        return false;
+    }
+    bool may_be_json = text_has(message_content_type(&r->message), "json");
+    if (body->kind == BODY_NONE) {
+        dispatch_answer_text(d, (struct text){.at = "null", .len = 4});
+        return true;
+    }
+    if (body->kind == BODY_TEXT || body->kind == BODY_BYTES) {
+        struct text flat = body_flat(ctx, body);
+        bool is_ok = flat.at && dispatch_answer_bytes(ctx, d, flat, body->is_json, may_be_json);
+        body_flat_done(ctx, body, flat);
+        return is_ok;
+    }
+    struct output *o = malloc(sizeof *o);
+    if (!o) {
+        JS_ThrowOutOfMemory(ctx);
+        return false;
+    }
+    *o = (struct output){.dispatch = d->number, .may_be_json = may_be_json};
+    if (!body_read(ctx, body, dispatch_output_read, o)) {
+        free(o);
+        return false;
+    }
+    d->reads++;
+    return true;
+}
+
+/* A value that is no Response: its JSON. */
+static bool dispatch_answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
+{
+    if (JS_IsUndefined(value)) {
+        JS_ThrowTypeError(ctx,
+                          "the handler returned undefined; it must return a Response, or a value "
+                          "for JSON such as { ok: true } or null");
+        return false;
+    }
+    if (d->kind == ABI_DISPATCH_HTTP) {
+        struct response r = {.status = 200, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+        message_init(&r.message);
+        bool is_ok = body_set_json(ctx, &r.message, value) && dispatch_answer_http(ctx, d, &r);
+        message_done(eng.rt, &r.message);
+        return is_ok;
+    }
+    uint8_t small[512];
+    struct buffer out = {.data = small, .cap = sizeof small, .is_lent = true};
+    enum json_written written = json_write(ctx, value, &out);
+    if (written == JSON_NOTHING)
+        JS_ThrowTypeError(ctx,
+                          "the handler returned a value that has no JSON form, such as a function");
+    if (written == JSON_WRITTEN)
+        dispatch_answer_text(d, (struct text){.at = (const char *)out.data, .len = out.len});
+    buffer_done(&out);
+    return written == JSON_WRITTEN;
+}
+
+/* Answers with what the handler gave; value is consumed. */
+static void dispatch_answer(JSContext *ctx, struct dispatch *d, JSValue value)
+{
+    struct response *r = response_of(value);
+    bool is_ok;
+    if (d->kind == ABI_DISPATCH_SETUP) {
+        dispatch_answer_text(d, (struct text){.at = "null", .len = 4});
+        is_ok = true;
+    } else if (r) {
+        is_ok = d->kind == ABI_DISPATCH_HTTP ? dispatch_answer_http(ctx, d, r)
+                                             : dispatch_answer_execute(ctx, d, r);
+    } else {
+        is_ok = dispatch_answer_json(ctx, d, value);
+    }
+    if (!is_ok)
+        dispatch_fail(ctx, d);
+    JS_FreeValue(ctx, value);
+}
+
+/* What a handler returned: now, or as a promise. Consumed. */
+static void dispatch_returned(JSContext *ctx, struct dispatch *d, JSValue value)
+{
+    if (JS_IsException(value)) {
+        dispatch_fail(ctx, d);
+    } else if (JS_IsPromise(value)) {
+        d->promise = value; /* dispatch_poll() looks when the jobs have drained */
+    } else {
+        dispatch_answer(ctx, d, value);
+    }
+}
+
+/* --- calling the module --------------------------------------------------------------------------
+ */
+
+static JSValue dispatch_context(JSContext *ctx, const struct dispatch *d)
+{
+    JSValue context = JS_NewObjectClass(ctx, context_class);
+    if (!JS_IsException(context))
+        JS_SetOpaque(context, (void *)(uintptr_t)d->number);
+    return context;
+}
+
+/* fetch(request, env, ctx), or the function that is the default export. */
+static void dispatch_call_fetch(JSContext *ctx, struct dispatch *d, JSValueConst request)
+{
+    JSValue context = dispatch_context(ctx, d);
+    if (JS_IsException(context)) {
+        dispatch_fail(ctx, d);
+        return;
+    }
+    JSValue args[3] = {request, eng.env, context};
+    bool is_method = (eng.exports & ABI_EXPORT_FETCH) != 0;
+    JSValue result = is_method ? JS_Call(ctx, eng.fetch, eng.default_object, 3, args)
+                               : JS_Call(ctx, eng.function, JS_UNDEFINED, 3, args);
+    JS_FreeValue(ctx, context);
+    dispatch_returned(ctx, d, result);
+}
+
+/* derp's handle({body, metadata}); both are consumed. */
+static void dispatch_call_handle(JSContext *ctx, struct dispatch *d, JSValue body, JSValue metadata)
+{
+    JSValue req = JS_NewObject(ctx);
+    if (JS_IsException(req) || JS_IsException(body) || JS_IsException(metadata)) {
+        JS_FreeValues(ctx, req, body, metadata);
+        dispatch_fail(ctx, d);
+        return;
+    }
+    JS_DefinePropertyValue(ctx, req, eng.atoms[ATOM_body], body, JS_PROP_C_W_E);
+    JS_DefinePropertyValue(ctx, req, eng.atoms[ATOM_metadata], metadata, JS_PROP_C_W_E);
+    JSValueConst this_value =
+        JS_IsFunction(ctx, eng.handler_object) ? JS_UNDEFINED : eng.handler_object;
+    JSValue result = JS_Call(ctx, eng.handle, this_value, 1, &req);
+    JS_FreeValue(ctx, req);
+    dispatch_returned(ctx, d, result);
+}
+
+/* metadata of an HTTP request: {method, url, headers}. */
+static JSValue dispatch_metadata(JSContext *ctx, struct request *r)
+{
+    JSValue headers = JS_NewObject(ctx), metadata = JS_NewObject(ctx);
+    if (JS_IsException(headers) || JS_IsException(metadata))
+        return JS_EXCEPTION;
+    struct text packed = message_packed(&r->message);
+    struct reader reader = reader_of(packed.at, packed.len);
+    for (uint32_t left = reader_u32(&reader); left > 0 && !reader.is_bad; left--) {
+        struct text name = reader_lstr(&reader), value = reader_lstr(&reader);
+        JSAtom atom = JS_NewAtomLen(ctx, name.at, name.len);
+        JS_DefinePropertyValue(ctx, headers, atom,
+                               text_from_latin1(ctx, (const uint8_t *)value.at, value.len),
+                               JS_PROP_C_W_E);
+        JS_FreeAtom(ctx, atom);
+    }
+    JS_DefinePropertyValue(ctx, metadata, eng.atoms[ATOM_method],
+                           text_decode(ctx, (const uint8_t *)r->method.at, r->method.len, true),
+                           JS_PROP_C_W_E);
+    JS_DefinePropertyValue(ctx, metadata, eng.atoms[ATOM_url],
+                           text_decode(ctx, (const uint8_t *)r->url.at, r->url.len, true),
+                           JS_PROP_C_W_E);
+    JS_DefinePropertyValue(ctx, metadata, eng.atoms[ATOM_headers], headers, JS_PROP_C_W_E);
+    return metadata;
+}
+
+/* The client sent text that is not the JSON it says it is: that is its mistake, not the function's.
+ */
+static void dispatch_answer_bad_json(JSContext *ctx, struct dispatch *d)
+{
+    JSValue error = JS_GetException(ctx), body = JS_NewObject(ctx), inner = JS_NewObject(ctx);
+    JS_DefinePropertyValueStr(ctx, inner, "code", JS_NewString(ctx, "invalid"), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, inner, "message",
+                              JS_GetProperty(ctx, error, eng.atoms[ATOM_message]), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(
+        ctx, inner, "hint",
+        JS_NewString(ctx, "the request says that its body is JSON; send valid JSON"),
+        JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, body, "error", inner, JS_PROP_C_W_E);
+    struct response r = {.status = 400, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+    message_init(&r.message);
+    if (!body_set_json(ctx, &r.message, body) || !dispatch_answer_http(ctx, d, &r))
+        dispatch_fail(ctx, d);
+    message_done(eng.rt, &r.message);
+    JS_FreeValues(ctx, error, body);
+}
+
+/* Calls derp's handler with the bytes of an HTTP request. JSON if the request says so or says
+ * nothing; other types are text, except text that is an object or list of JSON (curl -d sends it as
+ * a form). */
+static void dispatch_handle_http(JSContext *ctx, struct dispatch *d, const uint8_t *at,
+                                 uint32_t len)
+{
+    struct request *r = request_of(d->request);
+    struct text type = message_content_type(&r->message);
+    bool is_json = !type.at || text_has(type, "json");
+    JSValue body = JS_NULL;
+    if (len > 0) {
+        bool looks_json = is_json || at[0] == '{' || at[0] == '[';
+        body = looks_json ? json_parse(ctx, at, len) : JS_EXCEPTION;
+        if (JS_IsException(body) && is_json) {
+            dispatch_answer_bad_json(ctx, d);
+            return;
+        }
+        if (JS_IsException(body)) {
+            if (looks_json)
+                JS_FreeValue(ctx, JS_GetException(ctx));
+            body = text_decode(ctx, at, len, false);
+        }
+    }
+    dispatch_call_handle(ctx, d, body, dispatch_metadata(ctx, r));
+}
+
+static void dispatch_body_read(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
+                               uint32_t len)
+{
+    struct dispatch *d = dispatch_find((uint32_t)(uintptr_t)data);
+    if (!d)
+        return;
+    d->reads--;
+    if (JS_IsUndefined(error)) {
+        dispatch_handle_http(ctx, d, at, len);
+    } else {
+        JS_Throw(ctx, JS_DupValue(ctx, error));
+        dispatch_fail(ctx, d);
+    }
+}
+
+static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reader *in)
+{
+    struct request *r;
+    uint32_t flags = reader_u32(in), source = reader_u32(in);
+    (void)reader_i64(in); /* content length: the headers say it too */
+    JSValue request = request_new(ctx, &r);
+    if (JS_IsException(request)) {
+        dispatch_fail(ctx, d);
+        return;
+    }
+    d->request = request;
+    r->method = reader_lstr(in);
+    r->url = reader_lstr(in);
+    d->function = module_name();
+    d->execution = reader_lstr(in);
+    r->dispatch = d->number;
+    r->is_input = true;
+    eng.input_request = r;
+    r->message.packed = in->at;
+    for (uint32_t left = reader_u32(in); left > 0 && !in->is_bad; left--) {
+        (void)reader_lstr(in);
+        (void)reader_lstr(in);
+    }
+    r->message.packed_len = (uint32_t)(in->at - r->message.packed);
+    struct body *body = &r->message.body;
+    if (flags & ABI_HTTP_BODY_INLINE) {
+        struct text inline_body = reader_lstr(in);
+        body->kind = BODY_BYTES;
+        body->owner = BODY_BORROWED;
+        body->at = (const uint8_t *)inline_body.at;
+        body->len = inline_body.len;
+    } else if (flags & ABI_HTTP_HAS_BODY) {
+        body->kind = BODY_SOURCE;
+        body->source = source;
+    }
+    if (in->is_bad) {
+        JS_ThrowInternalError(ctx, "malformed dispatch input");
+        dispatch_fail(ctx, d);
+    } else if (eng.exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION)) {
+        dispatch_call_fetch(ctx, d, request);
+    } else if (body->kind != BODY_SOURCE) {
+        dispatch_handle_http(ctx, d, body->at, body->len);
+    } else if (body_read(ctx, body, dispatch_body_read, (void *)(uintptr_t)d->number)) {
+        d->reads++;
+    } else {
+        dispatch_fail(ctx, d);
+    }
+}
+
+/* An execution of a module that has a fetch handler: POST of the JSON. */
+static void dispatch_execute_fetch(JSContext *ctx, struct dispatch *d, struct text json)
+{
+    static const char headers[] = "\1\0\0\0\14\0\0\0content-type\20\0\0\0application/json";
+    struct request *r;
+    struct buffer url = {0};
+    buffer_add(&url, "http://", 7);
+    buffer_add(&url, d->function.at, d->function.len);
+    buffer_add(&url, ".localhost/", 11);
+    JSValue request = url.is_failed ? JS_ThrowOutOfMemory(ctx) : request_new(ctx, &r);
+    if (JS_IsException(request)) {
+        buffer_done(&url);
+        dispatch_fail(ctx, d);
+        return;
+    }
+    d->request = request;
+    r->method = (struct text){.at = "POST", .len = 4};
+    r->own = url.data;
+    r->url = (struct text){.at = (const char *)url.data, .len = url.len};
+    r->message.headers = header_list_borrow(ctx, (const uint8_t *)headers, sizeof headers - 1);
+    r->message.body.kind = BODY_BYTES;
+    r->message.body.at = (const uint8_t *)json.at;
+    r->message.body.len = json.len;
+    r->dispatch = d->number;
+    r->is_input = true;
+    eng.input_request = r;
+    dispatch_call_fetch(ctx, d, request);
+}
+
+static JSValue dispatch_parse(JSContext *ctx, struct text json)
+{
+    return json.len == 0 ? JS_NULL : json_parse(ctx, (const uint8_t *)json.at, json.len);
+}
+
+static void dispatch_start_execute(JSContext *ctx, struct dispatch *d, struct reader *in)
+{
+    d->function = reader_lstr(in);
+    d->execution = reader_lstr(in);
+    struct text body = reader_lstr(in), metadata = reader_lstr(in);
+    if (in->is_bad) {
+        JS_ThrowInternalError(ctx, "malformed dispatch input");
+        dispatch_fail(ctx, d);
+    } else if (!(eng.exports & ABI_EXPORT_HANDLER)) {
+        dispatch_execute_fetch(ctx, d, body.len > 0 ? body : (struct text){.at = "null", .len = 4});
+    } else {
+        JSValue parsed = dispatch_parse(ctx, body);
+        JSValue meta = JS_IsException(parsed) ? JS_UNDEFINED
+                       : metadata.len == 0    ? JS_NewObject(ctx)
+                                              : dispatch_parse(ctx, metadata);
+        dispatch_call_handle(ctx, d, parsed, meta);
+    }
+}
+
+static void dispatch_start_setup(JSContext *ctx, struct dispatch *d, struct reader *in)
+{
+    d->function = reader_lstr(in);
+    d->execution = reader_lstr(in);
+    if (JS_IsUndefined(eng.setup))
+        dispatch_returned(ctx, d, JS_UNDEFINED);
+    else
+        dispatch_returned(ctx, d, JS_Call(ctx, eng.setup, eng.handler_object, 0, NULL));
+}
+
+void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_t *at, uint32_t len)
+{
+    struct reader in = reader_of(at, len);
+    eng.dispatch = number;
+    if (!dispatch_keep(ctx)) {
+        engine_fail(ctx, number);
+        return;
+    }
+    struct dispatch *d = dispatch_new(number, kind);
+    if (!d) {
+        JS_ThrowOutOfMemory(ctx);
+        engine_fail(ctx, number);
+        return;
+    }
+    switch (kind) {
+    case ABI_DISPATCH_HTTP:
+        dispatch_start_http(ctx, d, &in);
+        break;
+    case ABI_DISPATCH_EXECUTE:
+        dispatch_start_execute(ctx, d, &in);
+        break;
+    case ABI_DISPATCH_SETUP:
+        dispatch_start_setup(ctx, d, &in);
+        break;
+    default:
+        JS_ThrowInternalError(ctx, "unknown kind of dispatch %u", (unsigned)kind);
+        dispatch_fail(ctx, d);
+    }
+}
+
+/* --- waiting -------------------------------------------------------------------------------------
+ */
+
+/* Takes a settled promise out of *slot. Returns its state; pending leaves everything. */
+static JSPromiseStateEnum dispatch_take(JSContext *ctx, JSValue *slot, JSValue *ret_value)
+{
+    JSPromiseStateEnum state = JS_PromiseState(ctx, *slot);
+    if (state == JS_PROMISE_PENDING)
+        return state;
+    if (state == JS_PROMISE_REJECTED && eng.rejections)
+        rejection_forget(ctx, *slot);
+    JSValue promise = *slot;
+    *slot = JS_UNDEFINED;
+    *ret_value = state == JS_PROMISE_NOT_A_PROMISE ? JS_UNDEFINED : JS_PromiseResult(ctx, promise);
+    JS_FreeValue(ctx, promise);
+    return state;
+}
+
+static bool dispatch_is_abort(JSContext *ctx, JSValueConst error)
+{
+    JSValue name =
+        JS_IsObject(error) ? JS_GetProperty(ctx, error, eng.atoms[ATOM_name]) : JS_UNDEFINED;
+    struct text text = JS_IsString(name) ? text_of(ctx, name) : (struct text){0};
+    bool is_abort = text.at && text_is(text, "AbortError");
+    if (text.at)
+        text_done(ctx, text);
+    JS_FreeValue(ctx, name);
+    return is_abort;
+}
+
+static bool dispatch_poll_writing(JSContext *ctx, struct dispatch *d)
+{
+    JSValue value;
+    JSPromiseStateEnum state = dispatch_take(ctx, &d->writing, &value);
+    if (state == JS_PROMISE_PENDING)
+        return false;
+    bool is_failed = state == JS_PROMISE_REJECTED;
+    if (is_failed && !dispatch_is_abort(ctx, value)) /* a client that left is no error */
+        engine_report(ctx, "The response's stream failed: ", value);
+    op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = d->sink, .failed = is_failed});
+    JS_FreeValue(ctx, value);
+    return true;
+}
+
+static bool dispatch_poll_waits(JSContext *ctx, struct dispatch *d)
+{
+    bool has_moved = false;
+    for (uint32_t i = 0; i < d->wait_count;) {
+        JSValue value;
+        JSPromiseStateEnum state = dispatch_take(ctx, &d->waits[i], &value);
+        if (state == JS_PROMISE_PENDING) {
+            i++;
+            continue;
+        }
+        if (state == JS_PROMISE_REJECTED)
+            engine_report(ctx, "Uncaught in ctx.waitUntil(): ", value);
+        JS_FreeValue(ctx, value);
+        d->waits[i] = d->waits[--d->wait_count];
+        has_moved = true;
+    }
+    return has_moved;
+}
+
+bool dispatch_poll(JSContext *ctx)
+{
+    bool has_moved = false;
+    for (struct dispatch *d = eng.dispatches, *next; d; d = next) {
+        next = d->next;
+        if (!JS_IsUndefined(d->promise)) {
+            JSValue value;
+            JSPromiseStateEnum state = dispatch_take(ctx, &d->promise, &value);
+            if (state != JS_PROMISE_PENDING) {
+                eng.dispatch = d->number;
+                has_moved = true;
+                if (state == JS_PROMISE_REJECTED) {
+                    JS_Throw(ctx, value);
+                    dispatch_fail(ctx, d);
+                } else {
+                    dispatch_answer(ctx, d, value);
+                }
+            }
+        }
+        if (!JS_IsUndefined(d->writing))
+            has_moved |= dispatch_poll_writing(ctx, d);
+        if (d->wait_count > 0)
+            has_moved |= dispatch_poll_waits(ctx, d);
+        if (d->is_answered && d->reads == 0 && d->wait_count == 0 && JS_IsUndefined(d->writing) &&
+            JS_IsUndefined(d->promise))
+            dispatch_free(ctx, d);
+    }
+    return has_moved && JS_IsJobPending(eng.rt);
+}
+
+/* --- abort ---------------------------------------------------------------------------------------
+ */
+
+static JSValue dispatch_abort_job(JSContext *ctx, int argc, JSValueConst *argv)
+{
+    struct request *r = request_of(argv[0]);
+    if (r) {
+        eng.dispatch = r->dispatch;
+        request_abort(ctx, r);
+    }
+    return JS_UNDEFINED;
+}
+
+void dispatch_abort(JSContext *ctx, uint32_t number)
+{
+    struct dispatch *d = dispatch_find(number);
+    if (d && JS_IsObject(d->request) && JS_EnqueueJob(ctx, dispatch_abort_job, 1, &d->request) < 0)
+        JS_FreeValue(ctx, JS_GetException(ctx)); /* out of memory; the dispatch ends anyway */
+}
+
+/* --- ctx -----------------------------------------------------------------------------------------
+ */
+
+static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int argc,
+                                  JSValueConst *argv)
+{
+    if (JS_GetClassID(this_value) != context_class)
+        return JS_ThrowTypeError(ctx, "waitUntil must be called as ctx.waitUntil(promise)");
+    struct dispatch *d =
+        dispatch_find((uint32_t)(uintptr_t)JS_GetOpaque(this_value, context_class));
+    if (!d)
+        return JS_ThrowTypeError(ctx, "ctx.waitUntil() was called after the request had ended");
+    if (argc < 1 || !JS_IsPromise(argv[0]))
+        return JS_UNDEFINED; /* nothing to wait for */
+    if (d->wait_count == d->wait_cap) {
+        uint32_t cap = d->wait_cap * 2 + 4;
+        JSValue *waits = realloc(d->waits, cap * sizeof *waits);
+        if (!waits)
+            return JS_ThrowOutOfMemory(ctx);
+        d->waits = waits;
+        d->wait_cap = cap;
+    }
+    JS_PromiseMarkAsHandled(ctx, argv[0]);
+    d->waits[d->wait_count++] = JS_DupValue(ctx, argv[0]);
+    return JS_UNDEFINED;
+}
+
+static JSValue context_pass_through(JSContext *ctx, JSValueConst this_value, int argc,
+                                    JSValueConst *argv)
+{
+    return JS_UNDEFINED; /* there is no origin server to pass the request on to */
+}
+
+static JSValue context_get_props(JSContext *ctx, JSValueConst this_value)
+{
+    return JS_NewObject(ctx);
+}
+
+static const JSCFunctionListEntry context_methods[] = {
+    JS_CFUNC_DEF("waitUntil", 1, context_wait_until),
+    JS_CFUNC_DEF("passThroughOnException", 0, context_pass_through),
+    JS_CGETSET_DEF("props", context_get_props, NULL),
+    JS_PROP_STRING_DEF("[Symbol.toStringTag]", "ExecutionContext", JS_PROP_CONFIGURABLE),
+};
+
+bool dispatch_init(JSContext *ctx)
+{
+    static const JSClassDef def = {.class_name = "ExecutionContext"};
+    return engine_class(ctx, &context_class, &def, NULL, 0, context_methods,
+                        sizeof context_methods / sizeof *context_methods);
+}

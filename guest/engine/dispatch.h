@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One dispatch: a request or an execution, from the host's call to the answer and the end of
+ * everything that ctx.waitUntil() was given. Many may be open in one isolate (isolation =
+ * "module").
+ *
+ * No .then() closures: after the job queue has drained, dispatch_poll() looks at the state of the
+ * promises that a dispatch waits for. A handler that is async but awaits nothing costs one look. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pack.h"
+#include "quickjs.h"
+
+struct dispatch {
+    struct dispatch *next;
+    uint32_t number; /* 0: the slot is free */
+    uint8_t kind;    /* enum abi_dispatch */
+    bool is_answered;
+    bool is_input;   /* the texts below lie in the dispatch input */
+    uint32_t reads;  /* bodies being read on its behalf, in C */
+    uint32_t sink;   /* what `writing` writes to */
+    JSValue request; /* the Request, for its signal; or undefined */
+    JSValue promise; /* what the handler returned and has not settled; or undefined */
+    JSValue writing; /* the promise of a streamed answer; or undefined */
+    JSValue *waits;  /* of ctx.waitUntil() */
+    uint32_t wait_count, wait_cap;
+    struct text function, execution;
+    uint8_t *own; /* the texts, when the input's memory is used again */
+};
+
+/* Starts one; the input stays valid until the next call. */
+void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_t *at,
+                    uint32_t len);
+/* Looks at what dispatches wait for. True: something moved, so jobs may be pending again. */
+bool dispatch_poll(JSContext *ctx);
+uint32_t dispatch_count(void);
+void dispatch_abort(JSContext *ctx, uint32_t number);
+/* The dispatch of that number; NULL: finished, or never was. */
+struct dispatch *dispatch_find(uint32_t number);

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The `env` object given to handlers: an exotic object without state, made once in the image, that
+ * asks the host for what is read. Values are strings; writing is refused, since it would be seen by
+ * nobody. */
+#include "engine.h"
+#include "op.h"
+#include "text.h"
+
+static JSClassID env_class;
+
+/* The value as a string, JS_UNDEFINED if there is none, or JS_EXCEPTION. */
+static JSValue env_read(JSContext *ctx, JSAtom atom)
+{
+    size_t len;
+    JSValue key = JS_AtomToValue(ctx, atom);
+    if (!JS_IsString(key)) { /* a symbol, or an array index */
+        bool is_symbol = JS_IsSymbol(key);
+        JS_FreeValue(ctx, key);
+        if (is_symbol)
+            return JS_UNDEFINED;
+    } else {
+        JS_FreeValue(ctx, key);
+    }
+    const char *name = JS_AtomToCStringLen(ctx, &len, atom);
+    if (!name)
+        return JS_EXCEPTION;
+    struct op_reply reply;
+    struct op_env_get args = {.name = op_bytes(name, (uint32_t)len)};
+    bool is_ok = op_ask(ctx, OP_ENV_GET, &args, &reply);
+    JS_FreeCString(ctx, name);
+    if (!is_ok)
+        return JS_EXCEPTION;
+    struct reader reader = reader_of(reply.data, reply.len);
+    JSValue value = JS_UNDEFINED;
+    if (reader_u32(&reader))
+        value = text_decode(ctx, reader.at, (uint32_t)(reader.end - reader.at), true);
+    op_reply_done(&reply);
+    return value;
+}
+
+static int env_get_own_property(JSContext *ctx, JSPropertyDescriptor *desc, JSValueConst object,
+                                JSAtom atom)
+{
+    JSValue value = env_read(ctx, atom);
+    if (JS_IsException(value))
+        return -1;
+    if (JS_IsUndefined(value))
+        return 0;
+    if (desc) {
+        desc->flags = JS_PROP_ENUMERABLE | JS_PROP_CONFIGURABLE;
+        desc->value = value;
+        desc->getter = desc->setter = JS_UNDEFINED;
+    } else {
+        JS_FreeValue(ctx, value);
+    }
+    return 1;
+}
+
+static int env_get_own_property_names(JSContext *ctx, JSPropertyEnum **ret_names,
+                                      uint32_t *ret_count, JSValueConst object)
+{
+    struct op_reply reply;
+    if (!op_ask(ctx, OP_ENV_LIST, &(struct op_env_list){}, &reply))
+        return -1;
+    struct reader reader = reader_of(reply.data, reply.len);
+    uint32_t count = reader_u32(&reader), n = 0;
+    JSPropertyEnum *names = js_malloc(ctx, (count + 1) * sizeof *names);
+    if (names) {
+        for (; n < count && !reader.is_bad; n++) {
+            struct text name = reader_lstr(&reader);
+            (void)reader_lstr(&reader);
+            names[n] = (JSPropertyEnum){.is_enumerable = true,
+                                        .atom = JS_NewAtomLen(ctx, name.at, name.len)};
+        }
+        *ret_names = names;
+        *ret_count = n;
+    }
+    op_reply_done(&reply);
+    return names ? 0 : -1;
+}
+
+static int env_refuse(JSContext *ctx)
+{
+    JS_ThrowTypeError(ctx, "env cannot be changed by the function; use 'limpet function env set'");
+    return -1;
+}
+
+static int env_delete(JSContext *ctx, JSValueConst object, JSAtom atom)
+{
+    return env_refuse(ctx);
+}
+
+static int env_define(JSContext *ctx, JSValueConst object, JSAtom atom, JSValueConst value,
+                      JSValueConst getter, JSValueConst setter, int flags)
+{
+    return env_refuse(ctx);
+}
+
+static int env_set(JSContext *ctx, JSValueConst object, JSAtom atom, JSValueConst value,
+                   JSValueConst receiver, int flags)
+{
+    return env_refuse(ctx);
+}
+
+bool env_init(JSContext *ctx)
+{
+    static JSClassExoticMethods exotic = {
+        .get_own_property = env_get_own_property,
+        .get_own_property_names = env_get_own_property_names,
+        .delete_property = env_delete,
+        .define_own_property = env_define,
+        .set_property = env_set,
+    };
+    static const JSClassDef def = {.class_name = "Env", .exotic = &exotic};
+    JS_NewClassID(eng.rt, &env_class);
+    if (JS_NewClass(eng.rt, env_class, &def) < 0)
+        return false;
+    JSValue proto = JS_NewObject(ctx);
+    eng.env = JS_NewObjectProtoClass(ctx, proto, env_class);
+    JS_FreeValue(ctx, proto);
+    return !JS_IsException(eng.env);
+}

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The global fetch(). A body in memory goes with the op; a streaming one is piped by the host if it
+ * is an untouched host stream, else written by the runtime's streamToSink, which waits when the
+ * host says so. A signal that aborts cancels the op, and the promise rejects at once with the
+ * signal's reason. */
+#include <stdlib.h>
+
+#include "engine.h"
+#include "op.h"
+#include "request.h"
+#include "response.h"
+#include "text.h"
+
+enum { FETCH_BODY_NONE, FETCH_BODY_BYTES, FETCH_BODY_STREAM };
+
+/* values of the pending op: resolve, reject, and [signal, listener] while there is a signal */
+enum { FETCH_SIGNAL = 2 };
+
+static JSValue fetch_reject(JSContext *ctx)
+{
+    JSValue error = JS_GetException(ctx);
+    JSValue promise = JS_NewSettledPromise(ctx, true, error);
+    JS_FreeValue(ctx, error);
+    return promise;
+}
+
+/* --- the answer ----------------------------------------------------------------------------------
+ */
+
+static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t len)
+{
+    struct response *r;
+    struct reader in = reader_of(payload, len);
+    uint32_t status = reader_u32(&in), source = reader_u32(&in), flags = reader_u32(&in);
+    struct text url = reader_lstr(&in), status_text = reader_lstr(&in);
+    const uint8_t *headers = in.at;
+    for (uint32_t left = reader_u32(&in); left > 0 && !in.is_bad; left--) {
+        (void)reader_lstr(&in);
+        (void)reader_lstr(&in);
+    }
+    struct header_list shown = {.data = (uint8_t *)headers, .len = (uint32_t)(in.at - headers)};
+    struct text body = reader_lstr(&in);
+    if (in.is_bad)
+        return JS_ThrowInternalError(ctx, "malformed answer to fetch");
+    JSValue object = response_new(ctx, &r);
+    if (JS_IsException(object))
+        return object;
+    r->status = (uint16_t)status;
+    r->type = RESPONSE_BASIC;
+    r->is_redirected = flags & 1;
+    r->url = text_decode(ctx, (const uint8_t *)url.at, url.len, true);
+    r->status_text = text_from_latin1(ctx, (const uint8_t *)status_text.at, status_text.len);
+    r->message.headers = header_list_copy(ctx, &shown);
+    if (r->message.headers)
+        r->message.headers->is_immutable = true;
+    struct body *to = &r->message.body;
+    if (source) {
+        to->kind = BODY_SOURCE;
+        to->source = source;
+    } else if (body.len > 0 || (status != 204 && status != 205 && status != 304)) {
+        uint8_t *copy = malloc(body.len ? body.len : 1);
+        if (!copy) {
+            JS_FreeValue(ctx, object);
+            return JS_ThrowOutOfMemory(ctx);
+        }
+        memcpy(copy, body.at, body.len);
+        to->kind = BODY_BYTES;
+        to->owner = BODY_MALLOC;
+        to->at = copy;
+        to->len = body.len;
+    }
+    return object;
+}
+
+/* signal.addEventListener("abort", listener), or remove… */
+static bool fetch_listen(JSContext *ctx, JSValueConst signal, const char *method,
+                         JSValueConst listener)
+{
+    JSValue function = JS_GetPropertyStr(ctx, signal, method);
+    JSValue args[2] = {JS_NewString(ctx, "abort"), listener};
+    JSValue result =
+        JS_IsException(function) ? JS_EXCEPTION : JS_Call(ctx, function, signal, 2, args);
+    bool is_ok = !JS_IsException(result);
+    JS_FreeValues(ctx, function, args[0], result);
+    return is_ok;
+}
+
+static void fetch_unlisten(JSContext *ctx, const struct op_pending *op)
+{
+    if (JS_IsUndefined(op->values[FETCH_SIGNAL]))
+        return;
+    JSValue signal = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 0);
+    JSValue listener = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 1);
+    if (!fetch_listen(ctx, signal, "removeEventListener", listener))
+        JS_FreeValue(ctx, JS_GetException(ctx)); /* the listener finds nothing to abort */
+    JS_FreeValues(ctx, signal, listener);
+}
+
+static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
+                       const uint8_t *payload, uint32_t len)
+{
+    fetch_unlisten(ctx, op);
+    if (status)
+        op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
+    else
+        op_settle(ctx, op, false, fetch_response(ctx, payload, len));
+}
+
+/* data: op number, sink, reject, signal */
+static JSValue fetch_on_abort(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
+                              int magic, JSValueConst *data)
+{
+    uint32_t op = 0, sink = 0;
+    JS_ToUint32(ctx, &op, data[0]);
+    JS_ToUint32(ctx, &sink, data[1]);
+    JSValue reason = JS_GetProperty(ctx, data[3], eng.atoms[ATOM_reason]);
+    if (JS_IsException(reason))
+        return reason;
+    JSValue result = JS_Call(ctx, data[2], JS_UNDEFINED, 1, &reason);
+    JS_FreeValues(ctx, reason, result);
+    op_forget(ctx, op);
+    op_cancel(op);
+    if (sink)
+        op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = sink, .failed = 1});
+    return JS_UNDEFINED;
+}
+
+static bool fetch_watch(JSContext *ctx, struct op_pending *op, uint32_t sink, JSValueConst signal)
+{
+    JSValue data[4] = {JS_NewUint32(ctx, op->number), JS_NewUint32(ctx, sink), op->values[1],
+                       signal};
+    JSValue listener = JS_NewCFunctionData(ctx, fetch_on_abort, 0, 0, 4, data);
+    if (JS_IsException(listener) || !fetch_listen(ctx, signal, "addEventListener", listener)) {
+        JS_FreeValue(ctx, listener);
+        return false;
+    }
+    op->values[FETCH_SIGNAL] =
+        JS_NewArrayFrom(ctx, 2, (JSValue[]){JS_DupValue(ctx, signal), listener});
+    return true;
+}
+
+/* --- the request ---------------------------------------------------------------------------------
+ */
+
+static JSValue fetch_stream_end(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv, int is_failed, JSValueConst *data)
+{
+    uint32_t sink = 0;
+    JS_ToUint32(ctx, &sink, data[0]);
+    op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = sink, .failed = (uint32_t)is_failed});
+    return JS_UNDEFINED;
+}
+
+static void fetch_piped(JSContext *ctx, struct op_pending *op, uint32_t status,
+                        const uint8_t *payload, uint32_t len)
+{
+    /* a pipe that broke fails the fetch itself */
+}
+
+/* Sends a streaming body into the sink. */
+static bool fetch_send_stream(JSContext *ctx, struct body *body, uint32_t sink)
+{
+    uint32_t source = body_take_source(ctx, body);
+    body->is_used = true;
+    if (source) {
+        struct op_stream_pipe args = {.source = source, .sink = sink};
+        return op_start(ctx, OP_STREAM_PIPE, &args, fetch_piped) != NULL;
+    }
+    JSValue args[2] = {body->value, JS_NewUint32(ctx, sink)};
+    JSValue promise = engine_hook(ctx, HOOK_streamToSink, 2, args);
+    if (JS_IsException(promise))
+        return false;
+    JSValue on_ok = JS_NewCFunctionData(ctx, fetch_stream_end, 0, 0, 1, &args[1]);
+    JSValue on_error = JS_NewCFunctionData(ctx, fetch_stream_end, 0, 1, 1, &args[1]);
+    JSValue then = JS_PromiseThen(ctx, promise, on_ok, on_error);
+    bool is_ok = !JS_IsException(then);
+    JS_FreeValues(ctx, promise, on_ok, on_error, then);
+    return is_ok;
+}
+
+/* Starts the op. settle[] moves into it. False: exception. */
+static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
+{
+    struct body *body = &r->message.body;
+    bool is_stream = body->kind == BODY_SOURCE || body->kind == BODY_STREAM;
+    struct text packed = message_packed(&r->message), flat = body_flat(ctx, body);
+    if (!flat.at)
+        return false;
+    struct op_fetch args = {
+        .method = op_bytes(r->method.at, r->method.len),
+        .url = op_bytes(r->url.at, r->url.len),
+        .headers = op_bytes(packed.at, packed.len),
+        .body_kind = body->kind == BODY_NONE ? FETCH_BODY_NONE
+                     : is_stream             ? FETCH_BODY_STREAM
+                                             : FETCH_BODY_BYTES,
+        .body = op_bytes(flat.at, flat.len),
+        .redirect = r->redirect,
+    };
+    uint32_t ret[2] = {0};
+    int32_t len = op_call(OP_FETCH, &args, ret, sizeof ret);
+    body_flat_done(ctx, body, flat);
+    if (len < 0) {
+        op_throw(ctx, len);
+        return false;
+    }
+    struct op_pending *op = op_expect(ctx, ret[0], fetch_done);
+    if (!op) {
+        op_cancel(ret[0]);
+        return false;
+    }
+    if (is_stream && !fetch_send_stream(ctx, body, ret[1])) {
+        op_forget(ctx, ret[0]);
+        op_cancel(ret[0]);
+        return false;
+    }
+    body->is_used = body->kind != BODY_NONE;
+    op->values[0] = JS_DupValue(ctx, settle[0]);
+    op->values[1] = JS_DupValue(ctx, settle[1]);
+    if (!JS_IsUndefined(r->signal) && !fetch_watch(ctx, op, ret[1], r->signal)) {
+        op_forget(ctx, ret[0]);
+        op_cancel(ret[0]);
+        return false;
+    }
+    return true;
+}
+
+/* Throws the signal's reason if it has aborted already. */
+static bool fetch_check_signal(JSContext *ctx, const struct request *r)
+{
+    if (JS_IsUndefined(r->signal))
+        return true;
+    JSValue aborted = JS_GetProperty(ctx, r->signal, eng.atoms[ATOM_aborted]);
+    int is_aborted = JS_ToBool(ctx, aborted);
+    JS_FreeValue(ctx, aborted);
+    if (is_aborted > 0)
+        JS_Throw(ctx, JS_GetProperty(ctx, r->signal, eng.atoms[ATOM_reason]));
+    return is_aborted == 0;
+}
+
+static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct request *r;
+    if (argc < 1) {
+        JS_ThrowTypeError(ctx, "fetch needs a URL or a Request");
+        return fetch_reject(ctx);
+    }
+    JSValue request = request_from(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r);
+    if (JS_IsException(request))
+        return fetch_reject(ctx);
+    JSValue settle[2];
+    if (!fetch_check_signal(ctx, r)) {
+        JS_FreeValue(ctx, request);
+        return fetch_reject(ctx);
+    }
+    JSValue promise = JS_NewPromiseCapability(ctx, settle);
+    if (!JS_IsException(promise)) {
+        if (!fetch_start(ctx, r, settle)) {
+            JS_FreeValue(ctx, promise);
+            promise = fetch_reject(ctx);
+        }
+        JS_FreeValues(ctx, settle[0], settle[1]);
+    }
+    JS_FreeValue(ctx, request);
+    return promise;
+}
+
+bool fetch_init(JSContext *ctx)
+{
+    JSValue global = JS_GetGlobalObject(ctx);
+    int defined = JS_DefinePropertyValueStr(ctx, global, "fetch",
+                                            JS_NewCFunction(ctx, fetch_global, "fetch", 1),
+                                            JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_FreeValue(ctx, global);
+    return defined >= 0;
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * JSON straight between UTF-8 bytes and JS values; also what JSON.parse and JSON.stringify call. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "pack.h"
+#include "quickjs.h"
+
+/* Parses UTF-8 text; malformed bytes become U+FFFD. JS_EXCEPTION: a SyntaxError that names the
+ * position. */
+JSValue json_parse(JSContext *ctx, const uint8_t *at, uint32_t len);
+
+enum json_written { JSON_FAILED = -1, JSON_NOTHING = 0, JSON_WRITTEN = 1 };
+/* Appends what JSON.stringify(value) gives, as UTF-8. JSON_NOTHING: the value has no JSON, like
+ * undefined. */
+enum json_written json_write(JSContext *ctx, JSValueConst value, struct buffer *out);

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "module.h"
+
+#include <stdlib.h>
+
+#include "engine.h"
+#include "op.h"
+#include "rejection.h"
+
+struct module_native {
+    struct module_native *next;
+    char *name;
+    JSValue exports;
+};
+
+static char *loaded_name;
+
+struct text module_name(void)
+{
+    return (struct text){.at = loaded_name ? loaded_name : "",
+                         .len = loaded_name ? (uint32_t)strlen(loaded_name) : 0};
+}
+
+/* --- builtin modules -----------------------------------------------------------------------------
+ */
+
+bool module_define(JSContext *ctx, const char *name, JSValueConst exports)
+{
+    struct module_native *m = malloc(sizeof *m), **last = &eng.modules;
+    char *copy = strdup(name);
+    if (!m || !copy) {
+        free(m);
+        free(copy);
+        JS_ThrowOutOfMemory(ctx);
+        return false;
+    }
+    *m = (struct module_native){.name = copy, .exports = JS_DupValue(ctx, exports)};
+    while (*last)
+        last = &(*last)->next;
+    *last = m;
+    return true;
+}
+
+static const struct module_native *module_native_find(const char *name)
+{
+    const struct module_native *m = eng.modules;
+    while (m && strcmp(m->name, name) != 0)
+        m = m->next;
+    return m;
+}
+
+/* Calls `each` with the names of the module's exports. */
+static int module_native_each(JSContext *ctx, JSModuleDef *m, JSValueConst exports,
+                              int (*each)(JSContext *, JSModuleDef *, const char *, JSValue))
+{
+    JSPropertyEnum *names;
+    uint32_t count;
+    int failed =
+        JS_GetOwnPropertyNames(ctx, &names, &count, exports, JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY);
+    if (failed)
+        return failed;
+    for (uint32_t i = 0; i < count && !failed; i++) {
+        const char *name = JS_AtomToCString(ctx, names[i].atom);
+        JSValue value = JS_GetProperty(ctx, exports, names[i].atom);
+        failed = !name || JS_IsException(value) ? -1 : each(ctx, m, name, value);
+        JS_FreeCString(ctx, name);
+    }
+    JS_FreePropertyEnum(ctx, names, count);
+    return failed;
+}
+
+static int module_native_declare(JSContext *ctx, JSModuleDef *m, const char *name, JSValue value)
+{
+    JS_FreeValue(ctx, value);
+    return JS_AddModuleExport(ctx, m, name);
+}
+
+static int module_native_init(JSContext *ctx, JSModuleDef *m)
+{
+    JSValue exports = JS_GetModulePrivateValue(ctx, m);
+    int failed = module_native_each(ctx, m, exports, JS_SetModuleExport);
+    JS_FreeValue(ctx, exports);
+    return failed;
+}
+
+static void module_throw_unknown(JSContext *ctx, const char *name)
+{
+    struct buffer list = {0};
+    for (const struct module_native *m = eng.modules; m; m = m->next) {
+        if (list.len > 0)
+            buffer_add(&list, ", ", 2);
+        buffer_add(&list, m->name, (uint32_t)strlen(m->name));
+    }
+    JSValue error = JS_NewReferenceError(ctx, "%s", "");
+    struct buffer text = {0};
+    buffer_add(&text, "there is no module '", 20);
+    buffer_add(&text, name, (uint32_t)strlen(name));
+    buffer_add(&text, "' here; builtin modules are: ", 29);
+    buffer_add(&text, list.data ? list.data : (const uint8_t *)"", list.len);
+    static const char rest[] = ". Local files and packages are bundled at upload, "
+                               "so import them with a literal path or name";
+    buffer_add(&text, rest, sizeof rest - 1);
+    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message],
+                           JS_NewStringLen(ctx, (const char *)text.data, text.len),
+                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    buffer_done(&list);
+    buffer_done(&text);
+    JS_Throw(ctx, error);
+}
+
+static JSModuleDef *module_load_native(JSContext *ctx, const char *name, void *opaque)
+{
+    const struct module_native *native = module_native_find(name);
+    if (!native) {
+        module_throw_unknown(ctx, name);
+        return NULL;
+    }
+    JSModuleDef *m = JS_NewCModule(ctx, name, module_native_init);
+    if (!m || JS_SetModulePrivateValue(ctx, m, JS_DupValue(ctx, native->exports)) < 0 ||
+        module_native_each(ctx, m, native->exports, module_native_declare) < 0)
+        return NULL;
+    return m;
+}
+
+static char *module_normalize(JSContext *ctx, const char *base, const char *name, void *opaque)
+{
+    return js_strdup(ctx, name);
+}
+
+bool module_init(JSContext *ctx)
+{
+    JS_SetModuleLoaderFunc(JS_GetRuntime(ctx), module_normalize, module_load_native, NULL);
+    return true;
+}
+
+/* --- loading -------------------------------------------------------------------------------------
+ */
+
+static bool module_evaluate(JSContext *ctx, JSValue module)
+{
+    JSValue promise = JS_EvalFunction(ctx, module);
+    if (JS_IsException(promise))
+        return false;
+    engine_drain(ctx);
+    while (op_run_completed(ctx))
+        engine_drain(ctx);
+    JSPromiseStateEnum state = JS_PromiseState(ctx, promise);
+    bool is_ok = state == JS_PROMISE_FULFILLED || state == JS_PROMISE_NOT_A_PROMISE;
+    if (state == JS_PROMISE_REJECTED) {
+        rejection_forget(ctx, promise);
+        JS_Throw(ctx, JS_PromiseResult(ctx, promise));
+    } else if (state == JS_PROMISE_PENDING) {
+        JS_ThrowPlainError(ctx,
+                           "top-level await did not settle: while a module is loaded it cannot "
+                           "fetch, sleep or use SQL; do that in the handler or in setup()");
+    }
+    JS_FreeValue(ctx, promise);
+    return is_ok;
+}
+
+/* object[name] if it is a function. */
+static JSValue module_function(JSContext *ctx, JSValueConst object, const char *name)
+{
+    JSValue value = JS_IsObject(object) ? JS_GetPropertyStr(ctx, object, name) : JS_UNDEFINED;
+    if (JS_IsException(value))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    if (!JS_IsFunction(ctx, value)) {
+        JS_FreeValue(ctx, value);
+        return JS_UNDEFINED;
+    }
+    return value;
+}
+
+/* Finds what can be called; false with an exception if there is nothing. */
+static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
+{
+    JSValue value = JS_GetPropertyStr(ctx, namespace, "default");
+    JSValue handler = JS_GetPropertyStr(ctx, namespace, "handler");
+    if (JS_IsException(value) || JS_IsException(handler))
+        return false;
+    eng.default_object = value;
+    eng.handler_object = handler;
+    eng.fetch = module_function(ctx, value, "fetch");
+    eng.function = JS_IsFunction(ctx, value) ? JS_DupValue(ctx, value) : JS_UNDEFINED;
+    eng.handle = JS_IsFunction(ctx, handler) ? JS_DupValue(ctx, handler)
+                                             : module_function(ctx, handler, "handle");
+    eng.setup = module_function(ctx, handler, "setup");
+    eng.exports = (JS_IsUndefined(eng.fetch) ? 0 : ABI_EXPORT_FETCH) |
+                  (JS_IsUndefined(eng.function) ? 0 : ABI_EXPORT_FUNCTION) |
+                  (JS_IsUndefined(eng.handle) ? 0 : ABI_EXPORT_HANDLER) |
+                  (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP);
+    if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
+        JS_ThrowTypeError(ctx, "the module exports nothing that can be called; it needs one of: "
+                               "export default { fetch(request, env, ctx) { … } }, "
+                               "export default function (request, env, ctx) { … }, "
+                               "export const handler = { handle(req) { … } }");
+    return (eng.exports & ~(uint32_t)ABI_EXPORT_SETUP) != 0;
+}
+
+static bool module_load_source(JSContext *ctx, uint32_t kind, const char *name, const char *source,
+                               uint32_t len)
+{
+    JSValue module =
+        JS_Eval(ctx, source, len, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(module))
+        return false;
+    JSModuleDef *m = JS_VALUE_GET_PTR(module);
+    JSValue meta = JS_GetImportMeta(ctx, m);
+    if (JS_IsObject(meta)) {
+        struct buffer url = {0};
+        buffer_add(&url, "file:///", 8);
+        buffer_add(&url, name, (uint32_t)strlen(name));
+        JS_DefinePropertyValueStr(
+            ctx, meta, "url", JS_NewStringLen(ctx, (const char *)url.data, url.len), JS_PROP_C_W_E);
+        JS_DefinePropertyValueStr(ctx, meta, "main", JS_TRUE, JS_PROP_C_W_E);
+        buffer_done(&url);
+    }
+    JS_FreeValue(ctx, meta);
+    if (!module_evaluate(ctx, module))
+        return false;
+    if (kind == ABI_LOAD_RUNTIME)
+        return true;
+    JSValue namespace = JS_GetModuleNamespace(ctx, m);
+    bool is_ok = !JS_IsException(namespace) && module_find_exports(ctx, namespace);
+    JS_FreeValue(ctx, namespace);
+    return is_ok;
+}
+
+bool module_load(JSContext *ctx, uint32_t kind, struct text name, const char *source, uint32_t len)
+{
+    char *copy = strndup(name.at, name.len);
+    if (!copy) {
+        JS_ThrowOutOfMemory(ctx);
+        engine_fail(ctx, 0);
+        return false;
+    }
+    bool is_ok = kind != ABI_LOAD_RUNTIME || native_define(ctx);
+    is_ok = is_ok && module_load_source(ctx, kind, copy, source, len);
+    if (!is_ok)
+        engine_fail(ctx, 0);
+    if (kind == ABI_LOAD_RUNTIME) {
+        native_remove(ctx);
+        free(copy);
+    } else {
+        free(loaded_name);
+        loaded_name = copy;
+        if (is_ok)
+            op_tell(OP_LOADED, &(struct op_loaded){.exports = eng.exports});
+    }
+    return is_ok;
+}

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "op.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "engine.h"
+
+/* --- errors --------------------------------------------------------------------------------------
+ */
+
+static const char *op_error_code(uint32_t err)
+{
+    static const char *const codes[] = {[OK] = "ok",
+#define X(CODE, text, status, retryable) [ERR_##CODE] = text,
+                                        ERROR_TABLE(X)
+#undef X
+    };
+    return err < sizeof codes / sizeof *codes ? codes[err] : "internal";
+}
+
+JSValue op_error(JSContext *ctx, uint32_t err, const char *message, uint32_t len)
+{
+    JSValue error;
+    if (err == ERR_CANCELLED) {
+        JS_ThrowDOMException(ctx, "AbortError", "%.*s", (int)len, message);
+        return JS_GetException(ctx);
+    }
+    if (err == ERR_TIMEOUT) {
+        JS_ThrowDOMException(ctx, "TimeoutError", "%.*s", (int)len, message);
+        return JS_GetException(ctx);
+    }
+    if (err == ERR_INVALID || err == ERR_NETWORK || err == ERR_FORBIDDEN)
+        error = JS_NewTypeError(ctx, "%s", "");
+    else if (err == ERR_TOO_LARGE || err == ERR_LIMIT)
+        error = JS_NewRangeError(ctx, "%s", "");
+    else
+        error = JS_NewPlainError(ctx, "%s", "");
+    if (JS_IsException(error))
+        return JS_GetException(ctx);
+    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message], JS_NewStringLen(ctx, message, len),
+                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_code], JS_NewString(ctx, op_error_code(err)),
+                           JS_PROP_C_W_E);
+    return error;
+}
+
+JSValue op_throw(JSContext *ctx, int32_t negative)
+{
+    int32_t len = op_result_len();
+    char *message = len > 0 ? malloc((size_t)len) : NULL;
+    if (message)
+        op_result(message);
+    JSValue error = op_error(ctx, (uint32_t)-negative, message ? message : "", message ? len : 0);
+    free(message);
+    return JS_Throw(ctx, error);
+}
+
+/* --- synchronous ops -----------------------------------------------------------------------------
+ */
+
+static bool op_take(JSContext *ctx, int32_t len, struct op_reply *reply)
+{
+    if (len < 0) {
+        op_throw(ctx, len);
+        return false;
+    }
+    reply->len = (uint32_t)len;
+    reply->data = reply->small;
+    if (reply->len > sizeof reply->small) {
+        reply->data = malloc(reply->len);
+        if (!reply->data) {
+            JS_ThrowOutOfMemory(ctx);
+            return false;
+        }
+        op_result(reply->data);
+    }
+    return true;
+}
+
+bool op_ask(JSContext *ctx, enum op_code code, const void *args, struct op_reply *ret_reply)
+{
+    return op_take(ctx, op_call(code, args, ret_reply->small, sizeof ret_reply->small), ret_reply);
+}
+
+bool op_ask_wait(JSContext *ctx, enum op_code code, const void *args, struct op_reply *ret_reply)
+{
+    return op_take(ctx, op_call_wait(code, args, ret_reply->small, sizeof ret_reply->small),
+                   ret_reply);
+}
+
+void op_reply_done(struct op_reply *reply)
+{
+    if (reply->data != reply->small)
+        free(reply->data);
+}
+
+void op_tell(enum op_code code, const void *args)
+{
+    uint8_t ignored[16];
+    (void)op_call(code, args, ignored, sizeof ignored); /* nothing the guest could do about it */
+}
+
+/* --- pending ops ---------------------------------------------------------------------------------
+ */
+
+static struct op_pending **op_find(uint32_t number)
+{
+    struct op_pending **at = &eng.op_buckets[number % ENGINE_OP_BUCKETS];
+    while (*at && (*at)->number != number)
+        at = &(*at)->next_in_bucket;
+    return at;
+}
+
+static void op_pending_free(JSContext *ctx, struct op_pending *op)
+{
+    for (int i = 0; i < 3; i++)
+        JS_FreeValue(ctx, op->values[i]);
+    free(op->payload);
+    js_free(ctx, op);
+}
+
+struct op_pending *op_expect(JSContext *ctx, uint32_t number, op_done_fn *done)
+{
+    struct op_pending *op = js_mallocz(ctx, sizeof *op);
+    if (!op)
+        return NULL;
+    op->number = number;
+    op->dispatch = eng.dispatch;
+    op->done = done;
+    for (int i = 0; i < 3; i++)
+        op->values[i] = JS_UNDEFINED;
+    struct op_pending **bucket = &eng.op_buckets[number % ENGINE_OP_BUCKETS];
+    op->next_in_bucket = *bucket;
+    *bucket = op;
+    return op;
+}
+
+struct op_pending *op_start(JSContext *ctx, enum op_code code, const void *args, op_done_fn *done)
+{
+    uint32_t number = 0;
+    int32_t len = op_call(code, args, &number, sizeof number);
+    if (len < 0) {
+        op_throw(ctx, len);
+        return NULL;
+    }
+    return op_expect(ctx, number, done);
+}
+
+JSValue op_start_promise(JSContext *ctx, enum op_code code, const void *args, op_done_fn *done,
+                         struct op_pending **ret_op)
+{
+    JSValue settle[2];
+    JSValue promise = JS_NewPromiseCapability(ctx, settle);
+    if (JS_IsException(promise))
+        return promise;
+    struct op_pending *op = op_start(ctx, code, args, done);
+    if (!op) {
+        JSValue error = JS_GetException(ctx);
+        JSValue ignored = JS_Call(ctx, settle[1], JS_UNDEFINED, 1, &error);
+        JS_FreeValues(ctx, ignored, error, settle[0], settle[1]);
+        return promise;
+    }
+    op->values[0] = settle[0];
+    op->values[1] = settle[1];
+    if (ret_op)
+        *ret_op = op;
+    return promise;
+}
+
+void op_settle(JSContext *ctx, struct op_pending *op, bool is_rejected, JSValue value)
+{
+    if (JS_IsException(value)) {
+        value = JS_GetException(ctx);
+        is_rejected = true;
+    }
+    JSValue result = JS_Call(ctx, op->values[is_rejected ? 1 : 0], JS_UNDEFINED, 1, &value);
+    JS_FreeValue(ctx, result);
+    JS_FreeValue(ctx, value);
+}
+
+void op_done_void(JSContext *ctx, struct op_pending *op, uint32_t status, const uint8_t *payload,
+                  uint32_t len)
+{
+    if (status)
+        op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
+    else
+        op_settle(ctx, op, false, JS_UNDEFINED);
+}
+
+void op_forget(JSContext *ctx, uint32_t number)
+{
+    struct op_pending **at = op_find(number), *op = *at;
+    if (!op)
+        return;
+    op->done = NULL; /* a queued completion frees it; else it goes now */
+    if (!op->is_completed) {
+        *at = op->next_in_bucket;
+        op_pending_free(ctx, op);
+    }
+}
+
+void op_cancel(uint32_t number)
+{
+    op_tell(OP_CANCEL, &(struct op_cancel){.op = number});
+}
+
+void op_complete(uint32_t number, uint32_t status, uint8_t *payload, uint32_t len)
+{
+    struct op_pending *op = *op_find(number);
+    if (!op || op->is_completed) {
+        free(payload);
+        return;
+    }
+    op->is_completed = true;
+    op->status = status;
+    op->payload = payload;
+    op->len = len;
+    if (eng.op_completed_last)
+        eng.op_completed_last->next_completed = op;
+    else
+        eng.op_completed_first = op;
+    eng.op_completed_last = op;
+}
+
+bool op_run_completed(JSContext *ctx)
+{
+    struct op_pending *op = eng.op_completed_first;
+    if (!op)
+        return false;
+    eng.op_completed_first = op->next_completed;
+    if (!eng.op_completed_first)
+        eng.op_completed_last = NULL;
+    struct op_pending **at = op_find(op->number);
+    *at = op->next_in_bucket;
+    eng.dispatch = op->dispatch;
+    if (op->done)
+        op->done(ctx, op, op->status, op->payload ? op->payload : (const uint8_t *)"", op->len);
+    op_pending_free(ctx, op);
+    return true;
+}

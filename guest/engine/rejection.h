@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Promises that were rejected while nobody listened. They are logged when the jobs have drained and
+ * the dispatches have taken what is theirs. */
+#pragma once
+
+#include "quickjs.h"
+
+void rejection_init(void);
+/* Somebody took care of this promise after all. */
+void rejection_forget(JSContext *ctx, JSValueConst promise);
+/* Logs and forgets all. */
+void rejection_report(JSContext *ctx);

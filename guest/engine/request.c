@@ -1,0 +1,443 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "request.h"
+
+#include <stdlib.h>
+
+#include "engine.h"
+#include "op.h"
+#include "text.h"
+
+static JSClassID request_class;
+
+struct request *request_of(JSValueConst value)
+{
+    return JS_GetOpaque(value, request_class);
+}
+
+static JSValue request_new_proto(JSContext *ctx, JSValueConst new_target,
+                                 struct request **ret_request)
+{
+    JSValue object;
+    if (JS_IsUndefined(new_target)) {
+        object = JS_NewObjectClass(ctx, request_class);
+    } else {
+        JSValue proto = JS_GetProperty(ctx, new_target, eng.atoms[ATOM_prototype]);
+        if (JS_IsException(proto))
+            return proto;
+        object = JS_NewObjectProtoClass(ctx, proto, request_class);
+        JS_FreeValue(ctx, proto);
+    }
+    if (JS_IsException(object))
+        return object;
+    struct request *r = js_malloc(ctx, sizeof *r);
+    if (!r) {
+        JS_FreeValue(ctx, object);
+        return JS_EXCEPTION;
+    }
+    *r = (struct request){
+        .method = {.at = "GET", .len = 3},
+        .url_value = JS_UNDEFINED,
+        .signal = JS_UNDEFINED,
+    };
+    message_init(&r->message);
+    JS_SetOpaque(object, r);
+    *ret_request = r;
+    return object;
+}
+
+JSValue request_new(JSContext *ctx, struct request **ret_request)
+{
+    return request_new_proto(ctx, JS_UNDEFINED, ret_request);
+}
+
+static void request_finalize(JSRuntime *rt, JSValueConst value)
+{
+    struct request *r = JS_GetOpaque(value, request_class);
+    if (!r)
+        return;
+    if (eng.input_request == r)
+        eng.input_request = NULL;
+    message_done(rt, &r->message);
+    JS_FreeValueRT(rt, r->url_value);
+    JS_FreeValueRT(rt, r->signal);
+    free(r->own);
+    js_free_rt(rt, r);
+}
+
+static void request_mark(JSRuntime *rt, JSValueConst value, JS_MarkFunc *mark)
+{
+    const struct request *r = JS_GetOpaque(value, request_class);
+    if (!r)
+        return;
+    message_mark(rt, &r->message, mark);
+    JS_MarkValue(rt, r->signal, mark);
+}
+
+/* Makes method and url slices of memory of our own. */
+static bool request_own(JSContext *ctx, struct request *r, struct text method, struct text url)
+{
+    uint8_t *own = malloc(method.len + url.len + 1);
+    if (!own) {
+        JS_ThrowOutOfMemory(ctx);
+        return false;
+    }
+    memcpy(own, method.at, method.len);
+    memcpy(own + method.len, url.at, url.len);
+    free(r->own);
+    r->own = own;
+    r->method = (struct text){.at = (char *)own, .len = method.len};
+    r->url = (struct text){.at = (char *)own + method.len, .len = url.len};
+    return true;
+}
+
+bool request_keep(JSContext *ctx, struct request *r)
+{
+    if (!r->is_input)
+        return true;
+    struct body *body = &r->message.body;
+    if (!request_own(ctx, r, r->method, r->url) || !message_headers(ctx, &r->message) ||
+        !header_list_own(ctx, r->message.headers))
+        return false;
+    if (body->kind == BODY_BYTES && body->owner == BODY_BORROWED) {
+        uint8_t *copy = malloc(body->len ? body->len : 1);
+        if (!copy) {
+            JS_ThrowOutOfMemory(ctx);
+            return false;
+        }
+        memcpy(copy, body->at, body->len);
+        body->at = copy;
+        body->owner = BODY_MALLOC;
+    }
+    r->message.packed = NULL;
+    r->is_input = false;
+    return true;
+}
+
+/* --- construction --------------------------------------------------------------------------------
+ */
+
+static bool request_set_url(JSContext *ctx, struct request *r, JSValueConst input)
+{
+    struct op_reply reply;
+    struct text text = text_of(ctx, input);
+    if (!text.at)
+        return false;
+    struct op_url_parse args = {.input = op_bytes(text.at, text.len)};
+    bool is_ok = op_ask(ctx, OP_URL_PARSE, &args, &reply);
+    if (!is_ok) {
+        JS_FreeValue(ctx, JS_GetException(ctx));
+        JS_ThrowTypeError(ctx, "'%.*s' is not an absolute URL",
+                          (int)(text.len < 200 ? text.len : 200), text.at);
+    }
+    text_done(ctx, text);
+    if (!is_ok)
+        return false;
+    struct reader reader = reader_of(reply.data, reply.len);
+    (void)reader_bytes(&reader, ABI_URL_FIXED_BYTES);
+    (void)reader_lstr(&reader);
+    struct text href = reader_lstr(&reader);
+    is_ok = request_own(ctx, r, r->method, href);
+    op_reply_done(&reply);
+    return is_ok;
+}
+
+static bool request_set_method(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    static const char *const known[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"};
+    struct text text = text_bytestring(ctx, value, "a method");
+    if (!text.at)
+        return false;
+    struct text method = text;
+    for (int i = 0; i < 6; i++) /* PATCH is not among those the standard puts in upper case */
+        if (text_equal_nocase(text, known[i]))
+            method = (struct text){.at = known[i], .len = (uint32_t)strlen(known[i])};
+    bool is_ok = method.len > 0;
+    for (uint32_t i = 0; i < method.len && is_ok; i++) {
+        uint8_t c = (uint8_t)method.at[i];
+        is_ok = c > ' ' && c < 0x7F && !strchr("\"(),/:;<=>?@[\\]{}", c);
+    }
+    if (!is_ok)
+        JS_ThrowTypeError(ctx, "'%.*s' is not a valid HTTP method",
+                          (int)(text.len < 100 ? text.len : 100), text.at);
+    else if (text_equal_nocase(text, "CONNECT") || text_equal_nocase(text, "TRACE") ||
+             text_equal_nocase(text, "TRACK"))
+        is_ok = (JS_ThrowTypeError(ctx, "the method %.*s is not allowed", (int)text.len, text.at),
+                 false);
+    else
+        is_ok = request_own(ctx, r, method, r->url);
+    text_done(ctx, text);
+    return is_ok;
+}
+
+static bool request_set_redirect(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    static const char *const modes[] = {"follow", "error", "manual"};
+    struct text text = text_of(ctx, value);
+    if (!text.at)
+        return false;
+    bool is_ok = false;
+    for (int i = 0; i < 3; i++)
+        if (text_is(text, modes[i])) {
+            r->redirect = (uint8_t)i;
+            is_ok = true;
+        }
+    if (!is_ok)
+        JS_ThrowTypeError(ctx, "redirect must be 'follow', 'error' or 'manual'");
+    text_done(ctx, text);
+    return is_ok;
+}
+
+static bool request_set_signal(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    if (!JS_IsNull(value)) {
+        JSValue is_signal = engine_hook(ctx, HOOK_isSignal, 1, &value);
+        if (JS_IsException(is_signal))
+            return false;
+        if (!JS_ToBool(ctx, is_signal)) {
+            JS_ThrowTypeError(ctx, "signal must be an AbortSignal");
+            return false;
+        }
+    }
+    JS_FreeValue(ctx, r->signal);
+    r->signal = JS_IsNull(value) ? JS_UNDEFINED : JS_DupValue(ctx, value);
+    return true;
+}
+
+/* Everything but the body, from another request. */
+static bool request_copy(JSContext *ctx, struct request *r, const struct request *other)
+{
+    if (!request_own(ctx, r, other->method, other->url))
+        return false;
+    struct text packed = message_packed(&other->message);
+    struct header_list list = {.data = (uint8_t *)packed.at, .len = packed.len};
+    r->message.headers = header_list_copy(ctx, &list);
+    r->redirect = other->redirect;
+    r->signal = JS_DupValue(ctx, other->signal);
+    return r->message.headers != NULL;
+}
+
+static bool request_method_has_body(const struct request *r)
+{
+    return !text_is(r->method, "GET") && !text_is(r->method, "HEAD");
+}
+
+/* Applies a RequestInit; *ret_has_body: it gave a body, or null. */
+static bool request_apply(JSContext *ctx, struct request *r, JSValueConst init, bool *ret_has_body)
+{
+    if (JS_IsUndefined(init) || JS_IsNull(init))
+        return true;
+    if (!JS_IsObject(init)) {
+        JS_ThrowTypeError(ctx, "the second argument must be an object such as {method: \"POST\"}");
+        return false;
+    }
+    static const struct {
+        enum engine_atom atom;
+        bool (*set)(JSContext *, struct request *, JSValueConst);
+    } members[] = {
+        {ATOM_method, request_set_method},
+        {ATOM_redirect, request_set_redirect},
+        {ATOM_signal, request_set_signal},
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        JSValue value = JS_GetProperty(ctx, init, eng.atoms[members[i].atom]);
+        if (JS_IsException(value))
+            return false;
+        bool is_ok = JS_IsUndefined(value) || members[i].set(ctx, r, value);
+        JS_FreeValue(ctx, value);
+        if (!is_ok)
+            return false;
+    }
+    JSValue headers = JS_GetProperty(ctx, init, eng.atoms[ATOM_headers]);
+    if (JS_IsException(headers))
+        return false;
+    bool is_ok = true;
+    if (!JS_IsUndefined(headers)) {
+        struct header_list *list = header_list_new(ctx);
+        is_ok = list && header_list_fill(ctx, list, headers);
+        header_list_unref(JS_GetRuntime(ctx), r->message.headers);
+        r->message.headers = list;
+    }
+    JS_FreeValue(ctx, headers);
+    JSValue body = is_ok ? JS_GetProperty(ctx, init, eng.atoms[ATOM_body]) : JS_EXCEPTION;
+    if (JS_IsException(body))
+        return false;
+    *ret_has_body = !JS_IsUndefined(body);
+    if (!JS_IsUndefined(body) && !JS_IsNull(body)) {
+        is_ok = request_method_has_body(r);
+        if (!is_ok)
+            JS_ThrowTypeError(ctx, "a %.*s request cannot have a body", (int)r->method.len,
+                              r->method.at);
+        else
+            is_ok = body_set(ctx, &r->message, body);
+    }
+    JS_FreeValue(ctx, body);
+    return is_ok;
+}
+
+/* Moves the body of the request given as input into the new one. */
+static bool request_take_body(JSContext *ctx, struct request *r, struct request *other)
+{
+    struct body *from = &other->message.body;
+    if (from->kind == BODY_NONE)
+        return true;
+    if (body_is_unusable(ctx, from)) {
+        JS_ThrowTypeError(ctx, "the body of the request given has been read already");
+        return false;
+    }
+    if (!request_method_has_body(r)) {
+        JS_ThrowTypeError(ctx, "a %.*s request cannot have a body", (int)r->method.len,
+                          r->method.at);
+        return false;
+    }
+    if (from->kind == BODY_SOURCE) {
+        r->message.body.kind = BODY_SOURCE;
+        r->message.body.source = from->source;
+    } else if (from->kind == BODY_STREAM) {
+        r->message.body.kind = BODY_STREAM;
+        r->message.body.value = JS_DupValue(ctx, from->value);
+    } else if (!body_clone(ctx, &r->message, &other->message)) {
+        return false;
+    }
+    from->is_used = true;
+    return true;
+}
+
+static JSValue request_build(JSContext *ctx, JSValueConst new_target, JSValueConst input,
+                             JSValueConst init, struct request **ret_request)
+{
+    struct request *r, *other = request_of(input);
+    JSValue object = request_new_proto(ctx, new_target, &r);
+    if (JS_IsException(object))
+        return object;
+    bool has_body = false;
+    bool is_ok = other ? request_copy(ctx, r, other) : request_set_url(ctx, r, input);
+    is_ok = is_ok && request_apply(ctx, r, init, &has_body);
+    if (is_ok && other && !has_body)
+        is_ok = request_take_body(ctx, r, other);
+    if (!is_ok) {
+        JS_FreeValue(ctx, object);
+        return JS_EXCEPTION;
+    }
+    *ret_request = r;
+    return object;
+}
+
+JSValue request_from(JSContext *ctx, JSValueConst input, JSValueConst init,
+                     struct request **ret_request)
+{
+    return request_build(ctx, JS_UNDEFINED, input, init, ret_request);
+}
+
+static JSValue request_construct(JSContext *ctx, JSValueConst new_target, int argc,
+                                 JSValueConst *argv)
+{
+    struct request *r;
+    if (argc < 1)
+        return JS_ThrowTypeError(ctx, "new Request() needs a URL or a Request");
+    return request_build(ctx, new_target, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r);
+}
+
+static JSValue request_clone(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct request *r = JS_GetOpaque2(ctx, this_value, request_class), *copy;
+    if (!r)
+        return JS_EXCEPTION;
+    if (body_is_unusable(ctx, &r->message.body))
+        return JS_ThrowTypeError(ctx, "a request whose body has been read cannot be cloned");
+    JSValue object = request_new(ctx, &copy);
+    if (JS_IsException(object))
+        return object;
+    if (request_copy(ctx, copy, r) && body_clone(ctx, &copy->message, &r->message))
+        return object;
+    JS_FreeValue(ctx, object);
+    return JS_EXCEPTION;
+}
+
+/* --- signal --------------------------------------------------------------------------------------
+ */
+
+static JSValue request_get_signal(JSContext *ctx, JSValueConst this_value)
+{
+    struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
+    if (!r)
+        return JS_EXCEPTION;
+    if (JS_IsUndefined(r->signal)) {
+        JSValue signal = engine_hook(ctx, HOOK_makeSignal, 0, NULL);
+        if (JS_IsException(signal))
+            return signal;
+        r->signal = signal;
+        if (r->is_aborted)
+            request_abort(ctx, r);
+    }
+    return JS_DupValue(ctx, r->signal);
+}
+
+void request_abort(JSContext *ctx, struct request *r)
+{
+    r->is_aborted = true;
+    if (JS_IsUndefined(r->signal))
+        return;
+    JS_ThrowDOMException(ctx, "AbortError", "%s", "the client closed the connection");
+    JSValue args[2] = {JS_DupValue(ctx, r->signal), JS_GetException(ctx)};
+    JSValue result = engine_hook(ctx, HOOK_abortSignal, 2, args);
+    if (JS_IsException(result)) {
+        JSValue error = JS_GetException(ctx);
+        engine_report(ctx, "Uncaught in an abort listener: ", error);
+        JS_FreeValue(ctx, error);
+    }
+    JS_FreeValues(ctx, result, args[0], args[1]);
+}
+
+/* --- getters -------------------------------------------------------------------------------------
+ */
+
+enum { REQUEST_METHOD, REQUEST_URL, REQUEST_REDIRECT };
+
+static JSValue request_get(JSContext *ctx, JSValueConst this_value, int magic)
+{
+    static const char *const modes[] = {"follow", "error", "manual"};
+    struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
+    if (!r)
+        return JS_EXCEPTION;
+    switch (magic) {
+    case REQUEST_METHOD:
+        return text_decode(ctx, (const uint8_t *)r->method.at, r->method.len, true);
+    case REQUEST_REDIRECT:
+        return JS_NewString(ctx, modes[r->redirect]);
+    default:
+        if (JS_IsUndefined(r->url_value))
+            r->url_value = text_decode(ctx, (const uint8_t *)r->url.at, r->url.len, true);
+        return JS_DupValue(ctx, r->url_value);
+    }
+}
+
+/* Members that a server has no choice in. */
+static const JSCFunctionListEntry request_methods[] = {
+    MESSAGE_METHODS,
+    JS_CFUNC_DEF("clone", 0, request_clone),
+    JS_CGETSET_MAGIC_DEF("method", request_get, NULL, REQUEST_METHOD),
+    JS_CGETSET_MAGIC_DEF("url", request_get, NULL, REQUEST_URL),
+    JS_CGETSET_MAGIC_DEF("redirect", request_get, NULL, REQUEST_REDIRECT),
+    JS_CGETSET_DEF("signal", request_get_signal, NULL),
+    JS_PROP_STRING_DEF("cache", "default", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("credentials", "same-origin", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("destination", "", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("duplex", "half", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("integrity", "", JS_PROP_CONFIGURABLE),
+    JS_PROP_BOOL_DEF("keepalive", false, JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("mode", "cors", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("referrer", "about:client", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("referrerPolicy", "", JS_PROP_CONFIGURABLE),
+    JS_PROP_STRING_DEF("[Symbol.toStringTag]", "Request", JS_PROP_CONFIGURABLE),
+};
+
+bool request_init(JSContext *ctx)
+{
+    static const JSClassDef def = {
+        .class_name = "Request",
+        .finalizer = request_finalize,
+        .gc_mark = request_mark,
+    };
+    return engine_class(ctx, &request_class, &def, request_construct, 1, request_methods,
+                        sizeof request_methods / sizeof *request_methods);
+}

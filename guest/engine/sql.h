@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * native.sqlExec and native.sqlTransaction: values between JS and the packed form of
+ * src/host/ops.def. */
+#pragma once
+
+#include "quickjs.h"
+
+JSValue sql_exec(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
+JSValue sql_transaction(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
