@@ -91,7 +91,7 @@ test("searchParams and search are one thing", () => {
     assert.equal(params.get("k"), "v");
     params.append("l", "w");
     url.pathname = "/q";
-    assert.equal(url.href, "http://other/q?k=v&l=w");
+    assert.equal(url.href, "http://other/q?k=v&l=w#new");
 });
 
 test("many changes of searchParams cost one host op", () => {

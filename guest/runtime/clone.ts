@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// structuredClone (HTML §2.7): copies what the standard calls serializable, keeps shared and circular
+// references, moves the buffers in `transfer`. What cannot be copied is a DataCloneError that names it.
+
+import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
+import { need } from "./interface.ts";
+import { native } from "./native.ts";
+import { isStream } from "./stream.ts";
+
+const errorClasses: Record<string, ErrorConstructor> = {
+    EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
+};
+
+function refuse(what: string): never {
+    throw new DOMException(`${what} could not be cloned`, "DataCloneError");
+}
+
+/** Interfaces that are not serializable; main.ts fills it, which spares imports in circles. */
+export const platformClasses: (abstract new (...args: never[]) => object)[] = [];
+
+function isPlatformObject(value: object): boolean {
+    return value instanceof Headers || value instanceof Request || value instanceof Response
+        || isStream(value) || platformClasses.some((cls) => value instanceof cls);
+}
+
+class Cloner {
+    #seen: Map<object, unknown>; // what was met, and its copy
+
+    constructor(seen: Map<object, unknown>) {
+        this.#seen = seen;
+    }
+
+    clone(value: unknown): unknown {
+        if (typeof value === "symbol") {
+            return refuse(String(value));
+        }
+        if (typeof value === "function") {
+            return refuse(`function ${value.name || "(anonymous)"}`);
+        }
+        if (typeof value !== "object" || value === null) {
+            return value;
+        }
+        if (this.#seen.has(value)) {
+            return this.#seen.get(value);
+        }
+        if (native.proxyTarget(value)) {
+            return refuse("a Proxy");
+        }
+        return this.#object(value);
+    }
+
+    #keep<T>(value: object, copy: T): T {
+        this.#seen.set(value, copy);
+        return copy;
+    }
+
+    #object(value: object): unknown {
+        if (Array.isArray(value)) {
+            const copy = this.#keep(value, [] as unknown[]);
+            copy.length = value.length;
+            return this.#properties(value, copy);
+        }
+        if (value instanceof Map) {
+            const copy = this.#keep(value, new Map());
+            for (const [key, item] of [...value]) {
+                copy.set(this.clone(key), this.clone(item));
+            }
+            return copy;
+        }
+        if (value instanceof Set) {
+            const copy = this.#keep(value, new Set());
+            for (const item of [...value]) {
+                copy.add(this.clone(item));
+            }
+            return copy;
+        }
+        if (value instanceof ArrayBuffer) {
+            return this.#keep(value, this.#buffer(value));
+        }
+        if (typeof SharedArrayBuffer === "function" && value instanceof SharedArrayBuffer) {
+            return value;
+        }
+        if (ArrayBuffer.isView(value)) {
+            return this.#view(value);
+        }
+        if (value instanceof Error) {
+            return this.#error(value);
+        }
+        return this.#boxed(value);
+    }
+
+    #boxed(value: object): unknown {
+        if (value instanceof Date) {
+            return this.#keep(value, new Date(value.getTime()));
+        }
+        if (value instanceof RegExp) {
+            return this.#keep(value, new RegExp(value.source, value.flags));
+        }
+        if (value instanceof Boolean || value instanceof Number || value instanceof String) {
+            return this.#keep(value, Object(value.valueOf()));
+        }
+        if (value instanceof BigInt) {
+            return this.#keep(value, Object(BigInt.prototype.valueOf.call(value)));
+        }
+        if (value instanceof Blob) {
+            const blob = blobOf(blobBytes(value), value.type);
+            return this.#keep(value, value instanceof File
+                ? fileOf(blob, value.name, { lastModified: value.lastModified }) : blob);
+        }
+        if (value instanceof Symbol || value instanceof Promise || value instanceof WeakMap
+            || value instanceof WeakSet || value instanceof WeakRef || isPlatformObject(value)) {
+            return refuse(`a ${value.constructor?.name || "platform object"}`);
+        }
+        return this.#properties(value, this.#keep(value, {}));
+    }
+
+    #properties(value: object, copy: object): object {
+        for (const key of Object.keys(value)) {
+            // A getter may have removed later keys.
+            if (Object.hasOwn(value, key)) {
+                Object.defineProperty(copy, key, {
+                    value: this.clone((value as Record<string, unknown>)[key]),
+                    writable: true, enumerable: true, configurable: true,
+                });
+            }
+        }
+        return copy;
+    }
+
+    #buffer(buffer: ArrayBuffer): ArrayBuffer {
+        if (buffer.detached) {
+            return refuse("an ArrayBuffer that is detached");
+        }
+        if (!buffer.resizable) {
+            return buffer.slice(0);
+        }
+        const copy = new ArrayBuffer(buffer.byteLength, { maxByteLength: buffer.maxByteLength });
+        new Uint8Array(copy).set(new Uint8Array(buffer));
+        return copy;
+    }
+
+    #view(view: ArrayBufferView): unknown {
+        const buffer = this.clone(view.buffer) as ArrayBuffer;
+        const name = view instanceof DataView
+            ? "DataView" : (view as unknown as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
+        const cls = (globalThis as unknown as Record<string, new (...args: unknown[]) => unknown>)[name]!;
+        const length = view instanceof DataView
+            ? view.byteLength : (view as unknown as { length: number }).length;
+        return this.#keep(view, new cls(buffer, view.byteOffset, length));
+    }
+
+    #error(error: Error): unknown {
+        if (error instanceof DOMException) {
+            const copy = new DOMException(error.message, error.name);
+            this.#keep(error, copy);
+            this.#hide(copy, "stack", error.stack);
+            return copy;
+        }
+        const cls = Object.hasOwn(errorClasses, error.name) ? errorClasses[error.name]! : Error;
+        const made = this.#keep(error, new cls());
+        const message = Object.getOwnPropertyDescriptor(error, "message");
+        if (message && "value" in message) {
+            this.#hide(made, "message", String(message.value));
+        } else {
+            delete (made as Partial<Error>).message;
+        }
+        this.#hide(made, "stack", typeof error.stack === "string" ? error.stack : undefined);
+        if (Object.hasOwn(error, "cause")) {
+            this.#hide(made, "cause", this.clone(error.cause));
+        }
+        return made;
+    }
+
+    #hide(object: object, key: string, value: unknown): void {
+        Object.defineProperty(object, key, { value, writable: true, configurable: true });
+    }
+}
+
+/** The buffers to move; a TypeError or DataCloneError if the list is not one of distinct buffers. */
+function transferList(list: unknown): Set<ArrayBuffer> {
+    const buffers = new Set<ArrayBuffer>();
+    for (const item of list as Iterable<unknown>) {
+        if (!(item instanceof ArrayBuffer)) {
+            return refuse("a value in the transfer list that is not an ArrayBuffer");
+        }
+        if (buffers.has(item)) {
+            return refuse("an ArrayBuffer that is twice in the transfer list");
+        }
+        if (item.detached) {
+            return refuse("an ArrayBuffer that is detached");
+        }
+        buffers.add(item);
+    }
+    return buffers;
+}
+
+export function structuredClone(value: unknown, options?: { transfer?: Iterable<unknown> }): unknown {
+    need(1, arguments.length, "structuredClone");
+    const seen = new Map<object, unknown>();
+    const buffers = transferList(options?.transfer ?? []);
+    if (buffers.size) {
+        // A failing clone must not detach anything, so a first pass copies without moving.
+        new Cloner(new Map([...buffers].map((b) => [b, b]))).clone(value);
+        for (const buffer of buffers) {
+            seen.set(buffer, buffer.transfer());
+        }
+    }
+    return new Cloner(seen).clone(value);
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Event, CustomEvent and EventTarget (DOM §2). There is no tree of targets here, so a path has one
+// entry, and `capture` is only part of a listener's identity. Listeners are kept in a map
+// that is made with the first one. What a listener throws is logged and does not stop the others.
+
+import { constants, expose, need, toText } from "./interface.ts";
+import { native } from "./native.ts";
+
+type Callback = ((event: Event) => unknown) | { handleEvent(event: Event): unknown };
+
+interface Listener {
+    callback: Callback;
+    capture: boolean;
+    once: boolean;
+    passive: boolean;
+    isRemoved: boolean;
+}
+
+export interface ListenerOptions {
+    capture?: boolean;
+    once?: boolean;
+    passive?: boolean;
+    signal?: { aborted: boolean; addEventListener: EventTarget["addEventListener"] };
+}
+
+/** What EventTarget does to an event that scripts cannot; set by Event's static block. */
+let begin: (event: Event, target: EventTarget, isTrusted: boolean) => void;
+let end: (event: Event) => void;
+let setPassive: (event: Event, isPassive: boolean) => void;
+let isStopped: (event: Event) => boolean;
+
+export class Event {
+    #type: string;
+    #bubbles: boolean;
+    #cancelable: boolean;
+    #composed: boolean;
+    #target: EventTarget | null = null;
+    #current: EventTarget | null = null;
+    #time = native.clock(1);
+    #isStopped = false; // stopPropagation
+    #isStoppedNow = false; // stopImmediatePropagation
+    #isCanceled = false;
+    #isPassive = false;
+    #isDispatching = false;
+    #isTrusted = false;
+
+    declare static readonly NONE: 0;
+    declare static readonly CAPTURING_PHASE: 1;
+    declare static readonly AT_TARGET: 2;
+    declare static readonly BUBBLING_PHASE: 3;
+
+    static {
+        begin = (event, target, isTrusted) => {
+            if (event.#isDispatching) {
+                throw new DOMException("The event is already being dispatched", "InvalidStateError");
+            }
+            event.#isDispatching = true;
+            event.#isTrusted = isTrusted;
+            event.#target = event.#current = target;
+        };
+        end = (event) => {
+            event.#isDispatching = false;
+            event.#isStopped = event.#isStoppedNow = false;
+            event.#current = null;
+        };
+        setPassive = (event, isPassive) => {
+            event.#isPassive = isPassive;
+        };
+        isStopped = (event) => event.#isStoppedNow;
+    }
+
+    constructor(
+        type: string, init?: { bubbles?: boolean; cancelable?: boolean; composed?: boolean } | null,
+    ) {
+        need(1, arguments.length, `${new.target.name} constructor`);
+        this.#type = toText(type);
+        this.#bubbles = Boolean(init?.bubbles);
+        this.#cancelable = Boolean(init?.cancelable);
+        this.#composed = Boolean(init?.composed);
+    }
+
+    get type(): string {
+        return this.#type;
+    }
+    get target(): EventTarget | null {
+        return this.#target;
+    }
+    get srcElement(): EventTarget | null {
+        return this.#target;
+    }
+    get currentTarget(): EventTarget | null {
+        return this.#current;
+    }
+    composedPath(): EventTarget[] {
+        return this.#current ? [this.#current] : [];
+    }
+    get eventPhase(): number {
+        return this.#isDispatching ? 2 : 0;
+    }
+    stopPropagation(): void {
+        this.#isStopped = true;
+    }
+    get cancelBubble(): boolean {
+        return this.#isStopped;
+    }
+    set cancelBubble(value: boolean) {
+        if (value) {
+            this.#isStopped = true;
+        }
+    }
+    stopImmediatePropagation(): void {
+        this.#isStopped = this.#isStoppedNow = true;
+    }
+    get bubbles(): boolean {
+        return this.#bubbles;
+    }
+    get cancelable(): boolean {
+        return this.#cancelable;
+    }
+    get returnValue(): boolean {
+        return !this.#isCanceled;
+    }
+    set returnValue(value: boolean) {
+        if (!value) {
+            this.preventDefault();
+        }
+    }
+    preventDefault(): void {
+        if (this.#cancelable && !this.#isPassive) {
+            this.#isCanceled = true;
+        }
+    }
+    get defaultPrevented(): boolean {
+        return this.#isCanceled;
+    }
+    get composed(): boolean {
+        return this.#composed;
+    }
+    get isTrusted(): boolean {
+        return this.#isTrusted;
+    }
+    get timeStamp(): number {
+        return this.#time;
+    }
+}
+expose(Event, "Event");
+constants(Event, { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 });
+
+export class CustomEvent extends Event {
+    #detail: unknown;
+    constructor(type: string, init?: ConstructorParameters<typeof Event>[1] & { detail?: unknown }) {
+        super(type, init);
+        this.#detail = init?.detail ?? null;
+    }
+    get detail(): unknown {
+        return this.#detail;
+    }
+}
+expose(CustomEvent, "CustomEvent");
+
+/** Dispatches an event that the platform made. */
+export let dispatchTrusted: (target: EventTarget, event: Event) => boolean;
+export let hasListeners: (target: EventTarget, type: string) => boolean;
+
+export class EventTarget {
+    #listeners: Map<string, Listener[]> | undefined;
+
+    static {
+        dispatchTrusted = (target, event) => target.#dispatch(event, true);
+        hasListeners = (target, type) => (target.#listeners?.get(type)?.length ?? 0) > 0;
+    }
+
+    addEventListener(
+        type: string, callback: Callback | null, options?: boolean | ListenerOptions,
+    ): void {
+        need(2, arguments.length, "EventTarget.addEventListener");
+        type = toText(type);
+        const details = typeof options === "object" && options !== null ? options : undefined;
+        const capture = Boolean(details ? details.capture : options);
+        const signal = details?.signal;
+        if (signal === null || (signal !== undefined && typeof signal.aborted !== "boolean")) {
+            throw new TypeError("EventTarget.addEventListener: signal is not an AbortSignal");
+        }
+        if (callback === null || callback === undefined) {
+            return;
+        }
+        if (typeof callback !== "function" && typeof callback !== "object") {
+            throw new TypeError("EventTarget.addEventListener: the listener is not a function or object");
+        }
+        if (signal?.aborted) {
+            return;
+        }
+        const all = this.#listeners ??= new Map();
+        const list = all.get(type);
+        if (list?.some((l: Listener) => l.callback === callback && l.capture === capture)) {
+            return;
+        }
+        const listener = {
+            callback, capture,
+            once: Boolean(details?.once), passive: Boolean(details?.passive), isRemoved: false,
+        };
+        if (list) {
+            list.push(listener);
+        } else {
+            all.set(type, [listener]);
+        }
+        signal?.addEventListener("abort", () => this.removeEventListener(type, callback, capture), {
+            once: true,
+        });
+    }
+
+    removeEventListener(
+        type: string, callback: Callback | null, options?: boolean | { capture?: boolean },
+    ): void {
+        need(2, arguments.length, "EventTarget.removeEventListener");
+        const capture = Boolean(
+            typeof options === "object" && options !== null ? options.capture : options,
+        );
+        const list = this.#listeners?.get(toText(type));
+        const at = list?.findIndex((l) => l.callback === callback && l.capture === capture) ?? -1;
+        if (at >= 0) {
+            list![at]!.isRemoved = true;
+            list!.splice(at, 1);
+        }
+    }
+
+    dispatchEvent(event: Event): boolean {
+        need(1, arguments.length, "EventTarget.dispatchEvent");
+        if (!(event instanceof Event)) {
+            throw new TypeError("EventTarget.dispatchEvent: the argument is not an Event");
+        }
+        return this.#dispatch(event, false);
+    }
+
+    #dispatch(event: Event, isTrusted: boolean): boolean {
+        begin(event, this, isTrusted);
+        const list = this.#listeners?.get(event.type);
+        // Listeners added by a listener wait for the next event; removed ones are skipped at once.
+        for (const listener of list ? [...list] : []) {
+            if (listener.isRemoved || isStopped(event)) {
+                continue;
+            }
+            if (listener.once) {
+                this.removeEventListener(event.type, listener.callback, listener.capture);
+            }
+            setPassive(event, listener.passive);
+            try {
+                const { callback } = listener;
+                if (typeof callback === "function") {
+                    callback.call(this, event);
+                } else {
+                    callback.handleEvent(event);
+                }
+            } catch (error) {
+                native.reportError("Uncaught", error);
+            }
+            setPassive(event, false);
+        }
+        end(event);
+        return !event.defaultPrevented;
+    }
+}
+expose(EventTarget, "EventTarget");
+
+/** Gives a class an `on<type>` attribute: a listener that keeps its place while it is replaced. */
+export function handlerAttribute(cls: { prototype: EventTarget }, type: string): void {
+    type Handler = (event: Event) => unknown;
+    const handlers = new WeakMap<EventTarget, { current: Handler | null }>();
+    Object.defineProperty(cls.prototype, `on${type}`, {
+        get(this: EventTarget) {
+            return handlers.get(this)?.current ?? null;
+        },
+        set(this: EventTarget, value: unknown) {
+            const handler = typeof value === "function" ? value as Handler : null;
+            let cell = handlers.get(this);
+            if (cell) {
+                cell.current = handler;
+            } else if (handler) {
+                const own = cell = { current: handler as Handler | null };
+                handlers.set(this, own);
+                this.addEventListener(type, (event) => {
+                    if (own.current?.call(this, event) === false) {
+                        event.preventDefault();
+                    }
+                });
+            }
+        },
+        enumerable: true,
+        configurable: true,
+    });
+}

@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The platform's own JavaScript, evaluated once when an image is made: defines the globals that the
+// engine's C half does not, gives C its hooks, and registers the builtin modules. Nothing here runs
+// during a request; whatever a request does not use stays untouched in the shared image.
+
+import * as streams from "web-streams-polyfill";
+import { AbortController, AbortSignal, isSignal, signalAbort, signalNew } from "./abort.ts";
+import { Blob, blobBytes, blobOf, File } from "./blob.ts";
+import { platformClasses, structuredClone } from "./clone.ts";
+import { console } from "./console.ts";
+import * as context from "./derp/context.ts";
+import * as env from "./derp/env.ts";
+import * as http from "./derp/http.ts";
+import * as logger from "./derp/logger.ts";
+import * as sql from "./derp/sql.ts";
+import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
+import { CustomEvent, Event, EventTarget } from "./event.ts";
+import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
+import { expose, global, need } from "./interface.ts";
+import { native } from "./native.ts";
+import { Performance, performance } from "./performance.ts";
+import { URLSearchParams } from "./search-params.ts";
+import {
+    isStream, streamFromBytes, streamFromSource, streamReadAll, streamState, streamTakeSource,
+    streamToSink,
+} from "./stream.ts";
+import { CryptoKey, subtle, SubtleCrypto } from "./subtle.ts";
+import { clearInterval, clearTimeout, setInterval, setTimeout } from "./timer.ts";
+import { URL } from "./url.ts";
+
+function reportError(error: unknown): void {
+    need(1, arguments.length, "reportError");
+    native.reportError("Uncaught ", error);
+}
+
+class Navigator {
+    get userAgent(): string {
+        return "Limpet";
+    }
+    get language(): string {
+        return "en";
+    }
+    get languages(): readonly string[] {
+        return ["en"];
+    }
+    get onLine(): boolean {
+        return true;
+    }
+    get hardwareConcurrency(): number {
+        return 1;
+    }
+}
+expose(Navigator, "Navigator");
+
+const globals: Record<string, unknown> = {
+    ...streams,
+    AbortController, AbortSignal, Blob, CryptoKey, CustomEvent, Event, EventTarget, File, FormData,
+    Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
+    clearInterval, clearTimeout, console, performance, reportError, setInterval, setTimeout,
+    structuredClone, navigator: new Navigator(), self: globalThis,
+};
+for (const name of Object.keys(globals)) {
+    global(name, globals[name]);
+}
+Object.defineProperty(crypto, "subtle", { value: subtle, enumerable: true, configurable: true });
+
+platformClasses.push(
+    AbortController, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
+    URL, URLSearchParams, streams.TransformStream, streams.WritableStream,
+);
+
+native.setHooks({
+    streamFromSource, streamFromBytes, streamTakeSource, streamReadAll, streamToSink, isStream,
+    streamState,
+    bodyFromObject(value) {
+        if (value instanceof URLSearchParams) {
+            return [String(value), "application/x-www-form-urlencoded;charset=UTF-8"];
+        }
+        if (value instanceof Blob) {
+            return [blobBytes(value), value.type || null];
+        }
+        return value instanceof FormData ? serializeFormData(value) : undefined;
+    },
+    makeBlob: (bytes, type) => blobOf(bytes as Uint8Array<ArrayBuffer>, type),
+    parseFormData: (bytes, type) => parseFormData(bytes as Uint8Array<ArrayBuffer>, type),
+    makeSignal: signalNew,
+    abortSignal: (signal, reason) => signalAbort(signal as AbortSignal, reason),
+    isSignal,
+});
+
+native.defineModule("derp:runtime/types", { Request, Response });
+native.defineModule("derp:runtime/context", { ...context });
+native.defineModule("derp:runtime/env", { get: env.get, getOrDefault: env.getOrDefault });
+native.defineModule("derp:runtime/http", { ...http });
+native.defineModule("derp:runtime/logger", { ...logger });
+native.defineModule("derp:runtime/sql", { exec: sql.exec, transaction: sql.transaction });
+native.defineModule("limpet", {
+    env: Object.freeze({ ...env }),
+    log: Object.freeze({ ...logger }),
+    sql: Object.freeze({ exec: sql.exec, transaction: sql.transaction }),
+});

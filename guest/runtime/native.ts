@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one door to the engine's C half: typed access to `__limpet`, whose contract is written in
+// guest/engine/README.md. The engine removes that global once this bundle is evaluated, so nothing
+// else may look it up: import `native` from here.
+
+/** scheme_end, username_start, username_end, password_start, password_end, host_start, host_end,
+ *  path_start, path_end, port, query_start, fragment_start, origin, href: offsets into href. */
+export type UrlRecord = [
+    number, number, number, number, number, number, number, number, number, number, number, number,
+    string, string,
+];
+
+export type SqlValue = null | undefined | boolean | number | bigint | string | ArrayBuffer
+    | ArrayBufferView;
+
+export interface SqlResult {
+    columns: string[];
+    rows: unknown[][];
+    changes: number;
+    lastRowId: number | bigint;
+}
+
+export interface Hooks {
+    streamFromSource(source: number): unknown;
+    streamFromBytes(bytes: Uint8Array): unknown;
+    streamTakeSource(stream: unknown): number;
+    streamReadAll(stream: unknown): Promise<Uint8Array>;
+    streamToSink(stream: unknown, sink: number): Promise<void>;
+    isStream(value: unknown): boolean;
+    streamState(stream: unknown): number;
+    bodyFromObject(value: unknown): [unknown, string | null] | undefined;
+    makeBlob(bytes: Uint8Array, type: string): unknown;
+    parseFormData(bytes: Uint8Array, contentType: string): unknown;
+    makeSignal(): unknown;
+    abortSignal(signal: unknown, reason: unknown): void;
+    isSignal(value: unknown): boolean;
+}
+
+export interface Native {
+    log(level: number, text: string): void;
+    clock(which: 0 | 1): number;
+    random(length: number): Uint8Array<ArrayBuffer>;
+    envGet(name: string): string | undefined;
+    envList(): [string, string][];
+    urlParse(input: string, base?: string): UrlRecord | undefined;
+    urlSet(href: string, part: number, value: string): UrlRecord | undefined;
+    digest(algorithm: number, data: ArrayBuffer | ArrayBufferView): ArrayBuffer;
+    sqlExec(sql: string, params: SqlValue[]): SqlResult;
+    sqlTransaction(action: 0 | 1 | 2): void;
+    fetchWait(
+        method: string, url: string, headers: [string, string][],
+        body?: string | ArrayBuffer | ArrayBufferView,
+    ): [number, string, [string, string][], Uint8Array<ArrayBuffer>];
+    sleepWait(ms: number): void;
+
+    timer(ms: number, fn: () => void): number;
+    cancel(op: number): void;
+    streamRead(source: number, max: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+    streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;
+    streamClose(source: number): void;
+
+    setHooks(hooks: Partial<Hooks>): void;
+    defineModule(name: string, exports: object): void;
+    removeGlobals(...names: string[]): void;
+    info(): { functionName: string; executionId: string };
+    reportError(prefix: string, error: unknown): void;
+    promiseState(value: unknown): [0 | 1 | 2, unknown] | undefined;
+    proxyTarget(value: unknown): object | undefined;
+    utf8Encode(text: string): Uint8Array<ArrayBuffer>;
+    utf8Decode(bytes: ArrayBuffer | ArrayBufferView): string;
+    latin1Decode(bytes: ArrayBuffer | ArrayBufferView): string;
+}
+
+export const native: Native = (globalThis as unknown as { __limpet: Native }).__limpet;

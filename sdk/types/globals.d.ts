@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The globals of a Limpet function, and only those: what is not declared here does not exist there.
+// Use with "lib": ["ES2024"] (no "DOM"), see sdk/README.md. Signatures follow the WHATWG standards.
+
+// --- basic types -----------------------------------------------------------------------------------
+
+type BufferSource = ArrayBufferView | ArrayBuffer;
+type BlobPart = BufferSource | Blob | string;
+type BodyInit = ReadableStream | Blob | BufferSource | FormData | URLSearchParams | string;
+type HeadersInit = Headers | Record<string, string> | Iterable<readonly [string, string]> | [string, string][];
+type RequestInfo = Request | string | URL;
+type FormDataEntryValue = File | string;
+
+// --- errors, events, abort -------------------------------------------------------------------------
+
+declare class DOMException extends Error {
+    constructor(message?: string, name?: string | { name?: string; cause?: unknown });
+    readonly name: string;
+    readonly message: string;
+    readonly code: number;
+}
+
+interface EventInit {
+    bubbles?: boolean;
+    cancelable?: boolean;
+    composed?: boolean;
+}
+
+declare class Event {
+    constructor(type: string, init?: EventInit);
+    static readonly NONE: 0;
+    static readonly CAPTURING_PHASE: 1;
+    static readonly AT_TARGET: 2;
+    static readonly BUBBLING_PHASE: 3;
+    readonly type: string;
+    readonly target: EventTarget | null;
+    readonly currentTarget: EventTarget | null;
+    readonly srcElement: EventTarget | null;
+    readonly eventPhase: number;
+    readonly bubbles: boolean;
+    readonly cancelable: boolean;
+    readonly composed: boolean;
+    readonly defaultPrevented: boolean;
+    readonly isTrusted: boolean;
+    readonly timeStamp: number;
+    cancelBubble: boolean;
+    returnValue: boolean;
+    composedPath(): EventTarget[];
+    preventDefault(): void;
+    stopPropagation(): void;
+    stopImmediatePropagation(): void;
+}
+
+interface CustomEventInit<T = unknown> extends EventInit {
+    detail?: T;
+}
+
+declare class CustomEvent<T = unknown> extends Event {
+    constructor(type: string, init?: CustomEventInit<T>);
+    readonly detail: T;
+}
+
+interface EventListenerObject {
+    handleEvent(event: Event): void;
+}
+type EventListener = (event: Event) => void;
+type EventListenerOrEventListenerObject = EventListener | EventListenerObject;
+
+interface EventListenerOptions {
+    capture?: boolean;
+}
+interface AddEventListenerOptions extends EventListenerOptions {
+    once?: boolean;
+    passive?: boolean;
+    signal?: AbortSignal;
+}
+
+declare class EventTarget {
+    constructor();
+    addEventListener(
+        type: string, callback: EventListenerOrEventListenerObject | null,
+        options?: AddEventListenerOptions | boolean,
+    ): void;
+    removeEventListener(
+        type: string, callback: EventListenerOrEventListenerObject | null,
+        options?: EventListenerOptions | boolean,
+    ): void;
+    dispatchEvent(event: Event): boolean;
+}
+
+declare class AbortSignal extends EventTarget {
+    private constructor();
+    static abort(reason?: any): AbortSignal;
+    static timeout(milliseconds: number): AbortSignal;
+    static any(signals: Iterable<AbortSignal>): AbortSignal;
+    readonly aborted: boolean;
+    readonly reason: any;
+    onabort: ((this: AbortSignal, event: Event) => any) | null;
+    throwIfAborted(): void;
+}
+
+declare class AbortController {
+    constructor();
+    readonly signal: AbortSignal;
+    abort(reason?: any): void;
+}
+
+declare function reportError(error: unknown): void;
+
+// --- URL -------------------------------------------------------------------------------------------
+
+declare class URL {
+    constructor(url: string | URL, base?: string | URL);
+    static canParse(url: string | URL, base?: string | URL): boolean;
+    static parse(url: string | URL, base?: string | URL): URL | null;
+    href: string;
+    readonly origin: string;
+    protocol: string;
+    username: string;
+    password: string;
+    host: string;
+    hostname: string;
+    port: string;
+    pathname: string;
+    search: string;
+    readonly searchParams: URLSearchParams;
+    hash: string;
+    toString(): string;
+    toJSON(): string;
+}
+
+declare class URLSearchParams {
+    constructor(init?: Iterable<readonly [string, string]> | string[][] | Record<string, string> | string | URLSearchParams);
+    readonly size: number;
+    append(name: string, value: string): void;
+    delete(name: string, value?: string): void;
+    get(name: string): string | null;
+    getAll(name: string): string[];
+    has(name: string, value?: string): boolean;
+    set(name: string, value: string): void;
+    sort(): void;
+    forEach(fn: (value: string, name: string, params: URLSearchParams) => void, thisArg?: any): void;
+    entries(): IterableIterator<[string, string]>;
+    keys(): IterableIterator<string>;
+    values(): IterableIterator<string>;
+    [Symbol.iterator](): IterableIterator<[string, string]>;
+    toString(): string;
+}
+
+// --- text, binary data -----------------------------------------------------------------------------
+
+declare class TextEncoder {
+    constructor();
+    readonly encoding: "utf-8";
+    encode(input?: string): Uint8Array<ArrayBuffer>;
+    encodeInto(source: string, destination: Uint8Array): { read: number; written: number };
+}
+
+interface TextDecoderOptions {
+    fatal?: boolean;
+    ignoreBOM?: boolean;
+}
+
+declare class TextDecoder {
+    constructor(label?: string, options?: TextDecoderOptions);
+    readonly encoding: string;
+    readonly fatal: boolean;
+    readonly ignoreBOM: boolean;
+    decode(input?: BufferSource, options?: { stream?: boolean }): string;
+}
+
+declare class TextEncoderStream {
+    constructor();
+    readonly encoding: "utf-8";
+    readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+    readonly writable: WritableStream<string>;
+}
+
+declare class TextDecoderStream {
+    constructor(label?: string, options?: TextDecoderOptions);
+    readonly encoding: string;
+    readonly fatal: boolean;
+    readonly ignoreBOM: boolean;
+    readonly readable: ReadableStream<string>;
+    readonly writable: WritableStream<BufferSource>;
+}
+
+declare function atob(data: string): string;
+declare function btoa(data: string): string;
+declare function structuredClone<T>(value: T, options?: { transfer?: ArrayBuffer[] }): T;
+
+interface BlobPropertyBag {
+    type?: string;
+    endings?: "transparent" | "native";
+}
+
+declare class Blob {
+    constructor(parts?: Iterable<BlobPart>, options?: BlobPropertyBag);
+    readonly size: number;
+    readonly type: string;
+    slice(start?: number, end?: number, type?: string): Blob;
+    stream(): ReadableStream<Uint8Array<ArrayBuffer>>;
+    text(): Promise<string>;
+    arrayBuffer(): Promise<ArrayBuffer>;
+    bytes(): Promise<Uint8Array<ArrayBuffer>>;
+}
+
+declare class File extends Blob {
+    constructor(
+        parts: Iterable<BlobPart>, name: string, options?: BlobPropertyBag & { lastModified?: number },
+    );
+    readonly name: string;
+    readonly lastModified: number;
+    readonly webkitRelativePath: string;
+}
+
+declare class FormData {
+    constructor();
+    append(name: string, value: string): void;
+    append(name: string, value: Blob, fileName?: string): void;
+    delete(name: string): void;
+    get(name: string): FormDataEntryValue | null;
+    getAll(name: string): FormDataEntryValue[];
+    has(name: string): boolean;
+    set(name: string, value: string): void;
+    set(name: string, value: Blob, fileName?: string): void;
+    forEach(fn: (value: FormDataEntryValue, name: string, form: FormData) => void, thisArg?: any): void;
+    entries(): IterableIterator<[string, FormDataEntryValue]>;
+    keys(): IterableIterator<string>;
+    values(): IterableIterator<FormDataEntryValue>;
+    [Symbol.iterator](): IterableIterator<[string, FormDataEntryValue]>;
+}
+
+// --- streams ---------------------------------------------------------------------------------------
+
+interface QueuingStrategy<T = any> {
+    highWaterMark?: number;
+    size?: (chunk: T) => number;
+}
+
+interface UnderlyingDefaultSource<R = any> {
+    type?: undefined;
+    start?(controller: ReadableStreamDefaultController<R>): any;
+    pull?(controller: ReadableStreamDefaultController<R>): void | PromiseLike<void>;
+    cancel?(reason?: any): void | PromiseLike<void>;
+}
+
+interface UnderlyingByteSource {
+    type: "bytes";
+    autoAllocateChunkSize?: number;
+    start?(controller: ReadableByteStreamController): any;
+    pull?(controller: ReadableByteStreamController): void | PromiseLike<void>;
+    cancel?(reason?: any): void | PromiseLike<void>;
+}
+
+interface StreamPipeOptions {
+    preventClose?: boolean;
+    preventAbort?: boolean;
+    preventCancel?: boolean;
+    signal?: AbortSignal;
+}
+
+interface ReadableWritablePair<R = any, W = any> {
+    readable: ReadableStream<R>;
+    writable: WritableStream<W>;
+}
+
+type ReadableStreamReadResult<T> = { done: false; value: T } | { done: true; value: T | undefined };
+
+declare class ReadableStream<R = any> {
+    constructor(source: UnderlyingByteSource, strategy?: { highWaterMark?: number });
+    constructor(source?: UnderlyingDefaultSource<R>, strategy?: QueuingStrategy<R>);
+    static from<R>(items: Iterable<R> | AsyncIterable<R>): ReadableStream<R>;
+    readonly locked: boolean;
+    cancel(reason?: any): Promise<void>;
+    getReader(options: { mode: "byob" }): ReadableStreamBYOBReader;
+    getReader(): ReadableStreamDefaultReader<R>;
+    pipeThrough<T>(pair: ReadableWritablePair<T, R>, options?: StreamPipeOptions): ReadableStream<T>;
+    pipeTo(destination: WritableStream<R>, options?: StreamPipeOptions): Promise<void>;
+    tee(): [ReadableStream<R>, ReadableStream<R>];
+    values(options?: { preventCancel?: boolean }): AsyncIterableIterator<R>;
+    [Symbol.asyncIterator](options?: { preventCancel?: boolean }): AsyncIterableIterator<R>;
+}
+
+declare class ReadableStreamDefaultReader<R = any> {
+    constructor(stream: ReadableStream<R>);
+    readonly closed: Promise<undefined>;
+    read(): Promise<ReadableStreamReadResult<R>>;
+    cancel(reason?: any): Promise<void>;
+    releaseLock(): void;
+}
+
+declare class ReadableStreamBYOBReader {
+    constructor(stream: ReadableStream<Uint8Array>);
+    readonly closed: Promise<undefined>;
+    read<T extends ArrayBufferView>(view: T, options?: { min?: number }): Promise<ReadableStreamReadResult<T>>;
+    cancel(reason?: any): Promise<void>;
+    releaseLock(): void;
+}
+
+declare class ReadableStreamDefaultController<R = any> {
+    private constructor();
+    readonly desiredSize: number | null;
+    close(): void;
+    enqueue(chunk?: R): void;
+    error(reason?: any): void;
+}
+
+declare class ReadableByteStreamController {
+    private constructor();
+    readonly byobRequest: ReadableStreamBYOBRequest | null;
+    readonly desiredSize: number | null;
+    close(): void;
+    enqueue(chunk: ArrayBufferView): void;
+    error(reason?: any): void;
+}
+
+declare class ReadableStreamBYOBRequest {
+    private constructor();
+    readonly view: Uint8Array<ArrayBuffer> | null;
+    respond(bytesWritten: number): void;
+    respondWithNewView(view: ArrayBufferView): void;
+}
+
+interface UnderlyingSink<W = any> {
+    type?: undefined;
+    start?(controller: WritableStreamDefaultController): any;
+    write?(chunk: W, controller: WritableStreamDefaultController): void | PromiseLike<void>;
+    close?(): void | PromiseLike<void>;
+    abort?(reason?: any): void | PromiseLike<void>;
+}
+
+declare class WritableStream<W = any> {
+    constructor(sink?: UnderlyingSink<W>, strategy?: QueuingStrategy<W>);
+    readonly locked: boolean;
+    abort(reason?: any): Promise<void>;
+    close(): Promise<void>;
+    getWriter(): WritableStreamDefaultWriter<W>;
+}
+
+declare class WritableStreamDefaultWriter<W = any> {
+    constructor(stream: WritableStream<W>);
+    readonly closed: Promise<undefined>;
+    readonly desiredSize: number | null;
+    readonly ready: Promise<undefined>;
+    abort(reason?: any): Promise<void>;
+    close(): Promise<void>;
+    releaseLock(): void;
+    write(chunk?: W): Promise<void>;
+}
+
+declare class WritableStreamDefaultController {
+    private constructor();
+    readonly signal: AbortSignal;
+    error(reason?: any): void;
+}
+
+interface Transformer<I = any, O = any> {
+    readableType?: undefined;
+    writableType?: undefined;
+    start?(controller: TransformStreamDefaultController<O>): any;
+    transform?(chunk: I, controller: TransformStreamDefaultController<O>): void | PromiseLike<void>;
+    flush?(controller: TransformStreamDefaultController<O>): void | PromiseLike<void>;
+    cancel?(reason?: any): void | PromiseLike<void>;
+}
+
+declare class TransformStream<I = any, O = any> {
+    constructor(
+        transformer?: Transformer<I, O>, writableStrategy?: QueuingStrategy<I>,
+        readableStrategy?: QueuingStrategy<O>,
+    );
+    readonly readable: ReadableStream<O>;
+    readonly writable: WritableStream<I>;
+}
+
+declare class TransformStreamDefaultController<O = any> {
+    private constructor();
+    readonly desiredSize: number | null;
+    enqueue(chunk?: O): void;
+    error(reason?: any): void;
+    terminate(): void;
+}
+
+declare class ByteLengthQueuingStrategy implements QueuingStrategy<ArrayBufferView> {
+    constructor(init: { highWaterMark: number });
+    readonly highWaterMark: number;
+    readonly size: (chunk: ArrayBufferView) => number;
+}
+
+declare class CountQueuingStrategy implements QueuingStrategy {
+    constructor(init: { highWaterMark: number });
+    readonly highWaterMark: number;
+    readonly size: () => 1;
+}
+
+// --- fetch -----------------------------------------------------------------------------------------
+
+declare class Headers {
+    constructor(init?: HeadersInit);
+    append(name: string, value: string): void;
+    delete(name: string): void;
+    get(name: string): string | null;
+    getSetCookie(): string[];
+    has(name: string): boolean;
+    set(name: string, value: string): void;
+    forEach(fn: (value: string, name: string, headers: Headers) => void, thisArg?: any): void;
+    entries(): IterableIterator<[string, string]>;
+    keys(): IterableIterator<string>;
+    values(): IterableIterator<string>;
+    [Symbol.iterator](): IterableIterator<[string, string]>;
+}
+
+interface Body {
+    readonly body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
+    readonly bodyUsed: boolean;
+    arrayBuffer(): Promise<ArrayBuffer>;
+    blob(): Promise<Blob>;
+    bytes(): Promise<Uint8Array<ArrayBuffer>>;
+    formData(): Promise<FormData>;
+    json<T = any>(): Promise<T>;
+    text(): Promise<string>;
+}
+
+type RequestRedirect = "follow" | "error" | "manual";
+
+interface RequestInit {
+    method?: string;
+    headers?: HeadersInit;
+    body?: BodyInit | null;
+    redirect?: RequestRedirect;
+    signal?: AbortSignal | null;
+    /** Needed by the standard with a stream as body, and accepted here. */
+    duplex?: "half";
+}
+
+interface Request extends Body {}
+declare class Request {
+    constructor(input: RequestInfo, init?: RequestInit);
+    readonly method: string;
+    readonly url: string;
+    readonly headers: Headers;
+    readonly redirect: RequestRedirect;
+    readonly signal: AbortSignal;
+    clone(): Request;
+}
+
+type ResponseType = "basic" | "cors" | "default" | "error" | "opaque" | "opaqueredirect";
+
+interface ResponseInit {
+    status?: number;
+    statusText?: string;
+    headers?: HeadersInit;
+}
+
+interface Response extends Body {}
+declare class Response {
+    constructor(body?: BodyInit | null, init?: ResponseInit);
+    static error(): Response;
+    static json(data: any, init?: ResponseInit): Response;
+    static redirect(url: string | URL, status?: number): Response;
+    readonly type: ResponseType;
+    readonly url: string;
+    readonly redirected: boolean;
+    readonly status: number;
+    readonly ok: boolean;
+    readonly statusText: string;
+    readonly headers: Headers;
+    clone(): Response;
+}
+
+declare function fetch(input: RequestInfo, init?: RequestInit): Promise<Response>;
+
+// --- crypto ----------------------------------------------------------------------------------------
+
+type HashAlgorithm = "SHA-1" | "SHA-256" | "SHA-384" | "SHA-512" | (string & {});
+type HashAlgorithmIdentifier = HashAlgorithm | { name: HashAlgorithm };
+type AlgorithmIdentifier = string | { name: string };
+type KeyUsage = "sign" | "verify";
+
+interface HmacKeyParams {
+    name: "HMAC" | (string & {});
+    hash: HashAlgorithmIdentifier;
+    length?: number;
+}
+
+interface JsonWebKey {
+    kty?: string;
+    k?: string;
+    alg?: string;
+    use?: string;
+    key_ops?: string[];
+    ext?: boolean;
+}
+
+declare class CryptoKey {
+    private constructor();
+    readonly type: "secret";
+    readonly extractable: boolean;
+    readonly algorithm: { name: string; hash: { name: string }; length: number };
+    readonly usages: KeyUsage[];
+}
+
+/** digest() and HMAC; other algorithms and methods reject with a NotSupportedError. */
+declare class SubtleCrypto {
+    private constructor();
+    digest(algorithm: HashAlgorithmIdentifier, data: BufferSource): Promise<ArrayBuffer>;
+    generateKey(algorithm: HmacKeyParams, extractable: boolean, usages: KeyUsage[]): Promise<CryptoKey>;
+    importKey(
+        format: "raw", key: BufferSource, algorithm: HmacKeyParams, extractable: boolean,
+        usages: KeyUsage[],
+    ): Promise<CryptoKey>;
+    importKey(
+        format: "jwk", key: JsonWebKey, algorithm: HmacKeyParams, extractable: boolean,
+        usages: KeyUsage[],
+    ): Promise<CryptoKey>;
+    exportKey(format: "raw", key: CryptoKey): Promise<ArrayBuffer>;
+    exportKey(format: "jwk", key: CryptoKey): Promise<JsonWebKey>;
+    sign(algorithm: AlgorithmIdentifier, key: CryptoKey, data: BufferSource): Promise<ArrayBuffer>;
+    verify(
+        algorithm: AlgorithmIdentifier, key: CryptoKey, signature: BufferSource, data: BufferSource,
+    ): Promise<boolean>;
+}
+
+interface Crypto {
+    readonly subtle: SubtleCrypto;
+    getRandomValues<T extends ArrayBufferView>(array: T): T;
+    randomUUID(): `${string}-${string}-${string}-${string}-${string}`;
+}
+declare var crypto: Crypto;
+
+// --- timers, console, the rest ---------------------------------------------------------------------
+
+declare function setTimeout<A extends any[]>(fn: (...args: A) => void, ms?: number, ...args: A): number;
+declare function setInterval<A extends any[]>(fn: (...args: A) => void, ms?: number, ...args: A): number;
+declare function clearTimeout(id?: number): void;
+declare function clearInterval(id?: number): void;
+declare function queueMicrotask(fn: () => void): void;
+
+interface Console {
+    assert(condition?: boolean, ...data: any[]): void;
+    count(label?: string): void;
+    countReset(label?: string): void;
+    debug(...data: any[]): void;
+    dir(value?: any, options?: { depth?: number | null; showHidden?: boolean }): void;
+    dirxml(...data: any[]): void;
+    error(...data: any[]): void;
+    group(...data: any[]): void;
+    groupCollapsed(...data: any[]): void;
+    groupEnd(): void;
+    info(...data: any[]): void;
+    log(...data: any[]): void;
+    table(data?: any, columns?: string[]): void;
+    time(label?: string): void;
+    timeEnd(label?: string): void;
+    timeLog(label?: string, ...data: any[]): void;
+    trace(...data: any[]): void;
+    warn(...data: any[]): void;
+}
+declare var console: Console;
+
+declare class Performance extends EventTarget {
+    private constructor();
+    /** Milliseconds since the dispatch began. */
+    now(): number;
+    readonly timeOrigin: number;
+    toJSON(): any;
+}
+declare var performance: Performance;
+
+interface Navigator {
+    readonly userAgent: "Limpet";
+    readonly language: string;
+    readonly languages: readonly string[];
+    readonly onLine: boolean;
+    readonly hardwareConcurrency: number;
+}
+declare var navigator: Navigator;
+
+declare var self: typeof globalThis;
