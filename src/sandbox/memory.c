@@ -22,7 +22,7 @@ static uint8_t *memory_get(void *env, size_t *ret_len, size_t *ret_capacity)
 {
     struct memory *m = env;
     *ret_len = m->len;
-    *ret_capacity = m->len_max;
+    *ret_capacity = m->reserved; /* so that a grow beyond the limit comes to memory_grow() and is noticed */
     return (uint8_t *)m->base;
 }
 

@@ -177,7 +177,8 @@ enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_s
     if (config->imports_len)
         memcpy(s->imports, config->imports, config->imports_len * sizeof(*s->imports));
     s->exports_len = config->exports_len;
-    memcpy(s->exports, config->exports, config->exports_len * sizeof(*s->exports));
+    if (config->exports_len)
+        memcpy(s->exports, config->exports, config->exports_len * sizeof(*s->exports));
     enum err err = load_module(s, config, ret_error);
     if (err == OK)
         err = define_imports(s, ret_error);
