@@ -27,8 +27,15 @@
 #ifdef ARENA_HAS_ASAN
 #include <sanitizer/asan_interface.h>
 enum { ARENA_GAP = 16 };
-#define arena_poison(ptr, size) __asan_poison_memory_region((ptr), (size))
-#define arena_unpoison(ptr, size) __asan_unpoison_memory_region((ptr), (size))
+/* Out of line: gcc would warn that bytes which are being forbidden are not initialized. */
+static __attribute__((noinline)) void arena_poison(void *ptr, size_t size)
+{
+    __asan_poison_memory_region(ptr, size);
+}
+static __attribute__((noinline)) void arena_unpoison(void *ptr, size_t size)
+{
+    __asan_unpoison_memory_region(ptr, size);
+}
 #else
 enum { ARENA_GAP = 0 };
 #define arena_poison(ptr, size) ((void)(ptr), (void)(size))

@@ -13,11 +13,11 @@
 
 enum { BYTES_FIRST_CAP = 64 };
 
-/* False if memory is out or the size cannot be expressed. Never grows beyond cap_max. */
+/* False if memory is out or the size cannot be had. Never grows beyond cap_max. */
 static bool bytes_grow(struct bytes *b, size_t more, size_t cap_max)
 {
     size_t need;
-    if (__builtin_add_overflow(b->len, more, &need) || need > cap_max)
+    if (__builtin_add_overflow(b->len, more, &need) || need > cap_max || need > PTRDIFF_MAX)
         return false;
     if (need <= b->cap)
         return true;

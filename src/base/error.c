@@ -63,10 +63,10 @@ enum err error_context(struct error *ret, enum err fallback, const char *format,
     if (!ret)
         return fallback;
     const bool is_filled = ret->code != OK;
-    char text[2 * ERROR_MESSAGE_MAX];
+    char text[2 * ERROR_MESSAGE_MAX + 4];
     va_list args;
     va_start(args, format);
-    int wanted = vsnprintf(text, ERROR_MESSAGE_MAX, format, args);
+    int wanted = vsnprintf(text, ERROR_MESSAGE_MAX + 4, format, args);
     va_end(args);
     CHECK(wanted >= 0);
     if (!is_filled) {
@@ -75,7 +75,7 @@ enum err error_context(struct error *ret, enum err fallback, const char *format,
         error_store(ret->message, sizeof(ret->message), text);
         return fallback;
     }
-    size_t len = strlen(text);
+    size_t len = slice_utf8_clip(slice_cstr(text), ERROR_MESSAGE_MAX).len;
     (void)snprintf(text + len, sizeof(text) - len, ": %s", ret->message); /* cut below */
     error_store(ret->message, sizeof(ret->message), text);
     return ret->code;

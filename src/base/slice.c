@@ -154,7 +154,7 @@ struct slice slice_utf8_clip(struct slice s, size_t len_max)
     if (s.len <= len_max)
         return s;
     /* The character that the cut would fall into started at most three bytes before it. */
-    for (size_t back = 0; back < 4 && back < len_max; back++) {
+    for (size_t back = 0; back < 4 && back <= len_max; back++) {
         unsigned char c = (unsigned char)s.ptr[len_max - back];
         if ((c & 0xc0) != 0x80)
             return slice_of(s.ptr, len_max - back);
