@@ -3,7 +3,7 @@
 // Cases that load servers side by side: requests a second on one core, in rounds that are interleaved across the
 // servers, so that a machine whose speed drifts treats all alike; the medians are compared.
 import { isDeepStrictEqual } from 'node:util';
-import { type Answer, send, type Server } from '../tests/server/harness.ts';
+import { type Answer, send, type Server, type UploadOptions } from '../tests/server/harness.ts';
 import { startLimpet, targetOf } from './limpet.ts';
 import { h2load, type Load, medianLoad, type Target, wrk } from './load.ts';
 import type { Context } from './main.ts';
@@ -58,7 +58,7 @@ async function withAll<T>(ctx: Context, starts: [string, () => Promise<{ target:
     }
 }
 
-async function limpetWith(module: string, options: Record<string, unknown> = {}, more: Partial<Target> = {}) {
+async function limpetWith(module: string, options: UploadOptions = {}, more: Partial<Target> = {}) {
     const s = await startLimpet();
     await s.deploy('bench', module, options);
     return { target: targetOf(s, 'bench', more), stop: () => s.stop() };

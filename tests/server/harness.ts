@@ -116,9 +116,13 @@ export function send(port: number, target: string, init: RequestInit = {}): Prom
     });
 }
 
-export interface Deployed {
-    version: number;
-    build: { id: number; status: string };
+/** Members of an upload beside name and source; the limits are put into their place. */
+export interface UploadOptions {
+    isolation?: 'request' | 'module';
+    memory_mb?: number;
+    cpu_ms?: number;
+    wall_ms?: number;
+    egress?: string[];
 }
 
 export interface CliResult {
@@ -307,8 +311,9 @@ export class Server {
     }
 
     /** Uploads and waits for the end of the build, whichever it is. */
-    async upload(name: string, source: string, options: Record<string, unknown> = {}): Promise<any> {
-        const res = await this.api('POST', '/functions', { name, source, ...options });
+    async upload(name: string, source: string, options: UploadOptions = {}): Promise<any> {
+        const { memory_mb, cpu_ms, wall_ms, ...rest } = options;
+        const res = await this.api('POST', '/functions', { name, source, limits: { memory_mb, cpu_ms, wall_ms }, ...rest });
         if (res.status !== 202) throw new Error(`POST /functions: ${res.status} ${res.text}`);
         return this.built(name, res.json.build.id);
     }
@@ -316,14 +321,14 @@ export class Server {
     /** Waits until a build is ready or failed. */
     built(name: string, id: number): Promise<any> {
         return until(`build ${id} of ${name}`, async () => {
-            const build = await this.api('GET', `/functions/${name}/builds/${id}`);
+            const build = await this.api('GET', `/functions/${name}/builds/${id}?wait=30s`);
             if (build.status !== 200) throw new Error(`build ${id} of ${name}: ${build.status} ${build.text}`);
             return ['ready', 'failed'].includes(build.json.status) ? build.json : undefined;
         });
     }
 
     /** Uploads; a build that fails is an error. */
-    async deploy(name: string, source: string, options: Record<string, unknown> = {}): Promise<any> {
+    async deploy(name: string, source: string, options: UploadOptions = {}): Promise<any> {
         const build = await this.upload(name, source, options);
         if (build.status !== 'ready') throw new Error(`build of ${name} failed: ${JSON.stringify(build)}`);
         return build;

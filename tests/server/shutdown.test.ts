@@ -27,7 +27,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
             await once(idle, 'connect');
             const agent = new http.Agent({ keepAlive: true });
             const running = Array.from({ length: 8 }, () => s.request('slow', '/', { agent }));
-            await until('all have begun', async () => (await s.api('GET', '/functions/slow/logs')).json.logs.length >= 8);
+            await until('all have begun', async () => (await s.api('GET', '/functions/slow/logs')).json.length >= 8);
             s.child.kill(signal);
             for (const res of await Promise.all(running)) {
                 assert.equal(res.status, 200);
@@ -48,7 +48,7 @@ test('after SIGTERM nobody new is let in', async () => {
     try {
         await s.deploy('slow', SLOW);
         const running = s.request('slow');
-        await until('it has begun', async () => (await s.api('GET', '/functions/slow/logs')).json.logs.length >= 1);
+        await until('it has begun', async () => (await s.api('GET', '/functions/slow/logs')).json.length >= 1);
         s.child.kill('SIGTERM');
         await until('new connections are refused', async () => {
             const e = await s.request('slow', '/').then((r) => r.status, (e) => e.code);
@@ -67,7 +67,7 @@ test('a second signal ends it at once', async () => {
     try {
         await s.deploy('slow', SLOW.replace('500', '25_000'));
         const broken = s.request('slow').then(() => 'answered', () => 'broken off');
-        await until('it has begun', async () => (await s.api('GET', '/functions/slow/logs')).json.logs.length >= 1);
+        await until('it has begun', async () => (await s.api('GET', '/functions/slow/logs')).json.length >= 1);
         s.child.kill('SIGTERM');
         await until('it is stopping', () => s.request('slow').then((r) => r.status === 503, () => true));
         s.child.kill('SIGTERM');

@@ -151,7 +151,7 @@ test('a client that does not read stops the producer', async () => {
     let last = -1;
     let same = 0;
     await until('the producer rests', async () => {
-        const logs = (await s.api('GET', '/functions/streams/logs?limit=1000')).json.logs as unknown[];
+        const logs = (await s.api('GET', '/functions/streams/logs?limit=1000')).json as unknown[];
         same = logs.length === last ? same + 1 : 0;
         last = logs.length;
         return same >= 10;
