@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The SQL database of a module: one SQLite file each, WAL, synchronous=OFF on the connections that
- * guests use, so a commit on an engine thread never waits for the disk. Durability is the output gate:
- * before anything that depends on a commit leaves the process, sql_gate_wait() makes the WAL durable
- * (fdatasync on the work pool; one sync serves every commit before it). Checkpoints run on the work
- * pool too, with synchronous=FULL on a connection of their own; connections of engine threads never
- * checkpoint (wal_autocheckpoint=0, no checkpoint on close, persistent WAL).
+ * guests use, so a commit on an engine thread never waits for the disk. Durability is the output
+ * gate: before anything that depends on a commit leaves the process, sql_gate_wait() makes the WAL
+ * durable (fdatasync on the work pool; one sync serves every commit before it). Checkpoints run on
+ * the work pool too, with synchronous=FULL on a connection of their own; connections of engine
+ * threads never checkpoint (wal_autocheckpoint=0, no checkpoint on close, persistent WAL).
  *
  *   sql_file  one per database and process, shared by threads (refcounted, atomics only)
  *   sql_conn  one per database and engine thread; all guests of the thread use it in turn. A guest
@@ -33,15 +33,17 @@ NODISCARD enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn,
                                  struct error *ret_error);
 void sql_conn_close(struct sql_conn *c); /* an open transaction is rolled back */
 
-/* Limits one guest's statements: after deadline_ns (clock_monotonic_ns) they are interrupted (ERR_LIMIT_CPU). */
+/* Limits one guest's statements: after deadline_ns (clock_monotonic_ns) they are interrupted
+ * (ERR_LIMIT_CPU). */
 void sql_conn_set_deadline(struct sql_conn *c, uint64_t deadline_ns);
 /* Op SQL_EXEC: params and result encoded as host/ops.def says. The result is at most
  * LIMIT_GUEST_BODY_BYTES (ERR_LIMIT). ATTACH, PRAGMA that write settings, and load_extension are
  * refused by an authorizer; so are BEGIN/COMMIT/ROLLBACK/SAVEPOINT as text (use the op). */
 NODISCARD enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
                             struct bytes *ret_result, struct error *ret_error);
-/* Op SQL_TRANSACTION. A commit that fails leaves the transaction open: roll it back. After SQLite ended a
- * transaction by itself (disk full, deadline), statements fail until the guest rolls back. */
+/* Op SQL_TRANSACTION. A commit that fails leaves the transaction open: roll it back. After SQLite
+ * ended a transaction by itself (disk full, deadline), statements fail until the guest rolls back.
+ */
 enum sql_action { SQL_BEGIN = 0, SQL_COMMIT = 1, SQL_ROLLBACK = 2 };
 NODISCARD enum err sql_transaction(struct sql_conn *c, enum sql_action action,
                                    struct error *ret_error);
@@ -53,8 +55,9 @@ uint64_t sql_conn_seen(const struct sql_conn *c);
 /* True when everything up to seq is on disk: no gate needed. */
 bool sql_is_durable(const struct sql_file *f, uint64_t seq);
 
-/* A wait at the gate. done is called on the loop, once; error->code OK, or ERR_IO when the sync failed:
- * then nothing that depends on it may leave, and the file refuses work until a sync succeeds. */
+/* A wait at the gate. done is called on the loop, once; error->code OK, or ERR_IO when the sync
+ * failed: then nothing that depends on it may leave, and the file refuses work until a sync
+ * succeeds. */
 struct sql_gate_wait {
     void (*done)(struct sql_gate_wait *w, const struct error *error);
     uint64_t seq;

@@ -2,33 +2,34 @@
  *
  * A module's database file: making it, its checkpoints, and why nothing acknowledged is ever lost.
  *
- * Guests' connections run with synchronous=OFF: a commit writes frames to the WAL and returns, without a
- * sync. What makes that safe:
+ * Guests' connections run with synchronous=OFF: a commit writes frames to the WAL and returns,
+ * without a sync. What makes that safe:
  *
- * 1. Gate. Nothing that depends on commit N leaves before fdatasync(WAL) has returned after all frames
- *    of N were written (sql_gate.c). Frames carry a running checksum, so recovery sees a prefix of the
- *    commits; what it may drop was not synced, hence not told to anyone.
- * 2. Checkpoint. Pages move to the main file only by the keeper's connection, synchronous=FULL: SQLite
- *    syncs the WAL before it writes the first page, and the main file before the WAL may be reused.
- * 3. Restart of the WAL. Once all frames are in the main file, the next writer starts again at offset 0.
- *    SQLite syncs the new header first, because with the old header and some old frames left on disk, a
- *    power failure would replay a stale prefix over a newer main file - but it does so only when
- *    synchronous is not OFF, and it would make an engine thread wait. Instead the VFS below truncates the
- *    file before it writes a header: nobody reads those frames any more (the writer has just locked all
- *    read marks to restart), and file systems order a truncation before later writes into the blocks it
- *    freed (ext4, xfs, btrfs and zfs do). So the disk holds either the whole old log, which replays to
- *    what the main file already contains, or a beginning of the new one.
- *    Only complete checkpoints let the WAL restart, and complete ones have synced the main file.
- * 4. Opening. What a killed process left in the WAL is visible but perhaps not on disk, so a file starts
- *    with one commit that is finished and not durable: the first reply waits at the gate once.
- * 5. A failed sync. The kernel marks the pages clean and forgets; a later "OK" says nothing about them.
- *    The file then refuses commits until the WAL, read back, proves sound by its checksums up to the last
- *    commit and a complete checkpoint has put all of it into the main file with a sync (sql_file_recover).
- *    If the sync of the main file itself fails, only a restart of the process helps: then recovery starts
- *    from the WAL, which was synced, and writes every page of it again.
+ * 1. Gate. Nothing that depends on commit N leaves before fdatasync(WAL) has returned after all
+ * frames of N were written (sql_gate.c). Frames carry a running checksum, so recovery sees a prefix
+ * of the commits; what it may drop was not synced, hence not told to anyone.
+ * 2. Checkpoint. Pages move to the main file only by the keeper's connection, synchronous=FULL:
+ * SQLite syncs the WAL before it writes the first page, and the main file before the WAL may be
+ * reused.
+ * 3. Restart of the WAL. Once all frames are in the main file, the next writer starts again at
+ * offset 0. SQLite syncs the new header first, because with the old header and some old frames left
+ * on disk, a power failure would replay a stale prefix over a newer main file - but it does so only
+ * when synchronous is not OFF, and it would make an engine thread wait. Instead the VFS below
+ * truncates the file before it writes a header: nobody reads those frames any more (the writer has
+ * just locked all read marks to restart), and file systems order a truncation before later writes
+ * into the blocks it freed (ext4, xfs, btrfs and zfs do). So the disk holds either the whole old
+ * log, which replays to what the main file already contains, or a beginning of the new one. Only
+ * complete checkpoints let the WAL restart, and complete ones have synced the main file.
+ * 4. Opening. What a killed process left in the WAL is visible but perhaps not on disk, so a file
+ * starts with one commit that is finished and not durable: the first reply waits at the gate once.
+ * 5. A failed sync. The kernel marks the pages clean and forgets; a later "OK" says nothing about
+ * them. The file then refuses commits until the WAL, read back, proves sound by its checksums up to
+ * the last commit and a complete checkpoint has put all of it into the main file with a sync
+ * (sql_file_recover). If the sync of the main file itself fails, only a restart of the process
+ * helps: then recovery starts from the WAL, which was synced, and writes every page of it again.
  *
- * The POSIX-lock trap: closing any descriptor of the main file drops all of the process's locks on it. It
- * is opened by SQLite alone, which knows; we open only the WAL, which carries no locks.
+ * The POSIX-lock trap: closing any descriptor of the main file drops all of the process's locks on
+ * it. It is opened by SQLite alone, which knows; we open only the WAL, which carries no locks.
  *
  * Threads: refcounted; counters are atomics; the keeper is used on the pool, under its lock. */
 #include <errno.h>
@@ -82,7 +83,8 @@ static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file
 
 static void vfs_init(void)
 {
-    /* Spares a process-wide lock at each allocation. Refused if SQLite is in use already: no harm. */
+    /* Spares a process-wide lock at each allocation. Refused if SQLite is in use already: no harm.
+     */
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (sqlite3_initialize() != SQLITE_OK)
         check_fatal("SQLite does not start");
@@ -106,9 +108,9 @@ enum err sql_db_open(const char *path, int flags, sqlite3 **ret_db, struct error
 {
     pthread_once(&vfs_once, vfs_init);
     CLEANUP(db_close) sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(path, &db,
-                             flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
-                             "limpet");
+    int rc = sqlite3_open_v2(
+        path, &db, flags | SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE,
+        "limpet");
     if (rc != SQLITE_OK)
         return sql_error(ret_error, path, db, rc);
     (void)sqlite3_wal_autocheckpoint(db, 0);
@@ -211,9 +213,9 @@ void sql_file_unref(struct sql_file *f)
 }
 
 /* A passive checkpoint never makes anybody wait, and mostly reaches the end of the WAL, so that the
- * next writer restarts it. Under writers and readers that never pause it may not, and the WAL grows:
- * past SQL_WAL_ESCALATE_FRAMES one that holds writers up finishes it (after a passive one, which leaves
- * little to do under the lock). */
+ * next writer restarts it. Under writers and readers that never pause it may not, and the WAL
+ * grows: past SQL_WAL_ESCALATE_FRAMES one that holds writers up finishes it (after a passive one,
+ * which leaves little to do under the lock). */
 static void file_checkpoint(struct sql_file *f)
 {
     int log = 0, copied = 0;
@@ -273,8 +275,8 @@ static enum err recover_verify(const struct sql_file *f, struct error *ret_error
     uint32_t sound, wanted = __atomic_load_n(&f->wal_frames, __ATOMIC_SEQ_CST);
     enum err err = sql_wal_count(f->wal_fd, &sound, ret_error);
     if (!err && sound != wanted)
-        err = error_set(ret_error, ERR_IO, "%s lost commits: %u of %u frames are sound", f->wal_path,
-                        sound, wanted);
+        err = error_set(ret_error, ERR_IO, "%s lost commits: %u of %u frames are sound",
+                        f->wal_path, sound, wanted);
     return err;
 }
 
@@ -285,7 +287,8 @@ enum err sql_file_recover(struct sql_file *f, struct error *ret_error)
         error_hint(ret_error, "check the disk, then restart the server");
         return ERR_IO;
     }
-    /* Commits are refused by now; one that was under way may still end, and then the next try counts. */
+    /* Commits are refused by now; one that was under way may still end, and then the next try
+     * counts. */
     uint64_t target = __atomic_load_n(&f->finished, __ATOMIC_SEQ_CST);
     if (target != __atomic_load_n(&f->begun, __ATOMIC_SEQ_CST))
         return error_set(ret_error, ERR_IO, "%s could not be synced to disk", f->wal_path);
@@ -306,7 +309,8 @@ enum err sql_file_recover(struct sql_file *f, struct error *ret_error)
     }
     pthread_mutex_unlock(&f->keeper_lock);
     if (err)
-        return err == ERR_IO ? err : error_context(ret_error, ERR_IO, "repairing after a failed sync");
+        return err == ERR_IO ? err
+                             : error_context(ret_error, ERR_IO, "repairing after a failed sync");
     sql_atomic_raise(&f->durable, target);
     __atomic_store_n(&f->is_broken, false, __ATOMIC_SEQ_CST);
     return OK;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The output gate: makes commits durable in groups. Waits from all loops are pushed onto the file's
- * stack; whoever finds no sync under way starts a job on the work pool. The job takes the stack, notes
- * which commits are finished, syncs once, and posts each wait that this covers to its loop; waits that
- * came meanwhile are served by the next round. So at any time one fdatasync runs per file, and each
- * serves every commit before it.
+ * stack; whoever finds no sync under way starts a job on the work pool. The job takes the stack,
+ * notes which commits are finished, syncs once, and posts each wait that this covers to its loop;
+ * waits that came meanwhile are served by the next round. So at any time one fdatasync runs per
+ * file, and each serves every commit before it.
  *
- * Numbers: a commit takes its number (begun) under SQLite's write lock before it becomes visible, so
- * whoever has seen its data sees a begun at least as high; it is finished once its frames are written.
- * Only finished ones count as covered. A wait for a begun commit goes round until it is finished, which
- * takes microseconds.
+ * Numbers: a commit takes its number (begun) under SQLite's write lock before it becomes visible,
+ * so whoever has seen its data sees a begun at least as high; it is finished once its frames are
+ * written. Only finished ones count as covered. A wait for a begun commit goes round until it is
+ * finished, which takes microseconds.
  *
  * The flag is_syncing is the job's ownership of `waits` consumption and of needs_folder_sync. */
 #include <errno.h>
@@ -69,7 +69,8 @@ static void wait_finish(struct sql_gate_wait *w, bool is_failed)
     loop_post(w->loop, &w->post);
 }
 
-/* The names of the file and its WAL, once: a synced file that no folder names is lost all the same. */
+/* The names of the file and its WAL, once: a synced file that no folder names is lost all the same.
+ */
 static bool sync_folder(const struct sql_file *f)
 {
     char *path = strdup(f->path);
@@ -148,7 +149,8 @@ static void sync_run(struct work *w)
         sync_round(job);
         if (sync_has_more(job))
             continue;
-        /* A wait may come right now and see the flag still set. Whoever changes it owns the stack. */
+        /* A wait may come right now and see the flag still set. Whoever changes it owns the stack.
+         */
         __atomic_store_n(&job->file->is_syncing, false, __ATOMIC_SEQ_CST);
         if (!__atomic_load_n(&job->file->waits, __ATOMIC_SEQ_CST) ||
             __atomic_exchange_n(&job->file->is_syncing, true, __ATOMIC_SEQ_CST))
@@ -183,6 +185,8 @@ static void sync_start(struct loop *loop, struct sql_file *f)
 void sql_gate_wait(struct loop *loop, struct sql_file *f, struct sql_gate_wait *w)
 {
     CHECK(w->done);
+    CHECK(w->seq <=
+          __atomic_load_n(&f->begun, __ATOMIC_SEQ_CST)); /* else nobody would ever finish it */
     w->file = sql_file_ref(f);
     w->loop = loop;
     sql_checkpoint_maybe(loop, f);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What a guest's SQL may do. The connection is shared by all guests of a thread, and durability hangs
- * on its settings, so statements that would change the connection, reach other files or take over
- * transaction control are refused when they are prepared; sizes and depths are bounded; a deadline and
- * other writers are watched while they run. Thread of the connection. */
+ * What a guest's SQL may do. The connection is shared by all guests of a thread, and durability
+ * hangs on its settings, so statements that would change the connection, reach other files or take
+ * over transaction control are refused when they are prepared; sizes and depths are bounded; a
+ * deadline and other writers are watched while they run. Thread of the connection. */
 #include "host/sql_internal.h"
 
 #include <sched.h>
@@ -15,7 +15,8 @@
 
 enum {
     GUARD_FUNCTION_ARGS = 100,
-    GUARD_EXPRESSION_DEPTH = 200, /* the parser recurses on the guest's fiber, whose stack is small */
+    GUARD_EXPRESSION_DEPTH =
+        200, /* the parser recurses on the guest's fiber, whose stack is small */
     GUARD_COMPOUND_SELECTS = 100,
     GUARD_COLUMNS = 2000,
     GUARD_VDBE_OPS = 1000 * 1000,
@@ -37,19 +38,20 @@ static bool is_one_of(const char *name, const char *const *list)
 
 /* Pragmas that tell something, with or without an argument. */
 static const char *const pragmas_told[] = {
-    "table_info",     "table_xinfo",       "table_list",        "index_list",       "index_info",
-    "index_xinfo",    "foreign_key_list",  "foreign_key_check", "integrity_check",  "quick_check",
-    "function_list",  "collation_list",    "module_list",       "pragma_list",      "compile_options",
-    "data_version",   "freelist_count",    "database_list",     "optimize",         NULL};
+    "table_info",    "table_xinfo",      "table_list",        "index_list",      "index_info",
+    "index_xinfo",   "foreign_key_list", "foreign_key_check", "integrity_check", "quick_check",
+    "function_list", "collation_list",   "module_list",       "pragma_list",     "compile_options",
+    "data_version",  "freelist_count",   "database_list",     "optimize",        NULL};
 /* Pragmas that tell something without an argument and would set it with one. */
 static const char *const pragmas_read[] = {
-    "encoding",       "page_count",        "page_size",         "max_page_count",   "foreign_keys",
-    "journal_mode",   "schema_version",    "auto_vacuum",       "cache_size",       "synchronous",
-    "recursive_triggers", "secure_delete", "busy_timeout",      "temp_store",       NULL};
+    "encoding",           "page_count",     "page_size",    "max_page_count", "foreign_keys",
+    "journal_mode",       "schema_version", "auto_vacuum",  "cache_size",     "synchronous",
+    "recursive_triggers", "secure_delete",  "busy_timeout", "temp_store",     NULL};
 /* Kept in the file for the guest's own use, or gone with the transaction. */
-static const char *const pragmas_set[] = {"user_version", "application_id", "defer_foreign_keys", NULL};
-static const char *const modules_made[] = {"fts5", "fts4", "fts3", "rtree", "rtree_i32",
-                                           "fts5vocab", "fts4aux", NULL};
+static const char *const pragmas_set[] = {"user_version", "application_id", "defer_foreign_keys",
+                                          NULL};
+static const char *const modules_made[] = {"fts5",      "fts4",      "fts3",    "rtree",
+                                           "rtree_i32", "fts5vocab", "fts4aux", NULL};
 static const char *const functions_refused[] = {"load_extension", "fts3_tokenizer", NULL};
 
 PRINTF_LIKE(2, 3) static int guard_refuse(struct sql_conn *c, const char *format, ...)
@@ -71,11 +73,16 @@ static int guard_pragma(struct sql_conn *c, const char *name, const char *value)
     return guard_refuse(c, "PRAGMA %.40s is not available", name);
 }
 
+static int guard_refuse_temp(struct sql_conn *c)
+{
+    return guard_refuse(c, "temporary objects are not available: requests share the connection");
+}
+
 static int guard_authorize(void *arg, int action, const char *a, const char *b, const char *db,
                            const char *trigger)
 {
     struct sql_conn *c = arg;
-    (void)db;
+    bool is_temp = db && strcmp(db, "temp") == 0;
     (void)trigger;
     if (c->is_internal)
         return SQLITE_OK;
@@ -91,12 +98,19 @@ static int guard_authorize(void *arg, int action, const char *a, const char *b, 
                                "transaction(fn)");
     case SQLITE_PRAGMA:
         return guard_pragma(c, a, b);
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_INDEX:
+    case SQLITE_CREATE_TRIGGER:
+    case SQLITE_CREATE_VIEW:
+        return is_temp ? guard_refuse_temp(c) : SQLITE_OK;
     case SQLITE_CREATE_TEMP_TABLE:
     case SQLITE_CREATE_TEMP_INDEX:
     case SQLITE_CREATE_TEMP_TRIGGER:
     case SQLITE_CREATE_TEMP_VIEW:
-        return guard_refuse(c, "temporary objects are not available: requests share the connection");
+        return guard_refuse_temp(c);
     case SQLITE_CREATE_VTABLE:
+        if (is_temp)
+            return guard_refuse_temp(c);
         return is_one_of(b, modules_made)
                    ? SQLITE_OK
                    : guard_refuse(c, "virtual tables of module %.40s are not available", b);
@@ -158,7 +172,8 @@ void sql_guard_install(struct sql_conn *c)
     for (size_t i = 0; i < ARRAY_LEN(limits); i++)
         (void)sqlite3_limit(c->db, limits[i].id, limits[i].value);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    /* The schema is the guest's own work, and triggers that keep a search index need it trusted. */
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
     (void)sqlite3_busy_handler(c->db, guard_busy, c);
     sqlite3_progress_handler(c->db, SQL_PROGRESS_OPS, guard_progress, c);

@@ -12,16 +12,16 @@
 #include "loop/work.h"
 
 enum {
-    SQL_TEXT_BYTES_MAX = 1024 * 1024,     /* of one sql_exec() */
-    SQL_WAL_CHECKPOINT_FRAMES = 1024,     /* about 4 MiB: a checkpoint is started */
-    SQL_WAL_ESCALATE_FRAMES = 8 * 1024,   /* about 32 MiB: the checkpoint may hold writers up */
-    SQL_CHECKPOINT_BUSY_MS = 2000,        /* the checkpointer waits that long for writers, on the pool */
-    SQL_BUSY_MS = 100,                    /* a guest's statement waits that long for another writer */
-    SQL_CACHE_STATEMENTS = 64,            /* prepared statements kept per connection */
-    SQL_CACHE_TEXT_BYTES = 8 * 1024,      /* longer texts are not kept */
-    SQL_NESTED_MAX = 64,                  /* transactions in each other */
-    SQL_PROGRESS_OPS = 1000,              /* virtual machine steps between looks at the deadline */
-    SQL_SYNC_ROUNDS = 16,                 /* syncs a pool job does before it queues again */
+    SQL_TEXT_BYTES_MAX = 1024 * 1024,   /* of one sql_exec() */
+    SQL_WAL_CHECKPOINT_FRAMES = 1024,   /* about 4 MiB: a checkpoint is started */
+    SQL_WAL_ESCALATE_FRAMES = 8 * 1024, /* about 32 MiB: the checkpoint may hold writers up */
+    SQL_CHECKPOINT_BUSY_MS = 2000,   /* the checkpointer waits that long for writers, on the pool */
+    SQL_BUSY_MS = 100,               /* a guest's statement waits that long for another writer */
+    SQL_CACHE_STATEMENTS = 64,       /* prepared statements kept per connection */
+    SQL_CACHE_TEXT_BYTES = 8 * 1024, /* longer texts are not kept */
+    SQL_NESTED_MAX = 64,             /* transactions in each other */
+    SQL_PROGRESS_OPS = 1000,         /* virtual machine steps between looks at the deadline */
+    SQL_SYNC_ROUNDS = 16,            /* syncs a pool job does before it queues again */
 };
 
 #define SQL_FRAMES_UNKNOWN UINT32_MAX
@@ -33,10 +33,11 @@ struct sql_file {
     uint64_t bytes_max;
     int wal_fd; /* for fdatasync and reading; never on the main file (POSIX locks) */
 
-    /* Commits, numbered in the order of the write lock; all atomic. durable <= finished <= begun. */
-    uint64_t begun;    /* a commit with this number may be visible */
-    uint64_t finished; /* every frame of commits up to this one has been written to the WAL */
-    uint64_t durable;  /* ... and is on disk */
+    /* Commits, numbered in the order of the write lock; all atomic. durable <= finished <= begun.
+     */
+    uint64_t begun;      /* a commit with this number may be visible */
+    uint64_t finished;   /* every frame of commits up to this one has been written to the WAL */
+    uint64_t durable;    /* ... and is on disk */
     uint32_t wal_frames; /* atomic: after the last commit; SQL_FRAMES_UNKNOWN before the first */
     bool is_broken;      /* atomic: a sync failed; commits are refused */
     bool is_dead;        /* atomic: a sync of the main file failed; until the process restarts */
@@ -49,8 +50,8 @@ struct sql_file {
     /* The checkpointer's connection, synchronous=FULL; used on the pool under its lock. */
     pthread_mutex_t keeper_lock;
     sqlite3 *keeper;
-    bool is_checkpointing;    /* atomic: a checkpoint job is queued or running */
-    uint32_t checkpoint_log;  /* atomic: frames in the WAL at the end of the last checkpoint */
+    bool is_checkpointing;   /* atomic: a checkpoint job is queued or running */
+    uint32_t checkpoint_log; /* atomic: frames in the WAL at the end of the last checkpoint */
 };
 
 struct sql_conn {
@@ -72,7 +73,8 @@ struct sql_conn {
 };
 
 /* sql_file.c */
-NODISCARD enum err sql_db_open(const char *path, int flags, sqlite3 **ret_db, struct error *ret_error);
+NODISCARD enum err sql_db_open(const char *path, int flags, sqlite3 **ret_db,
+                               struct error *ret_error);
 /* Starts a checkpoint on the pool if the WAL has grown enough. Loop thread. */
 void sql_checkpoint_maybe(struct loop *loop, struct sql_file *f);
 /* On the pool, after a failed sync: writes the whole database again. */
@@ -83,8 +85,8 @@ extern int (*sql_fdatasync)(int fd); /* fdatasync; tests put a failing one here 
 static inline void sql_atomic_raise(uint64_t *counter, uint64_t value)
 {
     uint64_t old = __atomic_load_n(counter, __ATOMIC_SEQ_CST);
-    while (old < value && !__atomic_compare_exchange_n(counter, &old, value, false, __ATOMIC_SEQ_CST,
-                                                       __ATOMIC_SEQ_CST))
+    while (old < value && !__atomic_compare_exchange_n(counter, &old, value, false,
+                                                       __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
 }
 
@@ -96,8 +98,10 @@ NODISCARD enum err sql_wal_count(int fd, uint32_t *ret_frames, struct error *ret
 void sql_guard_install(struct sql_conn *c);
 
 /* sql_params.c */
-NODISCARD enum err sql_params_count(struct slice params, uint32_t *ret_count, struct error *ret_error);
-NODISCARD enum err sql_params_bind(sqlite3_stmt *stmt, struct slice params, struct error *ret_error);
+NODISCARD enum err sql_params_count(struct slice params, uint32_t *ret_count,
+                                    struct error *ret_error);
+NODISCARD enum err sql_params_bind(sqlite3_stmt *stmt, struct slice params,
+                                   struct error *ret_error);
 /* lstr with invalid UTF-8 replaced by U+FFFD; ERR_LIMIT above len_max. */
 NODISCARD enum err sql_text_append(struct bytes *out, struct slice text, size_t len_max);
 

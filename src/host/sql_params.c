@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Decodes a guest's parameters (host/ops.def, SQL_EXEC) and binds them. Every length comes from the
- * guest and is checked against what is left. Bound text and blobs are borrowed from the encoding, so
- * the statement's bindings are cleared before it is given back. Pure but for the statement. */
+ * guest and is checked against what is left. Bound text and blobs are borrowed from the encoding,
+ * so the statement's bindings are cleared before it is given back. Pure but for the statement. */
 #include <endian.h>
 #include <string.h>
 

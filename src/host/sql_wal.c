@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Reads a write-ahead log far enough to know how many frames of it are sound: header and frames carry
- * salts and a running checksum (SQLite's file format, "The Write-Ahead Log"). Used to prove, after a
- * failed sync, that what the kernel still gives us is what was written, before a checkpoint copies it
- * into the database. Any thread; knows no database. */
+ * Reads a write-ahead log far enough to know how many frames of it are sound: header and frames
+ * carry salts and a running checksum (SQLite's file format, "The Write-Ahead Log"). Used to prove,
+ * after a failed sync, that what the kernel still gives us is what was written, before a checkpoint
+ * copies it into the database. Any thread; knows no database. */
 #include <endian.h>
 #include <errno.h>
 #include <string.h>

@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <endian.h>
+#include <math.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "host/sql_internal.h"
+#include "sql_fixture.h"
+
+static void values_of_all_types_round_trip(void **state)
+{
+    struct fixture *x = *state;
+    struct bytes p = BYTES_INIT;
+    bytes_append_u32(&p, 8);
+    param_null(&p);
+    param_i64(&p, INT64_MIN);
+    param_i64(&p, INT64_MAX);
+    param_f64(&p, 1.5);
+    param_f64(&p, -INFINITY);
+    param_f64(&p, NAN);
+    param_text(&p, slice_of("a\0\xc3\xa9", 4));
+    param_blob(&p, slice_of("\0\xff", 2));
+    assert_int_equal(run(x, "SELECT ?, ?, ?, ?, ?, ?, ?, ?, '' AS e, x'' AS b", &p), OK);
+    assert_string_equal(
+        show(x),
+        "?|?|?|?|?|?|?|?|e|b\n"
+        "null|-9223372036854775808|9223372036854775807|1.5|-inf|null|'a.\xc3\xa9'|x00ff|''|x"
+        "\n");
+    bytes_done(&p);
+}
+
+static void invalid_utf8_is_replaced(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x, "SELECT CAST(x'41ff42eda080' AS TEXT) AS t", NULL), OK);
+    assert_string_equal(show(x), "t\n'A\xef\xbf\xbd"
+                                 "B\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd'\n");
+    struct bytes p = BYTES_INIT;
+    bytes_append_u32(&p, 1);
+    param_text(&p, SLICE_LIT("x\xed\xa0\x80"));
+    assert_int_equal(run(x, "SELECT length(?) AS n", &p), OK);
+    assert_string_equal(show(x), "n\n4\n");
+    bytes_done(&p);
+}
+
+static void several_statements_run_in_order(void **state)
+{
+    struct fixture *x = *state;
+    struct bytes p = BYTES_INIT;
+    bytes_append_u32(&p, 2);
+    param_i64(&p, 7);
+    param_text(&p, SLICE_LIT("seven"));
+    assert_int_equal(
+        run(x,
+            "-- schema\n CREATE TABLE t(a, b); ; /* ; */ INSERT INTO t VALUES(1, 'one');\n"
+            "INSERT INTO t VALUES(?, ?) ; -- end",
+            &p),
+        OK);
+    assert_int_equal(x->changes, 1);
+    assert_int_equal(x->rowid, 2);
+    assert_int_equal(run(x, "SELECT * FROM t; SELECT * FROM t WHERE a=?2 OR b=?1", NULL), ERR_SQL);
+    assert_int_equal(run(x, "SELECT * FROM t ORDER BY a", NULL), OK);
+    assert_string_equal(show(x), "a|b\n1|'one'\n7|'seven'\n");
+    assert_int_equal(x->changes, 0);
+    /* Parameters belong to the last statement. */
+    assert_int_equal(run(x, "INSERT INTO t VALUES(?, ?); SELECT 1", NULL), ERR_SQL);
+    assert_non_null(strstr(x->error.message, "only the last"));
+    assert_int_equal(run(x, "SELECT ?", NULL), ERR_SQL);
+    assert_int_equal(run(x, "SELECT 1", &p), ERR_SQL);
+    assert_int_equal(run(x, "", &p), ERR_SQL);
+    assert_int_equal(run(x, " -- nothing", NULL), OK);
+    assert_string_equal(show(x), "");
+    assert_int_equal(run_slice(x, slice_of("SELECT 1\0 junk", 14), NULL), ERR_SQL);
+    bytes_done(&p);
+}
+
+static void errors_carry_sqlites_message(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x, "SELEC 1", NULL), ERR_SQL);
+    assert_non_null(strstr(x->error.message, "syntax error"));
+    assert_int_equal(run(x, "CREATE TABLE t(a UNIQUE)", NULL), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), ERR_SQL);
+    assert_string_equal(x->error.message, "UNIQUE constraint failed: t.a");
+    assert_int_equal(
+        run(x, "CREATE TABLE p(id INTEGER PRIMARY KEY); CREATE TABLE c(p REFERENCES p)", NULL), OK);
+    assert_int_equal(run(x, "INSERT INTO c VALUES(5)", NULL), ERR_SQL); /* foreign_keys=ON */
+    assert_int_equal(x->result.len, 0);
+}
+
+static void bad_params_are_refused(void **state)
+{
+    struct fixture *x = *state;
+    static const char *const bad[] = {"\1",
+                                      "\1\0\0\0",
+                                      "\1\0\0\0\5",
+                                      "\1\0\0\0\1\0",
+                                      "\1\0\0\0\3\xff\xff\xff\xff",
+                                      "\1\0\0\0\3\2\0\0\0a",
+                                      "\1\0\0\0\0\0"};
+    static const size_t lens[] = {1, 4, 5, 6, 9, 10, 6};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        x->result.len = 0;
+        assert_int_equal(sql_exec(x->conn, SLICE_LIT("SELECT ?"), slice_of(bad[i], lens[i]),
+                                  &x->result, &x->error),
+                         ERR_INVALID);
+    }
+}
+
+static void transactions_nest(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    assert_int_equal(act(x, SQL_COMMIT), ERR_SQL);
+    assert_int_equal(act(x, SQL_ROLLBACK), ERR_SQL);
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_true(sql_in_transaction(x->conn));
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), OK);
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(2)", NULL), OK);
+    assert_int_equal(act(x, SQL_ROLLBACK), OK);
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(3)", NULL), OK);
+    assert_int_equal(act(x, SQL_COMMIT), OK);
+    assert_int_equal(act(x, SQL_COMMIT), OK);
+    assert_false(sql_in_transaction(x->conn));
+    assert_int_equal(run(x, "SELECT a FROM t", NULL), OK);
+    assert_string_equal(show(x), "a\n1\n3\n");
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(run(x, "DELETE FROM t", NULL), OK);
+    sql_rollback_all(x->conn);
+    assert_false(sql_in_transaction(x->conn));
+    assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK);
+    assert_string_equal(show(x), "n\n2\n");
+    int depth = 0;
+    while (act(x, SQL_BEGIN) == OK)
+        depth++;
+    assert_int_equal(depth, SQL_NESTED_MAX);
+    assert_int_equal(x->error.code, ERR_LIMIT);
+    sql_rollback_all(x->conn);
+}
+
+static void failed_commit_stays_open(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x,
+                         "CREATE TABLE p(id INTEGER PRIMARY KEY);"
+                         "CREATE TABLE c(p REFERENCES p DEFERRABLE INITIALLY DEFERRED)",
+                         NULL),
+                     OK);
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(run(x, "INSERT INTO c VALUES(1)", NULL), OK);
+    assert_int_equal(act(x, SQL_COMMIT), ERR_SQL);
+    assert_true(sql_in_transaction(x->conn));
+    assert_int_equal(run(x, "INSERT INTO p VALUES(1)", NULL), OK);
+    assert_int_equal(act(x, SQL_COMMIT), OK);
+}
+
+static const char *const endless =
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+static void deadline_interrupts(void **state)
+{
+    struct fixture *x = *state;
+    sql_conn_set_deadline(x->conn, clock_monotonic_ns() + 5 * 1000 * 1000);
+    assert_int_equal(run(x, endless, NULL), ERR_LIMIT_CPU);
+    sql_conn_set_deadline(x->conn, 0);
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    /* SQLite ends the transaction of an interrupted write; the guest must not go on outside of it.
+     */
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(act(x, SQL_BEGIN), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), OK);
+    sql_conn_set_deadline(x->conn, clock_monotonic_ns() + 5 * 1000 * 1000);
+    assert_int_equal(
+        run(x,
+            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+            "SELECT i FROM n",
+            NULL),
+        ERR_LIMIT_CPU);
+    sql_conn_set_deadline(x->conn, 0);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(2)", NULL), ERR_SQL);
+    assert_int_equal(act(x, SQL_COMMIT), ERR_SQL);
+    assert_int_equal(act(x, SQL_ROLLBACK), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(2)", NULL), ERR_SQL);
+    assert_int_equal(act(x, SQL_ROLLBACK), OK);
+    assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK);
+    assert_string_equal(show(x), "n\n0\n");
+}
+
+static void large_results_are_refused(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    assert_int_equal(run(x,
+                         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 50) "
+                         "SELECT zeroblob(100000) FROM n",
+                         NULL),
+                     ERR_LIMIT);
+    assert_int_equal(x->result.len, 0);
+    assert_int_equal(run(x, "SELECT zeroblob(5000000)", NULL), ERR_LIMIT);
+    /* A write whose rows do not fit has not happened. */
+    assert_int_equal(
+        run(x,
+            "INSERT INTO t WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
+            "LIMIT 50) SELECT i FROM n RETURNING zeroblob(100000)",
+            NULL),
+        ERR_LIMIT);
+    assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK);
+    assert_string_equal(show(x), "n\n0\n");
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1) RETURNING a + 1 AS b", NULL), OK);
+    assert_string_equal(show(x), "b\n2\n");
+    assert_int_equal(x->changes, 1);
+}
+
+static void authorizer_refuses(void **state)
+{
+    struct fixture *x = *state;
+    static const char *const refused[] = {
+        "ATTACH ':memory:' AS x",
+        "DETACH main",
+        "VACUUM",
+        "VACUUM INTO '/tmp/x'",
+        "BEGIN",
+        "COMMIT",
+        "ROLLBACK",
+        "END",
+        "SAVEPOINT s",
+        "RELEASE s",
+        "ROLLBACK TO s",
+        "PRAGMA journal_mode=DELETE",
+        "PRAGMA synchronous=FULL",
+        "PRAGMA foreign_keys=OFF",
+        "PRAGMA writable_schema=1",
+        "PRAGMA wal_checkpoint",
+        "PRAGMA wal_autocheckpoint=1",
+        "PRAGMA cache_size=100000",
+        "PRAGMA mmap_size=1000000",
+        "PRAGMA temp_store_directory='/'",
+        "PRAGMA locking_mode=EXCLUSIVE",
+        "PRAGMA max_page_count=10",
+        "PRAGMA trusted_schema=1",
+        "PRAGMA incremental_vacuum",
+        "SELECT load_extension('x')",
+        "SELECT fts3_tokenizer('simple')",
+        "CREATE TEMP TABLE t(a)",
+        "CREATE TABLE temp.t(a)",
+        "CREATE TEMP VIEW v AS SELECT 1",
+        "CREATE VIRTUAL TABLE v USING dbstat",
+        "CREATE VIRTUAL TABLE v USING csv(x)",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
+        if (run(x, refused[i], NULL) != ERR_FORBIDDEN)
+            fail_msg("%s: %s %s", refused[i], error_text(x->error.code), x->error.message);
+        assert_true(x->error.message[0] && strcmp(x->error.message, "not authorized"));
+    }
+    static const char *const allowed[] = {
+        "PRAGMA table_info('t')",
+        "PRAGMA user_version",
+        "PRAGMA user_version=7",
+        "PRAGMA foreign_keys",
+        "PRAGMA journal_mode",
+        "PRAGMA defer_foreign_keys=1",
+        "PRAGMA integrity_check",
+        "PRAGMA optimize",
+        "SELECT * FROM pragma_table_info('t')",
+        "CREATE TABLE t(a)",
+        "ALTER TABLE t ADD COLUMN b",
+        "CREATE VIRTUAL TABLE f USING fts5(a)",
+        "INSERT INTO f VALUES('hello world')",
+        "SELECT * FROM f WHERE f MATCH 'hello'",
+        "CREATE VIRTUAL TABLE r USING rtree(id,a,b)",
+        "ANALYZE",
+        "REINDEX",
+        "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO f VALUES('x'); END",
+        "INSERT INTO t VALUES(1, 2)",
+        "DROP TABLE f",
+        "EXPLAIN QUERY PLAN SELECT * FROM t",
+        "SELECT unixepoch(), last_insert_rowid()",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
+        if (run(x, allowed[i], NULL) != OK)
+            fail_msg("%s: %s %s", allowed[i], error_text(x->error.code), x->error.message);
+    }
+    /* Corrupting the schema is SQLite's own refusal. */
+    assert_int_equal(run(x, "UPDATE sqlite_master SET sql='x'", NULL), ERR_SQL);
+}
+
+static void statements_are_kept_and_bounded(void **state)
+{
+    struct fixture *x = *state;
+    char sql[64];
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    assert_int_equal(x->conn->cached, 1);
+    assert_int_equal(run(x, "\n SELECT * FROM t ;\n ", NULL), OK);
+    assert_int_equal(x->conn->cached, 2);
+    assert_int_equal(run(x, "\n SELECT * FROM t ;\n ", NULL), OK);
+    assert_int_equal(x->conn->cached, 2);
+    assert_int_equal(run(x, "SELECT 1; SELECT 2", NULL), OK);
+    assert_int_equal(x->conn->cached, 2);
+    for (int i = 0; i < 3 * SQL_CACHE_STATEMENTS; i++) {
+        (void)snprintf(sql, sizeof(sql), "SELECT %d AS n", i);
+        assert_int_equal(run(x, sql, NULL), OK);
+        assert_int_equal(run(x, "\n SELECT * FROM t ;\n ", NULL), OK); /* stays: used last */
+        assert_true(x->conn->cached <= SQL_CACHE_STATEMENTS);
+    }
+    assert_non_null(map_get(&x->conn->cache, SLICE_LIT("\n SELECT * FROM t ;\n ")));
+    /* The schema changed under a kept statement: the new column is there. */
+    struct sql_conn *other;
+    assert_int_equal(sql_conn_open(x->file, &other, &x->error), OK);
+    struct bytes out = BYTES_INIT;
+    assert_int_equal(
+        sql_exec(other,
+                 SLICE_LIT("ALTER TABLE t ADD COLUMN b DEFAULT 5; INSERT INTO t(a) VALUES(1)"),
+                 SLICE_EMPTY, &out, &x->error),
+        OK);
+    bytes_done(&out);
+    sql_conn_close(other);
+    assert_int_equal(run(x, "\n SELECT * FROM t ;\n ", NULL), OK);
+    assert_string_equal(show(x), "a|b\n1|5\n");
+}
+
+static void database_size_is_bounded(void **state)
+{
+    struct fixture *x = *state;
+    fixture_reopen(x, 64 * 4096);
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    enum err err = OK;
+    int rows = 0;
+    for (; !err; rows++)
+        err = run(x, "INSERT INTO t VALUES(randomblob(4000))", NULL);
+    assert_int_equal(err, ERR_LIMIT);
+    assert_true(rows > 30 && rows < 65);
+    assert_int_equal(run(x, "DELETE FROM t", NULL), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(randomblob(4000))", NULL), OK);
+}
+
+static void another_writer_makes_it_busy(void **state)
+{
+    struct fixture *x = *state;
+    struct sql_conn *other;
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    assert_int_equal(sql_conn_open(x->file, &other, &x->error), OK);
+    assert_int_equal(sql_transaction(other, SQL_BEGIN, &x->error), OK);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), ERR_SQL);
+    assert_non_null(strstr(x->error.message, "busy"));
+    assert_int_equal(act(x, SQL_BEGIN), ERR_SQL);
+    assert_false(sql_in_transaction(x->conn));
+    assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK); /* readers go on */
+    sql_conn_close(other);                                             /* rolls back */
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), OK);
+}
+
+static void *write_rows(void *arg)
+{
+    struct fixture *x = arg;
+    struct sql_conn *c;
+    struct bytes out = BYTES_INIT;
+    struct error error;
+    assert_int_equal(sql_conn_open(x->file, &c, &error), OK);
+    for (int i = 0; i < 200; i++) {
+        uint64_t before = sql_conn_seen(c);
+        enum err err = sql_exec(c, SLICE_LIT("INSERT INTO t VALUES(1)"), SLICE_EMPTY, &out, &error);
+        if (err)
+            fail_msg("%s", error.message);
+        assert_true(sql_conn_seen(c) > before);
+    }
+    bytes_done(&out);
+    sql_conn_close(c);
+    return NULL;
+}
+
+static void threads_write_together(void **state)
+{
+    struct fixture *x = *state;
+    pthread_t threads[4];
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, write_rows, x), 0);
+    for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK);
+    assert_string_equal(show(x), "n\n800\n");
+    assert_int_equal(x->file->begun, x->file->finished);
+}
+
+static void opening_fails_clearly(void **state)
+{
+    struct fixture *x = *state;
+    struct sql_file *f = NULL;
+    struct error error = {0};
+    assert_int_equal(sql_file_open("/nonexistent/folder/db", 0, &f, &error), ERR_IO);
+    assert_non_null(strstr(error.message, "/nonexistent/folder/db"));
+    char path[512];
+    (void)snprintf(path, sizeof(path), "%s/garbage", x->folder);
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 2000; i++)
+        (void)fputs("this is no database", file);
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(sql_file_open(path, 0, &f, &error), ERR_CORRUPT);
+    assert_null(f);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
+    const struct CMUnitTest tests[] = {
+        T(values_of_all_types_round_trip),  T(invalid_utf8_is_replaced),
+        T(several_statements_run_in_order), T(errors_carry_sqlites_message),
+        T(bad_params_are_refused),          T(transactions_nest),
+        T(failed_commit_stays_open),        T(deadline_interrupts),
+        T(large_results_are_refused),       T(authorizer_refuses),
+        T(statements_are_kept_and_bounded), T(database_size_is_bounded),
+        T(another_writer_makes_it_busy),    T(threads_write_together),
+        T(opening_fails_clearly),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
