@@ -69,15 +69,21 @@ static bool write_all(int fd, const char *ptr, size_t len, off_t at)
     return true;
 }
 
+/* Zero pages stay holes; runs of others are written at once. */
 static bool image_copy_pages(struct image *m, const struct memory *memory)
 {
-    for (size_t at = 0; at < m->len; at += HOST_PAGE) {
-        if (page_is_zero(memory->base + at))
+    size_t run = 0; /* start of the current run of nonzero pages */
+    for (size_t at = 0; at <= m->len; at += HOST_PAGE) {
+        bool is_zero = at == m->len || page_is_zero(memory->base + at);
+        if (!is_zero)
             continue;
-        if (!write_all(m->fd, memory->base + at, HOST_PAGE, (off_t)at))
-            return false;
-        m->nonzero += HOST_PAGE;
-        m->used = at + HOST_PAGE;
+        if (at > run) {
+            if (!write_all(m->fd, memory->base + run, at - run, (off_t)run))
+                return false;
+            m->nonzero += at - run;
+            m->used = at;
+        }
+        run = at + HOST_PAGE;
     }
     return true;
 }
@@ -128,43 +134,60 @@ static int pagemap_fd(void)
     return fd;
 }
 
-/* Without pagemap (not Linux's default, but some containers hide it) every page has to be compared.
- */
-static size_t image_restore_by_comparison(const struct image *m, struct memory *memory)
+static void add_private(struct memory *memory, size_t page)
 {
-    size_t copied = 0;
-    for (size_t at = 0; at < m->len; at += HOST_PAGE) {
-        if (memcmp(memory->base + at, m->view + at, HOST_PAGE) == 0)
-            continue;
-        memcpy(memory->base + at, m->view + at, HOST_PAGE);
-        copied++;
+    if (memory->private_len == memory->private_cap) {
+        memory->private_cap = memory->private_cap ? memory->private_cap * 2 : 64;
+        memory->private_pages =
+            realloc(memory->private_pages, memory->private_cap * sizeof(*memory->private_pages));
+        CHECK(memory->private_pages);
     }
-    return copied;
+    memory->private_pages[memory->private_len++] = (uint32_t)page;
 }
 
-size_t image_restore(const struct image *m, struct memory *memory)
+/* Where /proc is hidden every page has to be compared. */
+static void scan_by_comparison(const struct image *m, struct memory *memory)
+{
+    memory->private_len = 0;
+    for (size_t page = 0; page < m->len / HOST_PAGE; page++)
+        if (memcmp(memory->base + page * HOST_PAGE, m->view + page * HOST_PAGE, HOST_PAGE) != 0)
+            add_private(memory, page);
+}
+
+static bool scan_pagemap(const struct image *m, struct memory *memory)
 {
     int fd = pagemap_fd();
-    if (fd < 0)
-        return image_restore_by_comparison(m, memory);
     uint64_t entries[PAGEMAP_BATCH];
-    size_t pages = m->len / HOST_PAGE, private_pages = 0;
+    size_t pages = m->len / HOST_PAGE;
+    memory->private_len = 0;
     for (size_t first = 0; first < pages; first += PAGEMAP_BATCH) {
         size_t n = pages - first < PAGEMAP_BATCH ? pages - first : PAGEMAP_BATCH;
         off_t at = (off_t)(((uintptr_t)memory->base / HOST_PAGE + first) * sizeof(uint64_t));
-        if (pread(fd, entries, n * sizeof(uint64_t), at) != (ssize_t)(n * sizeof(uint64_t)))
-            return image_restore_by_comparison(m, memory);
-        for (size_t k = 0; k < n; k++) {
-            bool is_private = (entries[k] & PAGEMAP_SWAPPED) ||
-                              ((entries[k] & PAGEMAP_PRESENT) && !(entries[k] & PAGEMAP_FILE));
-            if (!is_private)
-                continue;
-            size_t offset = (first + k) * HOST_PAGE;
-            memcpy(memory->base + offset, m->view + offset, HOST_PAGE);
-            private_pages++;
-        }
+        if (fd < 0 ||
+            pread(fd, entries, n * sizeof(uint64_t), at) != (ssize_t)(n * sizeof(uint64_t)))
+            return false;
+        for (size_t k = 0; k < n; k++)
+            if ((entries[k] & PAGEMAP_SWAPPED) ||
+                ((entries[k] & PAGEMAP_PRESENT) && !(entries[k] & PAGEMAP_FILE)))
+                add_private(memory, first + k);
     }
-    if (private_pages > IMAGE_PRIVATE_PAGES_MAX && image_map(m, memory, NULL) == OK)
-        return 0;
-    return private_pages;
+    return true;
+}
+
+void image_restore(const struct image *m, struct memory *memory)
+{
+    bool is_exact = true;
+    if (memory->has_faulted)
+        is_exact = scan_pagemap(m, memory);
+    if (!is_exact)
+        scan_by_comparison(m, memory);
+    memory->has_faulted = !is_exact;
+    if (memory->private_len > IMAGE_PRIVATE_PAGES_MAX && image_map(m, memory, NULL) == OK) {
+        memory->private_len = 0;
+        return;
+    }
+    for (size_t k = 0; k < memory->private_len; k++) {
+        size_t at = (size_t)memory->private_pages[k] * HOST_PAGE;
+        memcpy(memory->base + at, m->view + at, HOST_PAGE);
+    }
 }

@@ -37,6 +37,11 @@ struct memory {
     size_t len, len_max, reserved;
     size_t image_len; /* 0: anonymous */
     bool was_refused;
+    /* Pages of the image that this memory has its own copy of, as of the last scan, and whether
+     * page faults since then may have made more. */
+    uint32_t *private_pages;
+    size_t private_len, private_cap;
+    bool has_faulted;
 };
 
 wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t minimum,
@@ -57,8 +62,10 @@ struct image {
 
 /* Maps the image over the memory, which has its length. */
 NODISCARD enum err image_map(const struct image *m, struct memory *memory, struct error *ret_error);
-/* Copies back what was written. Returns the number of private pages. */
-size_t image_restore(const struct image *m, struct memory *memory);
+/* Copies back what was written. */
+void image_restore(const struct image *m, struct memory *memory);
+/* Notes the page faults of this thread since the last call: they may have been this memory's. */
+void memory_note_faults(struct memory *m);
 
 struct isolate {
     struct sandbox *sandbox;
@@ -70,7 +77,6 @@ struct isolate {
     struct memory memory;
     struct image *image;
     void *user;
-    size_t private_pages;
 
     /* the running call; Wasmtime keeps pointers to these */
     wasmtime_call_future_t *future;

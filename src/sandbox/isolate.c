@@ -59,6 +59,7 @@ static void enter(struct isolate *i)
 static void leave(struct isolate *i)
 {
     i->cpu_used_ns += stretch_ns(i, clock_monotonic_ns());
+    memory_note_faults(&i->memory);
 }
 
 /* Turns what Wasmtime reports into our error; what the host set before (pending error) wins. */
@@ -183,6 +184,7 @@ void isolate_free(struct isolate *i)
     isolate_cancel(i);
     wasmtime_store_delete(i->store); /* releases the memory */
     image_unref(i->image);
+    free(i->memory.private_pages);
     free(i);
 }
 
@@ -205,7 +207,7 @@ bool isolate_restore(struct isolate *i)
     i->memory.was_refused = false;
     if (i->memory.len != i->image->len)
         return false;
-    i->private_pages = image_restore(i->image, &i->memory);
+    image_restore(i->image, &i->memory);
     reset_stack_pointer(i);
     return true;
 }
@@ -306,6 +308,7 @@ bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_
 void isolate_wake(struct isolate *i, int64_t result)
 {
     CHECK(i->is_waiting);
+    i->memory.has_faulted = true; /* the result was written outside of a call */
     i->is_woken = true;
     i->wake_result = result;
 }
@@ -346,7 +349,7 @@ size_t isolate_memory_bytes(const struct isolate *i)
 
 size_t isolate_private_bytes(const struct isolate *i)
 {
-    return i->private_pages * HOST_PAGE;
+    return i->memory.private_len * HOST_PAGE;
 }
 
 bool isolate_was_out_of_memory(const struct isolate *i)

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 static _Thread_local struct memory *expected;
 static _Thread_local size_t expected_len_max;
@@ -22,7 +23,8 @@ static uint8_t *memory_get(void *env, size_t *ret_len, size_t *ret_capacity)
 {
     struct memory *m = env;
     *ret_len = m->len;
-    *ret_capacity = m->reserved; /* so that a grow beyond the limit comes to memory_grow() and is noticed */
+    *ret_capacity =
+        m->reserved; /* so that a grow beyond the limit comes to memory_grow() and is noticed */
     return (uint8_t *)m->base;
 }
 
@@ -79,4 +81,18 @@ wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t
     ret_memory->grow_memory = memory_grow;
     ret_memory->finalizer = memory_release;
     return NULL;
+}
+
+/* A page becomes private by a page fault of the thread that writes to it. When the thread has had
+ * none since the last look, no scan is needed: the steady state of a function that is called again
+ * and again. */
+void memory_note_faults(struct memory *m)
+{
+    static _Thread_local long seen = -1;
+    struct rusage usage;
+    if (getrusage(RUSAGE_THREAD, &usage) != 0)
+        usage.ru_minflt = seen + 1;
+    if (usage.ru_minflt != seen)
+        m->has_faulted = true;
+    seen = usage.ru_minflt;
 }
