@@ -82,6 +82,7 @@ static void fires_in_order(void **state)
     start(&d, 'd', 12); /* c's time: in the order of starting */
     start(&b, 'b', 4);
     d.timer.due_ms = c.timer.due_ms;
+    d.least_ns = c.least_ns;
     run_ms(20);
     assert_string_equal(bytes_cstr(&fired), "abcd");
     assert_int_equal(loop.timers_len, 0);
