@@ -20,7 +20,7 @@ enum {
 
 static uint8_t group_map[GROUPS / 8];
 static uint32_t *page_free; /* page numbers */
-static uint32_t page_free_count, page_free_cap;
+static uint32_t page_free_count, page_free_cap, page_count;
 
 static bool memory_is_page(const void *at)
 {
@@ -30,7 +30,8 @@ static bool memory_is_page(const void *at)
 
 static bool memory_add_group(void)
 {
-    if (page_free_cap < page_free_count + GROUP_PAGES) {
+    /* Room for every page there is, since all may be freed: memory_free() must not fail. */
+    if (page_free_cap < page_count + GROUP_PAGES) {
         uint32_t cap = page_free_cap + page_free_cap / 2 + 2 * GROUP_PAGES;
         uint32_t *list = realloc(page_free, cap * sizeof *list);
         if (!list)
@@ -43,6 +44,7 @@ static bool memory_add_group(void)
         return false;
     uint32_t number = (uint32_t)(uintptr_t)group / GROUP_BYTES;
     group_map[number / 8] |= (uint8_t)(1 << (number % 8));
+    page_count += GROUP_PAGES;
     for (int i = GROUP_PAGES - 1; i >= 0; i--)
         page_free[page_free_count++] = number * GROUP_PAGES + i;
     return true;
