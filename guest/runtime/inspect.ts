@@ -81,7 +81,7 @@ function tagOf(value: object): string {
     } catch {
         return ""; // a getter of the script's that throws
     }
-    return typeof tag === "string" ? tag : "";
+    return typeof tag === "string" && !Object.hasOwn(value, Symbol.toStringTag) ? tag : "";
 }
 
 /** "Name " as it stands before a brace; nothing for plain objects and arrays of their own kind. */
@@ -89,7 +89,7 @@ function prefix(value: object, kind: string, size?: number): string {
     const name = className(value);
     const tag = tagOf(value);
     const sized = size === undefined ? "" : `(${size})`;
-    const tagged = tag !== "" && tag !== name && tag !== kind ? `[${tag}] ` : "";
+    const tagged = tag !== "" && tag !== name ? `[${tag}] ` : "";
     return name === null ? `[${kind}${sized}: null prototype] ${tagged}` : `${name}${sized} ${tagged}`;
 }
 
@@ -247,6 +247,9 @@ class Inspector {
 
     #keys(value: object): (string | symbol)[] {
         return Reflect.ownKeys(value).filter((key) => {
+            if (value instanceof String && typeof key === "string" && /^\d+$/.test(key)) {
+                return false; // its characters, which are shown already
+            }
             const own = Reflect.getOwnPropertyDescriptor(value, key);
             return own && (own.enumerable || (this.#showHidden && typeof key === "string"));
         });
