@@ -37,6 +37,7 @@ void image_unref(struct image *m)
         munmap((void *)m->view, m->len);
     if (m->fd >= 0)
         close(m->fd);
+    free(m->is_nonzero);
     free(m);
 }
 
@@ -69,21 +70,50 @@ static bool write_all(int fd, const char *ptr, size_t len, off_t at)
     return true;
 }
 
+static bool is_hole(const struct image *m, size_t page)
+{
+    return !(m->is_nonzero[page / 8] & (1u << (page % 8)));
+}
+
+static bool scan_private(const struct image *m, struct memory *memory);
+
+/* Marks the pages of the new image that are not zero. In a memory that came from an image, only
+ * pages of its own can differ from it. */
+static void find_nonzero(struct image *m, struct isolate *i)
+{
+    struct memory *memory = &i->memory;
+    const struct image *base = i->image;
+    size_t pages = m->len / HOST_PAGE;
+    if (base) {
+        (void)scan_private(base, memory); /* a longer list is as good */
+        memcpy(m->is_nonzero, base->is_nonzero, base->len / HOST_PAGE / 8);
+        for (size_t k = 0; k < memory->private_len; k++) {
+            size_t page = memory->private_pages[k];
+            uint8_t bit = (uint8_t)(1u << (page % 8));
+            m->is_nonzero[page / 8] &= (uint8_t)~bit;
+            if (!page_is_zero(memory->base + page * HOST_PAGE))
+                m->is_nonzero[page / 8] |= bit;
+        }
+    }
+    size_t first = base ? base->len / HOST_PAGE : 0; /* what has grown beyond the base */
+    for (size_t page = first; page < pages; page++)
+        if (!page_is_zero(memory->base + page * HOST_PAGE))
+            m->is_nonzero[page / 8] |= (uint8_t)(1u << (page % 8));
+}
+
 /* Zero pages stay holes; runs of others are written at once. */
 static bool image_copy_pages(struct image *m, const struct memory *memory)
 {
-    size_t run = 0; /* start of the current run of nonzero pages */
-    for (size_t at = 0; at <= m->len; at += HOST_PAGE) {
-        bool is_zero = at == m->len || page_is_zero(memory->base + at);
-        if (!is_zero)
+    size_t pages = m->len / HOST_PAGE, run = 0;
+    for (size_t page = 0; page <= pages; page++) {
+        if (page < pages && !is_hole(m, page))
             continue;
-        if (at > run) {
-            if (!write_all(m->fd, memory->base + run, at - run, (off_t)run))
-                return false;
-            m->nonzero += at - run;
-            m->used = at;
-        }
-        run = at + HOST_PAGE;
+        size_t len = (page - run) * HOST_PAGE;
+        if (len > 0 &&
+            !write_all(m->fd, memory->base + run * HOST_PAGE, len, (off_t)(run * HOST_PAGE)))
+            return false;
+        m->nonzero += len;
+        run = page + 1;
     }
     return true;
 }
@@ -95,6 +125,9 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
     CHECK(m);
     m->refs = 1;
     m->len = i->memory.len;
+    m->is_nonzero = calloc(1, m->len / HOST_PAGE / 8);
+    CHECK(m->is_nonzero);
+    find_nonzero(m, i);
     wasmtime_val_t sp;
     wasmtime_global_get(i->context, &i->stack_pointer, &sp);
     m->stack_pointer = sp.of.i32;
@@ -145,13 +178,12 @@ static void add_private(struct memory *memory, size_t page)
     memory->private_pages[memory->private_len++] = (uint32_t)page;
 }
 
-/* Where /proc is hidden every page has to be compared. */
-static void scan_by_comparison(const struct image *m, struct memory *memory)
+/* Where /proc is hidden every page may be private. */
+static void assume_private(const struct image *m, struct memory *memory)
 {
     memory->private_len = 0;
     for (size_t page = 0; page < m->len / HOST_PAGE; page++)
-        if (memcmp(memory->base + page * HOST_PAGE, m->view + page * HOST_PAGE, HOST_PAGE) != 0)
-            add_private(memory, page);
+        add_private(memory, page);
 }
 
 static bool scan_pagemap(const struct image *m, struct memory *memory)
@@ -174,20 +206,32 @@ static bool scan_pagemap(const struct image *m, struct memory *memory)
     return true;
 }
 
+/* Always leaves a list that holds every private page; false: and others too. */
+static bool scan_private(const struct image *m, struct memory *memory)
+{
+    if (scan_pagemap(m, memory))
+        return true;
+    assume_private(m, memory);
+    return false;
+}
+
+static void restore_page(const struct image *m, struct memory *memory, size_t page)
+{
+    char *to = memory->base + page * HOST_PAGE;
+    if (is_hole(m, page))
+        memset(to, 0, HOST_PAGE);
+    else
+        memcpy(to, m->view + page * HOST_PAGE, HOST_PAGE);
+}
+
 void image_restore(const struct image *m, struct memory *memory)
 {
-    bool is_exact = true;
     if (memory->has_faulted)
-        is_exact = scan_pagemap(m, memory);
-    if (!is_exact)
-        scan_by_comparison(m, memory);
-    memory->has_faulted = !is_exact;
+        memory->has_faulted = !scan_private(m, memory);
     if (memory->private_len > IMAGE_PRIVATE_PAGES_MAX && image_map(m, memory, NULL) == OK) {
         memory->private_len = 0;
         return;
     }
-    for (size_t k = 0; k < memory->private_len; k++) {
-        size_t at = (size_t)memory->private_pages[k] * HOST_PAGE;
-        memcpy(memory->base + at, m->view + at, HOST_PAGE);
-    }
+    for (size_t k = 0; k < memory->private_len; k++)
+        restore_page(m, memory, memory->private_pages[k]);
 }

@@ -53,9 +53,10 @@ void memory_expect(struct memory *m, size_t len_max);
 struct image {
     int refs; /* atomic */
     int fd;
-    size_t len;     /* of the linear memory */
-    size_t used;    /* end of the last nonzero page */
-    size_t nonzero; /* bytes in nonzero pages */
+    size_t len;          /* of the linear memory */
+    size_t nonzero;      /* bytes in nonzero pages */
+    uint8_t *is_nonzero; /* one bit a page; the others are holes, which must not even be read:
+                            reading a hole of a memfd allocates its page */
     int32_t stack_pointer;
     const char *view; /* shared read-only mapping of the whole image */
 };
