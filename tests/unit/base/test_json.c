@@ -86,6 +86,26 @@ static void quotes(void **state)
                         "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\"");
 }
 
+static void finds_each_special_byte_anywhere(void **state)
+{
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    for (size_t at = 0; at < 20; at++) {
+        for (int c = 0; c < 256; c++) {
+            char text[20];
+            memset(text, 'x', sizeof(text));
+            text[at] = (char)c;
+            const char *written = quoted(&out, slice_of(text, sizeof(text)));
+            bool is_kept = c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+            assert_true(is_kept == (out.len == sizeof(text) + 2));
+            assert_true(!is_kept || written[at + 1] == (char)c);
+            for (size_t i = 0; i < at; i++)
+                assert_int_equal(written[i + 1], 'x');
+            assert_int_equal(written[out.len - 1 - (sizeof(text) - at - 1)],
+                             at + 1 < sizeof(text) ? 'x' : '"');
+        }
+    }
+}
+
 static void writes_errors(void **state)
 {
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
@@ -106,9 +126,8 @@ static void writes_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(writes_nested),
-        cmocka_unit_test(writes_numbers),
-        cmocka_unit_test(quotes),
+        cmocka_unit_test(writes_nested), cmocka_unit_test(writes_numbers),
+        cmocka_unit_test(quotes),        cmocka_unit_test(finds_each_special_byte_anywhere),
         cmocka_unit_test(writes_errors),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
