@@ -394,11 +394,11 @@ enum err guest_load(struct engine *engine, struct guest_load *load, struct error
     return err;
 }
 
-enum err guest_engine_new(struct engine **ret_engine, struct error *ret_error)
+enum err guest_engine_new(struct slice booted, struct engine **ret_engine, struct error *ret_error)
 {
     struct guest g = {.is_loading = true};
     guest_init(&g);
-    enum err err = engine_new(op_imports, op_imports_len, &g, ret_engine, ret_error);
+    enum err err = engine_new(op_imports, op_imports_len, &g, booted, ret_engine, ret_error);
     if (err != OK && g.load_error.code != OK && ret_error) {
         *ret_error = g.load_error;
         error_context(ret_error, err, "the runtime");

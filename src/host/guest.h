@@ -193,5 +193,6 @@ struct guest_load {
 /* Blocking; any thread. */
 NODISCARD enum err guest_load(struct engine *engine, struct guest_load *load,
                               struct error *ret_error);
-/* The engine with its runtime. */
-NODISCARD enum err guest_engine_new(struct engine **ret_engine, struct error *ret_error);
+/* The engine with its runtime; booted as for engine_new(). */
+NODISCARD enum err guest_engine_new(struct slice booted, struct engine **ret_engine,
+                                    struct error *ret_error);

@@ -46,6 +46,11 @@ size_t image_bytes(const struct image *m)
     return m->nonzero;
 }
 
+static size_t bitmap_bytes(size_t len)
+{
+    return len / HOST_PAGE / 8;
+}
+
 static bool page_is_zero(const char *page)
 {
     const uint64_t *words = (const uint64_t *)page;
@@ -86,7 +91,7 @@ static void find_nonzero(struct image *m, struct isolate *i)
     size_t pages = m->len / HOST_PAGE;
     if (base) {
         (void)scan_private(base, memory); /* a longer list is as good */
-        memcpy(m->is_nonzero, base->is_nonzero, base->len / HOST_PAGE / 8);
+        memcpy(m->is_nonzero, base->is_nonzero, bitmap_bytes(base->len));
         for (size_t k = 0; k < memory->private_len; k++) {
             size_t page = memory->private_pages[k];
             uint8_t bit = (uint8_t)(1u << (page % 8));
@@ -102,15 +107,14 @@ static void find_nonzero(struct image *m, struct isolate *i)
 }
 
 /* Zero pages stay holes; runs of others are written at once. */
-static bool image_copy_pages(struct image *m, const struct memory *memory)
+static bool image_copy_pages(struct image *m, const char *source)
 {
     size_t pages = m->len / HOST_PAGE, run = 0;
     for (size_t page = 0; page <= pages; page++) {
         if (page < pages && !is_hole(m, page))
             continue;
         size_t len = (page - run) * HOST_PAGE;
-        if (len > 0 &&
-            !write_all(m->fd, memory->base + run * HOST_PAGE, len, (off_t)(run * HOST_PAGE)))
+        if (len > 0 && !write_all(m->fd, source + run * HOST_PAGE, len, (off_t)(run * HOST_PAGE)))
             return false;
         m->nonzero += len;
         run = page + 1;
@@ -118,34 +122,108 @@ static bool image_copy_pages(struct image *m, const struct memory *memory)
     return true;
 }
 
-enum err image_capture(struct isolate *i, struct image **ret_image, struct error *ret_error)
+static struct image *image_new(size_t len)
 {
-    CHECK(!isolate_is_running(i));
     struct image *m = calloc(1, sizeof(*m));
     CHECK(m);
     m->refs = 1;
-    m->len = i->memory.len;
-    m->is_nonzero = calloc(1, m->len / HOST_PAGE / 8);
+    m->len = len;
+    m->fd = -1;
+    m->is_nonzero = calloc(1, bitmap_bytes(len));
     CHECK(m->is_nonzero);
-    find_nonzero(m, i);
+    return m;
+}
+
+/* Fills the file from the pages of source that are marked, and maps it. Frees m when it fails. */
+static enum err image_build(struct image *m, const char *source, struct error *ret_error)
+{
+    void *view = MAP_FAILED;
+    m->fd = memfd_create("limpet-image", MFD_CLOEXEC);
+    if (m->fd >= 0 && ftruncate(m->fd, (off_t)m->len) == 0 && image_copy_pages(m, source))
+        view = mmap(NULL, m->len, PROT_READ, MAP_SHARED, m->fd, 0);
+    if (view == MAP_FAILED) {
+        enum err err = error_set(ret_error, ERR_IO, "cannot make an image: %s", strerror(errno));
+        image_unref(m);
+        return err;
+    }
+    m->view = view;
+    return OK;
+}
+
+enum err image_capture(struct isolate *i, struct image **ret_image, struct error *ret_error)
+{
+    CHECK(!isolate_is_running(i));
+    struct image *m = image_new(i->memory.len);
     wasmtime_val_t sp;
     wasmtime_global_get(i->context, &i->stack_pointer, &sp);
     m->stack_pointer = sp.of.i32;
-    m->fd = memfd_create("limpet-image", MFD_CLOEXEC);
-    if (m->fd < 0 || ftruncate(m->fd, (off_t)m->len) != 0 || !image_copy_pages(m, &i->memory)) {
-        enum err e = error_set(ret_error, ERR_IO, "cannot make an image: %s", strerror(errno));
-        image_unref(m);
-        return e;
+    find_nonzero(m, i);
+    enum err err = image_build(m, i->memory.base, ret_error);
+    if (err == OK)
+        *ret_image = m;
+    return err;
+}
+
+struct image_header {
+    char magic[8];
+    uint64_t len;
+    int32_t stack_pointer;
+    uint32_t pages; /* nonzero ones */
+};
+
+static const char image_magic[8] = "limpimg1";
+
+void image_save(const struct image *m, struct bytes *out)
+{
+    struct image_header h = {.len = m->len,
+                             .stack_pointer = m->stack_pointer,
+                             .pages = (uint32_t)(m->nonzero / HOST_PAGE)};
+    memcpy(h.magic, image_magic, sizeof(h.magic));
+    bytes_append(out, &h, sizeof(h));
+    bytes_append(out, m->is_nonzero, bitmap_bytes(m->len));
+    for (size_t page = 0; page < m->len / HOST_PAGE; page++)
+        if (!is_hole(m, page))
+            bytes_append(out, m->view + page * HOST_PAGE, HOST_PAGE);
+}
+
+/* Spreads the saved pages to where they belong, in memory of its own. */
+static char *unpack(const struct image *m, struct slice pages)
+{
+    char *memory = mmap(NULL, m->len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        return NULL;
+    for (size_t page = 0; page < m->len / HOST_PAGE; page++) {
+        if (is_hole(m, page))
+            continue;
+        memcpy(memory + page * HOST_PAGE, pages.ptr, HOST_PAGE);
+        pages = slice_skip(pages, HOST_PAGE);
     }
-    void *view = mmap(NULL, m->len, PROT_READ, MAP_SHARED, m->fd, 0);
-    if (view == MAP_FAILED) {
-        enum err e = error_set(ret_error, ERR_IO, "cannot map an image: %s", strerror(errno));
+    return memory;
+}
+
+enum err image_load(struct slice saved, struct image **ret_image, struct error *ret_error)
+{
+    struct image_header h;
+    if (saved.len < sizeof(h))
+        return error_set(ret_error, ERR_CORRUPT, "the saved image is cut short");
+    memcpy(&h, saved.ptr, sizeof(h));
+    if (memcmp(h.magic, image_magic, sizeof(h.magic)) != 0 || h.len % WASM_PAGE != 0 ||
+        h.len > UINT32_MAX ||
+        saved.len != sizeof(h) + bitmap_bytes(h.len) + (size_t)h.pages * HOST_PAGE)
+        return error_set(ret_error, ERR_CORRUPT, "the saved image is malformed");
+    struct image *m = image_new(h.len);
+    m->stack_pointer = h.stack_pointer;
+    memcpy(m->is_nonzero, saved.ptr + sizeof(h), bitmap_bytes(h.len));
+    char *memory = unpack(m, slice_skip(saved, sizeof(h) + bitmap_bytes(h.len)));
+    if (!memory) {
         image_unref(m);
-        return e;
+        return error_set(ret_error, ERR_IO, "cannot unpack an image: %s", strerror(errno));
     }
-    m->view = view;
-    *ret_image = m;
-    return OK;
+    enum err err = image_build(m, memory, ret_error);
+    munmap(memory, h.len);
+    if (err == OK)
+        *ret_image = m;
+    return err;
 }
 
 enum err image_map(const struct image *m, struct memory *memory, struct error *ret_error)

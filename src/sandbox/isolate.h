@@ -76,3 +76,8 @@ NODISCARD enum err image_capture(struct isolate *i, struct image **ret_image,
 struct image *image_ref(struct image *m);
 void image_unref(struct image *m);
 size_t image_bytes(const struct image *m); /* nonzero pages held */
+/* An image as bytes, for another process with the same module: made at build time, so that a start
+ * need not boot the engine. Format: struct image_header, bitmap of nonzero pages, those pages. */
+void image_save(const struct image *m, struct bytes *out);
+NODISCARD enum err image_load(struct slice saved, struct image **ret_image,
+                              struct error *ret_error);

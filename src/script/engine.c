@@ -103,8 +103,33 @@ static enum err boot(struct engine *e, struct isolate *i, struct error *ret_erro
     return image_capture(i, &e->base, ret_error);
 }
 
+static enum err boot_here(struct engine *e, void *user, struct error *ret_error)
+{
+    struct isolate *i = NULL;
+    enum err err = isolate_new(e->sandbox, NULL, LIMIT_GUEST_MEMORY_BYTES, &i, ret_error);
+    if (err == OK) {
+        isolate_set_user(i, user);
+        err = boot(e, i, ret_error);
+    }
+    isolate_free(i);
+    return err;
+}
+
+void engine_save(const struct engine *e, struct bytes *out)
+{
+    bytes_append_u32(out, e->head);
+    image_save(e->base, out);
+}
+
+static enum err adopt_booted(struct engine *e, struct slice booted, struct error *ret_error)
+{
+    CHECK(booted.len > sizeof(e->head));
+    memcpy(&e->head, booted.ptr, sizeof(e->head));
+    return image_load(slice_skip(booted, sizeof(e->head)), &e->base, ret_error);
+}
+
 enum err engine_new(const struct sandbox_import *imports, size_t imports_len, void *user,
-                    struct engine **ret_engine, struct error *ret_error)
+                    struct slice booted, struct engine **ret_engine, struct error *ret_error)
 {
     struct engine *e = calloc(1, sizeof(*e));
     CHECK(e);
@@ -116,15 +141,9 @@ enum err engine_new(const struct sandbox_import *imports, size_t imports_len, vo
         .exports = exports,
         .exports_len = ENGINE_EXPORTS,
     };
-    struct isolate *i = NULL;
     enum err err = sandbox_new(&config, &e->sandbox, ret_error);
     if (err == OK)
-        err = isolate_new(e->sandbox, NULL, LIMIT_GUEST_MEMORY_BYTES, &i, ret_error);
-    if (err == OK) {
-        isolate_set_user(i, user);
-        err = boot(e, i, ret_error);
-    }
-    isolate_free(i);
+        err = booted.len > 0 ? adopt_booted(e, booted, ret_error) : boot_here(e, user, ret_error);
     if (err != OK) {
         engine_free(e);
         return err;

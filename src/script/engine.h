@@ -28,9 +28,13 @@ struct engine {
     uint32_t head;      /* guest address of the dispatch input buffer */
 };
 
-/* imports: what ops.c provides. user: the isolate's user pointer while the runtime loads. */
+/* imports: what ops.c provides. user: the isolate's user pointer while the runtime loads. booted:
+ * what engine_save() gave for this very engine, or empty: then it boots here (some 20 ms). */
 NODISCARD enum err engine_new(const struct sandbox_import *imports, size_t imports_len, void *user,
-                              struct engine **ret_engine, struct error *ret_error);
+                              struct slice booted, struct engine **ret_engine,
+                              struct error *ret_error);
+/* The base image, for engine_new() of another process built from the same files. */
+void engine_save(const struct engine *e, struct bytes *out);
 void engine_free(struct engine *e);
 
 /* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that
