@@ -22,7 +22,7 @@ struct bundle_failure {
 };
 
 struct bundle_config {
-    const char *esbuild; /* path of the program */
+    const char *esbuild; /* path of the program; NULL: ERR_UNAVAILABLE with advice */
     const char *name;    /* of the function: names the source in stack traces, "NAME.ts" */
 };
 

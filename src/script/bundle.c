@@ -1,0 +1,571 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Bundling (see bundle.h): one run of esbuild in a private temporary folder, which is removed
+ * whatever happens.
+ *
+ * An uploaded source text must not make the server read anything else. Three doors are closed:
+ *   - it is not bundled (no --bundle), so that no import, and no import() of a pattern, is ever
+ * looked up on the disk; what it imports is read from the metafile afterwards and judged by us;
+ *   - esbuild would load the file that a "sourceMappingURL" comment of the text names, and the last
+ * one counts, so a harmless last one is appended (the map's copy of the source is the text as
+ * given);
+ *   - --tsconfig-raw keeps it from searching for a tsconfig.json.
+ * The map's list of sources is checked to be that one text.
+ *
+ * Blocking; any thread. Limits: LIMIT_SOURCE_BYTES, LIMIT_BUILD_MS, LIMIT_BUILD_MEMORY_BYTES. */
+#include "script/bundle.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/check.h"
+#include "base/limits.h"
+#include "loop/process.h"
+#include "script/bundle_internal.h"
+
+#define BUNDLE_NO_MAP "\n//# sourceMappingURL=data:application/json,%7B%7D"
+
+enum {
+    BUNDLE_MAP_BYTES_MAX =
+        8 * LIMIT_SOURCE_BYTES, /* it holds the sources, which may have shrunk into the bundle */
+    BUNDLE_OUTPUT_BYTES_MAX = 1024 * 1024, /* of esbuild's messages */
+    BUNDLE_GO_MEMORY_BYTES =
+        LIMIT_BUILD_MEMORY_BYTES / 4 * 3, /* Go collects harder before it is killed */
+};
+
+/* ---- the temporary folder ---- */
+
+struct bundle_folder {
+    struct bytes path; /* empty: none */
+};
+
+static enum err bundle_folder_make(struct bundle_folder *f, struct error *ret_error)
+{
+    const char *root = getenv("TMPDIR");
+    bytes_printf(&f->path, "%s/limpet-build-XXXXXX", root && root[0] == '/' ? root : "/tmp");
+    (void)bytes_cstr(&f->path);
+    if (mkdtemp(f->path.ptr))
+        return OK;
+    enum err code = error_set(ret_error, ERR_IO, "cannot make a temporary folder %s: %s",
+                              bytes_cstr(&f->path), strerror(errno));
+    error_hint(ret_error,
+               "set TMPDIR to a folder with some space that the server's user may write");
+    bytes_done(&f->path);
+    return code;
+}
+
+/* esbuild puts plain files there and nothing else. */
+static void bundle_folder_remove(struct bundle_folder *f)
+{
+    if (!f->path.len)
+        return;
+    DIR *dir = opendir(bytes_cstr(&f->path));
+    if (dir) {
+        for (struct dirent *e; (e = readdir(dir));)
+            (void)unlinkat(dirfd(dir), e->d_name, 0); /* "." and ".." refuse */
+        closedir(dir);
+    }
+    (void)rmdir(bytes_cstr(&f->path));
+    bytes_done(&f->path);
+}
+
+static void bundle_folder_path(const struct bundle_folder *f, const char *name, struct bytes *out)
+{
+    bytes_append_slice(out, bytes_slice(&f->path));
+    bytes_append_char(out, '/');
+    bytes_append_cstr(out, name);
+}
+
+static enum err bundle_write_file(const char *path, struct slice first, struct slice second,
+                                  struct error *ret_error)
+{
+    FILE *file = fopen(path, "wxe");
+    if (!file)
+        return error_set(ret_error, ERR_IO, "cannot write %s: %s", path, strerror(errno));
+    bool is_good = fwrite(first.ptr ? first.ptr : "", 1, first.len, file) == first.len &&
+                   fwrite(second.ptr, 1, second.len, file) == second.len;
+    int os = errno;
+    if (fclose(file) && is_good) {
+        is_good = false;
+        os = errno;
+    }
+    return is_good ? OK : error_set(ret_error, ERR_IO, "cannot write %s: %s", path, strerror(os));
+}
+
+static enum err bundle_read_file(const char *path, size_t len_max, struct bytes *out,
+                                 struct error *ret_error)
+{
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return error_set(ret_error, ERR_IO, "cannot read %s: %s", path, strerror(errno));
+    enum err code = OK;
+    size_t len;
+    char chunk[16 * 1024];
+    while (code == OK && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
+        code = bytes_try_append(out, chunk, len, len_max);
+    if (code != OK)
+        code = error_set(ret_error, ERR_TOO_LARGE, "the bundle is larger than %d MiB",
+                         LIMIT_SOURCE_BYTES >> 20);
+    else if (ferror(file))
+        code = error_set(ret_error, ERR_IO, "cannot read %s: %s", path, strerror(errno));
+    fclose(file);
+    return code;
+}
+
+static enum err bundle_read_result(const struct bundle_folder *f, const char *name, size_t len_max,
+                                   struct bytes *out, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    bundle_folder_path(f, name, &path);
+    return bundle_read_file(bytes_cstr(&path), len_max, out, ret_error);
+}
+
+/* ---- running esbuild ---- */
+
+/* Arguments, each malloc'd, ended by NULL. */
+struct bundle_argv {
+    char *args[48];
+    size_t len;
+};
+
+static void bundle_arg(struct bundle_argv *argv, const char *format, ...) PRINTF_LIKE(2, 3);
+static void bundle_arg(struct bundle_argv *argv, const char *format, ...)
+{
+    struct bytes text = BYTES_INIT;
+    va_list args;
+    va_start(args, format);
+    bytes_vprintf(&text, format, args);
+    va_end(args);
+    CHECK(argv->len + 1 < ARRAY_LEN(argv->args));
+    argv->args[argv->len++] = bytes_take(&text);
+}
+
+static void bundle_argv_done(struct bundle_argv *argv)
+{
+    for (size_t i = 0; i < argv->len; i++)
+        free(argv->args[i]);
+}
+
+static void bundle_args_common(struct bundle_argv *argv, const struct bundle_config *config,
+                               const struct bundle_folder *f, const char *entry)
+{
+    bundle_arg(argv, "%s", config->esbuild);
+    bundle_arg(argv, "%s", entry);
+    bundle_arg(argv, "--format=esm");
+    bundle_arg(argv, "--target=es2023");
+    bundle_arg(argv, "--charset=utf8");
+    bundle_arg(argv, "--legal-comments=none");
+    bundle_arg(argv, "--sourcemap=external");
+    bundle_arg(argv, "--outfile=%s/out.js", bytes_cstr((struct bytes *)&f->path));
+    bundle_arg(argv, "--metafile=%s/meta.json", bytes_cstr((struct bytes *)&f->path));
+    bundle_arg(argv, "--log-level=error");
+    bundle_arg(argv, "--log-limit=20");
+    bundle_arg(argv, "--color=false");
+}
+
+/* OK: esbuild wrote its results. ERR_BUILD_FAILED fills ret_failure. */
+static enum err bundle_run(const struct bundle_argv *argv, const struct bundle_folder *f,
+                           const char *cwd, const struct bundle_source_reader *reader,
+                           struct bundle_failure *ret_failure, struct error *ret_error)
+{
+    char memory[48];
+    snprintf(memory, sizeof(memory), "GOMEMLIMIT=%d", BUNDLE_GO_MEMORY_BYTES);
+    const char *const env[] = {"GOMAXPROCS=2", memory, "GOTRACEBACK=none",
+                               "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+    struct process p = {
+        .argv = (const char *const *)argv->args,
+        .env = env,
+        .cwd = cwd,
+        .time_ms_max = LIMIT_BUILD_MS,
+        .memory_bytes_max = LIMIT_BUILD_MEMORY_BYTES,
+        .output_bytes_max = BUNDLE_OUTPUT_BYTES_MAX,
+    };
+    struct error error;
+    enum err code = process_run(&p, &error);
+    if (code == ERR_TIMEOUT)
+        code = bundle_fail(ret_failure, ret_error, SLICE_EMPTY, 0, 0, SLICE_EMPTY,
+                           "bundling took longer than %d seconds", LIMIT_BUILD_MS / 1000);
+    else if (code != OK)
+        code = error_set(ret_error, code, "cannot run esbuild: %s", error.message);
+    else if (p.exit_code == -1)
+        code = bundle_fail(ret_failure, ret_error, SLICE_EMPTY, 0, 0, SLICE_EMPTY,
+                           "the bundler was killed, probably because it ran out of memory (%d MiB)",
+                           LIMIT_BUILD_MEMORY_BYTES >> 20);
+    else if (p.exit_code != 0)
+        code = bundle_parse_failure(bytes_slice(&p.err), reader, ret_failure, ret_error);
+    process_done(&p);
+    return code;
+}
+
+/* ---- results ---- */
+
+/* Makes the map's sources what stack traces shall show: names without a path of this machine. */
+typedef void (*bundle_name_fn)(void *arg, const char *name, struct bytes *out);
+
+/* sources_content: the text of the only source, or NULL to keep what the map has. */
+static enum err bundle_finish_map(struct slice json, bundle_name_fn rename_source, void *arg,
+                                  const struct slice *sources_content, struct bytes *out,
+                                  struct error *ret_error)
+{
+    json_t *root = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL);
+    json_t *sources = json_object_get(root, "sources");
+    enum err code = OK;
+    if (!json_is_array(sources)) {
+        json_decref(root);
+        return error_set(ret_error, ERR_INTERNAL, "the bundler's source map cannot be read");
+    }
+    for (size_t i = 0; i < json_array_size(sources); i++) {
+        CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+        const char *given = json_string_value(json_array_get(sources, i));
+        rename_source(arg, given ? given : "", &name);
+        json_t *value = json_stringn(name.ptr ? name.ptr : "",
+                                     name.len); /* NULL: a file name that is not UTF-8 */
+        CHECK(json_array_set_new(sources, i, value ? value : json_string("?")) == 0);
+    }
+    if (sources_content) {
+        json_t *content =
+            json_stringn(sources_content->ptr ? sources_content->ptr : "", sources_content->len);
+        json_t *contents = json_array();
+        if (json_array_size(sources) > 1 || !content)
+            code = error_set(ret_error, ERR_INTERNAL, "the bundler read more than the source text");
+        for (size_t i = 0; code == OK && i < json_array_size(sources); i++)
+            CHECK(json_array_append(contents, content) == 0);
+        json_decref(content);
+        CHECK(json_object_set_new(root, "sourcesContent", contents) == 0);
+    }
+    char *text = code == OK ? json_dumps(root, JSON_COMPACT) : NULL;
+    if (text)
+        bytes_append_cstr(out, text);
+    else if (code == OK)
+        code = error_set(ret_error, ERR_INTERNAL, "the bundler's source map cannot be written");
+    free(text);
+    json_decref(root);
+    return code;
+}
+
+/* Takes esbuild's results from the folder and checks them. */
+static enum err bundle_collect(const struct bundle_folder *f, bool is_upload,
+                               bundle_name_fn rename_source, void *arg,
+                               const struct slice *sources_content, struct bundle *ret_bundle,
+                               struct bundle_failure *ret_failure, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes meta = BYTES_INIT;
+    CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
+    CLEANUP(bundle_done) struct bundle bundle = {0};
+    enum err code = bundle_read_result(f, "meta.json", BUNDLE_MAP_BYTES_MAX, &meta, ret_error);
+    if (code == OK)
+        code = bundle_read_result(f, "out.js", LIMIT_SOURCE_BYTES, &bundle.code, ret_error);
+    if (code == OK)
+        code = bundle_read_result(f, "out.js.map", BUNDLE_MAP_BYTES_MAX, &map, ret_error);
+    if (code == OK)
+        code = bundle_finish_map(bytes_slice(&map), rename_source, arg, sources_content,
+                                 &bundle.source_map, ret_error);
+    if (code == OK)
+        code = bundle_check_imports(bytes_slice(&meta), bytes_slice(&bundle.code),
+                                    bytes_slice(&bundle.source_map), is_upload, ret_failure,
+                                    ret_error);
+    if (code == OK) {
+        *ret_bundle = bundle;
+        bundle = (struct bundle){0};
+    }
+    return code;
+}
+
+static enum err bundle_too_large(struct bundle_failure *ret_failure, struct error *ret_error,
+                                 size_t len)
+{
+    *ret_failure = (struct bundle_failure){0};
+    return error_set(ret_error, ERR_TOO_LARGE,
+                     "the source has %zu bytes, at most %d MiB are allowed", len,
+                     LIMIT_SOURCE_BYTES >> 20);
+}
+
+static enum err bundle_check_program(const struct bundle_config *config, struct error *ret_error)
+{
+    if (config->esbuild)
+        return OK;
+    enum err code =
+        error_set(ret_error, ERR_UNAVAILABLE, "esbuild, which bundles TypeScript, was not found");
+    error_hint(ret_error, "install it (npm install -g esbuild), or set LIMPET_ESBUILD to its path");
+    return code;
+}
+
+/* ---- one source text ---- */
+
+struct bundle_text {
+    struct slice source;
+    const char *file; /* "NAME.ts" */
+};
+
+static bool bundle_text_read(void *arg, struct slice file, struct bytes *out)
+{
+    const struct bundle_text *t = arg;
+    if (!slice_eq_cstr(file, t->file))
+        return false;
+    bytes_append_slice(out, t->source);
+    return true;
+}
+
+static void bundle_text_name(void *arg, const char *name, struct bytes *out)
+{
+    (void)name;
+    bytes_append_cstr(out, ((const struct bundle_text *)arg)->file);
+}
+
+static bool bundle_is_name(const char *name)
+{
+    return name[0] && name[0] != '.' && name[0] != '-' && strlen(name) <= 200 && !strchr(name, '/');
+}
+
+enum err bundle_source(const struct bundle_config *config, struct slice source,
+                       struct bundle *ret_bundle, struct bundle_failure *ret_failure,
+                       struct error *ret_error)
+{
+    *ret_failure = (struct bundle_failure){0};
+    if (source.len > LIMIT_SOURCE_BYTES)
+        return bundle_too_large(ret_failure, ret_error, source.len);
+    if (!bundle_is_name(config->name))
+        return error_set(ret_error, ERR_INVALID, "'%.64s' cannot be the name of a source",
+                         config->name);
+    if (!slice_is_utf8(source))
+        return bundle_fail(ret_failure, ret_error, SLICE_EMPTY, 0, 0, SLICE_EMPTY,
+                           "the source is not UTF-8 text");
+
+    CLEANUP(bundle_folder_remove) struct bundle_folder folder = {BYTES_INIT};
+    CLEANUP(bundle_argv_done) struct bundle_argv argv = {.len = 0};
+    CLEANUP(bytes_done) struct bytes file = BYTES_INIT;
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    enum err code = bundle_check_program(config, ret_error);
+    if (code == OK)
+        code = bundle_folder_make(&folder, ret_error);
+    if (code != OK)
+        return code;
+    bytes_printf(&file, "%s.ts", config->name);
+    bundle_folder_path(&folder, bytes_cstr(&file), &path);
+    code = bundle_write_file(bytes_cstr(&path), source, SLICE_LIT(BUNDLE_NO_MAP), ret_error);
+    if (code != OK)
+        return code;
+    bytes_clear(&path);
+    bytes_printf(&path, "./%s", bytes_cstr(&file));
+    bundle_args_common(&argv, config, &folder, bytes_cstr(&path));
+    bundle_arg(&argv, "--sources-content=false");
+    bundle_arg(&argv, "--tsconfig-raw={}");
+    struct bundle_text text = {.source = source, .file = bytes_cstr(&file)};
+    struct bundle_source_reader reader = {.read = bundle_text_read, .arg = &text};
+    code = bundle_run(&argv, &folder, bytes_cstr(&folder.path), &reader, ret_failure, ret_error);
+    if (code != OK)
+        return code;
+    return bundle_collect(&folder, true, bundle_text_name, &text, &source, ret_bundle, ret_failure,
+                          ret_error);
+}
+
+/* ---- a file with what it imports ---- */
+
+struct bundle_project {
+    char base[PATH_MAX];        /* sources are named relative to this */
+    const struct bytes *folder; /* of the results; esbuild names sources relative to it */
+};
+
+/* The nearest folder above the entry that has a package.json, else the entry's own: names in stack
+ * traces then do not depend on where the command was run. */
+static void bundle_find_base(char *path)
+{
+    char *slash = strrchr(path, '/');
+    size_t own = slash == path ? 1 : (size_t)(slash - path);
+    for (size_t len = own;;) {
+        CLEANUP(bytes_done) struct bytes at = BYTES_INIT;
+        bytes_printf(&at, "%.*s%spackage.json", (int)len, path, len == 1 ? "" : "/");
+        if (access(bytes_cstr(&at), F_OK) == 0) {
+            own = len;
+            break;
+        }
+        if (len == 1)
+            break;
+        while (path[--len] != '/')
+            ;
+        if (!len)
+            len = 1;
+    }
+    path[own] = '\0';
+}
+
+/* Appends one relative path to an absolute folder, resolving "." and ".." by text. */
+static void bundle_join(struct slice folder, struct slice relative, struct bytes *out)
+{
+    bytes_append_slice(out, folder);
+    while (out->len > 1 && out->ptr[out->len - 1] == '/')
+        out->len--;
+    if (relative.len && relative.ptr[0] == '/')
+        bytes_clear(out);
+    while (relative.len) {
+        struct slice part = slice_split(&relative, '/');
+        if (!part.len || slice_eq_cstr(part, "."))
+            continue;
+        if (slice_eq_cstr(part, "..")) {
+            while (out->len && out->ptr[out->len - 1] != '/')
+                out->len--;
+            if (out->len)
+                out->len--;
+            continue;
+        }
+        bytes_append_char(out, '/');
+        bytes_append_slice(out, part);
+    }
+}
+
+/* The path of an absolute file seen from base: "src/a.ts", "../shared/b.ts". */
+static void bundle_relative(struct slice base, struct slice file, struct bytes *out)
+{
+    size_t common = 0;
+    for (size_t i = 0; i <= base.len && i <= file.len; i++) {
+        bool base_ends = i == base.len || base.ptr[i] == '/',
+             file_ends = i == file.len || file.ptr[i] == '/';
+        if (base_ends && file_ends)
+            common = i;
+        if (i == base.len || i == file.len || base.ptr[i] != file.ptr[i])
+            break;
+    }
+    struct slice above = slice_skip(base, common);
+    while (above.len)
+        if (slice_split(&above, '/').len)
+            bytes_append_cstr(out, "../");
+    bytes_append_slice(out, slice_skip(file, common + (common < file.len)));
+}
+
+static void bundle_project_name(void *arg, const char *name, struct bytes *out)
+{
+    const struct bundle_project *p = arg;
+    CLEANUP(bytes_done) struct bytes absolute = BYTES_INIT;
+    bundle_join(bytes_slice(p->folder), slice_cstr(name), &absolute);
+    struct slice base = slice_cstr(p->base);
+    if (slice_eq_cstr(base, "/"))
+        base = SLICE_EMPTY;
+    bundle_relative(base, bytes_slice(&absolute), out);
+}
+
+static bool bundle_project_read(void *arg, struct slice file, struct bytes *out)
+{
+    const struct bundle_project *p = arg;
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    bundle_join(slice_cstr(p->base), file, &path);
+    return bundle_read_file(bytes_cstr(&path), LIMIT_SOURCE_BYTES, out, NULL) == OK;
+}
+
+enum err bundle_file(const struct bundle_config *config, const char *entry,
+                     struct bundle *ret_bundle, struct bundle_failure *ret_failure,
+                     struct error *ret_error)
+{
+    *ret_failure = (struct bundle_failure){0};
+    struct bundle_project project;
+    char path[PATH_MAX];
+    struct stat st;
+    if (!realpath(entry, path) || stat(path, &st))
+        return error_set(ret_error, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s",
+                         entry, strerror(errno));
+    if (!S_ISREG(st.st_mode))
+        return error_set(ret_error, ERR_INVALID, "%s is not a file", entry);
+    if (st.st_size > LIMIT_SOURCE_BYTES)
+        return bundle_too_large(ret_failure, ret_error, (size_t)st.st_size);
+    memcpy(project.base, path, sizeof(path));
+    bundle_find_base(project.base);
+
+    CLEANUP(bundle_folder_remove) struct bundle_folder folder = {BYTES_INIT};
+    CLEANUP(bundle_argv_done) struct bundle_argv argv = {.len = 0};
+    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+    enum err code = bundle_check_program(config, ret_error);
+    if (code == OK)
+        code = bundle_folder_make(&folder, ret_error);
+    if (code != OK)
+        return code;
+    project.folder = &folder.path;
+    bytes_append_cstr(&name, "./");
+    bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
+    bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
+    bundle_arg(&argv, "--bundle");
+    bundle_arg(&argv, "--platform=neutral");
+    bundle_arg(&argv, "--main-fields=module,main");
+    bundle_arg(&argv, "--conditions=worker,browser");
+    for (size_t i = 0; bundle_platform[i]; i++)
+        bundle_arg(&argv, "--external:%s", bundle_platform[i]);
+    struct bundle_source_reader reader = {.read = bundle_project_read, .arg = &project};
+    code = bundle_run(&argv, &folder, project.base, &reader, ret_failure, ret_error);
+    if (code != OK)
+        return code;
+    return bundle_collect(&folder, false, bundle_project_name, &project, NULL, ret_bundle,
+                          ret_failure, ret_error);
+}
+
+void bundle_done(struct bundle *b)
+{
+    bytes_done(&b->code);
+    bytes_done(&b->source_map);
+}
+
+/* ---- finding the program ---- */
+
+#if defined(__x86_64__)
+#define BUNDLE_ARCH "x64"
+#elif defined(__aarch64__)
+#define BUNDLE_ARCH "arm64"
+#else
+#define BUNDLE_ARCH "unknown"
+#endif
+
+static char *bundle_executable(struct slice folder, const char *name)
+{
+    struct bytes path = BYTES_INIT;
+    struct stat st;
+    bytes_printf(&path, "%.*s/%s", SLICE_ARG(folder), name);
+    if (stat(bytes_cstr(&path), &st) == 0 && S_ISREG(st.st_mode) &&
+        access(bytes_cstr(&path), X_OK) == 0)
+        return bytes_take(&path);
+    bytes_done(&path);
+    return NULL;
+}
+
+/* The native program before the one in .bin, which may be a script that needs Node.js. */
+static char *bundle_find_above(struct slice folder)
+{
+    for (;;) {
+        char *found =
+            bundle_executable(folder, "node_modules/@esbuild/linux-" BUNDLE_ARCH "/bin/esbuild");
+        if (!found)
+            found = bundle_executable(folder, "node_modules/.bin/esbuild");
+        if (found || !folder.len)
+            return found;
+        while (folder.len && folder.ptr[folder.len - 1] != '/')
+            folder.len--;
+        folder.len -= folder.len > 0;
+    }
+}
+
+char *bundle_find_esbuild(void)
+{
+    const char *chosen = getenv("LIMPET_ESBUILD");
+    if (chosen && chosen[0])
+        return strdup(chosen); /* if it is wrong, running it says so by its name */
+    char program[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", program, sizeof(program));
+    char *found = NULL;
+    if (len > 0) {
+        struct slice folder = slice_of(program, (size_t)len);
+        while (folder.len && folder.ptr[folder.len - 1] != '/')
+            folder.len--;
+        folder.len -= folder.len > 0;
+        found = bundle_executable(folder, "esbuild");
+        if (!found)
+            found = bundle_find_above(folder);
+    }
+    struct slice rest = slice_cstr(getenv("PATH"));
+    while (!found && rest.len) {
+        struct slice folder = slice_split(&rest, ':');
+        if (folder.len)
+            found = bundle_executable(folder, "esbuild");
+    }
+    return found;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of the bundler share: where a build lives on disk, and how a failure is put. */
+#pragma once
+
+#include "script/bundle.h"
+
+/* The modules that the platform provides: what stays an import. NULL-terminated. */
+extern const char *const bundle_platform[];
+/* "derp:runtime/{…}, limpet, cloudflare:workers", for messages. */
+extern const char bundle_platform_text[];
+
+/* Fills both from position and text; always ERR_BUILD_FAILED. file may be empty: position unknown.
+ */
+enum err bundle_fail(struct bundle_failure *ret_failure, struct error *ret_error, struct slice file,
+                     int line, int column, struct slice frame, const char *format, ...)
+    PRINTF_LIKE(7, 8);
+
+/* bundle_failure.c: what esbuild wrote to standard error, as a failure. read gives the text of a
+ * source file, to count columns in characters and to keep positions inside it; it may say that it
+ * does not know. */
+struct bundle_source_reader {
+    bool (*read)(void *arg, struct slice file, struct bytes *out);
+    void *arg;
+};
+enum err bundle_parse_failure(struct slice text, const struct bundle_source_reader *reader,
+                              struct bundle_failure *ret_failure, struct error *ret_error);
+
+/* bundle_imports.c: refuses what the bundle still imports and the platform does not have. meta is
+ * esbuild's metafile. is_upload: it was one source text, whose advice differs. */
+NODISCARD enum err bundle_check_imports(struct slice meta, struct slice code,
+                                        struct slice source_map, bool is_upload,
+                                        struct bundle_failure *ret_failure,
+                                        struct error *ret_error);
