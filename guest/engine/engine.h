@@ -104,7 +104,7 @@ struct engine {
     JSValue hooks[HOOK_COUNT_];
     JSAtom atoms[ATOM_COUNT_];
     struct module_native *modules;
-    JSValue date_to_json, date_to_iso;
+    JSValue date_proto, date_to_json, date_to_iso; /* as they were made */
 };
 
 struct engine_page {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "layout.h"
 
 bool text_is_ascii(const uint8_t *at, uint32_t len)
 {
@@ -27,13 +28,36 @@ static void text_replace_surrogates(char *at, size_t len)
             memcpy(at + i, "\xEF\xBF\xBD", 3);
 }
 
-struct text text_of(JSContext *ctx, JSValueConst value)
+/* The bytes of an ASCII string where they lie, as JS_ToCStringLen would give them, without its slow
+ * look at each. .at NULL: the string is something else. */
+static struct text text_in_place(JSContext *ctx, JSValueConst value)
+{
+    if (JS_VALUE_GET_TAG(value) == JS_TAG_STRING) {
+        struct layout_chars chars = layout_chars(value);
+        if (!chars.is_wide && layout_is_whole(value) && text_is_ascii(chars.at, chars.len)) {
+            JS_DupValue(ctx, value); /* JS_FreeCString finds the string before the bytes */
+            return (struct text){.at = chars.at, .len = chars.len};
+        }
+    }
+    return (struct text){0};
+}
+
+struct text text_of_wtf8(JSContext *ctx, JSValueConst value)
 {
     size_t len;
+    struct text in_place = text_in_place(ctx, value);
+    if (in_place.at)
+        return in_place;
     const char *at = JS_ToCStringLen(ctx, &len, value);
-    if (at && !text_is_ascii((const uint8_t *)at, (uint32_t)len))
-        text_replace_surrogates((char *)at, len);
     return (struct text){.at = at, .len = at ? (uint32_t)len : 0};
+}
+
+struct text text_of(JSContext *ctx, JSValueConst value)
+{
+    struct text text = text_of_wtf8(ctx, value);
+    if (text.at && !text_is_ascii((const uint8_t *)text.at, text.len))
+        text_replace_surrogates((char *)text.at, text.len);
+    return text;
 }
 
 void text_done(JSContext *ctx, struct text text)
@@ -119,12 +143,25 @@ uint32_t text_valid_prefix(const uint8_t *at, uint32_t len)
     return len;
 }
 
+JSValue text_from_ascii(JSContext *ctx, const uint8_t *at, uint32_t len)
+{
+    uint8_t *data;
+    if (len == 0 || len >= 1u << 30)
+        return JS_NewStringLen(ctx, (const char *)at, len);
+    JSValue string = layout_new_string8(ctx, len, &data);
+    if (!JS_IsException(string))
+        memcpy(data, at, len);
+    return string;
+}
+
 JSValue text_decode(JSContext *ctx, const uint8_t *at, uint32_t len, bool is_bom_kept)
 {
     if (!is_bom_kept && len >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) {
         at += 3;
         len -= 3;
     }
+    if (text_is_ascii(at, len))
+        return text_from_ascii(ctx, at, len);
     uint32_t valid = text_valid_prefix(at, len);
     if (valid == len)
         return JS_NewStringLen(ctx, (const char *)at, len);
@@ -151,7 +188,7 @@ JSValue text_decode(JSContext *ctx, const uint8_t *at, uint32_t len, bool is_bom
 JSValue text_from_latin1(JSContext *ctx, const uint8_t *at, uint32_t len)
 {
     if (text_is_ascii(at, len))
-        return JS_NewStringLen(ctx, (const char *)at, len);
+        return text_from_ascii(ctx, at, len);
     struct buffer utf8 = {0};
     uint8_t *out = len < UINT32_MAX / 8 ? buffer_room(&utf8, 2 * len) : NULL;
     if (!out)
