@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a module may export, as types to check it with: `export default { … } satisfies ExportedHandler`.
+
+/** The environment as handlers get it: the value of each variable that is set, by name. */
+interface Env {
+    readonly [name: string]: string | undefined;
+}
+
+interface ExecutionContext {
+    /** Keeps the request's isolate until the promise settles, after the answer has left. */
+    waitUntil(promise: Promise<unknown>): void;
+    passThroughOnException(): void;
+    readonly props: Record<string, unknown>;
+}
+
+type FetchHandler<E = Env> =
+    (request: Request, env: E, ctx: ExecutionContext) => Response | Promise<Response>;
+
+/** The default export of a module in the style of Workers. */
+interface ExportedHandler<E = Env> {
+    fetch: FetchHandler<E>;
+}
+
+/** A default export that is a function may also return a value, which is sent as JSON. */
+type FunctionHandler<E = Env> = (request: Request, env: E, ctx: ExecutionContext) => unknown;
