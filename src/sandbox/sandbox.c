@@ -110,17 +110,18 @@ static void call_waiting_import(void *env, wasmtime_caller_t *caller, const wasm
 
 static wasm_functype_t *import_type(const struct sandbox_import *import)
 {
-    wasm_valtype_t *params[SANDBOX_ARGS_MAX], *result[1] = {wasm_valtype_new(WASM_I32)};
+    wasm_valtype_t *params[SANDBOX_ARGS_MAX], *result[1];
     size_t n = strlen(import->params);
     CHECK(n <= SANDBOX_ARGS_MAX);
     for (size_t k = 0; k < n; k++)
         params[k] = wasm_valtype_new(import->params[k] == 'I' ? WASM_I64 : WASM_I32);
     wasm_valtype_vec_t in, out;
     wasm_valtype_vec_new(&in, n, params);
-    if (import->has_result)
+    wasm_valtype_vec_new_empty(&out);
+    if (import->has_result) {
+        result[0] = wasm_valtype_new(WASM_I32);
         wasm_valtype_vec_new(&out, 1, result);
-    else
-        wasm_valtype_vec_new_empty(&out);
+    }
     return wasm_functype_new(&in, &out);
 }
 

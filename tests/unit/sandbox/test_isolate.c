@@ -3,7 +3,6 @@
  * Isolates over a module written in WAT: images and exact restore, limits, preemption, waiting
  * imports. */
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <string.h>
@@ -11,6 +10,7 @@
 #include <cmocka.h>
 #include <wasmtime.h>
 
+#include "../traps.h"
 #include "sandbox/isolate.h"
 
 enum { ADD, POKE, PEEK, SPIN, GROW, RECURSE, ECHO, ASK, CRASH, SINK };
@@ -64,17 +64,6 @@ static const struct sandbox_import imports[] = {
 
 static struct sandbox *sandbox;
 
-/* Wasmtime turns these signals of generated code into traps; cmocka puts its own handlers over
- * them. */
-static const int trap_signals[] = {SIGILL, SIGSEGV, SIGFPE, SIGBUS};
-static struct sigaction trap_handlers[ARRAY_LEN(trap_signals)];
-
-static void restore_trap_handlers(void)
-{
-    for (size_t k = 0; k < ARRAY_LEN(trap_signals); k++)
-        sigaction(trap_signals[k], &trap_handlers[k], NULL);
-}
-
 static void open_sandbox(void)
 {
     struct error e;
@@ -93,8 +82,7 @@ static void open_sandbox(void)
     assert_int_equal(sandbox_new(&config, &sandbox, &e), OK);
     assert_true(sandbox_was_precompiled(sandbox));
     wasm_byte_vec_delete(&wasm);
-    for (size_t k = 0; k < ARRAY_LEN(trap_signals); k++)
-        sigaction(trap_signals[k], NULL, &trap_handlers[k]);
+    traps_save();
 }
 
 static struct isolate *make(struct image *image, size_t memory_bytes_max)
@@ -240,7 +228,7 @@ static void test_preemption_and_cpu_limit(void **state)
 
 static void test_traps(void **state)
 {
-    restore_trap_handlers();
+    traps_restore();
     struct image *m = image_with(5000, 1);
     struct isolate *i = make(m, 1 << 20);
     int32_t zero = 0, thirteen = 13;
