@@ -100,6 +100,7 @@ int serve_main(int argc, char **argv)
         return 0;
     }
     log_set_level(s.config.is_verbose ? LOG_DEBUG : LOG_INFO);
+    setenv("UV_THREADPOOL_SIZE", "16", 0); /* builds must not starve syncs; read at first use */
     signal(SIGPIPE, SIG_IGN);
     enum err err = server_open(&s, &error);
     if (err == OK) {
