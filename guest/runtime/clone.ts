@@ -27,8 +27,11 @@ function isPlatformObject(value: object): boolean {
 class Cloner {
     #seen: Map<object, unknown>; // what was met, and its copy
 
-    constructor(seen: Map<object, unknown>) {
+    #bounds: Map<object, [offset: number, length: number]>; // of views, which lose them with the buffer
+
+    constructor(seen: Map<object, unknown>, bounds: Map<object, [number, number]> = new Map()) {
         this.#seen = seen;
+        this.#bounds = bounds;
     }
 
     clone(value: unknown): unknown {
@@ -145,9 +148,13 @@ class Cloner {
         const name = view instanceof DataView
             ? "DataView" : (view as unknown as { [Symbol.toStringTag]: string })[Symbol.toStringTag];
         const cls = (globalThis as unknown as Record<string, new (...args: unknown[]) => unknown>)[name]!;
-        const length = view instanceof DataView
-            ? view.byteLength : (view as unknown as { length: number }).length;
-        return this.#keep(view, new cls(buffer, view.byteOffset, length));
+        let bounds = this.#bounds.get(view);
+        if (!bounds) {
+            bounds = [view.byteOffset, view instanceof DataView
+                ? view.byteLength : (view as unknown as { length: number }).length];
+            this.#bounds.set(view, bounds);
+        }
+        return this.#keep(view, new cls(buffer, ...bounds));
     }
 
     #error(error: Error): unknown {
@@ -198,13 +205,14 @@ function transferList(list: unknown): Set<ArrayBuffer> {
 export function structuredClone(value: unknown, options?: { transfer?: Iterable<unknown> }): unknown {
     need(1, arguments.length, "structuredClone");
     const seen = new Map<object, unknown>();
+    const bounds = new Map<object, [number, number]>();
     const buffers = transferList(options?.transfer ?? []);
     if (buffers.size) {
         // A failing clone must not detach anything, so a first pass copies without moving.
-        new Cloner(new Map([...buffers].map((b) => [b, b]))).clone(value);
+        new Cloner(new Map([...buffers].map((b) => [b, b])), bounds).clone(value);
         for (const buffer of buffers) {
             seen.set(buffer, buffer.transfer());
         }
     }
-    return new Cloner(seen).clone(value);
+    return new Cloner(seen, bounds).clone(value);
 }
