@@ -10,6 +10,8 @@
  * 127.0.0.1 and then even read the answers (DNS rebinding). Hence Host must name loopback or the
  * configured address, and an Origin, if there is one, must be this server itself. Functions are
  * served on another port, so their pages are other origins too. */
+#include "admin/access.h"
+
 #include <string.h>
 
 #include "admin/internal.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/access.h"
 #include "admin/build_queue.h"
 #include "admin/internal.h"
 #include "base/log.h"
@@ -33,6 +34,7 @@ static void admin_destroy(struct admin *a)
     store_reader_close(a->reader);
     build_queue_free(a->builds);
     free(a->token);
+    free(a->esbuild);
     free(a->listen_host);
     free(a);
 }
@@ -51,17 +53,18 @@ static struct admin *admin_alloc(struct loop *loop, const struct admin_config *c
     CHECK(a);
     a->loop = loop;
     a->store = store;
-    a->host = host;
+    a->host = *host;
+    a->esbuild = config->esbuild ? strdup(config->esbuild) : NULL;
     a->public_port = config->public_port;
     a->listen_host = strdup(config->host);
     a->token = config->token ? strdup(config->token) : NULL;
-    CHECK(a->listen_host && (a->token || !config->token));
+    CHECK(a->listen_host && (a->token || !config->token) && (a->esbuild || !config->esbuild));
     a->holds = 1;
     a->handler = request_http_handler;
     a->handler.ctx = a;
     list_init(&a->followers);
     struct build_queue_config builds = {
-        .loop = loop, .store = store, .host = host, .esbuild = config->esbuild};
+        .loop = loop, .store = store, .host = &a->host, .esbuild = a->esbuild};
     a->builds = build_queue_new(&builds);
     return a;
 }

@@ -151,6 +151,12 @@ static void start_work(struct build *b, void (*run)(struct work *w))
 static void run_bundle(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
+    if (!b->queue->config.esbuild) {
+        error_set(&b->error, ERR_IO, "the server has no esbuild to bundle with");
+        error_hint(&b->error, "install esbuild for it (LIMPET_ESBUILD), or upload with the limpet "
+                              "command, which bundles itself");
+        return;
+    }
     struct bundle_config config = {
         .esbuild = b->queue->config.esbuild,
         .name = arena_cstr(b->arena, b->function),

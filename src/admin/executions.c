@@ -220,7 +220,7 @@ void execution_run(struct admin_request *r)
         .created_us = clock_wall_us(),
     };
     store_execution_start(a->store, NULL, &row);
-    a->host->execute(a->host->ctx, &run->execute);
+    a->host.execute(a->host.ctx, &run->execute);
 }
 
 /* ---- records ---- */

@@ -39,7 +39,8 @@ struct admin {
     struct http_server *server;
     struct http_handler handler;
     struct build_queue *builds;
-    const struct admin_host *host;
+    struct admin_host host; /* copied: admin_new's may lie on a stack */
+    char *esbuild;
     char *token; /* NULL: none */
     char *listen_host;
     int public_port;
@@ -110,11 +111,6 @@ void reply_with(struct admin_request *r, int status, const struct http_header *h
                 size_t headers_len, const char *type, struct bytes *body);
 void reply_empty(struct admin_request *r, int status);
 void reply_error(struct admin_request *r, const struct error *e);
-
-/* May this request come in? Host, Origin and token rules, see access.c. */
-NODISCARD enum err access_check(const struct admin *a, const struct http_request *request,
-                                bool is_public, struct error *ret_error);
-bool access_is_loopback(struct slice host);
 
 /* The function must exist. */
 NODISCARD enum err function_read(struct admin_request *r, struct slice name,

@@ -111,6 +111,6 @@ void metrics_show(struct admin_request *r)
     admin_metrics(a, &body);
     build_metrics(a, &body);
     store_metrics(a, &body);
-    a->host->metrics(a->host->ctx, &body);
+    a->host.metrics(a->host.ctx, &body);
     reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);
 }

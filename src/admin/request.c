@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/access.h"
 #include "admin/internal.h"
 #include "http/url.h"
 
@@ -82,7 +83,7 @@ void change_announce(struct admin_request *r, struct slice function,
     c->request = r;
     c->fn = fn;
     request_hold(r);
-    r->admin->host->change(r->admin->host->ctx, &c->change);
+    r->admin->host.change(r->admin->host.ctx, &c->change);
 }
 
 /* ---- answers ---- */

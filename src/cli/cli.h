@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One run of the command line: what main() knows and commands use. */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "cli/args.h"
+#include "cli/command.h"
+
+struct cli {
+    struct arena *arena; /* lives as long as the program */
+    struct args args;
+    bool is_json;
+    const char *server; /* "http://127.0.0.1:8888" without a slash at the end */
+    const char *token;  /* or NULL */
+};
+
+int cmd_help(struct cli *cli);
+int cmd_version(struct cli *cli);
+int cmd_serve(struct cli *cli);
+int cmd_upload(struct cli *cli);
+int cmd_function_list(struct cli *cli);
+int cmd_function_show(struct cli *cli);
+int cmd_function_delete(struct cli *cli);
+int cmd_function_run(struct cli *cli);
+int cmd_function_logs(struct cli *cli);
+int cmd_build_status(struct cli *cli);
+int cmd_build_list(struct cli *cli);
+int cmd_env_set(struct cli *cli);
+int cmd_env_get(struct cli *cli);
+int cmd_env_list(struct cli *cli);
+int cmd_env_delete(struct cli *cli);
+int cmd_execution_list(struct cli *cli);
+int cmd_execution_show(struct cli *cli);
+
+/* What `limpet help serve` prints is the server's. */
+int serve_help(void);
+/* Help texts to standard output: of one command, or of all whose path begins so ("": all). */
+void help_command(const struct command *command);
+void help_group(const char *path);

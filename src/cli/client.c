@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One request, one easy handle. A server on this machine is never asked through a proxy. */
+#include "cli/client.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/access.h"
+#include "cli/say.h"
+#include "http/url.h"
+
+enum { CLIENT_CONNECT_MS = 5000, CLIENT_REPLY_BYTES_MAX = 256 * 1024 * 1024 };
+
+struct transfer {
+    struct cli *cli;
+    struct bytes body;
+    void (*on_line)(struct cli *cli, struct slice line); /* NULL: collect */
+    CURL *curl;
+};
+
+static void feed_lines(struct transfer *t)
+{
+    for (;;) {
+        ptrdiff_t end = slice_find(bytes_slice(&t->body), '\n');
+        if (end < 0)
+            return;
+        if (end > 0)
+            t->on_line(t->cli, slice_of(t->body.ptr, (size_t)end));
+        bytes_consume(&t->body, (size_t)end + 1);
+    }
+}
+
+static size_t on_data(char *ptr, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    long status = 0;
+    if (bytes_try_append(&t->body, ptr, size * count, CLIENT_REPLY_BYTES_MAX))
+        return 0;
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    if (t->on_line && status == 200)
+        feed_lines(t);
+    return size * count;
+}
+
+/* The host of the server's URL is this machine. */
+static bool is_local(const char *server)
+{
+    struct slice text = slice_cstr(server), host;
+    int port;
+    ptrdiff_t colon = slice_find(text, ':');
+    text = slice_skip(text, colon < 0 ? 0 : (size_t)colon + 3);
+    return !url_split_authority(slice_split(&text, '/'), 80, &host, &port) &&
+           access_is_loopback(host);
+}
+
+static struct curl_slist *header_add(struct curl_slist *list, const char *text)
+{
+    struct curl_slist *longer = curl_slist_append(list, text);
+    CHECK(longer);
+    return longer;
+}
+
+static int say_unreachable(struct cli *cli, CURLcode code, const char *detail)
+{
+    struct error e = {0};
+    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+        error_set(&e, ERR_INVALID, "'%s' is not the URL of a server", cli->server);
+        error_hint(&e, "write --server http://HOST:PORT");
+        return say_error(cli->is_json, &e, EXIT_USAGE);
+    }
+    error_set(&e, ERR_NETWORK, "no answer from %s: %s", cli->server,
+              detail[0] ? detail : curl_easy_strerror(code));
+    if (code == CURLE_COULDNT_CONNECT)
+        error_hint(&e, "start a server with 'limpet serve', or name one with --server or "
+                       "LIMPET_SERVER");
+    else
+        error_hint(&e, "check --server or LIMPET_SERVER, and the server's log");
+    return say_error(cli->is_json, &e, EXIT_UNREACHABLE);
+}
+
+static CURLcode perform(struct transfer *t, const char *method, const char *path, struct slice body,
+                        char *detail, int *ret_status)
+{
+    struct cli *cli = t->cli;
+    struct curl_slist *headers = NULL;
+    long status = 0;
+    t->curl = curl_easy_init();
+    CHECK(t->curl);
+    headers = header_add(headers, "Expect:"); /* no waiting for 100-continue */
+    headers = header_add(headers, "Content-Type: application/json");
+    if (cli->token)
+        headers =
+            header_add(headers, arena_printf(cli->arena, "Authorization: Bearer %s", cli->token));
+    curl_easy_setopt(t->curl, CURLOPT_URL, arena_printf(cli->arena, "%s%s", cli->server, path));
+    curl_easy_setopt(t->curl, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl_easy_setopt(t->curl, CURLOPT_CUSTOMREQUEST, method);
+    curl_easy_setopt(t->curl, CURLOPT_HTTPHEADER, headers);
+    curl_easy_setopt(t->curl, CURLOPT_USERAGENT, "limpet/" LIMPET_VERSION);
+    curl_easy_setopt(t->curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_MS);
+    curl_easy_setopt(t->curl, CURLOPT_TCP_KEEPALIVE, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, detail);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
+    curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    if (is_local(cli->server))
+        curl_easy_setopt(t->curl, CURLOPT_PROXY, "");
+    if (body.len > 0) {
+        curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+        curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, body.ptr);
+    }
+    CURLcode code = curl_easy_perform(t->curl);
+    curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
+    *ret_status = (int)status;
+    curl_slist_free_all(headers);
+    curl_easy_cleanup(t->curl);
+    t->curl = NULL;
+    return code;
+}
+
+int client_refused(struct cli *cli, const struct reply *reply)
+{
+    struct body_value error = json_member(&reply->json, "error");
+    int exit_code = reply->status == 404 ? EXIT_NOT_FOUND : EXIT_FAILED;
+    if (error.kind == BODY_OBJECT && cli->is_json) {
+        fprintf(stderr, "%.*s\n", SLICE_ARG(slice_trim(reply->text)));
+        return exit_code;
+    }
+    struct error e = {0};
+    if (error.kind != BODY_OBJECT) {
+        error_set(&e, ERR_NETWORK, "%s answered with status %d, but not as a Limpet server does",
+                  cli->server, reply->status);
+        error_hint(&e, "check --server or LIMPET_SERVER");
+        return say_error(cli->is_json, &e, EXIT_FAILED);
+    }
+    error_set(&e, error_from_text(arena_cstr(cli->arena, json_text(cli, &error, "code"))), "%.*s",
+              SLICE_ARG(json_text(cli, &error, "message")));
+    struct slice hint = json_text(cli, &error, "hint");
+    if (hint.len > 0)
+        error_hint(&e, "%.*s", SLICE_ARG(hint));
+    return say_error(cli->is_json, &e, exit_code);
+}
+
+int client_call(struct cli *cli, const char *method, const char *path, struct slice body,
+                struct reply *ret_reply)
+{
+    struct transfer t = {.cli = cli};
+    struct reply reply = {0};
+    char detail[CURL_ERROR_SIZE] = "";
+    CURLcode code = perform(&t, method, path, body, detail, &reply.status);
+    reply.text = arena_copy(cli->arena, bytes_slice(&t.body));
+    bytes_done(&t.body);
+    if (code)
+        return say_unreachable(cli, code, detail);
+    if (slice_trim(reply.text).len > 0 && body_parse(reply.text, &reply.json, NULL))
+        reply.json = (struct body_value){0};
+    *ret_reply = reply;
+    return EXIT_OK;
+}
+
+int client_send(struct cli *cli, const char *method, const char *path, struct slice body,
+                int expected_status, struct reply *ret_reply)
+{
+    struct reply reply;
+    int code = client_call(cli, method, path, body, &reply);
+    if (code)
+        return code;
+    bool is_json = reply.json.text.len > 0;
+    bool is_good = reply.status == 204 || (reply.status >= 200 && reply.status < 300 && is_json) ||
+                   (expected_status != 0 && reply.status == expected_status && is_json);
+    if (!is_good)
+        return client_refused(cli, &reply);
+    *ret_reply = reply;
+    return EXIT_OK;
+}
+
+int client_follow(struct cli *cli, const char *path,
+                  void (*on_line)(struct cli *cli, struct slice line))
+{
+    struct transfer t = {.cli = cli, .on_line = on_line};
+    struct reply reply = {0};
+    char detail[CURL_ERROR_SIZE] = "";
+    CURLcode code = perform(&t, "GET", path, SLICE_EMPTY, detail, &reply.status);
+    reply.text = arena_copy(cli->arena, bytes_slice(&t.body));
+    bytes_done(&t.body);
+    if (code)
+        return say_unreachable(cli, code, detail);
+    if (reply.status == 200)
+        return EXIT_OK;
+    if (reply.text.len == 0 || body_parse(reply.text, &reply.json, NULL))
+        reply.json = (struct body_value){0};
+    return client_refused(cli, &reply);
+}
+
+static const char *escape(struct cli *cli, const char *text)
+{
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    url_encode(slice_cstr(text), &out);
+    return arena_cstr(cli->arena, bytes_slice(&out));
+}
+
+const char *client_path(struct cli *cli, const char *format, const char *a, const char *b)
+{
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    const char *const texts[] = {a, b};
+    size_t used = 0;
+    for (const char *p = format; *p; p++) {
+        if (p[0] != '%' || p[1] != 's') {
+            bytes_append_char(&out, *p);
+            continue;
+        }
+        CHECK(used < ARRAY_LEN(texts) && texts[used]);
+        bytes_append_cstr(&out, escape(cli, texts[used++]));
+        p++;
+    }
+    return arena_cstr(cli->arena, bytes_slice(&out));
+}
+
+void reply_print(const struct reply *reply)
+{
+    fwrite(reply->text.ptr, 1, reply->text.len, stdout);
+    if (reply->text.len > 0 && reply->text.ptr[reply->text.len - 1] != '\n')
+        putchar('\n');
+}
+
+/* ---- reading ---- */
+
+struct body_value json_member(const struct body_value *v, const char *name)
+{
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    struct body_value member;
+    if (v->kind == BODY_OBJECT) {
+        struct body_walk walk = body_walk(v);
+        while (body_next_member(&walk, &key, &member)) {
+            if (slice_eq_cstr(bytes_slice(&key), name))
+                return member;
+        }
+    }
+    return (struct body_value){0};
+}
+
+struct slice json_text(struct cli *cli, const struct body_value *v, const char *name)
+{
+    struct body_value member = json_member(v, name);
+    if (member.kind == BODY_NULL)
+        return SLICE_EMPTY;
+    if (member.kind != BODY_STRING)
+        return member.text;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    body_string(&member, &text);
+    return arena_copy(cli->arena, bytes_slice(&text));
+}
+
+int64_t json_number(const struct body_value *v, const char *name)
+{
+    struct body_value member = json_member(v, name);
+    uint64_t value;
+    return body_uint(&member, &value) && value <= INT64_MAX ? (int64_t)value : 0;
+}
+
+double json_decimal(const struct body_value *v, const char *name)
+{
+    struct body_value member = json_member(v, name);
+    char text[64];
+    if (member.kind != BODY_NUMBER || member.text.len >= sizeof(text))
+        return -1;
+    memcpy(text, member.text.ptr, member.text.len);
+    text[member.text.len] = '\0';
+    return strtod(text, NULL);
+}
+
+static void new_line(struct bytes *out, size_t depth)
+{
+    bytes_append_char(out, '\n');
+    for (size_t i = 0; i < depth; i++)
+        bytes_append_cstr(out, "  ");
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+void json_indent(struct slice json, struct bytes *out)
+{
+    size_t depth = 0;
+    bool is_quoted = false;
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        if (is_quoted) {
+            bytes_append_char(out, c);
+            if (c == '\\' && i + 1 < json.len)
+                bytes_append_char(out, json.ptr[++i]);
+            is_quoted = c != '"';
+            continue;
+        }
+        if (is_space(c))
+            continue;
+        is_quoted = c == '"';
+        if (c == '{' || c == '[') {
+            size_t next = i + 1;
+            while (next < json.len && is_space(json.ptr[next]))
+                next++;
+            bytes_append_char(out, c);
+            if (next < json.len && (json.ptr[next] == '}' || json.ptr[next] == ']')) {
+                bytes_append_char(out, json.ptr[next]);
+                i = next;
+            } else {
+                new_line(out, ++depth);
+            }
+        } else if (c == '}' || c == ']') {
+            new_line(out, depth > 0 ? --depth : 0);
+            bytes_append_char(out, c);
+        } else {
+            bytes_append_char(out, c);
+            if (c == ',')
+                new_line(out, depth);
+            else if (c == ':')
+                bytes_append_char(out, ' ');
+        }
+    }
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Requests to the control API (libcurl), and reading its JSON answers (admin/body.h, so that
+ * numbers keep their digits). Texts belong to the cli's arena. */
+#pragma once
+
+#include "admin/body.h"
+#include "cli/cli.h"
+
+struct reply {
+    int status;
+    struct slice text;      /* the whole body */
+    struct body_value json; /* kind BODY_NULL when there is no body */
+};
+
+/* Sends and receives, whatever the status. EXIT_OK when a server answered; else the error has been
+ * printed and the exit code is returned. body: JSON, "" for none. */
+NODISCARD int client_call(struct cli *cli, const char *method, const char *path, struct slice body,
+                          struct reply *ret_reply);
+/* The same, and any answer but 2xx (or `expected_status`, 0: none) is printed as an error too. */
+NODISCARD int client_send(struct cli *cli, const char *method, const char *path, struct slice body,
+                          int expected_status, struct reply *ret_reply);
+/* Prints the error that an answer carries; returns the exit code for it. */
+NODISCARD int client_refused(struct cli *cli, const struct reply *reply);
+/* Calls on_line for each line of an answer that does not end by itself; EXIT_OK when the server
+ * ended it. */
+NODISCARD int client_follow(struct cli *cli, const char *path,
+                            void (*on_line)(struct cli *cli, struct slice line));
+/* A path with its %s filled by escaped texts: at most three. */
+const char *client_path(struct cli *cli, const char *format, const char *a, const char *b);
+
+/* The whole answer as the server sent it, to standard output. */
+void reply_print(const struct reply *reply);
+
+/* A member; kind BODY_NULL if it is absent or v is no object. */
+struct body_value json_member(const struct body_value *v, const char *name);
+/* Decoded text of a string member, "" if it is none. Numbers and booleans give their JSON text. */
+struct slice json_text(struct cli *cli, const struct body_value *v, const char *name);
+int64_t json_number(const struct body_value *v, const char *name); /* 0 if none */
+double json_decimal(const struct body_value *v, const char *name); /* -1 if none */
+/* Indented by two, for people. */
+void json_indent(struct slice json, struct bytes *out);
