@@ -362,9 +362,10 @@ static void *queue_run(void *arg)
         is_done = atomic_load(&s->is_closing);
         for (struct mutation *list = queue_take(s); list;)
             list = queue_batch(s, list);
-        /* One step even when there is always work, or deleted rows would pile up. */
-        if (!is_done)
-            has_more_tidying = queue_tidy(s);
+        /* One step even when there is always work, or deleted rows would pile up. Not after a
+         * failure: a probe waits its time, or each mutation on a full disk would end and begin the
+         * refusing. */
+        has_more_tidying = !is_done && !atomic_load(&s->is_refusing) && queue_tidy(s);
     }
     return NULL;
 }

@@ -96,5 +96,6 @@ CREATE TABLE artifact_unused (
     hash TEXT PRIMARY KEY -- no version used it when this row was written; to be checked and removed
 ) STRICT, WITHOUT ROWID;
 -- Written after a failure, to learn whether the disk takes writes again.
-CREATE TABLE probe (at_us INTEGER NOT NULL) STRICT;
+-- filler: room for one row says little, so more is asked for.
+CREATE TABLE probe (at_us INTEGER NOT NULL, filler BLOB) STRICT;
 INSERT INTO probe (at_us) VALUES (0);

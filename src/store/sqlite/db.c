@@ -22,10 +22,27 @@ static enum err db_error_no_space(struct db *db, struct error *ret_error)
     return code;
 }
 
+/* The system's reason for an I/O error. sqlite3_system_errno() reads errno late, when other calls
+ * have changed it, so the files are asked first: the write-ahead log, then the database. */
+static int db_system_errno(struct db *db)
+{
+    int os = 0;
+    sqlite3_file *log = NULL;
+    if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_JOURNAL_POINTER, (void *)&log) ==
+            SQLITE_OK &&
+        log && log->pMethods &&
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &os) == SQLITE_OK && os)
+        return os;
+    if (sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_LAST_ERRNO, &os) == SQLITE_OK && os)
+        return os;
+    return sqlite3_system_errno(db->handle);
+}
+
 enum err db_error(struct db *db, int rc, struct error *ret_error)
 {
-    int os = db->handle ? sqlite3_system_errno(db->handle) : 0;
+    bool is_io = (rc & 0xff) == SQLITE_IOERR || (rc & 0xff) == SQLITE_CANTOPEN;
     const char *detail = db->handle ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
+    int os = db->handle && is_io ? db_system_errno(db) : 0;
     enum err code;
     switch (rc & 0xff) {
     case SQLITE_FULL:

@@ -13,7 +13,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_SAVEPOINT] = "SAVEPOINT mutation",
     [WRITER_RELEASE] = "RELEASE mutation",
     [WRITER_ROLLBACK_TO] = "ROLLBACK TO mutation",
-    [WRITER_PROBE] = "UPDATE probe SET at_us = ?1",
+    [WRITER_PROBE] = "UPDATE probe SET at_us = ?1, filler = zeroblob(65536)",
     [WRITER_COUNT] =
         "UPDATE function SET executions_finished = executions_finished + ?2,"
         " log_lines = log_lines + ?3 WHERE id = ?1 RETURNING executions_finished, log_lines",

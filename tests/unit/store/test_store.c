@@ -342,7 +342,8 @@ static void a_page_of_large_rows_ends_early(void **state)
     assert_int_equal(pages, 2);
 }
 
-static void log(struct harness *h, const char *function, const char *execution, const char *text)
+static void write_log(struct harness *h, const char *function, const char *execution,
+                      const char *text)
 {
     struct log_row row = {.function = slice_cstr(function),
                           .execution = slice_cstr(execution),
@@ -364,11 +365,11 @@ static void log_lines_are_followed_by_id(void **state)
 {
     struct harness *h = *state;
     assert_ok(build_start(h, "a", NULL));
-    log(h, "a", "e1", "one");
-    log(h, "a", "", "two");
-    log(h, "nobody", "", "goes nowhere");
-    log(h, "a", "e1", "three");
-    log(h, "a", "e2", "four");
+    write_log(h, "a", "e1", "one");
+    write_log(h, "a", "", "two");
+    write_log(h, "nobody", "", "goes nowhere");
+    write_log(h, "a", "e1", "three");
+    write_log(h, "a", "e2", "four");
     barrier(h);
     struct log_row *rows;
     size_t len;
@@ -421,8 +422,8 @@ static void old_executions_and_lines_are_trimmed(void **state)
     finished_executions(h, "b", "b", 10);
     finished_executions(h, "a", "a", 1700);
     for (int i = 0; i < 1000; i++)
-        log(h, "a", "", "line");
-    log(h, "a", "", "last");
+        write_log(h, "a", "", "line");
+    write_log(h, "a", "", "last");
     /* 32 are kept; trimming starts at 34. The running one is never removed. */
     assert_true(executions_left(h, "a", 34) <= 34);
     assert_true(executions_left(h, "a", 34) >= 33);
@@ -452,7 +453,7 @@ static void a_deleted_function_leaves_nothing(void **state)
     assert_ok(build_start(h, "a", NULL));
     assert_ok(execution_start(h, "a", "running"));
     finished_executions(h, "a", "a", 1200);
-    log(h, "a", "", "line");
+    write_log(h, "a", "", "line");
     assert_ok(function_delete(h, "a"));
     assert_int_equal(function_delete(h, "a"), ERR_NOT_FOUND);
 
