@@ -14,8 +14,8 @@ struct http_client;
 
 enum http_redirect { HTTP_REDIRECT_FOLLOW = 0, HTTP_REDIRECT_ERROR = 1, HTTP_REDIRECT_MANUAL = 2 };
 
-/* One request. The caller owns the struct and keeps it until on_done; slices given are copied at start.
- * Callbacks come from the loop, never from inside a call below. */
+/* One request. The caller owns the struct and keeps it until on_done; slices given are copied at
+ * start. Callbacks come from the loop, never from inside a call below. */
 struct http_fetch {
     /* in */
     struct slice method, url;
@@ -26,15 +26,18 @@ struct http_fetch {
     enum http_redirect redirect;
     uint32_t timeout_ms;         /* whole exchange; 0: 30 s */
     const struct egress *egress; /* what may be reached; must outlive the fetch */
-    const char *const *domains;  /* the module's own allow list, NULL-terminated; NULL: all that egress allows */
+    const char *const
+        *domains; /* the module's own allow list, NULL-terminated; NULL: all that egress allows */
     void *user;
     /* Status and headers of the final response are in. */
     void (*on_head)(struct http_fetch *f);
-    /* Body bytes, borrowed. Returning false pauses delivery after these bytes (they count as taken). */
+    /* Body bytes, borrowed. Returning false pauses delivery after these bytes (they count as
+     * taken). */
     bool (*on_body)(struct http_fetch *f, struct slice data);
     /* The sink wants more, after http_fetch_write() returned false. */
     void (*on_drain)(struct http_fetch *f);
-    /* Always the last call, exactly once; error->code is OK on success. Cancelled: ERR_CANCELLED. */
+    /* Always the last call, exactly once; error->code is OK on success. Cancelled: ERR_CANCELLED.
+     */
     void (*on_done)(struct http_fetch *f, const struct error *error);
     /* out, valid from on_head until on_done returns */
     int status;
@@ -47,12 +50,17 @@ struct http_fetch {
 
 NODISCARD enum err http_client_new(struct loop *loop, struct http_client **ret_client,
                                    struct error *ret_error);
+/* Certificate authorities to trust instead of the system's (PEM); the path is borrowed. NULL: the
+ * system's. */
+void http_client_set_ca_file(struct http_client *c, const char *path);
 /* Cancels what is pending (on_done is called from inside) and closes. */
 void http_client_free(struct http_client *c);
 
-/* Bad URL or method, refused scheme: an error at once and no callbacks. Everything else by on_done. */
+/* Bad URL or method, refused scheme: an error at once and no callbacks. Everything else by on_done.
+ */
 NODISCARD enum err http_fetch_start(struct http_client *c, struct http_fetch *f,
                                     struct error *ret_error);
-bool http_fetch_write(struct http_fetch *f, struct slice data, bool is_end); /* false: wait for on_drain */
+bool http_fetch_write(struct http_fetch *f, struct slice data,
+                      bool is_end); /* false: wait for on_drain */
 void http_fetch_resume(struct http_fetch *f);
 void http_fetch_cancel(struct http_fetch *f); /* on_done follows from the loop */

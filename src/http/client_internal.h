@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files of client*.c share: the client of a loop, and one fetch in it. See client.c. */
+#pragma once
+
+#include <curl/curl.h>
+
+#include "base/arena.h"
+#include "base/limits.h"
+#include "http/client.h"
+#include "http/egress.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
+
+enum {
+    CLIENT_CONNECT_TIMEOUT_MS = 10 * 1000,
+    CLIENT_TIMEOUT_MS = 30 * 1000, /* whole exchange, unless the caller says otherwise */
+    CLIENT_REDIRECTS_MAX = 20,
+    CLIENT_HEADERS_MAX = 256, /* in a response; bytes: LIMIT_HTTP_HEAD_BYTES */
+    CLIENT_DISCARD_BYTES =
+        64 * 1024, /* a redirect's body is read that far to keep the connection */
+    CLIENT_REWIND_BYTES =
+        64 * 1024,            /* of a streamed body kept, should a pooled connection be dead */
+    CLIENT_CONNECTIONS = 512, /* open at once */
+    CLIENT_CONNECTIONS_PER_HOST = 64,
+    CLIENT_CONNECTIONS_IDLE = 128, /* kept for reuse */
+    CLIENT_EASY_IDLE = 32,         /* curl handles kept for reuse */
+};
+
+struct http_client {
+    struct loop *loop;
+    CURLM *multi;
+    struct timer curl_timer, kick_timer;
+    struct list fetches; /* all */
+    struct list ready;   /* those with something to do outside of curl's callbacks */
+    struct list sockets;
+    CURL *idle[CLIENT_EASY_IDLE];
+    size_t idle_len;
+    const char *ca_file;
+};
+
+/* The part of a URL that we look at. */
+struct client_url {
+    struct slice href; /* without fragment */
+    struct slice host; /* an IPv6 address in brackets */
+    struct slice origin, fragment;
+    int port;
+    bool is_tls;
+};
+
+enum client_state {
+    CLIENT_WAIT_HEAD, /* of this hop */
+    CLIENT_DISCARD,   /* the body of a redirect */
+    CLIENT_BODY,      /* the answer's body */
+};
+
+struct http_fetch_state {
+    struct http_fetch *fetch;
+    struct http_client *client;
+    struct arena *arena;
+    struct list link, ready;
+    struct timer timeout;
+    uint32_t timeout_ms;
+    enum client_state state;
+    bool wants_start, wants_unpause, is_cancelled, is_discarding_upload;
+    struct error failure; /* ours; wins over what curl says */
+    struct error refusal; /* by egress, of an address: counts if none could be connected */
+
+    /* the request of this hop */
+    CURL *easy;
+    bool is_added;
+    struct slice method;
+    struct client_url url;
+    struct http_header *headers;
+    size_t headers_len;
+    struct curl_slist *lines;
+    bool has_body;
+    struct slice body;
+    int hops;
+    char curl_error[CURL_ERROR_SIZE];
+
+    /* streamed request body */
+    struct bytes upload;
+    size_t upload_at;      /* read by curl up to here */
+    uint64_t upload_cut;   /* bytes dropped before upload.ptr */
+    int64_t upload_len;    /* declared, -1: unknown */
+    uint64_t upload_total; /* written so far */
+    bool upload_ended, is_upload_full, is_send_paused;
+
+    /* the response of this hop */
+    size_t head_bytes, discarded;
+    int status;
+    struct slice status_text, location;
+    struct http_header *response;
+    size_t response_len;
+    bool has_location, is_recv_paused, is_held; /* held: the caller asked for a pause */
+};
+
+/* client.c */
+/* Has client_fetch_step() called from the loop, outside of curl. */
+void client_kick(struct http_fetch_state *s);
+CURL *client_easy_take(struct http_client *c);
+void client_easy_give(struct http_client *c, CURL *easy);
+
+/* client_fetch.c */
+void client_fetch_step(struct http_fetch_state *s);
+void client_fetch_hop_ended(struct http_fetch_state *s, CURLcode code);
+void client_fetch_finish(struct http_fetch_state *s, const struct error *error);
+
+/* client_head.c: the response's head. False: the hop is to be broken off, see failure. */
+bool client_head_line(struct http_fetch_state *s, struct slice line);
+
+/* client_hop.c: what is sent. */
+NODISCARD enum err client_url_parse(struct arena *a, struct slice text,
+                                    const struct client_url *base, struct client_url *ret_url,
+                                    struct error *ret_error);
+NODISCARD enum err client_request_take(struct http_fetch_state *s, struct error *ret_error);
+NODISCARD enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error);
+NODISCARD enum err client_hop_set_up(struct http_fetch_state *s, struct error *ret_error);
+size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg);
+int client_upload_seek(void *arg, curl_off_t offset, int origin);
