@@ -43,7 +43,7 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Executions of all functions, newest first")                                                                     \
     X(execution_show, GET, "/executions/:id", NONE, 200, "", "Execution", "",                                          \
       "One execution with input, output, error and logs")                                                              \
-    X(env_list, GET, "/functions/:name/env", NONE, 200, "", "EnvList", "",                                             \
+    X(env_list, GET, "/functions/:name/env", NONE, 200, "", "EnvVarList", "",                                          \
       "Environment variables of a function, by name")                                                                  \
     X(env_get, GET, "/functions/:name/env/:var", NONE, 200, "", "EnvVar", "",                                          \
       "One environment variable")                                                                                      \

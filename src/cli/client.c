@@ -66,7 +66,9 @@ static struct curl_slist *header_add(struct curl_slist *list, const char *text)
 static int say_unreachable(struct cli *cli, CURLcode code, const char *detail)
 {
     struct error e = {0};
-    if (code == CURLE_URL_MALFORMAT || code == CURLE_UNSUPPORTED_PROTOCOL) {
+    bool is_http =
+        strncmp(cli->server, "http://", 7) == 0 || strncmp(cli->server, "https://", 8) == 0;
+    if (code == CURLE_URL_MALFORMAT || !is_http) {
         error_set(&e, ERR_INVALID, "'%s' is not the URL of a server", cli->server);
         error_hint(&e, "write --server http://HOST:PORT");
         return say_error(cli->is_json, &e, EXIT_USAGE);

@@ -462,9 +462,9 @@ static void a_run_answers_and_leaves_a_record(void **state)
     assert_int_equal(ask(f, "POST", "/functions/hello/execute",
                          "{\"body\":{\"n\":12345678901234567890},\"metadata\":{\"a\":1}}"),
                      200);
-    assert_string_equal(text(f, "status"), "success");
+    /* The number is beyond what the test's own parser takes: texts are compared. */
+    assert_non_null(strstr(bytes_cstr(&f->body), "\"status\":\"success\""));
     assert_non_null(strstr(bytes_cstr(&f->body), "\"output\":{\"n\":12345678901234567890}"));
-    /* The number is beyond what the test's own parser takes; ask the record as text. */
     const char *id = strstr(bytes_cstr(&f->body), "\"execution_id\":\"") + 16;
     snprintf(path, sizeof(path), "/executions/%.36s", id);
     assert_int_equal(ask(f, "GET", path, NULL), 200);
