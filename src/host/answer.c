@@ -197,7 +197,7 @@ static enum err find_unanswered(struct guest *g, uint32_t id, struct dispatch **
 
 enum err op_respond(struct guest *g, const struct op_respond_args *a)
 {
-    struct dispatch *d;
+    struct dispatch *d = NULL;
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t headers_len;
     struct source *source = NULL;
@@ -246,7 +246,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
 
 enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a)
 {
-    struct dispatch *d;
+    struct dispatch *d = NULL;
     enum err err = find_unanswered(g, a->dispatch, &d);
     if (err == OK && d->kind == ABI_DISPATCH_HTTP)
         err = op_refuse(g, ERR_INVALID, "this dispatch wants a response");

@@ -45,6 +45,8 @@
 
 enum { SQL_WAL_HEADER_BYTES = 32, SQL_WAL_FRAME_BYTES = 4096 + 24 };
 
+uint32_t sql_checkpoint_frames = SQL_CHECKPOINT_FRAMES;
+
 /* The VFS "limpet": SQLite's default one, but a WAL is truncated before its header is written. */
 static pthread_once_t vfs_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t vfs_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -256,8 +258,8 @@ void sql_checkpoint_maybe(struct loop *loop, struct sql_file *f)
 {
     uint32_t frames = __atomic_load_n(&f->wal_frames, __ATOMIC_RELAXED);
     uint32_t last = __atomic_load_n(&f->checkpoint_log, __ATOMIC_RELAXED);
-    if (frames == SQL_FRAMES_UNKNOWN || frames < SQL_WAL_CHECKPOINT_FRAMES ||
-        (frames >= last && frames < last + SQL_WAL_CHECKPOINT_FRAMES / 4))
+    if (frames == SQL_FRAMES_UNKNOWN || frames < sql_checkpoint_frames ||
+        (frames >= last && frames < last + sql_checkpoint_frames / 4))
         return;
     if (__atomic_exchange_n(&f->is_checkpointing, true, __ATOMIC_ACQ_REL))
         return;

@@ -13,7 +13,7 @@
 
 enum {
     SQL_TEXT_BYTES_MAX = 1024 * 1024,   /* of one sql_exec() */
-    SQL_WAL_CHECKPOINT_FRAMES = 1024,   /* about 4 MiB: a checkpoint is started */
+    SQL_CHECKPOINT_FRAMES = 1024,       /* about 4 MiB: a checkpoint is started */
     SQL_WAL_ESCALATE_FRAMES = 8 * 1024, /* about 32 MiB: the checkpoint may hold writers up */
     SQL_CHECKPOINT_BUSY_MS = 2000,   /* the checkpointer waits that long for writers, on the pool */
     SQL_BUSY_MS = 100,               /* a guest's statement waits that long for another writer */
@@ -73,6 +73,7 @@ struct sql_conn {
 };
 
 /* sql_file.c */
+extern uint32_t sql_checkpoint_frames; /* SQL_CHECKPOINT_FRAMES; tests lower it */
 NODISCARD enum err sql_db_open(const char *path, int flags, sqlite3 **ret_db,
                                struct error *ret_error);
 /* Starts a checkpoint on the pool if the WAL has grown enough. Loop thread. */

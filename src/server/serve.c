@@ -90,7 +90,7 @@ int serve_main(int argc, char **argv)
 {
     struct error error;
     struct server s = {.started_ns = clock_monotonic_ns()};
-    if (config_parse(argc, argv, &s.config, &error) != OK) {
+    if (config_parse(argc - 1, argv + 1, &s.config, &error) != OK) {
         fprintf(stderr, "error: %s\nhint: %s\n", error.message, error.hint);
         return 2;
     }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* `limpet serve`: argv after the word. Returns the exit code. */
+/* `limpet serve`: argv[0] is the word, then its flags. Returns the exit code. */
 int serve_main(int argc, char **argv);
