@@ -194,10 +194,61 @@ static bool text_has(struct text text, const char *part)
     return false;
 }
 
-/* The output of an execution that answered with these bytes: JSON as it is, else a JSON string. */
-static bool dispatch_answer_bytes(JSContext *ctx, struct dispatch *d, struct text bytes,
-                                  bool is_json, bool may_be_json)
+/* The message of an answer that is an error: of {"error": {"message": …}} or {"error": …}, else the
+ * status and the start of the text. A string, or JS_EXCEPTION. */
+static JSValue dispatch_error_message(JSContext *ctx, uint32_t status, struct text bytes)
 {
+    enum { TEXT_MAX = 500 };
+    JSValue value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len), message = JS_UNDEFINED;
+    if (JS_IsObject(value)) {
+        JSValue error = JS_GetPropertyStr(ctx, value, "error");
+        message = JS_IsObject(error) ? JS_GetProperty(ctx, error, eng.atoms[ATOM_message])
+                                     : JS_DupValue(ctx, error);
+        JS_FreeValue(ctx, error);
+    }
+    JS_FreeValue(ctx, value);
+    if (JS_HasException(ctx))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    if (JS_IsString(message))
+        return message;
+    JS_FreeValue(ctx, message);
+    struct buffer text = {0};
+    const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                           (char)('0' + status % 10)};
+    buffer_add(&text, "the handler answered with status ", 33);
+    buffer_add(&text, digits, sizeof digits);
+    if (bytes.len > 0) {
+        buffer_add(&text, ": ", 2);
+        buffer_add(&text, bytes.at, bytes.len < TEXT_MAX ? bytes.len : TEXT_MAX);
+    }
+    message =
+        text.is_failed ? JS_ThrowOutOfMemory(ctx) : text_decode(ctx, text.data, text.len, false);
+    buffer_done(&text);
+    return message;
+}
+
+static void dispatch_throw_answer(JSContext *ctx, uint32_t status, struct text bytes)
+{
+    JSValue message = dispatch_error_message(ctx, status, bytes);
+    JSValue error = JS_IsException(message) ? JS_EXCEPTION : JS_NewError(ctx);
+    if (JS_IsException(error)) {
+        JS_FreeValue(ctx, message);
+        return;
+    }
+    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message], message,
+                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_Throw(ctx, error);
+}
+
+/* The output of an execution that answered with these bytes: JSON as it is, else a JSON string. An
+ * answer with an error's status is a failure. */
+static bool dispatch_answer_bytes(JSContext *ctx, struct dispatch *d, uint32_t status,
+                                  struct text bytes, bool is_json, bool may_be_json)
+{
+    if (status >= 400) {
+        dispatch_throw_answer(ctx, status, bytes);
+        return false;
+    }
     if (is_json) {
         dispatch_answer_text(d, bytes);
         return true;
@@ -224,6 +275,7 @@ static bool dispatch_answer_bytes(JSContext *ctx, struct dispatch *d, struct tex
 /* A body that must be read before it can be the output. */
 struct output {
     uint32_t dispatch;
+    uint32_t status;
     bool may_be_json;
 };
 
@@ -236,8 +288,9 @@ static void dispatch_output_read(JSContext *ctx, void *data, JSValueConst error,
     if (d && !is_ok)
         JS_Throw(ctx, JS_DupValue(ctx, error));
     if (is_ok)
-        is_ok = dispatch_answer_bytes(ctx, d, (struct text){.at = (const char *)at, .len = len},
-                                      false, o->may_be_json);
+        is_ok = dispatch_answer_bytes(ctx, d, o->status,
+                                      (struct text){.at = (const char *)at, .len = len}, false,
+                                      o->may_be_json);
     if (d) {
         d->reads--;
         if (!is_ok)
@@ -255,13 +308,18 @@ static bool dispatch_answer_execute(JSContext *ctx, struct dispatch *d, struct r
         return false;
     }
     bool may_be_json = text_has(message_content_type(&r->message), "json");
+    if (body->kind == BODY_NONE && r->status >= 400) {
+        dispatch_throw_answer(ctx, r->status, (struct text){.at = "", .len = 0});
+        return false;
+    }
     if (body->kind == BODY_NONE) {
         dispatch_answer_text(d, (struct text){.at = "null", .len = 4});
         return true;
     }
     if (body->kind == BODY_TEXT || body->kind == BODY_BYTES) {
         struct text flat = body_flat(ctx, body);
-        bool is_ok = flat.at && dispatch_answer_bytes(ctx, d, flat, body->is_json, may_be_json);
+        bool is_ok =
+            flat.at && dispatch_answer_bytes(ctx, d, r->status, flat, body->is_json, may_be_json);
         body_flat_done(ctx, body, flat);
         return is_ok;
     }
@@ -270,7 +328,7 @@ static bool dispatch_answer_execute(JSContext *ctx, struct dispatch *d, struct r
         JS_ThrowOutOfMemory(ctx);
         return false;
     }
-    *o = (struct output){.dispatch = d->number, .may_be_json = may_be_json};
+    *o = (struct output){.dispatch = d->number, .status = r->status, .may_be_json = may_be_json};
     if (!body_read(ctx, body, dispatch_output_read, o)) {
         free(o);
         return false;
