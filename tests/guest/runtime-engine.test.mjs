@@ -265,6 +265,16 @@ test("error() answers with its status over HTTP", () => {
     assert.equal(run("error('x', 200)").fail.name, "RangeError");
 });
 
+test("an answer with an error's status is a failed execution", () => {
+    const run = (expression) => new Guest({ source: `import { error } from "derp:runtime/context"; export const handler = () => ${expression}` }).execute({});
+    assert.equal(run('error("no name")').fail.message, "no name");
+    assert.equal(run('error({ code: "c", message: "m" }, 404)').fail.message, "m");
+    assert.equal(run('new Response("plain", { status: 404 })').fail.message, "the handler answered with status 404: plain");
+    assert.equal(run("new Response(null, { status: 500 })").fail.message, "the handler answered with status 500");
+    assert.match(run("new Response(ReadableStream.from(['s']), { status: 418 })").fail.message, /418: s$/);
+    assert.equal(run("new Response('ok', { status: 302 })").json, '"ok"');
+});
+
 const examples = fileURLToPath(new URL("../../examples/", import.meta.url));
 async function example(path, options) {
     const { outputFiles } = await build({
