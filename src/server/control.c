@@ -323,6 +323,7 @@ static enum err start_admin(struct control *c, struct error *ret_error)
         .token = config->admin_token,
         .esbuild = config->esbuild,
         .public_port = worker_port(c->server->workers[0]),
+        .is_public_tls = config->tls_cert != NULL,
     };
     struct admin_host host = {c, host_evaluate, host_change, host_execute, host_metrics};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);

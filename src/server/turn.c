@@ -30,15 +30,61 @@ void turn_runnable(void *ctx, struct guest *g)
     loop_again(&w->loop);
 }
 
+/* Starts the oldest invocation. False: no isolate is free. */
+static bool start_invocation(struct worker *w)
+{
+    struct invocation *v = container_of(w->waiting.next, struct invocation, link);
+    struct error e;
+    struct guest *g = turn_take(v->slot, &e);
+    if (!g && e.code == ERR_OVERLOAD)
+        return false;
+    list_remove(&v->link);
+    w->waiting_len--;
+    if (!g) {
+        invocation_fail(v, &e);
+        return true;
+    }
+    v->stage = INVOCATION_RUNNING;
+    guest_add(g, &v->dispatch);
+    list_remove(
+        &g->link); /* out of the fresh list: it runs now, while its pages are in the cache */
+    run_guest(w, g);
+    return true;
+}
+
+/* No isolate is free and more wait than may: the newest are turned away. */
+static void shed_load(struct worker *w)
+{
+    while (w->waiting_len > w->waiting_max) {
+        struct invocation *v = container_of(w->waiting.prev, struct invocation, link);
+        struct error e;
+        list_remove(&v->link);
+        w->waiting_len--;
+        error_set(&e, ERR_OVERLOAD,
+                  "all %u isolates of this thread are busy and %u requests wait already",
+                  w->guests_max, w->waiting_max);
+        error_hint(&e, "try again later, or raise --isolates-max or --queue-max");
+        metric_add(&w->metrics.overloads, 1);
+        invocation_fail(v, &e);
+    }
+}
+
 void turn_run(void *arg)
 {
     struct worker *w = arg;
     struct list *n;
-    for (int k = 0; k < TURN_FRESH_MAX && (n = list_pop_front(&w->fresh)); k++)
+    int budget = TURN_FRESH_MAX;
+    bool is_free = true;
+    while (budget-- > 0 && (n = list_pop_front(&w->fresh)))
         run_guest(w, container_of(n, struct guest, link));
+    while (budget-- > 0 && is_free && !list_is_empty(&w->waiting))
+        is_free = start_invocation(w);
+    if (!is_free)
+        shed_load(w);
     if ((n = list_pop_front(&w->lengthy)))
         run_guest(w, container_of(n, struct guest, link));
-    if (!list_is_empty(&w->fresh) || !list_is_empty(&w->lengthy))
+    if (!list_is_empty(&w->fresh) || !list_is_empty(&w->lengthy) ||
+        (is_free && !list_is_empty(&w->waiting)))
         loop_again(&w->loop);
 }
 
@@ -50,16 +96,6 @@ static void drop_guest(struct slot *s, struct guest *g)
     s->worker->guests_len--;
     list_remove(&g->member);
     guest_free(g);
-}
-
-/* An isolate is free: the oldest waiting invocation gets it. */
-static void serve_waiting(struct worker *w)
-{
-    struct list *n = list_pop_front(&w->waiting);
-    if (!n)
-        return;
-    w->waiting_len--;
-    turn_enqueue(container_of(n, struct invocation, link));
 }
 
 static void guest_finished(struct worker *w, struct guest *g)
@@ -77,7 +113,8 @@ static void guest_finished(struct worker *w, struct guest *g)
     } else {
         drop_guest(s, g);
     }
-    serve_waiting(w);
+    if (!list_is_empty(&w->waiting))
+        loop_again(&w->loop);
     slot_release(s);
 }
 
@@ -176,22 +213,10 @@ struct guest *turn_take(struct slot *s, struct error *ret_error)
 void turn_enqueue(struct invocation *v)
 {
     struct worker *w = v->worker;
-    struct error e;
-    struct guest *g = turn_take(v->slot, &e);
-    if (g) {
-        v->stage = INVOCATION_RUNNING;
-        guest_add(g, &v->dispatch);
-        return;
-    }
-    if (e.code == ERR_OVERLOAD && w->waiting_len < w->waiting_max) {
-        v->stage = INVOCATION_QUEUED;
-        list_push_back(&w->waiting, &v->link);
-        w->waiting_len++;
-        return;
-    }
-    if (e.code == ERR_OVERLOAD)
-        metric_add(&w->metrics.overloads, 1);
-    invocation_fail(v, &e);
+    v->stage = INVOCATION_QUEUED;
+    list_push_back(&w->waiting, &v->link);
+    w->waiting_len++;
+    loop_again(&w->loop);
 }
 
 /* ---- slots ---- */

@@ -5,7 +5,7 @@
 
 #include "server/invocation.h"
 
-void turn_enqueue(struct invocation *v); /* takes an isolate or waits for one */
+void turn_enqueue(struct invocation *v); /* gets an isolate in the next turn, or waits for one */
 /* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
 struct guest *turn_take(struct slot *s, struct error *ret_error);
 void turn_runnable(void *ctx, struct guest *g);

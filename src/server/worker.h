@@ -43,7 +43,7 @@ struct worker {
     struct list slots;
     struct list fresh;   /* guests to run that have not used up a slice yet: run first */
     struct list lengthy; /* guests that have: one slice of one of them a turn */
-    struct list waiting; /* invocations that wait for an isolate */
+    struct list waiting; /* invocations that wait for the turn, or for an isolate */
     unsigned waiting_len, guests_len;
     unsigned guests_max, waiting_max;
     struct timer trim;
