@@ -25,7 +25,8 @@ declare module "derp:runtime/context" {
     export function getInfo(): { functionName: string; executionId: string };
     /** An answer with the value as JSON; nothing becomes null. */
     export function success(value?: unknown): Response;
-    /** An answer that says what went wrong. `status` is the HTTP status, 400 to 599; 500 if not given. */
+    /** An answer that says what went wrong: a failed execution, or over HTTP an answer with this status
+     *  (400 to 599; 500 if not given). `value` is a message, an Error, or an error object of your own. */
     export function error(value: unknown, status?: number): Response;
 }
 
