@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "http/url.h"
 
 const char config_usage[] =
     "usage: limpet serve [flags]\n"
@@ -66,18 +65,21 @@ static const struct flag flags[] = {
     {"help", FLAG, AT(is_help), 0, 0, 0},
 };
 
-static enum err set_address(struct config *c, const struct flag *f, const char *value,
-                            struct error *ret_error)
+/* HOST:PORT; unlike in a URL, port 0 means any free one. */
+static enum err set_address(struct config *c, const struct flag *f, const char *value, struct error *ret_error)
 {
-    struct slice host;
-    int port;
-    if (url_split_authority(slice_cstr(value), -1, &host, &port) != OK || port < 0 || host.len == 0)
-        return error_set(ret_error, ERR_INVALID, "--%s %s: want HOST:PORT, such as 127.0.0.1:8080",
-                         f->name, value);
+    const char *colon = strrchr(value, ':');
+    struct slice host = slice_of(value, colon ? (size_t)(colon - value) : 0);
+    uint64_t port;
+    if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
+        host = slice_of(host.ptr + 1, host.len - 2);
+    if (host.len == 0 || !slice_to_u64(slice_cstr(colon + 1), &port) || port > 65535)
+        return error_set(ret_error, ERR_INVALID, "--%s %s: want HOST:PORT, such as 127.0.0.1:8080", f->name, value);
     char **to = (char **)((char *)c + f->offset);
     free(*to);
     *to = strndup(host.ptr, host.len);
-    *(int *)((char *)c + f->port_offset) = port;
+    CHECK(*to);
+    *(int *)((char *)c + f->port_offset) = (int)port;
     return OK;
 }
 
