@@ -66,8 +66,9 @@ static void bundle_folder_remove(struct bundle_folder *f)
         return;
     DIR *dir = opendir(bytes_cstr(&f->path));
     if (dir) {
-        for (struct dirent *e; (e = readdir(dir));)
-            (void)unlinkat(dirfd(dir), e->d_name, 0); /* "." and ".." refuse */
+        int fd = dirfd(dir);
+        for (struct dirent *e; fd >= 0 && (e = readdir(dir));)
+            (void)unlinkat(fd, e->d_name, 0); /* "." and ".." refuse */
         closedir(dir);
     }
     (void)rmdir(bytes_cstr(&f->path));
@@ -100,20 +101,23 @@ static enum err bundle_write_file(const char *path, struct slice first, struct s
 static enum err bundle_read_file(const char *path, size_t len_max, struct bytes *out,
                                  struct error *ret_error)
 {
-    FILE *file = fopen(path, "re");
-    if (!file)
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
         return error_set(ret_error, ERR_IO, "cannot read %s: %s", path, strerror(errno));
     enum err code = OK;
-    size_t len;
     char chunk[16 * 1024];
-    while (code == OK && (len = fread(chunk, 1, sizeof(chunk), file)) > 0)
-        code = bytes_try_append(out, chunk, len, len_max);
-    if (code != OK)
-        code = error_set(ret_error, ERR_TOO_LARGE, "the bundle is larger than %d MiB",
-                         LIMIT_SOURCE_BYTES >> 20);
-    else if (ferror(file))
-        code = error_set(ret_error, ERR_IO, "cannot read %s: %s", path, strerror(errno));
-    fclose(file);
+    ssize_t len = 1;
+    while (code == OK && len) {
+        len = read(fd, chunk, sizeof(chunk));
+        if (len < 0 && errno == EINTR)
+            continue;
+        if (len < 0)
+            code = error_set(ret_error, ERR_IO, "cannot read %s: %s", path, strerror(errno));
+        else if (bytes_try_append(out, chunk, (size_t)len, len_max) != OK)
+            code = error_set(ret_error, ERR_TOO_LARGE, "the bundle is larger than %d MiB",
+                             LIMIT_SOURCE_BYTES >> 20);
+    }
+    close(fd);
     return code;
 }
 
@@ -248,6 +252,13 @@ static enum err bundle_finish_map(struct slice json, bundle_name_fn rename_sourc
     return code;
 }
 
+static struct bundle bundle_take(struct bundle *b)
+{
+    struct bundle taken = *b;
+    *b = (struct bundle){0};
+    return taken;
+}
+
 /* Takes esbuild's results from the folder and checks them. */
 static enum err bundle_collect(const struct bundle_folder *f, bool is_upload,
                                bundle_name_fn rename_source, void *arg,
@@ -269,10 +280,8 @@ static enum err bundle_collect(const struct bundle_folder *f, bool is_upload,
         code = bundle_check_imports(bytes_slice(&meta), bytes_slice(&bundle.code),
                                     bytes_slice(&bundle.source_map), is_upload, ret_failure,
                                     ret_error);
-    if (code == OK) {
-        *ret_bundle = bundle;
-        bundle = (struct bundle){0};
-    }
+    if (code == OK)
+        *ret_bundle = bundle_take(&bundle);
     return code;
 }
 

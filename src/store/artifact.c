@@ -268,9 +268,10 @@ enum err artifact_open(struct store *s, struct error *ret_error)
     if (!dir)
         return folder_error(ret_error, errno, "open the artifact folder", s->artifact_dir);
     /* What a killed server was about to write. */
-    for (struct dirent *e; (e = readdir(dir));)
+    int fd = dirfd(dir);
+    for (struct dirent *e; fd >= 0 && (e = readdir(dir));)
         if (slice_starts(slice_cstr(e->d_name), SLICE_LIT(ARTIFACT_TEMPORARY)))
-            (void)unlinkat(dirfd(dir), e->d_name, 0);
+            (void)unlinkat(fd, e->d_name, 0);
     closedir(dir);
     return OK;
 }

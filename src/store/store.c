@@ -4,7 +4,7 @@
  * thread. */
 #include "store/store.h"
 
-#include <strings.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "store/internal.h"
@@ -65,6 +65,17 @@ static enum err store_parse_url(const char *text, char **ret_path, struct error 
     return OK;
 }
 
+/* Before anything is made beside it. */
+static enum err store_check_path(const struct store *s, struct error *ret_error)
+{
+    struct stat st;
+    if (stat(s->path, &st) || !S_ISDIR(st.st_mode))
+        return OK;
+    enum err code = error_set(ret_error, ERR_INVALID, "the database %s is a folder", s->path);
+    error_hint(ret_error, "name a file in it, such as sqlite:%s/db.sqlite", s->path);
+    return code;
+}
+
 static enum err store_make_folder(struct store *s, char **ret_folder, struct error *ret_error)
 {
     const char *slash = strrchr(s->path, '/');
@@ -89,6 +100,8 @@ static enum err store_open_parts(struct store *s, const struct store_config *con
 {
     CLEANUP(store_free_text) char *folder = NULL;
     enum err code = store_parse_url(config->url, &s->path, ret_error);
+    if (code == OK)
+        code = store_check_path(s, ret_error);
     if (code == OK)
         code = store_make_folder(s, &folder, ret_error);
     if (code == OK) {

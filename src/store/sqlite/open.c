@@ -25,15 +25,8 @@ enum { OPEN_APPLICATION_ID = 0x4c6d7074 };
 static enum err open_create(const char *path, struct error *ret_error)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        int os = errno;
-        if (os == EISDIR) {
-            enum err code = error_set(ret_error, ERR_INVALID, "the database %s is a folder", path);
-            error_hint(ret_error, "name a file in it, such as sqlite:%s/db.sqlite", path);
-            return code;
-        }
-        return folder_error(ret_error, os, "open the database", path);
-    }
+    if (fd < 0)
+        return folder_error(ret_error, errno, "open the database", path);
     close(fd);
     return OK;
 }
