@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * TypeScript to one ES module, by esbuild as a bounded child process. The same code bundles in the
- * server (one source text, which may import only the platform's modules, so that an upload can never
- * read the server's files) and in the CLI (an entry file with its local imports and node_modules).
- * Platform modules ("derp:runtime/…", "limpet", "cloudflare:workers") stay imports. Blocking; for the
- * work pool or the CLI. */
+ * server (one source text, which may import only the platform's modules, so that an upload can
+ * never read the server's files) and in the CLI (an entry file with its local imports and
+ * node_modules). Platform modules ("derp:runtime/…", "limpet", "cloudflare:workers") stay imports.
+ * Blocking; for the work pool or the CLI. */
 #pragma once
 
 #include "base/bytes.h"
@@ -35,6 +35,6 @@ NODISCARD enum err bundle_file(const struct bundle_config *config, const char *e
                                struct error *ret_error);
 void bundle_done(struct bundle *b);
 void bundle_failure_done(struct bundle_failure *f);
-/* Finds esbuild: LIMPET_ESBUILD, beside the running program, in node_modules/.bin above it, in PATH.
- * Result: malloc'd path or NULL. */
+/* Finds esbuild: LIMPET_ESBUILD, beside the running program, in node_modules/.bin above it, in
+ * PATH. Result: malloc'd path or NULL. */
 char *bundle_find_esbuild(void);

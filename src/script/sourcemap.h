@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Source map v3 reader (https://tc39.es/ecma426/): maps positions of a bundle back to the sources, and
- * rewrites stack traces. Immutable after parse; any thread. */
+ * Source map v3 reader (https://tc39.es/ecma426/): maps positions of a bundle back to the sources,
+ * and rewrites stack traces. Immutable after parse; any thread. */
 #pragma once
 
 #include "base/bytes.h"
@@ -9,7 +9,8 @@
 
 struct sourcemap;
 
-NODISCARD enum err sourcemap_parse(struct slice json, struct sourcemap **ret_map, struct error *ret_error);
+NODISCARD enum err sourcemap_parse(struct slice json, struct sourcemap **ret_map,
+                                   struct error *ret_error);
 void sourcemap_free(struct sourcemap *m);
 /* line and column from 1. False if nothing maps there. Texts are the map's. */
 bool sourcemap_find(const struct sourcemap *m, int line, int column, struct slice *ret_file,

@@ -130,7 +130,10 @@ void store_env_set(struct store *s, struct store_op *op, struct slice function, 
                    struct slice value);
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name);
+/* A row whose status is not running is stored as a finished one: one mutation instead of two. Times
+ * of 0 are now. */
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
+/* By id; ERR_CONFLICT if it has finished already. */
 void store_execution_finish(struct store *s, struct store_op *op, const struct execution_row *row);
 /* Never waits for anything; under pressure lines are dropped and counted, and a line says how many.
  */
