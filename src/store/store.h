@@ -120,7 +120,8 @@ void store_build_fail(struct store *s, struct store_op *op, const struct build_r
 /* Publishes a version and makes it the serving one, finishes the build, in one commit (result:
  * version number). The artifacts must be stored before (store_artifact_put). ERR_NOT_FOUND if the
  * function was deleted meanwhile. A bundle and options equal to the serving version's make no new
- * version: the result is that one's number. */
+ * version, only its source map is replaced: the result is that one's number. ERR_INTERNAL if an
+ * artifact is not stored. */
 void store_publish(struct store *s, struct store_op *op, int64_t build,
                    const struct version_row *version);
 void store_setup_done(struct store *s, struct store_op *op, struct slice function, int64_t version);
