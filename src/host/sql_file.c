@@ -65,6 +65,14 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
     return wal_methods_default->xWrite(file, data, len, at);
 }
 
+/* So that SQLITE_IOERR_FSYNC can only mean the main file. A WAL that failed to sync also fails at
+ * the gate, whose descriptor gets the kernel's report of its own. */
+static int wal_sync(sqlite3_file *file, int flags)
+{
+    int rc = wal_methods_default->xSync(file, flags);
+    return rc == SQLITE_IOERR_FSYNC ? SQLITE_IOERR_WRITE : rc;
+}
+
 static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file, int flags,
                     int *ret_flags)
 {
@@ -76,6 +84,7 @@ static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file
         wal_methods_default = file->pMethods;
         wal_methods = *file->pMethods;
         wal_methods.xWrite = wal_write;
+        wal_methods.xSync = wal_sync;
     }
     pthread_mutex_unlock(&vfs_lock);
     CHECK(file->pMethods == wal_methods_default);
@@ -214,24 +223,44 @@ void sql_file_unref(struct sql_file *f)
     free(f);
 }
 
-/* A passive checkpoint never makes anybody wait, and mostly reaches the end of the WAL, so that the
- * next writer restarts it. Under writers and readers that never pause it may not, and the WAL
- * grows: past SQL_WAL_ESCALATE_FRAMES one that holds writers up finishes it (after a passive one,
- * which leaves little to do under the lock). */
+/* One pass. True: all that was there at its start is in the main file. */
+static int checkpoint_pass(struct sql_file *f, int mode, int *ret_log, bool *ret_is_complete)
+{
+    int log = -1, copied = -1;
+    int rc = sqlite3_wal_checkpoint_v2(f->keeper, NULL, mode, &log, &copied);
+    *ret_log = log > 0 ? log : 0;
+    *ret_is_complete = rc == SQLITE_OK && log == copied &&
+                       (uint32_t)log == __atomic_load_n(&f->wal_frames, __ATOMIC_SEQ_CST);
+    return rc;
+}
+
+/* A passive checkpoint never makes anybody wait. If no commit came meanwhile, the next writer
+ * restarts the WAL. Under writers that never pause one always comes, and the WAL grows; from a
+ * length on, a pass that holds writers up for two syncs finishes it. The passive passes before have
+ * left little to do, and the time that the last one took tells how long writers would wait: not
+ * while the disk has a slow spell, unless the WAL gets out of hand. */
 static void file_checkpoint(struct sql_file *f)
 {
-    int log = 0, copied = 0;
+    int log = 0, rc = SQLITE_OK;
+    uint64_t took_ns = 0;
+    bool is_complete = false;
     pthread_mutex_lock(&f->keeper_lock);
-    int rc = sqlite3_wal_checkpoint_v2(f->keeper, NULL, SQLITE_CHECKPOINT_PASSIVE, &log, &copied);
-    if (rc == SQLITE_OK && log >= SQL_WAL_ESCALATE_FRAMES)
-        rc = sqlite3_wal_checkpoint_v2(f->keeper, NULL, SQLITE_CHECKPOINT_RESTART, &log, &copied);
+    for (int pass = 0; pass < SQL_CHECKPOINT_PASSES && rc == SQLITE_OK && !is_complete; pass++) {
+        uint64_t start_ns = clock_monotonic_ns();
+        rc = checkpoint_pass(f, SQLITE_CHECKPOINT_PASSIVE, &log, &is_complete);
+        took_ns = clock_monotonic_ns() - start_ns;
+    }
+    uint64_t thresholds = (uint64_t)log / sql_checkpoint_frames;
+    bool is_fast = took_ns < SQL_ESCALATE_MS * UINT64_C(1000000);
+    if (rc == SQLITE_OK && !is_complete &&
+        thresholds >= (is_fast ? SQL_ESCALATE_TIMES : SQL_ESCALATE_ALWAYS_TIMES))
+        rc = checkpoint_pass(f, SQLITE_CHECKPOINT_RESTART, &log, &is_complete);
     if (rc == SQLITE_IOERR_FSYNC) {
         __atomic_store_n(&f->is_dead, true, __ATOMIC_SEQ_CST);
         __atomic_store_n(&f->is_broken, true, __ATOMIC_SEQ_CST);
     }
     pthread_mutex_unlock(&f->keeper_lock);
-    if (log >= 0)
-        __atomic_store_n(&f->checkpoint_log, (uint32_t)log, __ATOMIC_RELAXED);
+    __atomic_store_n(&f->checkpoint_log, (uint32_t)log, __ATOMIC_RELAXED);
 }
 
 struct checkpoint_job {

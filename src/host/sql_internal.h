@@ -12,9 +12,12 @@
 #include "loop/work.h"
 
 enum {
-    SQL_TEXT_BYTES_MAX = 1024 * 1024,   /* of one sql_exec() */
-    SQL_CHECKPOINT_FRAMES = 1024,       /* about 4 MiB: a checkpoint is started */
-    SQL_WAL_ESCALATE_FRAMES = 8 * 1024, /* about 32 MiB: the checkpoint may hold writers up */
+    SQL_TEXT_BYTES_MAX = 1024 * 1024, /* of one sql_exec() */
+    SQL_CHECKPOINT_FRAMES = 1024,     /* about 4 MiB: a checkpoint is started */
+    SQL_CHECKPOINT_PASSES = 4,        /* passive ones in a row, each with less left to do */
+    SQL_ESCALATE_TIMES = 4,           /* so many thresholds long, the WAL lets writers be held up */
+    SQL_ESCALATE_ALWAYS_TIMES = 64,   /* ... even if the disk is slow */
+    SQL_ESCALATE_MS = 20,            /* what the last pass may have taken for the disk to be fast */
     SQL_CHECKPOINT_BUSY_MS = 2000,   /* the checkpointer waits that long for writers, on the pool */
     SQL_BUSY_MS = 100,               /* a guest's statement waits that long for another writer */
     SQL_CACHE_STATEMENTS = 64,       /* prepared statements kept per connection */
