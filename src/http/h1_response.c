@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Answers in HTTP/1.x: the head is written straight into the connection's output buffer, in one
+ * reservation; small bodies follow it there, large ones go to the socket from where they are.
+ * Loop thread only. */
+#include <string.h>
+
+#include "http/internal.h"
+
+const char *h1_reason(int status)
+{
+    switch (status) {
+    case 200:
+        return "OK";
+    case 201:
+        return "Created";
+    case 202:
+        return "Accepted";
+    case 204:
+        return "No Content";
+    case 206:
+        return "Partial Content";
+    case 301:
+        return "Moved Permanently";
+    case 302:
+        return "Found";
+    case 303:
+        return "See Other";
+    case 304:
+        return "Not Modified";
+    case 307:
+        return "Temporary Redirect";
+    case 308:
+        return "Permanent Redirect";
+    case 400:
+        return "Bad Request";
+    case 401:
+        return "Unauthorized";
+    case 403:
+        return "Forbidden";
+    case 404:
+        return "Not Found";
+    case 405:
+        return "Method Not Allowed";
+    case 408:
+        return "Request Timeout";
+    case 409:
+        return "Conflict";
+    case 410:
+        return "Gone";
+    case 413:
+        return "Content Too Large";
+    case 414:
+        return "URI Too Long";
+    case 417:
+        return "Expectation Failed";
+    case 422:
+        return "Unprocessable Content";
+    case 429:
+        return "Too Many Requests";
+    case 431:
+        return "Request Header Fields Too Large";
+    case 499:
+        return "Client Closed Request";
+    case 500:
+        return "Internal Server Error";
+    case 501:
+        return "Not Implemented";
+    case 502:
+        return "Bad Gateway";
+    case 503:
+        return "Service Unavailable";
+    case 504:
+        return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
+    default:
+        return ""; /* a reason may be empty */
+    }
+}
+
+static char *put(char *at, const char *text, size_t len)
+{
+    memcpy(at, text, len);
+    return at + len;
+}
+
+#define PUT_LIT(at, s) put((at), (s), sizeof(s) - 1)
+
+static char *put_u64(char *at, uint64_t v)
+{
+    char digits[20];
+    size_t n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    while (n)
+        *at++ = digits[--n];
+    return at;
+}
+
+static char *put_status(char *at, int status)
+{
+    if (status == 200)
+        return PUT_LIT(at, "HTTP/1.1 200 OK\r\n");
+    const char *reason = h1_reason(status);
+    at = PUT_LIT(at, "HTTP/1.1 ");
+    at = put_u64(at, (uint64_t)status);
+    *at++ = ' ';
+    at = put(at, reason, strlen(reason));
+    return PUT_LIT(at, "\r\n");
+}
+
+/* Will the rest of the request be read, so that the connection can go on? What the handler has not
+ * asked for by now it may never ask for. */
+static bool can_read_rest(const struct http_exchange *x)
+{
+    const struct http_request *r = &x->request;
+    if (x->wants_continue)
+        return false; /* the client may send its body, or not: no way to tell */
+    if (x->body_is_complete || x->body_is_wanted || r->content_length < 0)
+        return true;
+    return (uint64_t)r->content_length - x->body_received <= HTTP_DRAIN_BYTES;
+}
+
+static bool should_keep_alive(const struct http_exchange *x)
+{
+    const struct http_conn *c = x->conn;
+    return x->keeps_alive && !c->server->is_draining && !c->is_eof && can_read_rest(x);
+}
+
+/* The Content-Length that a HEAD answer or a 304 may state although no body follows. */
+static bool stated_length(const struct http_header *headers, size_t headers_len, int64_t *ret)
+{
+    uint64_t v;
+    for (size_t i = 0; i < headers_len; i++)
+        if (slice_eq_nocase(headers[i].name, SLICE_LIT("content-length")) &&
+            slice_to_u64(headers[i].value, &v) && v <= INT64_MAX) {
+            *ret = (int64_t)v;
+            return true;
+        }
+    return false;
+}
+
+static size_t head_bound(const struct http_header *headers, size_t headers_len)
+{
+    size_t bound = 256;
+    for (size_t i = 0; i < headers_len; i++)
+        bound += headers[i].name.len + headers[i].value.len + 4;
+    return bound;
+}
+
+void h1_respond(struct http_exchange *x, int status, const struct http_header *headers,
+                size_t headers_len, int64_t content_length, struct slice body, bool is_end)
+{
+    struct http_conn *c = x->conn;
+    struct http_server *s = c->server;
+    int64_t length = is_end ? (int64_t)body.len : content_length;
+    if (x->is_bodyless && !(x->is_head && (content_length >= 0 || body.len))) {
+        length = -1;
+        (void)stated_length(headers, headers_len, &length); /* most state none */
+    } else if (x->is_bodyless) {
+        length = content_length >= 0 ? content_length : (int64_t)body.len;
+    }
+    if (status == 204)
+        length = -1;
+    x->is_chunked = !x->is_bodyless && length < 0 && x->request.version == 11;
+    bool ends_by_close = !x->is_bodyless && length < 0 && !x->is_chunked;
+    x->keeps_alive = !ends_by_close && should_keep_alive(x);
+
+    server_take_buffer(s, &c->out);
+    bytes_reserve(&c->out,
+                  head_bound(headers, headers_len) + (body.len < HTTP_DIRECT_BYTES ? body.len : 0));
+    char *at = put_status(c->out.ptr + c->out.len, status);
+    for (size_t i = 0; i < headers_len; i++) {
+        const struct http_header *h = &headers[i];
+        if (!exchange_may_send(h))
+            continue;
+        at = put(at, h->name.ptr, h->name.len);
+        at = PUT_LIT(at, ": ");
+        if (h->value.len)
+            at = put(at, h->value.ptr, h->value.len);
+        at = PUT_LIT(at, "\r\n");
+    }
+    at = PUT_LIT(at, "date: ");
+    struct slice date = server_date(s);
+    at = put(at, date.ptr, date.len);
+    if (length >= 0) {
+        at = PUT_LIT(at, "\r\ncontent-length: ");
+        at = put_u64(at, (uint64_t)length);
+    }
+    if (x->is_chunked)
+        at = PUT_LIT(at, "\r\ntransfer-encoding: chunked");
+    if (!x->keeps_alive)
+        at = PUT_LIT(at, "\r\nconnection: close");
+    else if (x->request.version == 10)
+        at = PUT_LIT(at, "\r\nconnection: keep-alive");
+    at = PUT_LIT(at, "\r\n\r\n");
+    c->out.len = (size_t)(at - c->out.ptr);
+
+    if (x->is_bodyless)
+        return;
+    x->body_left = length;
+    if (length >= 0 && (uint64_t)length < body.len) {
+        http_abort(x); /* more than was promised */
+        return;
+    }
+    if (length >= 0)
+        x->body_left -= (int64_t)body.len;
+    if (body.len || (is_end && x->is_chunked))
+        h1_write(x, body, is_end);
+}
+
+void h1_write(struct http_exchange *x, struct slice data, bool is_end)
+{
+    struct http_conn *c = x->conn;
+    if (!x->is_chunked) {
+        conn_send(c, data);
+        return;
+    }
+    if (data.len) {
+        char size[20];
+        int n = snprintf(size, sizeof(size), "%zx\r\n", data.len);
+        conn_send(c, (struct slice){size, (size_t)n});
+        conn_send(c, data);
+        conn_send(c, is_end ? SLICE_LIT("\r\n0\r\n\r\n") : SLICE_LIT("\r\n"));
+    } else if (is_end && !x->is_bodyless) {
+        conn_send(c, SLICE_LIT("0\r\n\r\n"));
+    }
+}
+
+void h1_continue(struct http_exchange *x)
+{
+    struct http_conn *c = x->conn;
+    conn_send(c, SLICE_LIT("HTTP/1.1 100 Continue\r\n\r\n"));
+    conn_schedule(c);
+}
+
+/* An answer to bytes that never became a request for the handler. The connection ends with it. */
+void h1_fail(struct http_conn *c, int status, enum err code, const char *text)
+{
+    struct http_exchange *x = c->h1.x;
+    bool is_head = c->h1.parser.ll.method == HTTP_HEAD && x;
+    if (x && x->is_responded) {
+        conn_break(c);
+        return;
+    }
+    if (x)
+        conn_end_exchange(c, x, false);
+    if (c->state != CONN_OPEN)
+        return; /* the handler's on_close has ended the server */
+    struct error e = {0};
+    (void)error_set(&e, code, "%s", text);
+    struct bytes body = BYTES_INIT;
+    exchange_error_body(&body, &e);
+    struct slice date = server_date(c->server);
+    char head[512];
+    int n = snprintf(head, sizeof(head),
+                     "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n%sdate: %.*s\r\n"
+                     "content-length: %zu\r\nconnection: close\r\n\r\n",
+                     status, h1_reason(status), status == 503 ? "retry-after: 1\r\n" : "",
+                     SLICE_ARG(date), body.len);
+    conn_send(c, (struct slice){head, (size_t)n});
+    if (!is_head)
+        conn_send(c, bytes_slice(&body));
+    bytes_done(&body);
+    conn_finish(c, true);
+}
