@@ -87,8 +87,8 @@ static enum err check_host(const struct admin *a, const struct http_request *req
         return OK;
     error_set(ret_error, ERR_FORBIDDEN, "the Host '%.*s' is not this server's",
               SLICE_ARG(slice_utf8_clip(request->authority, 200)));
-    error_hint(ret_error,
-               "use http://127.0.0.1 or localhost; other names need a server with --token");
+    error_hint(ret_error, "use http://127.0.0.1 or localhost; other names need a server with "
+                          "--admin-token");
     return ERR_FORBIDDEN;
 }
 
@@ -108,7 +108,7 @@ static enum err check_origin(const struct http_request *request, struct error *r
               SLICE_ARG(slice_utf8_clip(origin, 200)));
     error_hint(ret_error,
                "the control API takes no requests of other sites' pages; start the server "
-               "with --token to allow them with the token");
+               "with --admin-token to allow them with the token");
     return ERR_FORBIDDEN;
 }
 

@@ -16,14 +16,14 @@ static enum err check_config(const struct admin_config *config, struct error *re
 {
     if (config->token && config->token[0] == '\0') {
         error_set(ret_error, ERR_INVALID, "the token of the control API is empty");
-        error_hint(ret_error, "give --token a long random text, or leave it out");
+        error_hint(ret_error, "give --admin-token a long random text, or leave it out");
         return ERR_INVALID;
     }
     if (config->token || access_is_loopback(slice_cstr(config->host)))
         return OK;
     error_set(ret_error, ERR_INVALID, "the control API may not listen on %s without a token",
               config->host);
-    error_hint(ret_error, "listen on 127.0.0.1, or set a token (--token or LIMPET_TOKEN)");
+    error_hint(ret_error, "listen on 127.0.0.1, or set a token (--admin-token or LIMPET_TOKEN)");
     return ERR_INVALID;
 }
 
@@ -56,6 +56,7 @@ static struct admin *admin_alloc(struct loop *loop, const struct admin_config *c
     a->host = *host;
     a->esbuild = config->esbuild ? strdup(config->esbuild) : NULL;
     a->public_port = config->public_port;
+    a->is_public_tls = config->is_public_tls;
     a->listen_host = strdup(config->host);
     a->token = config->token ? strdup(config->token) : NULL;
     CHECK(a->listen_host && (a->token || !config->token) && (a->esbuild || !config->esbuild));

@@ -53,6 +53,7 @@ struct admin_config {
     const char *token;   /* NULL: none; then only loopback addresses are allowed (ERR_INVALID) */
     const char *esbuild; /* path */
     int public_port;     /* shown in answers as the public URL */
+    bool is_public_tls;  /* that URL is https */
 };
 
 NODISCARD enum err admin_new(struct loop *loop, const struct admin_config *config, struct store *store,

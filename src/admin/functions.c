@@ -33,7 +33,8 @@ struct slice function_url(struct admin_request *r, struct slice name)
     int port = r->admin->public_port;
     if (port <= 0)
         return SLICE_EMPTY;
-    return slice_cstr(arena_printf(r->arena, "http://%.*s.localhost:%d/", SLICE_ARG(name), port));
+    return slice_cstr(arena_printf(r->arena, "http%s://%.*s.localhost:%d/",
+                                   r->admin->is_public_tls ? "s" : "", SLICE_ARG(name), port));
 }
 
 /* ---- upload: what the body says ---- */

@@ -44,6 +44,7 @@ struct admin {
     char *token; /* NULL: none */
     char *listen_host;
     int public_port;
+    bool is_public_tls;
 
     size_t bodies_bytes;
     uint32_t executes;

@@ -295,7 +295,7 @@ static enum err find_route(struct admin_request *r, const struct http_request *r
                   SLICE_ARG(slice_utf8_clip(path, 200)));
         error_hint(ret_error,
                    "GET /openapi.json lists the routes; functions themselves answer on "
-                   "http://NAME.localhost:%d/",
+                   "NAME.localhost:%d",
                    r->admin->public_port);
         return ERR_NOT_FOUND;
     }

@@ -273,6 +273,14 @@ double json_decimal(const struct body_value *v, const char *name)
     return strtod(text, NULL);
 }
 
+struct slice json_exception(struct cli *cli, const struct body_value *error)
+{
+    struct slice name = json_text(cli, error, "name"), message = json_text(cli, error, "message");
+    if (name.len == 0 || slice_starts(message, name))
+        return message;
+    return slice_cstr(arena_printf(cli->arena, "%.*s: %.*s", SLICE_ARG(name), SLICE_ARG(message)));
+}
+
 static void new_line(struct bytes *out, size_t depth)
 {
     bytes_append_char(out, '\n');

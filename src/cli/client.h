@@ -38,5 +38,7 @@ struct body_value json_member(const struct body_value *v, const char *name);
 struct slice json_text(struct cli *cli, const struct body_value *v, const char *name);
 int64_t json_number(const struct body_value *v, const char *name); /* 0 if none */
 double json_decimal(const struct body_value *v, const char *name); /* -1 if none */
+/* "TypeError: it is not a function": name and message of an execution's error, the name once. */
+struct slice json_exception(struct cli *cli, const struct body_value *error);
 /* Indented by two, for people. */
 void json_indent(struct slice json, struct bytes *out);

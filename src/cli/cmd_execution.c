@@ -78,11 +78,10 @@ static void print_failure(struct cli *cli, const struct body_value *execution)
     struct body_value error = json_member(execution, "error");
     if (error.kind != BODY_OBJECT)
         return;
-    struct slice name = json_text(cli, &error, "name"), stack = json_text(cli, &error, "stack");
-    printf("\nerror\n%.*s%s%.*s\n", SLICE_ARG(name), name.len > 0 ? ": " : "",
-           SLICE_ARG(json_text(cli, &error, "message")));
+    struct slice stack = json_text(cli, &error, "stack");
+    printf("\nerror\n%.*s\n", SLICE_ARG(json_exception(cli, &error)));
     if (stack.len > 0)
-        printf("%.*s\n", SLICE_ARG(slice_trim(stack)));
+        printf("%.*s%s", SLICE_ARG(stack), stack.ptr[stack.len - 1] == '\n' ? "" : "\n");
 }
 
 static void print_logs(struct cli *cli, const struct body_value *execution)

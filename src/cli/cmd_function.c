@@ -114,18 +114,20 @@ int cmd_function_show(struct cli *cli)
     return EXIT_OK;
 }
 
-/* People are asked; scripts have decided. */
+/* Data goes with the function, so only "y" or --yes deletes; a script that forgot it is refused. */
 static bool is_confirmed(const struct cli *cli, const char *name)
 {
     char answer[16];
-    if (cli->is_json || args_has(&cli->args, "--yes") || !isatty(STDIN_FILENO) ||
-        !isatty(STDERR_FILENO))
+    if (args_has(&cli->args, "--yes"))
         return true;
     fprintf(stderr,
             "Delete function '%s' with its versions, database, variables, executions and logs? "
             "[y/N] ",
             name);
-    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    bool is_yes = fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    if (!isatty(STDIN_FILENO))
+        fputc('\n', stderr); /* nobody typed one */
+    return is_yes;
 }
 
 int cmd_function_delete(struct cli *cli)
@@ -133,8 +135,10 @@ int cmd_function_delete(struct cli *cli)
     struct reply reply;
     const char *name = cli->args.positional[0];
     if (!is_confirmed(cli, name)) {
-        fprintf(stderr, "nothing was deleted\n");
-        return EXIT_FAILED;
+        struct error error = {0};
+        error_set(&error, ERR_CANCELLED, "nothing was deleted");
+        error_hint(&error, "answer y, or give --yes");
+        return say_error(cli->is_json, &error, EXIT_FAILED);
     }
     const char *path = client_path(cli, "/functions/%s", name, NULL);
     int code = client_send(cli, "DELETE", path, SLICE_EMPTY, 0, &reply);
@@ -152,11 +156,10 @@ static int say_run_failed(struct cli *cli, const struct reply *reply)
         fprintf(stderr, "%.*s\n", SLICE_ARG(slice_trim(reply->text)));
         return EXIT_FAILED;
     }
-    struct slice name = json_text(cli, &error, "name"), stack = json_text(cli, &error, "stack");
+    struct slice stack = json_text(cli, &error, "stack");
     struct slice hint = json_text(cli, &error, "hint");
     struct slice id = json_text(cli, &reply->json, "execution_id");
-    fprintf(stderr, "error: %.*s%s%.*s\n", SLICE_ARG(name), name.len > 0 ? ": " : "",
-            SLICE_ARG(json_text(cli, &error, "message")));
+    fprintf(stderr, "error: %.*s\n", SLICE_ARG(json_exception(cli, &error)));
     if (stack.len > 0)
         fprintf(stderr, "%.*s%s", SLICE_ARG(stack), stack.ptr[stack.len - 1] == '\n' ? "" : "\n");
     if (hint.len > 0)
