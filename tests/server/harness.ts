@@ -104,6 +104,7 @@ export function send(port: number, target: string, init: RequestInit = {}): Prom
             },
         );
         req.on('error', reject);
+        req.setTimeout(PATIENCE_MS, () => req.destroy(new Error(`no answer from ${init.host ?? port}${target} in ${PATIENCE_MS} ms`)));
         if (init.body !== undefined && typeof init.body !== 'string' && !Buffer.isBuffer(init.body)) {
             const body = init.body;
             (async () => {

@@ -39,7 +39,7 @@ test('every type there and back', async () => {
 ${SHOW}
 const values = [null, 0, -1, 1.5, -0.0, 1e300, "text", "ünï\\u0000cödé 😀", "", true, false, 9007199254740991, 9007199254740993n, -9223372036854775808n, 9223372036854775807n, 5n, new Uint8Array([0, 1, 255]), new Uint8Array(0), new Uint8Array([9, 8, 7]).subarray(1).buffer, undefined];
 return values.map((v) => { const r = exec("SELECT ? AS v, typeof(?) AS t", v, v).one(); return [show(r.v), r.t]; });`),
-    [[null, 'null'], [0, 'integer'], [-1, 'integer'], [1.5, 'real'], [0, 'integer'], [1e300, 'real'], ['text', 'text'], ['ünï\u0000cödé 😀', 'text'], ['', 'text'], [1, 'integer'], [0, 'integer'],
+    [[null, 'null'], [0, 'integer'], [-1, 'integer'], [1.5, 'real'], [0, 'real'], [1e300, 'real'], ['text', 'text'], ['ünï\u0000cödé 😀', 'text'], ['', 'text'], [1, 'integer'], [0, 'integer'],
         [9007199254740991, 'integer'], ['9007199254740993n', 'integer'], ['-9223372036854775808n', 'integer'], ['9223372036854775807n', 'integer'], [5, 'integer'],
         ['bytes:0,1,255', 'blob'], ['bytes:', 'blob'], ['bytes:9,8,7', 'blob'], [null, 'null']]);
 });
