@@ -129,6 +129,8 @@ static bool head_is_redirect(const struct http_fetch_state *s)
 
 static bool head_complete(struct http_fetch_state *s)
 {
+    if (!s->status)
+        return head_refuse(s, "headers but no status line");
     if (s->status >= 100 && s->status < 200 && s->status != 101) {
         head_reset(s);
         return true;
