@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * /healthz and /metrics: the control API's, the builds' and the store's own figures, then those of
- * the rest of the server (admin_host.metrics). */
+ * /healthz and /metrics: the control API's and the builds' figures, then those of the rest of the
+ * server, the store's among them (admin_host.metrics). */
 #include "admin/build_queue.h"
 #include "admin/internal.h"
 
@@ -87,21 +87,6 @@ static void build_metrics(const struct admin *a, struct bytes *out)
     number(out, "limpet_builds_running", "gauge", "Builds that run", s.running);
 }
 
-static void store_metrics(const struct admin *a, struct bytes *out)
-{
-    struct store_stats s;
-    store_stats(a->store, &s);
-    number(out, "limpet_store_commits_total", "counter", "Durable commits of the store", s.commits);
-    number(out, "limpet_store_mutations_total", "counter", "Mutations in those commits",
-           s.mutations);
-    seconds(out, "limpet_store_commit_seconds_total", "Time spent in commits",
-            (double)s.commit_ns_total / 1e9);
-    number(out, "limpet_store_queued", "gauge", "Mutations that wait for the writer", s.queued);
-    number(out, "limpet_store_refusing", "gauge", "1 while the last commit failed", s.is_refusing);
-    number(out, "limpet_log_lines_dropped_total", "counter", "Log lines lost to pressure",
-           s.logs_dropped);
-}
-
 void metrics_show(struct admin_request *r)
 {
     struct admin *a = r->admin;
@@ -110,7 +95,6 @@ void metrics_show(struct admin_request *r)
     bytes_printf(&body, "limpet_info{version=\"%s\"} 1\n", LIMPET_VERSION);
     admin_metrics(a, &body);
     build_metrics(a, &body);
-    store_metrics(a, &body);
     a->host.metrics(a->host.ctx, &body);
     reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);
 }

@@ -158,19 +158,36 @@ static void find_command(struct args *args, const struct tokens *tokens, size_t 
     }
 }
 
+/* The command or group that a wrong word was most likely meant for, judged by that word alone. */
+static const char *nearest_command(const struct args *args, const char *word, char *path,
+                                   size_t path_size)
+{
+    char words[64][24];
+    const char *choices[64];
+    size_t len = 0, group_len = args->group ? strlen(args->group) + 1 : 0;
+    for (size_t i = 0; i < commands_count && len < ARRAY_LEN(words); i++) {
+        const char *p = commands_table[i].path;
+        if (group_len > 0 &&
+            (strncmp(p, args->group, group_len - 1) != 0 || p[group_len - 1] != ' '))
+            continue;
+        struct slice rest = slice_cstr(p + group_len);
+        snprintf(words[len], sizeof(words[len]), "%.*s", SLICE_ARG(slice_split(&rest, ' ')));
+        choices[len] = words[len];
+        len++;
+    }
+    const char *nearest = names_nearest(slice_cstr(word), choices, len);
+    if (!nearest)
+        return NULL;
+    snprintf(path, path_size, "%s%s%s", args->path, args->path[0] ? " " : "", nearest);
+    return path;
+}
+
 static enum err unknown_command(const struct args *args, const char *word, struct error *ret_error)
 {
-    const char *nearest = NULL;
-    char candidate[96];
-    const char *paths[64];
-    size_t len = 0;
-    snprintf(candidate, sizeof(candidate), "%s%s%s", args->path, args->path[0] ? " " : "", word);
-    for (size_t i = 0; i < commands_count; i++)
-        paths[len++] = commands_table[i].path;
-    paths[len++] = "function";
-    paths[len++] = "execution";
-    nearest = names_nearest(slice_cstr(candidate), paths, len);
-    error_set(ret_error, ERR_INVALID, "there is no command '%s'", candidate);
+    char path[96];
+    const char *nearest = nearest_command(args, word, path, sizeof(path));
+    error_set(ret_error, ERR_INVALID, "there is no command '%s%s%s'", args->path,
+              args->path[0] ? " " : "", word);
     if (nearest)
         error_hint(ret_error, "did you mean 'limpet %s'?", nearest);
     else if (args->group)

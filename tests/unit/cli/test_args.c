@@ -126,6 +126,8 @@ static void mistakes_are_explained(void **state)
 {
     (void)state;
     refuses("function lst", "no command 'function lst'", "function list");
+    refuses("function nope", "no command 'function nope'", "limpet help function");
+    refuses("function env lsit", "no command 'function env lsit'", "function env list");
     refuses("functoin list", "no command 'functoin'", "function");
     refuses("depoly a.ts", "no command 'depoly'", "deploy");
     refuses("function run hello --inptu {}", "no flag --inptu", "--input");
