@@ -171,7 +171,8 @@ static const char *nearest_command(const struct args *args, const char *word, ch
             (strncmp(p, args->group, group_len - 1) != 0 || p[group_len - 1] != ' '))
             continue;
         struct slice rest = slice_cstr(p + group_len);
-        snprintf(words[len], sizeof(words[len]), "%.*s", SLICE_ARG(slice_split(&rest, ' ')));
+        struct slice first = slice_split(&rest, ' ');
+        snprintf(words[len], sizeof(words[len]), "%.*s", SLICE_ARG(first));
         choices[len] = words[len];
         len++;
     }
