@@ -57,7 +57,7 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
 
 void guest_report(struct guest *g)
 {
-    if (g->host && g->host->runnable && !g->is_loading)
+    if (g->host && g->host->runnable && !g->is_loading && !g->is_ending)
         g->host->runnable(g->host->ctx, g);
 }
 
@@ -284,6 +284,7 @@ bool guest_has_work(const struct guest *g)
 
 void guest_end(struct guest *g, const struct error *error)
 {
+    g->is_ending = true; /* what is cancelled now is no news */
     if (guest_has_work(g)) {
         CHECK(error);
         fail_all(g, error);
@@ -310,7 +311,7 @@ bool guest_recycle(struct guest *g)
     CHECK(g->host_bytes == 0);
     g->log_lines = 0;
     g->unfinished = 0;
-    g->is_dead = g->gone = false;
+    g->is_dead = g->gone = g->is_ending = false;
     g->sql = NULL;
     g->sql_file = NULL;
     g->gate_seq = 0;

@@ -129,6 +129,7 @@ struct guest {
     int32_t unfinished; /* as the guest last said */
     uint32_t exports;   /* op LOADED */
     bool is_loading;
+    bool is_ending;
     bool is_dead;      /* trapped */
     bool gone;         /* some dispatch's client has left and the guest has not been told */
     struct timer tail; /* bounds waitUntil work after the last dispatch is over */

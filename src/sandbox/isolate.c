@@ -31,6 +31,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
 {
     struct isolate *i = data;
     uint64_t now = clock_monotonic_ns();
+    ticker_touch(i->sandbox->ticker); /* still running: it must not fall asleep */
     if (i->entered_cpu_ns == 0)
         i->entered_cpu_ns =
             clock_thread_cpu_ns() - (now - i->entered_ns); /* about: since the entry */

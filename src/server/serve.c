@@ -102,6 +102,7 @@ int serve_main(int argc, char **argv)
     log_set_level(s.config.is_verbose ? LOG_DEBUG : LOG_INFO);
     setenv("UV_THREADPOOL_SIZE", "16", 0); /* builds must not starve syncs; read at first use */
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not our end */
     enum err err = server_open(&s, &error);
     if (err == OK) {
         announce(&s);
