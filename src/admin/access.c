@@ -97,10 +97,9 @@ static enum err check_origin(const struct http_request *request, struct error *r
     struct slice origin = header_get(request, "origin");
     if (origin.len == 0)
         return OK;
-    struct slice own = origin;
     ptrdiff_t colon = slice_find(origin, ':');
     if (colon > 0 && slice_starts(slice_skip(origin, (size_t)colon), SLICE_LIT("://"))) {
-        own = slice_skip(origin, (size_t)colon + 3);
+        struct slice own = slice_skip(origin, (size_t)colon + 3);
         if (slice_eq_nocase(own, request->authority))
             return OK;
     }

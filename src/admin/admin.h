@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The control API (JSON over HTTP) and the build pipeline, on the control thread's loop. What it needs
- * of the rest of the server comes through struct admin_host, which server/ implements. */
+ * The control API (JSON over HTTP) and the build pipeline, on the control thread's loop. What it
+ * needs of the rest of the server comes through struct admin_host, which server/ implements. */
 #pragma once
 
 #include "base/bytes.h"
@@ -18,7 +18,7 @@ struct admin_execute {
     /* in: borrowed until done */
     struct slice function, execution_id, body, metadata; /* JSON texts */
     /* out: valid in done; owned by the struct's user, release with bytes_done */
-    struct bytes output;      /* JSON, when error.code is OK */
+    struct bytes output; /* JSON, when error.code is OK */
     struct error error;
     struct bytes error_name;  /* "TypeError" for exceptions of the guest */
     struct bytes error_stack; /* mapped to the sources, "" if none */
@@ -26,24 +26,28 @@ struct admin_execute {
     void *internal;
 };
 
-/* Tells the engine threads that a function's version, env or existence changed. Owned by the caller until done. */
+/* Tells the engine threads that a function's version, env or existence changed. Owned by the caller
+ * until done. */
 struct admin_change {
-    void (*done)(struct admin_change *c); /* on the control loop: every engine thread has taken it */
-    struct slice function;                /* borrowed until done */
+    void (*done)(
+        struct admin_change *c); /* on the control loop: every engine thread has taken it */
+    struct slice function;       /* borrowed until done */
     struct error error;
     void *internal;
 };
 
 struct admin_host {
     void *ctx;
-    /* Loads a bundle into a fresh isolate under its limits, as a serving version would be. Blocking; runs on
-     * a pool thread. On failure fills *ret_failure with the source position. */
-    enum err (*evaluate)(void *ctx, struct slice function, struct slice code, struct slice source_map,
-                         const struct version_options *options, uint32_t *ret_exports,
-                         struct bundle_failure *ret_failure, struct error *ret_error);
+    /* Loads a bundle into a fresh isolate under its limits, as a serving version would be.
+     * Blocking; runs on a pool thread. On failure fills *ret_failure with the source position. */
+    enum err (*evaluate)(void *ctx, struct slice function, struct slice code,
+                         struct slice source_map, const struct version_options *options,
+                         uint32_t *ret_exports, struct bundle_failure *ret_failure,
+                         struct error *ret_error);
     void (*change)(void *ctx, struct admin_change *c);
     void (*execute)(void *ctx, struct admin_execute *e);
-    /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus text. */
+    /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus
+     * text. */
     void (*metrics)(void *ctx, struct bytes *out);
 };
 
@@ -56,8 +60,9 @@ struct admin_config {
     bool is_public_tls;  /* that URL is https */
 };
 
-NODISCARD enum err admin_new(struct loop *loop, const struct admin_config *config, struct store *store,
-                             const struct admin_host *host, struct admin **ret_admin, struct error *ret_error);
+NODISCARD enum err admin_new(struct loop *loop, const struct admin_config *config,
+                             struct store *store, const struct admin_host *host,
+                             struct admin **ret_admin, struct error *ret_error);
 int admin_port(const struct admin *a);
 /* Stops accepting; running builds end or fail; done when idle. */
 void admin_drain(struct admin *a, void (*done)(void *arg), void *arg);

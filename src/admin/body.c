@@ -90,7 +90,7 @@ static bool scan_string(struct scan *s)
             continue;
         }
         s->at++;
-        if (s->at == s->end || !memchr("\"\\/bfnrtu", *s->at, 9))
+        if (s->at == s->end || *s->at == '\0' || !strchr("\"\\/bfnrtu", *s->at))
             return scan_fail(s, "a known escape");
         if (*s->at++ != 'u')
             continue;

@@ -149,10 +149,12 @@ static size_t edit_distance(const char *a, size_t a_len, const char *b, size_t b
 const char *names_nearest(struct slice text, const char *const *choices, size_t count)
 {
     const char *best = NULL;
+    if (text.len == 0)
+        return NULL;
     size_t best_distance = text.len < 4 ? 2 : text.len < 8 ? 3 : 4; /* must be below */
     for (size_t i = 0; i < count; i++) {
         size_t len = strlen(choices[i]);
-        size_t distance = edit_distance(text.ptr ? text.ptr : "", text.len, choices[i], len);
+        size_t distance = edit_distance(text.ptr, text.len, choices[i], len);
         /* A beginning of the word is as good as a slip of one key. */
         if (text.len >= 3 && len > text.len && memcmp(text.ptr, choices[i], text.len) == 0)
             distance = 1;

@@ -165,7 +165,7 @@ int client_call(struct cli *cli, const char *method, const char *path, struct sl
 int client_send(struct cli *cli, const char *method, const char *path, struct slice body,
                 int expected_status, struct reply *ret_reply)
 {
-    struct reply reply;
+    struct reply reply = {0};
     int code = client_call(cli, method, path, body, &reply);
     if (code)
         return code;

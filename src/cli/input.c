@@ -15,8 +15,9 @@
 static enum err read_all(FILE *f, const char *name, struct bytes *out, struct error *ret_error)
 {
     char buffer[16384];
-    size_t got;
-    while ((got = fread(buffer, 1, sizeof(buffer), f)) > 0) {
+    size_t got = sizeof(buffer);
+    while (got == sizeof(buffer)) {
+        got = fread(buffer, 1, sizeof(buffer), f);
         if (bytes_try_append(out, buffer, got, LIMIT_GUEST_BODY_BYTES)) {
             error_set(ret_error, ERR_TOO_LARGE, "%s has more than %d bytes", name,
                       LIMIT_GUEST_BODY_BYTES);
