@@ -308,7 +308,6 @@ enum err client_hop_set_up(struct http_fetch_state *s, struct error *ret_error)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(CURLOPT_PIPEWAIT, s->url.is_tls ? 1L : 0L);
     SET(CURLOPT_ACCEPT_ENCODING, "");
     SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_TIMEOUT_MS);
     SET(CURLOPT_NOSIGNAL, 1L);
