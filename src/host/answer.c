@@ -6,6 +6,7 @@
 #include "host/internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "sandbox/isolate.h"
@@ -301,7 +302,10 @@ static void classify_exception(struct guest *g, const struct op_fail_args *a, st
         error_hint(e, "look for unbounded recursion");
         return;
     }
-    error_set(e, ERR_GUEST, "%.*s: %.*s", SLICE_ARG(a->name), SLICE_ARG(a->message));
+    bool is_ops =
+        g->has_hit_ops_limit && memmem(a->message.ptr, a->message.len, "pending at once", 15);
+    error_set(e, is_ops ? ERR_LIMIT_OPS : ERR_GUEST, "%.*s: %.*s", SLICE_ARG(a->name),
+              SLICE_ARG(a->message));
 }
 
 enum err op_fail(struct guest *g, const struct op_fail_args *a)

@@ -130,6 +130,7 @@ struct guest {
     uint32_t exports;   /* op LOADED */
     bool is_loading;
     bool is_ending;
+    bool has_hit_ops_limit; /* by its last op */
     bool is_dead;      /* trapped */
     bool gone;         /* some dispatch's client has left and the guest has not been told */
     struct timer tail; /* bounds waitUntil work after the last dispatch is over */

@@ -350,7 +350,8 @@ const size_t op_imports_len = ARRAY_LEN(op_imports);
 
 enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 {
-    if (g->ops_len >= LIMIT_GUEST_OPS_PENDING)
+    g->has_hit_ops_limit = g->ops_len >= LIMIT_GUEST_OPS_PENDING;
+    if (g->has_hit_ops_limit)
         return op_refuse(g, ERR_LIMIT_OPS,
                          "more than %d operations are pending at once; await some of them first",
                          LIMIT_GUEST_OPS_PENDING);

@@ -12,8 +12,8 @@ enum {
     WASM_PAGE = 65536,
     HOST_PAGE = 4096,
     /* Native stack of guest code. The engine's own stack check (QuickJS) throws long before. */
-    SANDBOX_WASM_STACK_BYTES = 1024 * 1024,
-    SANDBOX_FIBER_STACK_BYTES = 1536 * 1024,
+    SANDBOX_WASM_STACK_BYTES = 4 * 1024 * 1024,
+    SANDBOX_FIBER_STACK_BYTES = SANDBOX_WASM_STACK_BYTES + 512 * 1024,
     SANDBOX_TICK_US = 1000, /* how often running guests are looked at */
 };
 

@@ -4,9 +4,14 @@
  * is done when all workers have taken it. */
 #include "server/control.h"
 
+#include <errno.h>
+#include <netdb.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "admin/admin.h"
 #include "base/clock.h"
@@ -296,10 +301,38 @@ static enum err route_all(struct control *c, struct error *ret_error)
     return err;
 }
 
+/* Our listeners share their port among threads (SO_REUSEPORT), so another server of the same user could
+ * share it too and get half of the requests. Binding once without sharing finds that out. */
+static enum err check_port_is_free(const char *host, int port, struct error *ret_error)
+{
+    struct addrinfo *list = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    char service[8];
+    snprintf(service, sizeof(service), "%d", port);
+    if (port == 0 || getaddrinfo(host, service, &hints, &list) != 0)
+        return OK; /* any port; or an address whose error the listener reports */
+    enum err err = OK;
+    int fd = socket(list->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
+    if (fd >= 0) {
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+        if (bind(fd, list->ai_addr, list->ai_addrlen) != 0 && errno == EADDRINUSE) {
+            err = error_set(ret_error, ERR_CONFLICT, "%s:%d is in use by another program", host, port);
+            error_hint(ret_error, "stop it, or choose other ports with --http and --addr");
+        }
+        close(fd);
+    }
+    freeaddrinfo(list);
+    return err;
+}
+
 static enum err start_workers(struct control *c, struct error *ret_error)
 {
     struct server *s = c->server;
     int port = s->config.http_port;
+    enum err free_err = check_port_is_free(s->config.http_host, port, ret_error);
+    if (free_err == OK)
+        free_err = check_port_is_free(s->config.admin_host, s->config.admin_port, ret_error);
+    if (free_err != OK)
+        return free_err;
     s->workers = calloc((size_t)s->config.threads, sizeof(struct worker *));
     CHECK(s->workers);
     for (int k = 0; k < s->config.threads; k++) {

@@ -287,7 +287,7 @@ static void test_limits(void **state)
         ERR_TIMEOUT, "200 ms");
     expect_failure("export default { async fetch() { for (let i = 0; i < 2000; i++) setTimeout(() "
                    "=> {}, 1e6); } }",
-                   ERR_GUEST, "pending at once");
+                   ERR_LIMIT_OPS, "pending at once");
 }
 
 static void test_guests_are_pristine(void **state)

@@ -233,7 +233,10 @@ static void test_traps(void **state)
     struct image *m = image_with(5000, 1);
     struct isolate *i = make(m, 1 << 20);
     int32_t zero = 0, thirteen = 13;
-    assert_int_equal(isolate_call(i, RECURSE, &zero, 1), ISOLATE_TRAPPED);
+    enum isolate_status status = isolate_call(i, RECURSE, &zero, 1);
+    while (status == ISOLATE_YIELDED) /* a deep stack takes a while to touch */
+        status = isolate_resume(i);
+    assert_int_equal(status, ISOLATE_TRAPPED);
     assert_int_equal(isolate_error(i)->code, ERR_LIMIT_STACK);
     assert_true(isolate_restore(i));
     assert_int_equal(isolate_call(i, CRASH, NULL, 0), ISOLATE_TRAPPED);
