@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "hot.h"
 #include "layout.h"
 #include "memory.h"
 #include "module.h"
@@ -43,7 +44,7 @@ static void boot_atoms(JSContext *ctx)
 int32_t EXPORT(limpet_boot)(void)
 {
     eng.rt = JS_NewRuntime2(&memory_functions, NULL);
-    eng.ctx = eng.rt ? JS_NewContext(eng.rt) : NULL;
+    eng.ctx = eng.rt && hot_init(eng.rt) ? JS_NewContext(eng.rt) : NULL;
     if (!eng.ctx)
         return 1;
     JSContext *ctx = eng.ctx;
@@ -63,7 +64,7 @@ int32_t EXPORT(limpet_boot)(void)
             return 2 + (int32_t)i;
     layout_set_stack_limit(STACK_RESERVE);
     rejection_init();
-    return 0;
+    return hot_prebuild(ctx) ? 0 : 100;
 }
 
 void *EXPORT(limpet_alloc)(uint32_t len)
@@ -97,6 +98,8 @@ int32_t EXPORT(limpet_load)(uint32_t kind, const char *name, uint32_t name_len, 
     JSMemoryUsage usage;
     JS_ComputeMemoryUsage(eng.rt, &usage);
     JS_SetGCThreshold(eng.rt, (size_t)usage.malloc_size + GC_BYTES);
+    if (kind == ABI_LOAD_MODULE)
+        hot_end_module(ctx);
     return 0;
 }
 

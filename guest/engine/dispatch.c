@@ -399,18 +399,18 @@ static void dispatch_returned(JSContext *ctx, struct dispatch *d, JSValue value)
 /* --- calling the module --------------------------------------------------------------------------
  */
 
-static JSValue dispatch_context(JSContext *ctx, const struct dispatch *d)
+JSValue dispatch_new_context(JSContext *ctx, uint32_t number)
 {
     JSValue context = JS_NewObjectClass(ctx, context_class);
     if (!JS_IsException(context))
-        JS_SetOpaque(context, (void *)(uintptr_t)d->number);
+        JS_SetOpaque(context, (void *)(uintptr_t)number);
     return context;
 }
 
 /* fetch(request, env, ctx), or the function that is the default export. */
 static void dispatch_call_fetch(JSContext *ctx, struct dispatch *d, JSValueConst request)
 {
-    JSValue context = dispatch_context(ctx, d);
+    JSValue context = dispatch_new_context(ctx, d->number);
     if (JS_IsException(context)) {
         dispatch_fail(ctx, d);
         return;

@@ -100,15 +100,21 @@ struct engine {
     JSValue default_object, fetch, function;
     JSValue handler_object, handle, setup;
 
-    JSValue env; /* the one env object: lazy, stateless */
+    JSValue env;  /* the one env object: lazy, stateless */
+    JSValue kept; /* objects whose shapes shall live (hot.c) */
     JSValue hooks[HOOK_COUNT_];
     JSAtom atoms[ATOM_COUNT_];
     struct module_native *modules;
     JSValue date_proto, date_to_json, date_to_iso; /* as they were made */
 };
 
+enum { ENGINE_RUNTIME_ROOM = 1280, ENGINE_CONTEXT_ROOM = 416 };
+
+/* What every request writes: one page, together with the beginning of its input. */
 struct engine_page {
     struct engine state;
+    _Alignas(8) uint8_t runtime_room[ENGINE_RUNTIME_ROOM]; /* the JSRuntime (memory.c) */
+    _Alignas(8) uint8_t context_room[ENGINE_CONTEXT_ROOM]; /* the JSContext (hot.c) */
     _Alignas(16) uint8_t head[ABI_HEAD_BYTES];
 };
 extern struct engine_page engine_page;
@@ -141,6 +147,9 @@ bool dispatch_init(JSContext *ctx);
 bool env_init(JSContext *ctx);
 bool module_init(JSContext *ctx);
 bool layout_init(JSContext *ctx);
+
+/* Objects of our classes, for hot.c to keep. */
+JSValue dispatch_new_context(JSContext *ctx, uint32_t number);
 
 /* native.c: the object __limpet, and its removal. */
 bool native_define(JSContext *ctx);

@@ -5,6 +5,8 @@
  * which would dirty them. Groups are never given back: an isolate's memory never shrinks anyway. */
 #include "memory.h"
 
+#include "engine.h"
+
 #include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -21,6 +23,7 @@ enum {
 static uint8_t group_map[GROUPS / 8];
 static uint32_t *page_free; /* page numbers */
 static uint32_t page_free_count, page_free_cap, page_count;
+static bool has_runtime;
 
 static bool memory_is_page(const void *at)
 {
@@ -64,6 +67,11 @@ static void *memory_calloc(void *opaque, size_t count, size_t size)
     size_t bytes;
     if (__builtin_mul_overflow(count, size, &bytes))
         return NULL;
+    if (!has_runtime) { /* the first one is the JSRuntime, which every request writes */
+        has_runtime = true;
+        if (bytes <= sizeof engine_page.runtime_room)
+            return engine_page.runtime_room;
+    }
     if (bytes < PAGE_LEAST || bytes > PAGE_BYTES)
         return calloc(count, size);
     void *at = memory_malloc(opaque, bytes);
@@ -85,6 +93,8 @@ static size_t memory_usable(const void *at)
 {
     if (!at)
         return 0;
+    if (at == engine_page.runtime_room)
+        return sizeof engine_page.runtime_room;
     return memory_is_page(at) ? PAGE_BYTES : malloc_usable_size((void *)at);
 }
 

@@ -21,6 +21,8 @@ static void body_clear(JSRuntime *rt, struct body *body)
 {
     if (body->kind == BODY_BYTES && body->owner == BODY_MALLOC)
         free((void *)body->at);
+    if (body->kind == BODY_BYTES && body->owner == BODY_JS)
+        js_free_rt(rt, (void *)body->at);
     JS_FreeValueRT(rt, body->value);
     *body = (struct body){.value = JS_UNDEFINED};
 }
@@ -109,14 +111,12 @@ static bool message_set_content_type(JSContext *ctx, struct message *m, enum con
 
 static bool body_copy_bytes(JSContext *ctx, struct body *body, struct text bytes)
 {
-    uint8_t *copy = malloc(bytes.len ? bytes.len : 1);
-    if (!copy) {
-        JS_ThrowOutOfMemory(ctx);
+    uint8_t *copy = js_malloc(ctx, bytes.len ? bytes.len : 1);
+    if (!copy)
         return false;
-    }
     memcpy(copy, bytes.at, bytes.len);
     body->kind = BODY_BYTES;
-    body->owner = BODY_MALLOC;
+    body->owner = BODY_JS;
     body->at = copy;
     body->len = bytes.len;
     return true;

@@ -16,7 +16,7 @@
 #include "quickjs.h"
 
 enum body_kind { BODY_NONE, BODY_TEXT, BODY_BYTES, BODY_SOURCE, BODY_STREAM };
-enum body_owner { BODY_BORROWED, BODY_MALLOC }; /* who frees bytes */
+enum body_owner { BODY_BORROWED, BODY_MALLOC, BODY_JS }; /* how bytes are freed */
 enum content_type { CONTENT_NONE, CONTENT_TEXT, CONTENT_JSON };
 
 struct body {
