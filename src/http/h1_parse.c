@@ -107,6 +107,7 @@ static int on_headers_complete(llhttp_t *ll)
     /* Upgrades and CONNECT are not spoken here: what follows stays HTTP. */
     ll->upgrade = 0;
     bool is_chunked = ll->flags & F_CHUNKED;
+    p->is_chunked = is_chunked;
     p->version = ll->http_major * 10 + ll->http_minor;
     p->has_body = is_chunked || ((ll->flags & F_CONTENT_LENGTH) && ll->content_length > 0) ||
                   (ll->flags & F_TRANSFER_ENCODING);
@@ -165,6 +166,9 @@ static bool gap_is_blank(const char *p, const char *end)
 static bool head_is_strict(const struct h1_head *head, const char *base, const char *end)
 {
     const char *at = base + head->target.off + head->target.len;
+    /* llhttp skips more than one space in front of a target. */
+    if (head->target.off < 2 || base[head->target.off - 2] == ' ')
+        return false;
     if (end - at < 11 || memcmp(at, " HTTP/1.", 8) != 0 || memcmp(at + 9, "\r\n", 2) != 0)
         return false;
     at += 11;

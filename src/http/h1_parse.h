@@ -47,7 +47,7 @@ struct h1_parser {
     struct h1_head *head; /* the one being filled, for the time of a call */
     const char *base;     /* first byte of that head, for the time of a call */
     struct slice body;
-    bool has_body;
+    bool has_body, is_chunked;
     bool is_in_head; /* bytes of a head have been seen, its end has not */
     int version;     /* 10 or 11 */
     int64_t content_length;

@@ -12,7 +12,7 @@
 /* What the pass over the lines found out. */
 struct head_facts {
     unsigned hosts, encodings;
-    bool is_chunked_only;
+    bool is_chunked_only, ends_chunked;
     bool names_headers; /* Connection lists more than close and keep-alive */
     struct slice connections[4];
     unsigned connections_len;
@@ -109,6 +109,8 @@ static bool facts_are_sound(const struct http_request *r, const struct head_fact
         return refuse(ret_fault, 400, "Transfer-Encoding comes more than once");
     if (f->encodings && r->version == 10)
         return refuse(ret_fault, 400, "HTTP/1.0 has no Transfer-Encoding");
+    if (f->encodings && !f->ends_chunked)
+        return refuse(ret_fault, 400, "Transfer-Encoding does not end in chunked");
     if (f->encodings && !f->is_chunked_only)
         return refuse(ret_fault, 501, "the only transfer coding spoken here is chunked");
     return true;
@@ -140,7 +142,7 @@ bool h1_take_head(struct http_conn *c, struct http_exchange *x, const struct h1_
 {
     const struct h1_parser *p = &c->h1.parser;
     struct http_request *r = &x->request;
-    struct head_facts facts = {0};
+    struct head_facts facts = {.ends_chunked = p->is_chunked};
     uint32_t first = head->target.off, end = first + head->target.len;
     if (head->lines_len) {
         const struct h1_span *name = &head->lines[head->lines_len - 1].name;

@@ -126,7 +126,8 @@ static bool can_read_rest(const struct http_exchange *x)
 static bool should_keep_alive(const struct http_exchange *x)
 {
     const struct http_conn *c = x->conn;
-    return x->keeps_alive && !c->server->is_draining && !c->is_eof && can_read_rest(x);
+    bool is_last_asked = c->is_eof && !c->h1.ahead.len;
+    return x->keeps_alive && !c->server->is_draining && !is_last_asked && can_read_rest(x);
 }
 
 /* The Content-Length that a HEAD answer or a 304 may state although no body follows. */

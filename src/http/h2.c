@@ -286,8 +286,13 @@ static void h2_on_request(struct http_exchange *x, bool is_end)
 
 static void h2_on_end(struct http_exchange *x)
 {
-    if (!x->body_is_complete)
-        exchange_body_end(x);
+    if (x->body_is_complete)
+        return;
+    exchange_body_end(x);
+    if (!x->is_ended)
+        return;
+    x->out_since_ms = h2_now(x->conn); /* its answer was held back until now */
+    (void)nghttp2_session_resume_data(x->conn->h2.session, x->stream_id);
 }
 
 static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, void *user)
@@ -334,16 +339,11 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     return 0;
 }
 
-/* Data that came after its answer. A little of it is read, since some clients drop the answer when
- * they are told to stop sending (curl 7.88 does). */
+/* Data that nobody wants any more; see h2_holds_end(). */
 static void h2_on_dropped(struct http_exchange *x, size_t len)
 {
-    struct http_conn *c = x->conn;
-    x->in_since_ms = h2_now(c);
-    x->dropped += len;
-    if (x->out_is_sent && x->dropped > HTTP_LINGER_BYTES)
-        (void)nghttp2_submit_rst_stream(c->h2.session, NGHTTP2_FLAG_NONE, x->stream_id,
-                                        NGHTTP2_NO_ERROR);
+    x->body_received += len;
+    x->in_since_ms = h2_now(x->conn);
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
@@ -384,6 +384,15 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 
 /* --- answers --- */
 
+/* An answer that is complete before its request waits for it when the client is known to be about
+ * to finish: some (curl 7.88) drop an answer that ends with a reset, and hang when they have all
+ * bytes of it while they still send. Others are told to stop sending by on_frame_send(). */
+static bool h2_holds_end(const struct http_exchange *x)
+{
+    return !x->body_is_complete && !x->gave_up && x->request.content_length >= 0 &&
+           x->request.content_length - (int64_t)x->body_received <= HTTP_LINGER_BYTES;
+}
+
 static ssize_t h2_read_out(nghttp2_session *session, int32_t stream_id, uint8_t *buf, size_t len,
                            uint32_t *data_flags, nghttp2_data_source *source, void *user)
 {
@@ -391,7 +400,7 @@ static ssize_t h2_read_out(nghttp2_session *session, int32_t stream_id, uint8_t 
     if (!x || x->is_over)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE; /* resets the stream */
     size_t n = x->out.len - x->out_off;
-    if (!n && !x->is_ended)
+    if (x->is_ended ? h2_holds_end(x) : !n)
         return NGHTTP2_ERR_DEFERRED;
     if (n > len)
         n = len;
@@ -412,7 +421,7 @@ static ssize_t h2_read_out(nghttp2_session *session, int32_t stream_id, uint8_t 
     return (ssize_t)n;
 }
 
-/* The answer is out. What remains of the request is read if it is little, else refused. */
+/* The answer is out. If the request is not complete, nobody waits for the rest of it. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
@@ -422,14 +431,8 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
     if (!x)
         return 0;
     x->out_is_sent = true;
-    x->in_since_ms = h2_now(x->conn);
-    if (x->body_is_complete)
-        return 0;
-    int64_t left = x->request.content_length - (int64_t)x->body_received;
-    if (x->dropped > HTTP_LINGER_BYTES || left > HTTP_LINGER_BYTES)
+    if (!x->body_is_complete)
         (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, x->stream_id, NGHTTP2_NO_ERROR);
-    else if (x->unconsumed)
-        h2_consumed(x, x->unconsumed);
     return 0;
 }
 
@@ -496,6 +499,9 @@ void h2_respond(struct http_exchange *x, int status, const struct http_header *h
     if (length >= 0)
         nv[n++] = h2_nv(SLICE_LIT("content-length"), h2_number(x, length));
 
+    x->gave_up = x->wants_continue; /* it may wait for this answer before it sends anything */
+    if (is_end && x->unconsumed)
+        h2_consumed(x, x->unconsumed);
     bool has_body = !x->is_bodyless && !(is_end && !body.len);
     if (has_body && length >= 0) {
         if ((uint64_t)length < body.len) {
@@ -509,7 +515,8 @@ void h2_respond(struct http_exchange *x, int status, const struct http_header *h
     nghttp2_data_provider provider = {.read_callback = h2_read_out};
     if (x->is_bodyless && !is_end)
         x->is_ended = true; /* nothing that follows would be sent */
-    if (nghttp2_submit_response(c->h2.session, x->stream_id, nv, n, has_body ? &provider : NULL)) {
+    bool has_data = has_body || h2_holds_end(x);
+    if (nghttp2_submit_response(c->h2.session, x->stream_id, nv, n, has_data ? &provider : NULL)) {
         h2_drop(x, NGHTTP2_INTERNAL_ERROR);
         exchange_break(x);
     }
@@ -521,6 +528,8 @@ void h2_write(struct http_exchange *x, struct slice data, bool is_end)
         bytes_consume(&x->out, x->out_off);
         x->out_off = 0;
     }
+    if (is_end && x->unconsumed)
+        h2_consumed(x, x->unconsumed);
     if (!x->out.len)
         x->out_since_ms = h2_now(x->conn);
     bytes_append_slice(&x->out, data);
@@ -667,16 +676,20 @@ uint64_t h2_deadline(const struct http_conn *c)
 static void h2_check_stream(struct http_exchange *x, uint64_t now_ms)
 {
     uint64_t timeout = x->conn->server->body_timeout_ms;
-    bool is_stuck_out = x->out.len > x->out_off && now_ms >= x->out_since_ms + timeout;
-    bool is_stuck_in =
-        !x->body_is_complete && now_ms >= x->in_since_ms + timeout &&
-        (x->is_ended ? x->out_is_sent : x->body_is_wanted && exchange_body_room(x) > 0);
+    bool is_held = x->is_ended && h2_holds_end(x);
+    bool is_stuck_out = !is_held && x->out.len > x->out_off && now_ms >= x->out_since_ms + timeout;
+    bool is_stuck_in = !x->body_is_complete && now_ms >= x->in_since_ms + timeout;
     if (x->is_over || (!is_stuck_in && !is_stuck_out))
         return;
-    if (is_stuck_out || x->is_ended) {
+    if (is_stuck_out) {
         h2_drop(x, NGHTTP2_CANCEL);
         exchange_break(x);
-    } else {
+    } else if (x->is_ended) {
+        x->gave_up = true;
+        x->out_since_ms = now_ms;
+        (void)nghttp2_session_resume_data(x->conn->h2.session, x->stream_id);
+        conn_schedule(x->conn);
+    } else if (x->body_is_wanted && exchange_body_room(x) > 0) {
         h2_fail(x, 408, ERR_TIMEOUT, "the request body did not arrive in time");
     }
 }

@@ -168,10 +168,10 @@ struct http_exchange {
     bool must_drain;
     bool has_arena;          /* something is in the arena */
     bool is_refused;         /* h2: its headers are too many or too large */
+    bool gave_up;            /* h2: the rest of the request is not waited for */
     bool out_is_sent;        /* h2: the last frame of the answer was made */
     unsigned cookies, hosts; /* h2: header lines of that name */
     size_t head_bytes;       /* h2: as SETTINGS_MAX_HEADER_LIST_SIZE counts */
-    size_t dropped;          /* h2: body bytes that came after the answer */
     size_t unconsumed;       /* h2: window not yet given back */
 
     /* not cleared between uses */

@@ -90,7 +90,9 @@ static uint64_t query_number(const struct visit *v, uint64_t otherwise)
     struct slice query = http_exchange_request(v->x)->target, value;
     uint64_t n;
     (void)slice_split(&query, '?');
-    return url_query_get(query, "n", &value) && slice_to_u64(value, &n) ? n : otherwise;
+    if (!url_query_get(query, "n", &value) || !slice_to_u64(value, &n))
+        return otherwise;
+    return v->bed->n_max && n > v->bed->n_max ? v->bed->n_max : n;
 }
 
 static void big(struct visit *v)

@@ -25,6 +25,7 @@ struct testbed {
     size_t delivered_max; /* most body bytes delivered and not consumed */
     size_t body_bytes;
     uint64_t down_refused;                 /* times http_write() asked to wait */
+    uint64_t n_max;                        /* bound for N, 0: none */
     void (*on_event)(struct testbed *bed); /* after each request and close; may be NULL */
     /* private */
     struct list later;
