@@ -44,7 +44,7 @@ static int hook_wal(void *arg, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     c->has_frames = true;
-    __atomic_store_n(&c->file->wal_frames, (uint32_t)frames, __ATOMIC_SEQ_CST);
+    sql_atomic_raise(&c->file->wal_mark, sql_mark(c->commit_seq, (uint32_t)frames));
     return SQLITE_OK;
 }
 

@@ -188,7 +188,6 @@ enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **r
     f->wal_fd = -1;
     f->bytes_max = bytes_max;
     f->begun = f->finished = 1;
-    f->wal_frames = SQL_FRAMES_UNKNOWN;
     f->needs_folder_sync = true;
     CHECK(pthread_mutex_init(&f->keeper_lock, NULL) == 0);
     f->path = strdup(path);
@@ -229,8 +228,7 @@ static int checkpoint_pass(struct sql_file *f, int mode, int *ret_log, bool *ret
     int log = -1, copied = -1;
     int rc = sqlite3_wal_checkpoint_v2(f->keeper, NULL, mode, &log, &copied);
     *ret_log = log > 0 ? log : 0;
-    *ret_is_complete = rc == SQLITE_OK && log == copied &&
-                       (uint32_t)log == __atomic_load_n(&f->wal_frames, __ATOMIC_SEQ_CST);
+    *ret_is_complete = rc == SQLITE_OK && log == copied && (uint32_t)log == sql_frames(f);
     return rc;
 }
 
@@ -285,9 +283,9 @@ static void checkpoint_done(struct work *w)
 
 void sql_checkpoint_maybe(struct loop *loop, struct sql_file *f)
 {
-    uint32_t frames = __atomic_load_n(&f->wal_frames, __ATOMIC_RELAXED);
+    uint32_t frames = sql_frames(f);
     uint32_t last = __atomic_load_n(&f->checkpoint_log, __ATOMIC_RELAXED);
-    if (frames == SQL_FRAMES_UNKNOWN || frames < sql_checkpoint_frames ||
+    if (frames < sql_checkpoint_frames ||
         (frames >= last && frames < last + sql_checkpoint_frames / 4))
         return;
     if (__atomic_exchange_n(&f->is_checkpointing, true, __ATOMIC_ACQ_REL))
@@ -303,7 +301,7 @@ void sql_checkpoint_maybe(struct loop *loop, struct sql_file *f)
 /* The WAL, read back, holds all that was committed. */
 static enum err recover_verify(const struct sql_file *f, struct error *ret_error)
 {
-    uint32_t sound, wanted = __atomic_load_n(&f->wal_frames, __ATOMIC_SEQ_CST);
+    uint32_t sound, wanted = sql_frames(f);
     enum err err = sql_wal_count(f->wal_fd, &sound, ret_error);
     if (!err && sound != wanted)
         err = error_set(ret_error, ERR_IO, "%s lost commits: %u of %u frames are sound",

@@ -87,12 +87,10 @@ static bool sync_folder(const struct sql_file *f)
 /* What SQLite counted when it recovered is not told; until a commit tells it, the file does. */
 static void sync_count_frames(struct sql_file *f)
 {
-    uint32_t unknown = SQL_FRAMES_UNKNOWN, frames;
-    if (__atomic_load_n(&f->wal_frames, __ATOMIC_SEQ_CST) != unknown ||
-        sql_wal_count(f->wal_fd, &frames, NULL) != OK)
-        return;
-    (void)__atomic_compare_exchange_n(&f->wal_frames, &unknown, frames, false, __ATOMIC_SEQ_CST,
-                                      __ATOMIC_SEQ_CST);
+    uint32_t frames;
+    if (!__atomic_load_n(&f->wal_mark, __ATOMIC_SEQ_CST) &&
+        sql_wal_count(f->wal_fd, &frames, NULL) == OK)
+        sql_atomic_raise(&f->wal_mark, sql_mark(1, frames)); /* the first number is the opening's */
 }
 
 /* One sync. On return, durable says what is covered; false: what is not covered cannot be now. */

@@ -27,8 +27,6 @@ enum {
     SQL_SYNC_ROUNDS = 16,            /* syncs a pool job does before it queues again */
 };
 
-#define SQL_FRAMES_UNKNOWN UINT32_MAX
-
 /* Fields marked atomic are touched by any thread through __atomic builtins. */
 struct sql_file {
     unsigned refs; /* atomic */
@@ -38,12 +36,12 @@ struct sql_file {
 
     /* Commits, numbered in the order of the write lock; all atomic. durable <= finished <= begun.
      */
-    uint64_t begun;      /* a commit with this number may be visible */
-    uint64_t finished;   /* every frame of commits up to this one has been written to the WAL */
-    uint64_t durable;    /* ... and is on disk */
-    uint32_t wal_frames; /* atomic: after the last commit; SQL_FRAMES_UNKNOWN before the first */
-    bool is_broken;      /* atomic: a sync failed; commits are refused */
-    bool is_dead;        /* atomic: a sync of the main file failed; until the process restarts */
+    uint64_t begun;    /* a commit with this number may be visible */
+    uint64_t finished; /* every frame of commits up to this one has been written to the WAL */
+    uint64_t durable;  /* ... and is on disk */
+    uint64_t wal_mark; /* number and frame count of the last commit, see sql_mark(); 0: unknown */
+    bool is_broken;    /* atomic: a sync failed; commits are refused */
+    bool is_dead;      /* atomic: a sync of the main file failed; until the process restarts */
 
     /* The gate. */
     struct sql_gate_wait *waits; /* atomic: stack of new waits, linked by their link.next */
@@ -92,6 +90,21 @@ static inline void sql_atomic_raise(uint64_t *counter, uint64_t value)
     while (old < value && !__atomic_compare_exchange_n(counter, &old, value, false,
                                                        __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         ;
+}
+
+/* Commits of two threads may report their frames in either order; the later commit's count is to
+ * stay. So both travel in one word that only rises, the number first. */
+enum { SQL_MARK_FRAME_BITS = 24 }; /* 64 GiB of WAL */
+static inline uint64_t sql_mark(uint64_t seq, uint32_t frames)
+{
+    return seq << SQL_MARK_FRAME_BITS | (frames & ((1u << SQL_MARK_FRAME_BITS) - 1));
+}
+
+/* Frames in the WAL after the last commit; 0 also if that is not known yet. */
+static inline uint32_t sql_frames(const struct sql_file *f)
+{
+    uint64_t mark = __atomic_load_n(&f->wal_mark, __ATOMIC_SEQ_CST);
+    return (uint32_t)(mark & ((1u << SQL_MARK_FRAME_BITS) - 1));
 }
 
 /* sql_wal.c */

@@ -85,7 +85,6 @@ static void url_fill(struct arena *a, const struct deps_url *u, struct client_ur
     struct slice href = arena_copy(a, slice_of(u->href, u->href_len));
     size_t end = u->fragment_start >= 0 ? (size_t)u->fragment_start - 1 : href.len;
     ret->href = slice_of(href.ptr, end);
-    ret->fragment = u->fragment_start >= 0 ? slice_skip(href, end) : SLICE_EMPTY;
     ret->host = slice_of(href.ptr + u->host_start, u->host_end - u->host_start);
     ret->origin = arena_copy(a, slice_of(u->origin, u->origin_len));
     ret->is_tls = slice_eq_cstr(slice_of(href.ptr, u->scheme_end), "https");
@@ -218,7 +217,7 @@ static enum err redirect_method(struct http_fetch_state *s, struct error *ret_er
 
 enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error)
 {
-    struct client_url next;
+    struct client_url next = {0};
     if (s->hops == CLIENT_REDIRECTS_MAX)
         return error_set(ret_error, ERR_NETWORK, "more than %d redirects, the last from '%.*s'",
                          CLIENT_REDIRECTS_MAX, SLICE_ARG(s->url.host));
@@ -234,8 +233,6 @@ enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error
         return err;
     if (!slice_eq(next.origin, s->url.origin))
         headers_drop(s, headers_of_origin);
-    if (!next.fragment.len)
-        next.fragment = s->url.fragment;
     s->url = next;
     s->hops++;
     return OK;

@@ -43,7 +43,7 @@ struct http_client {
 struct client_url {
     struct slice href; /* without fragment */
     struct slice host; /* an IPv6 address in brackets */
-    struct slice origin, fragment;
+    struct slice origin;
     int port;
     bool is_tls;
 };
