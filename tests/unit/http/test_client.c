@@ -265,7 +265,7 @@ static bool serve_one(struct peer *p, struct request *r)
 static void *serve_connection(void *arg)
 {
     struct peer *p = arg;
-    struct request *r = malloc(sizeof(*r));
+    struct request *r = calloc(1, sizeof(*r));
     bool goes_on;
     goes_on = peer_fill(p) && p->buffer[0] != 0x16; /* no TLS here */
     while (goes_on && peer_request(p, r)) {
