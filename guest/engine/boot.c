@@ -120,7 +120,13 @@ static int32_t boot_run(JSContext *ctx)
 int32_t EXPORT(limpet_dispatch)(uint32_t dispatch, uint32_t kind, const uint8_t *at, uint32_t len)
 {
     dispatch_start(eng.ctx, dispatch, kind, at, len);
-    return boot_run(eng.ctx);
+    int32_t left = boot_run(eng.ctx);
+    /* The host writes the next input over this one before it calls again. */
+    if ((left > 0 || eng.input_request) && !dispatch_keep(eng.ctx)) {
+        engine_fail(eng.ctx, dispatch);
+        left = boot_run(eng.ctx);
+    }
+    return left;
 }
 
 void EXPORT(limpet_complete)(uint32_t op, uint32_t status, uint8_t *at, uint32_t len)

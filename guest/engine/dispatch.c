@@ -70,8 +70,7 @@ static void dispatch_free(JSContext *ctx, struct dispatch *d)
         free(d);
 }
 
-/* Copies what open dispatches still have in the memory of the input, which is used again now. */
-static bool dispatch_keep(JSContext *ctx)
+bool dispatch_keep(JSContext *ctx)
 {
     if (eng.input_request) {
         if (!request_keep(ctx, eng.input_request))
@@ -645,10 +644,6 @@ void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_
 {
     struct reader in = reader_of(at, len);
     eng.dispatch = number;
-    if (!dispatch_keep(ctx)) {
-        engine_fail(ctx, number);
-        return;
-    }
     struct dispatch *d = dispatch_new(number, kind);
     if (!d) {
         JS_ThrowOutOfMemory(ctx);

@@ -135,11 +135,18 @@ void engine_report(JSContext *ctx, const char *prefix, JSValueConst error)
     error_texts_done(ctx, &t);
 }
 
+static bool engine_is_out_of_memory(void)
+{
+    void *probe = malloc(256 * 1024);
+    free(probe);
+    return !probe;
+}
+
 void engine_fail(JSContext *ctx, uint32_t dispatch)
 {
     JSValue error = JS_GetException(ctx);
     struct error_texts t = error_texts(ctx, error);
-    if (!t.name.at && JS_VALUE_GET_TAG(error) == JS_TAG_NULL) {
+    if (JS_IsNull(error) && engine_is_out_of_memory()) {
         /* QuickJS throws null when not even the error fits in memory. */
         static const char message[] = "out of memory: the function passed its memory limit";
         op_tell(OP_FAIL, &(struct op_fail){.dispatch = dispatch,

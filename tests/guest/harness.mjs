@@ -147,6 +147,26 @@ const urlParts = ["protocol", "username", "password", "host", "hostname", "port"
 
 // --- the guest -------------------------------------------------------------------------------------
 
+/** The engine with a limit of so many pages of 64 KiB, as the host sets one. */
+function limited(bytes, pages) {
+  const uleb = (v) => (v < 128 ? [v] : [(v & 127) | 128, ...uleb(v >>> 7)]);
+  let at = 8;
+  for (;;) {
+    const id = bytes[at];
+    let [n, shift, next] = [0, 0, at + 1];
+    do {
+      n |= (bytes[next] & 127) << shift;
+      shift += 7;
+    } while (bytes[next++] & 128);
+    if (id === 5) {
+      const initial = [...bytes.subarray(next + 2, next + n)]; // after the count and the flags
+      const section = [1, 1, ...initial, ...uleb(pages)];
+      return Buffer.concat([bytes.subarray(0, at), Buffer.from([5, ...uleb(section.length), ...section]), bytes.subarray(next + n)]);
+    }
+    at = next + n;
+  }
+}
+
 let engineModule;
 const enginePath = process.env.LIMPET_ENGINE_WASM;
 const runtimePath = process.env.LIMPET_RUNTIME_JS;
@@ -154,9 +174,10 @@ export const isBuilt = Boolean(enginePath);
 export const hasRuntime = Boolean(runtimePath);
 
 export class Guest {
-  /** Options: env (object), ops (overrides by name), runtime (false: do not load guest/runtime). */
+  /** Options: source, name, env (object), ops (overrides by name), memoryPages (limit), runtime (false: not loaded). */
   constructor(options = {}) {
     engineModule ??= new WebAssembly.Module(readFileSync(enginePath));
+    const module = options.memoryPages ? new WebAssembly.Module(limited(readFileSync(enginePath), options.memoryPages)) : engineModule;
     this.env = options.env ?? {};
     this.overrides = options.ops ?? {};
     this.logs = [];
@@ -174,7 +195,7 @@ export class Guest {
     const wasi = (name) => () => {
       throw new Error(`wasi ${name} was called`);
     };
-    this.instance = new WebAssembly.Instance(engineModule, {
+    this.instance = new WebAssembly.Instance(module, {
       limpet: {
         op: (code, args, ret, cap) => this.#op(code, args, ret, cap, false),
         op_wait: (code, args, ret, cap) => this.#op(code, args, ret, cap, true),
