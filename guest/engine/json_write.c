@@ -353,7 +353,7 @@ static bool json_put_name(struct json_writer *w, const struct json_name *name, b
         JSValue string = JS_AtomToString(w->ctx, name->atom);
         bool is_ok = !JS_IsException(string) && json_put_string(w, string);
         JS_FreeValue(w->ctx, string);
-        buffer_add_u8(w->out, ':');
+        buffer_add(w->out, ": ", w->gap.len > 0 ? 2 : 1);
         return is_ok;
     }
     uint8_t *out = buffer_room(w->out, name->len + 4);
