@@ -34,7 +34,8 @@ struct dispatch {
 /* Starts one; the input stays valid until dispatch_keep(). */
 void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_t *at,
                     uint32_t len);
-/* Copies what open dispatches and live requests still have in the memory of the input. False: exception. */
+/* Copies what open dispatches and live requests still have in the memory of the input. False:
+ * exception. */
 bool dispatch_keep(JSContext *ctx);
 /* Looks at what dispatches wait for. True: something moved, so jobs may be pending again. */
 bool dispatch_poll(JSContext *ctx);

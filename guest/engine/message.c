@@ -5,6 +5,7 @@
 
 #include "engine.h"
 #include "json.h"
+#include "layout.h"
 #include "op.h"
 #include "request.h"
 #include "response.h"
@@ -549,6 +550,13 @@ struct message *message_of(JSContext *ctx, JSValueConst value)
     return NULL;
 }
 
+/* Text that comes out of UTF-8 as it went in: no lone surrogates, no byte order mark. */
+static bool body_is_narrow(const struct body *body)
+{
+    return body->kind == BODY_TEXT && JS_VALUE_GET_TAG(body->value) == JS_TAG_STRING &&
+           !layout_chars(body->value).is_wide;
+}
+
 JSValue message_consume(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
                         int magic)
 {
@@ -570,7 +578,7 @@ JSValue message_consume(JSContext *ctx, JSValueConst this_value, int argc, JSVal
         return JS_IsException(promise) ? rejected_with_exception(ctx) : promise;
     }
     JSValue value;
-    if (m->body.kind == BODY_TEXT && magic == MESSAGE_TEXT) {
+    if (magic == MESSAGE_TEXT && body_is_narrow(&m->body)) {
         value = JS_DupValue(ctx, m->body.value);
     } else {
         struct text flat = body_flat(ctx, &m->body);
