@@ -2,10 +2,9 @@
 # A thin face over Meson and Ninja. `make run` and `make test` first install what is missing.
 BUILD ?= build
 ASAN ?= build-asan
-MESON = meson setup --reconfigure
-SETUP_ARGS =
+TSAN ?= build-tsan
 
-.PHONY: all setup run test unit asan tsan check format bench clean
+.PHONY: all setup run test asan tsan check format bench clean
 
 all: setup
 	@tools/build $(BUILD) release
@@ -19,8 +18,12 @@ run: all
 asan: setup
 	@tools/build $(ASAN) asan
 
-test: all asan
-	@tools/test $(BUILD) $(ASAN)
+# Only what threads share is worth the thread sanitizer; it does not know Wasmtime's fibers.
+tsan: setup
+	@tools/build $(TSAN) tsan
+
+test: all asan tsan
+	@tools/test $(BUILD) $(ASAN) --tsan $(TSAN)
 
 check: setup
 	@tools/check

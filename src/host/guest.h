@@ -13,10 +13,10 @@
 
 #include <stdint.h>
 
-#include "../guest/abi.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "guest/abi.h"
 #include "host/sql.h"
 #include "http/server.h" /* struct http_header */
 #include "loop/timer.h"
@@ -131,9 +131,9 @@ struct guest {
     bool is_loading;
     bool is_ending;
     bool has_hit_ops_limit; /* by its last op */
-    bool is_dead;      /* trapped */
-    bool gone;         /* some dispatch's client has left and the guest has not been told */
-    struct timer tail; /* bounds waitUntil work after the last dispatch is over */
+    bool is_dead;           /* trapped */
+    bool gone;              /* some dispatch's client has left and the guest has not been told */
+    struct timer tail;      /* bounds waitUntil work after the last dispatch is over */
 
     struct op *waiting; /* op_wait: the guest's stack stands still */
     uint32_t wait_ret, wait_ret_cap;

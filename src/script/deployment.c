@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-#include "../guest/abi.h"
+#include "guest/abi.h"
 #include "sandbox/isolate.h"
 #include "script/sourcemap.h"
 

@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../guest/abi.h"
 #include "base/limits.h"
+#include "guest/abi.h"
 
 extern const char limpet_wasm[], limpet_wasm_end[];
 extern const char limpet_cwasm[], limpet_cwasm_end[];

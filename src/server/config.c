@@ -66,7 +66,8 @@ static const struct flag flags[] = {
 };
 
 /* HOST:PORT; unlike in a URL, port 0 means any free one. */
-static enum err set_address(struct config *c, const struct flag *f, const char *value, struct error *ret_error)
+static enum err set_address(struct config *c, const struct flag *f, const char *value,
+                            struct error *ret_error)
 {
     const char *colon = strrchr(value, ':');
     struct slice host = slice_of(value, colon ? (size_t)(colon - value) : 0);
@@ -74,7 +75,8 @@ static enum err set_address(struct config *c, const struct flag *f, const char *
     if (host.len > 2 && host.ptr[0] == '[' && host.ptr[host.len - 1] == ']')
         host = slice_of(host.ptr + 1, host.len - 2);
     if (host.len == 0 || !slice_to_u64(slice_cstr(colon + 1), &port) || port > 65535)
-        return error_set(ret_error, ERR_INVALID, "--%s %s: want HOST:PORT, such as 127.0.0.1:8080", f->name, value);
+        return error_set(ret_error, ERR_INVALID, "--%s %s: want HOST:PORT, such as 127.0.0.1:8080",
+                         f->name, value);
     char **to = (char **)((char *)c + f->offset);
     free(*to);
     *to = strndup(host.ptr, host.len);

@@ -301,8 +301,8 @@ static enum err route_all(struct control *c, struct error *ret_error)
     return err;
 }
 
-/* Our listeners share their port among threads (SO_REUSEPORT), so another server of the same user could
- * share it too and get half of the requests. Binding once without sharing finds that out. */
+/* Our listeners share their port among threads (SO_REUSEPORT), so another server of the same user
+ * could share it too and get half of the requests. Binding once without sharing finds that out. */
 static enum err check_port_is_free(const char *host, int port, struct error *ret_error)
 {
     struct addrinfo *list = NULL, hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
@@ -315,7 +315,8 @@ static enum err check_port_is_free(const char *host, int port, struct error *ret
     if (fd >= 0) {
         (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
         if (bind(fd, list->ai_addr, list->ai_addrlen) != 0 && errno == EADDRINUSE) {
-            err = error_set(ret_error, ERR_CONFLICT, "%s:%d is in use by another program", host, port);
+            err = error_set(ret_error, ERR_CONFLICT, "%s:%d is in use by another program", host,
+                            port);
             error_hint(ret_error, "stop it, or choose other ports with --http and --addr");
         }
         close(fd);
