@@ -156,8 +156,13 @@ test('input from a file and from standard input', async () => {
 test('delete asks, unless told not to', async () => {
     const s = await server();
     assert.equal((await s.cli(['function', 'upload', 'doomed', GREETER])).code, 0);
-    const refused = await s.cli(['function', 'delete', 'doomed'], { input: 'n\n' });
-    assert.equal((await s.api('GET', '/functions/doomed')).status, 200, refused.stderr);
+    for (const input of ['n\n', '']) {
+        assert.equal((await s.cli(['function', 'delete', 'doomed'], { input })).code, 1);
+        assert.equal((await s.api('GET', '/functions/doomed')).status, 200);
+    }
+    assert.equal((await s.cli(['function', 'delete', 'doomed'], { input: 'y\n' })).code, 0);
+    assert.equal((await s.cli(['function', 'show', 'doomed'])).code, 4);
+    assert.equal((await s.cli(['function', 'upload', 'doomed', GREETER])).code, 0);
     assert.equal((await s.cli(['function', 'delete', 'doomed', '--yes'])).code, 0);
     assert.equal((await s.cli(['function', 'show', 'doomed'])).code, 4);
 });

@@ -303,7 +303,8 @@ export class Server {
     // ---- control API ----
 
     admin(target: string, init: RequestInit = {}): Promise<Answer> {
-        return send(this.adminPort, target, init);
+        const type = init.body === undefined ? {} : { 'content-type': 'application/json' };
+        return send(this.adminPort, target, { ...init, headers: { ...type, ...init.headers } });
     }
 
     api(method: string, target: string, value?: unknown, headers: Record<string, string> = {}): Promise<Answer> {

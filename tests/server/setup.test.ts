@@ -46,7 +46,7 @@ test('a setup that fails is the error of the request, and is tried again', async
 import { exec } from "derp:runtime/sql";
 import * as env from "derp:runtime/env";
 export const handler = {
-    setup() { exec("CREATE TABLE t (n)"); if (env.get("OK") !== "1") throw new Error("not yet"); },
+    setup() { exec("CREATE TABLE IF NOT EXISTS t (n)"); if (env.get("OK") !== "1") throw new Error("not yet"); },
     handle() { return { tables: exec("SELECT count(*) AS n FROM sqlite_master WHERE name = 't'").one().n }; },
 };`);
         const run = await s.execute('flaky');
