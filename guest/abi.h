@@ -13,13 +13,14 @@
  *   limpet_head() -> ptr                  address of a static buffer of ABI_HEAD_BYTES for dispatch input
  *   limpet_load(kind, name, name_len, source, source_len) -> i32
  *                                         enum abi_load; evaluates an ES module and drains its jobs.
+ *                                         name: of the function; also the file name in stack traces.
  *                                         The source is NUL-terminated (not counted) and stays the
  *                                         host's. 0 is success; otherwise op FAIL was called. For
  *                                         ABI_LOAD_MODULE success calls op LOADED. Top-level await
  *                                         that does not settle by itself is a failure.
  *   limpet_dispatch(dispatch, kind, ptr, len) -> i32
  *                                         starts one dispatch (number > 0) with the input at ptr, which
- *                                         stays valid until the next dispatch, and runs until nothing is
+ *                                         stays valid until the call returns, and runs until nothing is
  *                                         runnable. Returns what limpet_run returns.
  *   limpet_complete(op, status, ptr, len) one completion: status 0 or enum err; the payload (for errors:
  *                                         the message) is in memory of limpet_alloc, which the guest frees.
@@ -27,6 +28,7 @@
  *   limpet_run() -> i32                   drains jobs. Returns the number of dispatches that are not
  *                                         finished: no answer yet, or waitUntil promises open.
  *   limpet_abort(dispatch)                the client of this dispatch is gone: its request.signal aborts
+ *                                         in the next limpet_run, which the host calls then
  *
  * and provides these imports, module "limpet":
  *
