@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "answer.h"
 #include "engine.h"
 #include "json.h"
 #include "module.h"
@@ -95,303 +96,15 @@ bool dispatch_keep(JSContext *ctx)
     return true;
 }
 
-/* --- answers -------------------------------------------------------------------------------------
- */
-
-static void dispatch_fail(JSContext *ctx, struct dispatch *d)
-{
-    if (d->is_answered) { /* too late for the client: a streamed answer broke */
-        JSValue error = JS_GetException(ctx);
-        engine_report(ctx, "Uncaught after the answer began: ", error);
-        JS_FreeValue(ctx, error);
-        return;
-    }
-    d->is_answered = true;
-    engine_fail(ctx, d->number);
-}
-
-static void dispatch_answer_text(struct dispatch *d, struct text json)
-{
-    d->is_answered = true;
-    op_tell(OP_RESPOND_VALUE,
-            &(struct op_respond_value){.dispatch = d->number, .json = op_bytes(json.at, json.len)});
-}
-
-/* Sends a response head, with a body in memory or none. False: exception. */
-static bool dispatch_respond(JSContext *ctx, struct dispatch *d, const struct response *r,
-                             uint32_t body_kind, struct text body, uint32_t source)
-{
-    struct text packed = message_packed(&r->message);
-    struct op_respond args = {
-        .dispatch = d->number,
-        .status = r->status,
-        .headers = op_bytes(packed.at, packed.len),
-        .body_kind = body_kind,
-        .body = op_bytes(body.at, body.len),
-        .source = source,
-    };
-    uint32_t sink = 0;
-    int32_t len = op_call(OP_RESPOND, &args, &sink, sizeof sink);
-    if (len < 0) {
-        op_throw(ctx, len);
-        return false;
-    }
-    d->is_answered = true;
-    d->sink = sink;
-    return true;
-}
-
-static bool dispatch_respond_stream(JSContext *ctx, struct dispatch *d, struct response *r)
-{
-    struct body *body = &r->message.body;
-    uint32_t source = body_take_source(ctx, body);
-    if (source)
-        return dispatch_respond(ctx, d, r, 0, (struct text){.at = ""}, source);
-    if (!dispatch_respond(ctx, d, r, 2, (struct text){.at = ""}, 0))
-        return false;
-    JSValue args[2] = {body->value, JS_NewUint32(ctx, d->sink)};
-    d->writing = engine_hook(ctx, HOOK_streamToSink, 2, args);
-    if (JS_IsException(d->writing)) {
-        d->writing = JS_UNDEFINED;
-        op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = d->sink, .failed = 1});
-        return false;
-    }
-    JS_PromiseMarkAsHandled(ctx, d->writing);
-    return true;
-}
-
-static bool dispatch_answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
-{
-    struct body *body = &r->message.body;
-    if (r->status == 0) {
-        JS_ThrowTypeError(ctx, "the handler returned Response.error()");
-        return false;
-    }
-    if (body_is_unusable(ctx, body)) {
-        JS_ThrowTypeError(
-            ctx, "the body of the response returned has been read already; return a clone()");
-        return false;
-    }
-    bool is_ok;
-    if (body->kind == BODY_SOURCE || body->kind == BODY_STREAM) {
-        is_ok = dispatch_respond_stream(ctx, d, r);
-    } else {
-        struct text flat = body_flat(ctx, body);
-        is_ok = flat.at && dispatch_respond(ctx, d, r, body->kind == BODY_NONE ? 0 : 1, flat, 0);
-        body_flat_done(ctx, body, flat);
-    }
-    body->is_used = true;
-    return is_ok;
-}
-
-static bool text_has(struct text text, const char *part)
-{
-    uint32_t len = (uint32_t)strlen(part);
-    for (uint32_t i = 0; i + len <= text.len; i++)
-        if (text_equal_nocase((struct text){.at = text.at + i, .len = len}, part))
-            return true;
-    return false;
-}
-
-/* The message of an answer that is an error: of {"error": {"message": …}} or {"error": …}, else the
- * status and the start of the text. A string, or JS_EXCEPTION. */
-static JSValue dispatch_error_message(JSContext *ctx, uint32_t status, struct text bytes)
-{
-    enum { TEXT_MAX = 500 };
-    JSValue value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len), message = JS_UNDEFINED;
-    if (JS_IsObject(value)) {
-        JSValue error = JS_GetPropertyStr(ctx, value, "error");
-        message = JS_IsObject(error) ? JS_GetProperty(ctx, error, eng.atoms[ATOM_message])
-                                     : JS_DupValue(ctx, error);
-        JS_FreeValue(ctx, error);
-    }
-    JS_FreeValue(ctx, value);
-    if (JS_HasException(ctx))
-        JS_FreeValue(ctx, JS_GetException(ctx));
-    if (JS_IsString(message))
-        return message;
-    JS_FreeValue(ctx, message);
-    struct buffer text = {0};
-    const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
-                           (char)('0' + status % 10)};
-    buffer_add(&text, "the handler answered with status ", 33);
-    buffer_add(&text, digits, sizeof digits);
-    if (bytes.len > 0) {
-        buffer_add(&text, ": ", 2);
-        buffer_add(&text, bytes.at, bytes.len < TEXT_MAX ? bytes.len : TEXT_MAX);
-    }
-    message =
-        text.is_failed ? JS_ThrowOutOfMemory(ctx) : text_decode(ctx, text.data, text.len, false);
-    buffer_done(&text);
-    return message;
-}
-
-static void dispatch_throw_answer(JSContext *ctx, uint32_t status, struct text bytes)
-{
-    JSValue message = dispatch_error_message(ctx, status, bytes);
-    JSValue error = JS_IsException(message) ? JS_EXCEPTION : JS_NewError(ctx);
-    if (JS_IsException(error)) {
-        JS_FreeValue(ctx, message);
-        return;
-    }
-    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message], message,
-                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
-    JS_Throw(ctx, error);
-}
-
-/* The output of an execution that answered with these bytes: JSON as it is, else a JSON string. An
- * answer with an error's status is a failure. */
-static bool dispatch_answer_bytes(JSContext *ctx, struct dispatch *d, uint32_t status,
-                                  struct text bytes, bool is_json, bool may_be_json)
-{
-    if (status >= 400) {
-        dispatch_throw_answer(ctx, status, bytes);
-        return false;
-    }
-    if (is_json) {
-        dispatch_answer_text(d, bytes);
-        return true;
-    }
-    JSValue value = JS_UNDEFINED;
-    if (may_be_json) {
-        value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len);
-        if (JS_IsException(value)) {
-            JS_FreeValue(ctx, JS_GetException(ctx));
-            value = JS_UNDEFINED;
-        }
-    }
-    if (JS_IsUndefined(value))
-        value = text_decode(ctx, (const uint8_t *)bytes.at, bytes.len, false);
-    struct buffer out = {0};
-    bool is_ok = !JS_IsException(value) && json_write(ctx, value, &out) == JSON_WRITTEN;
-    if (is_ok)
-        dispatch_answer_text(d, (struct text){.at = (char *)out.data, .len = out.len});
-    buffer_done(&out);
-    JS_FreeValue(ctx, value);
-    return is_ok;
-}
-
-/* A body that must be read before it can be the output. */
-struct output {
-    uint32_t dispatch;
-    uint32_t status;
-    bool may_be_json;
-};
-
-static void dispatch_output_read(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
-                                 uint32_t len)
-{
-    struct output *o = data;
-    struct dispatch *d = dispatch_find(o->dispatch);
-    bool is_ok = d && JS_IsUndefined(error);
-    if (d && !is_ok)
-        JS_Throw(ctx, JS_DupValue(ctx, error));
-    if (is_ok)
-        is_ok = dispatch_answer_bytes(ctx, d, o->status,
-                                      (struct text){.at = (const char *)at, .len = len}, false,
-                                      o->may_be_json);
-    if (d) {
-        d->reads--;
-        if (!is_ok)
-            dispatch_fail(ctx, d);
-    }
-    free(o);
-}
-
-static bool dispatch_answer_execute(JSContext *ctx, struct dispatch *d, struct response *r)
-{
-    struct body *body = &r->message.body;
-    if (body_is_unusable(ctx, body)) {
-        JS_ThrowTypeError(
-            ctx, "the body of the response returned has been read already; return a clone()");
-        return false;
-    }
-    bool may_be_json = text_has(message_content_type(&r->message), "json");
-    if (body->kind == BODY_NONE && r->status >= 400) {
-        dispatch_throw_answer(ctx, r->status, (struct text){.at = "", .len = 0});
-        return false;
-    }
-    if (body->kind == BODY_NONE) {
-        dispatch_answer_text(d, (struct text){.at = "null", .len = 4});
-        return true;
-    }
-    if (body->kind == BODY_TEXT || body->kind == BODY_BYTES) {
-        struct text flat = body_flat(ctx, body);
-        bool is_ok =
-            flat.at && dispatch_answer_bytes(ctx, d, r->status, flat, body->is_json, may_be_json);
-        body_flat_done(ctx, body, flat);
-        return is_ok;
-    }
-    struct output *o = malloc(sizeof *o);
-    if (!o) {
-        JS_ThrowOutOfMemory(ctx);
-        return false;
-    }
-    *o = (struct output){.dispatch = d->number, .status = r->status, .may_be_json = may_be_json};
-    if (!body_read(ctx, body, dispatch_output_read, o)) {
-        free(o);
-        return false;
-    }
-    d->reads++;
-    return true;
-}
-
-/* A value that is no Response: its JSON. */
-static bool dispatch_answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
-{
-    if (JS_IsUndefined(value)) {
-        JS_ThrowTypeError(ctx,
-                          "the handler returned undefined; it must return a Response, or a value "
-                          "for JSON such as { ok: true } or null");
-        return false;
-    }
-    if (d->kind == ABI_DISPATCH_HTTP) {
-        struct response r = {.status = 200, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
-        message_init(&r.message);
-        bool is_ok = body_set_json(ctx, &r.message, value) && dispatch_answer_http(ctx, d, &r);
-        message_done(eng.rt, &r.message);
-        return is_ok;
-    }
-    uint8_t small[512];
-    struct buffer out = {.data = small, .cap = sizeof small, .is_lent = true};
-    enum json_written written = json_write(ctx, value, &out);
-    if (written == JSON_NOTHING)
-        JS_ThrowTypeError(ctx,
-                          "the handler returned a value that has no JSON form, such as a function");
-    if (written == JSON_WRITTEN)
-        dispatch_answer_text(d, (struct text){.at = (const char *)out.data, .len = out.len});
-    buffer_done(&out);
-    return written == JSON_WRITTEN;
-}
-
-/* Answers with what the handler gave; value is consumed. */
-static void dispatch_answer(JSContext *ctx, struct dispatch *d, JSValue value)
-{
-    struct response *r = response_of(value);
-    bool is_ok;
-    if (d->kind == ABI_DISPATCH_SETUP) {
-        dispatch_answer_text(d, (struct text){.at = "null", .len = 4});
-        is_ok = true;
-    } else if (r) {
-        is_ok = d->kind == ABI_DISPATCH_HTTP ? dispatch_answer_http(ctx, d, r)
-                                             : dispatch_answer_execute(ctx, d, r);
-    } else {
-        is_ok = dispatch_answer_json(ctx, d, value);
-    }
-    if (!is_ok)
-        dispatch_fail(ctx, d);
-    JS_FreeValue(ctx, value);
-}
-
 /* What a handler returned: now, or as a promise. Consumed. */
 static void dispatch_returned(JSContext *ctx, struct dispatch *d, JSValue value)
 {
     if (JS_IsException(value)) {
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     } else if (JS_IsPromise(value)) {
         d->promise = value; /* dispatch_poll() looks when the jobs have drained */
     } else {
-        dispatch_answer(ctx, d, value);
+        answer_with(ctx, d, value);
     }
 }
 
@@ -411,7 +124,7 @@ static void dispatch_call_fetch(JSContext *ctx, struct dispatch *d, JSValueConst
 {
     JSValue context = dispatch_new_context(ctx, d->number);
     if (JS_IsException(context)) {
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
         return;
     }
     JSValue args[3] = {request, eng.env, context};
@@ -428,7 +141,7 @@ static void dispatch_call_handle(JSContext *ctx, struct dispatch *d, JSValue bod
     JSValue req = JS_NewObject(ctx);
     if (JS_IsException(req) || JS_IsException(body) || JS_IsException(metadata)) {
         JS_FreeValues(ctx, req, body, metadata);
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
         return;
     }
     JS_DefinePropertyValue(ctx, req, eng.atoms[ATOM_body], body, JS_PROP_C_W_E);
@@ -466,27 +179,6 @@ static JSValue dispatch_metadata(JSContext *ctx, struct request *r)
     return metadata;
 }
 
-/* The client sent text that is not the JSON it says it is: that is its mistake, not the function's.
- */
-static void dispatch_answer_bad_json(JSContext *ctx, struct dispatch *d)
-{
-    JSValue error = JS_GetException(ctx), body = JS_NewObject(ctx), inner = JS_NewObject(ctx);
-    JS_DefinePropertyValueStr(ctx, inner, "code", JS_NewString(ctx, "invalid"), JS_PROP_C_W_E);
-    JS_DefinePropertyValueStr(ctx, inner, "message",
-                              JS_GetProperty(ctx, error, eng.atoms[ATOM_message]), JS_PROP_C_W_E);
-    JS_DefinePropertyValueStr(
-        ctx, inner, "hint",
-        JS_NewString(ctx, "the request says that its body is JSON; send valid JSON"),
-        JS_PROP_C_W_E);
-    JS_DefinePropertyValueStr(ctx, body, "error", inner, JS_PROP_C_W_E);
-    struct response r = {.status = 400, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
-    message_init(&r.message);
-    if (!body_set_json(ctx, &r.message, body) || !dispatch_answer_http(ctx, d, &r))
-        dispatch_fail(ctx, d);
-    message_done(eng.rt, &r.message);
-    JS_FreeValues(ctx, error, body);
-}
-
 /* Calls derp's handler with the bytes of an HTTP request. JSON if the request says so or says
  * nothing; other types are text, except text that is an object or list of JSON (curl -d sends it as
  * a form). */
@@ -501,7 +193,7 @@ static void dispatch_handle_http(JSContext *ctx, struct dispatch *d, const uint8
         bool looks_json = is_json || at[0] == '{' || at[0] == '[';
         body = looks_json ? json_parse(ctx, at, len) : JS_EXCEPTION;
         if (JS_IsException(body) && is_json) {
-            dispatch_answer_bad_json(ctx, d);
+            answer_bad_json(ctx, d);
             return;
         }
         if (JS_IsException(body)) {
@@ -524,7 +216,7 @@ static void dispatch_body_read(JSContext *ctx, void *data, JSValueConst error, c
         dispatch_handle_http(ctx, d, at, len);
     } else {
         JS_Throw(ctx, JS_DupValue(ctx, error));
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     }
 }
 
@@ -535,7 +227,7 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     (void)reader_i64(in); /* content length: the headers say it too */
     JSValue request = request_new(ctx, &r);
     if (JS_IsException(request)) {
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
         return;
     }
     d->request = request;
@@ -565,7 +257,7 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     }
     if (in->is_bad) {
         JS_ThrowInternalError(ctx, "malformed dispatch input");
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     } else if (eng.exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION)) {
         dispatch_call_fetch(ctx, d, request);
     } else if (body->kind != BODY_SOURCE) {
@@ -573,7 +265,7 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     } else if (body_read(ctx, body, dispatch_body_read, (void *)(uintptr_t)d->number)) {
         d->reads++;
     } else {
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     }
 }
 
@@ -589,7 +281,7 @@ static void dispatch_execute_fetch(JSContext *ctx, struct dispatch *d, struct te
     JSValue request = url.is_failed ? JS_ThrowOutOfMemory(ctx) : request_new(ctx, &r);
     if (JS_IsException(request)) {
         buffer_done(&url);
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
         return;
     }
     d->request = request;
@@ -618,7 +310,7 @@ static void dispatch_start_execute(JSContext *ctx, struct dispatch *d, struct re
     struct text body = reader_lstr(in), metadata = reader_lstr(in);
     if (in->is_bad) {
         JS_ThrowInternalError(ctx, "malformed dispatch input");
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     } else if (!(eng.exports & ABI_EXPORT_HANDLER)) {
         dispatch_execute_fetch(ctx, d, body.len > 0 ? body : (struct text){.at = "null", .len = 4});
     } else {
@@ -662,7 +354,7 @@ void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_
         break;
     default:
         JS_ThrowInternalError(ctx, "unknown kind of dispatch %u", (unsigned)kind);
-        dispatch_fail(ctx, d);
+        answer_fail(ctx, d);
     }
 }
 
@@ -742,9 +434,9 @@ bool dispatch_poll(JSContext *ctx)
                 has_moved = true;
                 if (state == JS_PROMISE_REJECTED) {
                     JS_Throw(ctx, value);
-                    dispatch_fail(ctx, d);
+                    answer_fail(ctx, d);
                 } else {
-                    dispatch_answer(ctx, d, value);
+                    answer_with(ctx, d, value);
                 }
             }
         }

@@ -219,6 +219,15 @@ bool text_equal_nocase(struct text text, const char *other)
     return true;
 }
 
+bool text_has(struct text text, const char *part)
+{
+    uint32_t len = (uint32_t)strlen(part);
+    for (uint32_t i = 0; i + len <= text.len; i++)
+        if (text_equal_nocase((struct text){.at = text.at + i, .len = len}, part))
+            return true;
+    return false;
+}
+
 struct text text_of_buffer(JSContext *ctx, JSValueConst value)
 {
     size_t size, offset, bytes, unit;

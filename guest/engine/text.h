@@ -32,5 +32,7 @@ uint32_t text_valid_prefix(const uint8_t *at, uint32_t len);
 bool text_is_ascii(const uint8_t *at, uint32_t len);
 /* ASCII case-insensitive. */
 bool text_equal_nocase(struct text text, const char *other);
+/* Is part, ignoring ASCII case, somewhere in text? */
+bool text_has(struct text text, const char *part);
 /* Bytes of an ArrayBuffer or a view; .at NULL and no exception: value is neither. */
 struct text text_of_buffer(JSContext *ctx, JSValueConst value);

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "answer.h"
+
+#include <stdlib.h>
+
+#include "engine.h"
+#include "json.h"
+#include "op.h"
+#include "response.h"
+#include "text.h"
+
+void answer_fail(JSContext *ctx, struct dispatch *d)
+{
+    if (d->is_answered) { /* too late for the client: a streamed answer broke */
+        JSValue error = JS_GetException(ctx);
+        engine_report(ctx, "Uncaught after the answer began: ", error);
+        JS_FreeValue(ctx, error);
+        return;
+    }
+    d->is_answered = true;
+    engine_fail(ctx, d->number);
+}
+
+static void answer_text(struct dispatch *d, struct text json)
+{
+    d->is_answered = true;
+    op_tell(OP_RESPOND_VALUE,
+            &(struct op_respond_value){.dispatch = d->number, .json = op_bytes(json.at, json.len)});
+}
+
+/* Sends a response head, with a body in memory or none. False: exception. */
+static bool answer_head(JSContext *ctx, struct dispatch *d, const struct response *r,
+                        uint32_t body_kind, struct text body, uint32_t source)
+{
+    struct text packed = message_packed(&r->message);
+    struct op_respond args = {
+        .dispatch = d->number,
+        .status = r->status,
+        .headers = op_bytes(packed.at, packed.len),
+        .body_kind = body_kind,
+        .body = op_bytes(body.at, body.len),
+        .source = source,
+    };
+    uint32_t sink = 0;
+    int32_t len = op_call(OP_RESPOND, &args, &sink, sizeof sink);
+    if (len < 0) {
+        op_throw(ctx, len);
+        return false;
+    }
+    d->is_answered = true;
+    d->sink = sink;
+    return true;
+}
+
+static bool answer_stream(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    uint32_t source = body_take_source(ctx, body);
+    if (source)
+        return answer_head(ctx, d, r, 0, (struct text){.at = ""}, source);
+    if (!answer_head(ctx, d, r, 2, (struct text){.at = ""}, 0))
+        return false;
+    JSValue args[2] = {body->value, JS_NewUint32(ctx, d->sink)};
+    d->writing = engine_hook(ctx, HOOK_streamToSink, 2, args);
+    if (JS_IsException(d->writing)) {
+        d->writing = JS_UNDEFINED;
+        op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = d->sink, .failed = 1});
+        return false;
+    }
+    JS_PromiseMarkAsHandled(ctx, d->writing);
+    return true;
+}
+
+static bool answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    if (r->status == 0) {
+        JS_ThrowTypeError(ctx, "the handler returned Response.error()");
+        return false;
+    }
+    if (body_is_unusable(ctx, body)) {
+        JS_ThrowTypeError(
+            ctx, "the body of the response returned has been read already; return a clone()");
+        return false;
+    }
+    bool is_ok;
+    if (body->kind == BODY_SOURCE || body->kind == BODY_STREAM) {
+        is_ok = answer_stream(ctx, d, r);
+    } else {
+        struct text flat = body_flat(ctx, body);
+        is_ok = flat.at && answer_head(ctx, d, r, body->kind == BODY_NONE ? 0 : 1, flat, 0);
+        body_flat_done(ctx, body, flat);
+    }
+    body->is_used = true;
+    return is_ok;
+}
+
+/* The message of an answer that is an error: of {"error": {"message": …}} or {"error": …}, else the
+ * status and the start of the text. A string, or JS_EXCEPTION. */
+static JSValue answer_error_message(JSContext *ctx, uint32_t status, struct text bytes)
+{
+    enum { TEXT_MAX = 500 };
+    JSValue value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len), message = JS_UNDEFINED;
+    if (JS_IsObject(value)) {
+        JSValue error = JS_GetPropertyStr(ctx, value, "error");
+        message = JS_IsObject(error) ? JS_GetProperty(ctx, error, eng.atoms[ATOM_message])
+                                     : JS_DupValue(ctx, error);
+        JS_FreeValue(ctx, error);
+    }
+    JS_FreeValue(ctx, value);
+    if (JS_HasException(ctx))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    if (JS_IsString(message))
+        return message;
+    JS_FreeValue(ctx, message);
+    struct buffer text = {0};
+    const char digits[] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10),
+                           (char)('0' + status % 10)};
+    buffer_add(&text, "the handler answered with status ", 33);
+    buffer_add(&text, digits, sizeof digits);
+    if (bytes.len > 0) {
+        buffer_add(&text, ": ", 2);
+        buffer_add(&text, bytes.at, bytes.len < TEXT_MAX ? bytes.len : TEXT_MAX);
+    }
+    message =
+        text.is_failed ? JS_ThrowOutOfMemory(ctx) : text_decode(ctx, text.data, text.len, false);
+    buffer_done(&text);
+    return message;
+}
+
+static void answer_throw(JSContext *ctx, uint32_t status, struct text bytes)
+{
+    JSValue message = answer_error_message(ctx, status, bytes);
+    JSValue error = JS_IsException(message) ? JS_EXCEPTION : JS_NewError(ctx);
+    if (JS_IsException(error)) {
+        JS_FreeValue(ctx, message);
+        return;
+    }
+    JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message], message,
+                           JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+    JS_Throw(ctx, error);
+}
+
+/* The output of an execution that answered with these bytes: JSON as it is, else a JSON string. An
+ * answer with an error's status is a failure. */
+static bool answer_bytes(JSContext *ctx, struct dispatch *d, uint32_t status, struct text bytes,
+                         bool is_json, bool may_be_json)
+{
+    if (status >= 400) {
+        answer_throw(ctx, status, bytes);
+        return false;
+    }
+    if (is_json) {
+        answer_text(d, bytes);
+        return true;
+    }
+    JSValue value = JS_UNDEFINED;
+    if (may_be_json) {
+        value = json_parse(ctx, (const uint8_t *)bytes.at, bytes.len);
+        if (JS_IsException(value)) {
+            JS_FreeValue(ctx, JS_GetException(ctx));
+            value = JS_UNDEFINED;
+        }
+    }
+    if (JS_IsUndefined(value))
+        value = text_decode(ctx, (const uint8_t *)bytes.at, bytes.len, false);
+    struct buffer out = {0};
+    bool is_ok = !JS_IsException(value) && json_write(ctx, value, &out) == JSON_WRITTEN;
+    if (is_ok)
+        answer_text(d, (struct text){.at = (char *)out.data, .len = out.len});
+    buffer_done(&out);
+    JS_FreeValue(ctx, value);
+    return is_ok;
+}
+
+/* A body that must be read before it can be the output. */
+struct output {
+    uint32_t dispatch;
+    uint32_t status;
+    bool may_be_json;
+};
+
+static void answer_output_read(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
+                               uint32_t len)
+{
+    struct output *o = data;
+    struct dispatch *d = dispatch_find(o->dispatch);
+    bool is_ok = d && JS_IsUndefined(error);
+    if (d && !is_ok)
+        JS_Throw(ctx, JS_DupValue(ctx, error));
+    if (is_ok)
+        is_ok = answer_bytes(ctx, d, o->status, (struct text){.at = (const char *)at, .len = len},
+                             false, o->may_be_json);
+    if (d) {
+        d->reads--;
+        if (!is_ok)
+            answer_fail(ctx, d);
+    }
+    free(o);
+}
+
+static bool answer_execute(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    if (body_is_unusable(ctx, body)) {
+        JS_ThrowTypeError(
+            ctx, "the body of the response returned has been read already; return a clone()");
+        return false;
+    }
+    bool may_be_json = text_has(message_content_type(&r->message), "json");
+    if (body->kind == BODY_NONE && r->status >= 400) {
+        answer_throw(ctx, r->status, (struct text){.at = "", .len = 0});
+        return false;
+    }
+    if (body->kind == BODY_NONE) {
+        answer_text(d, (struct text){.at = "null", .len = 4});
+        return true;
+    }
+    if (body->kind == BODY_TEXT || body->kind == BODY_BYTES) {
+        struct text flat = body_flat(ctx, body);
+        bool is_ok = flat.at && answer_bytes(ctx, d, r->status, flat, body->is_json, may_be_json);
+        body_flat_done(ctx, body, flat);
+        return is_ok;
+    }
+    struct output *o = malloc(sizeof *o);
+    if (!o) {
+        JS_ThrowOutOfMemory(ctx);
+        return false;
+    }
+    *o = (struct output){.dispatch = d->number, .status = r->status, .may_be_json = may_be_json};
+    if (!body_read(ctx, body, answer_output_read, o)) {
+        free(o);
+        return false;
+    }
+    d->reads++;
+    return true;
+}
+
+/* A value that is no Response: its JSON. */
+static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
+{
+    if (JS_IsUndefined(value)) {
+        JS_ThrowTypeError(ctx,
+                          "the handler returned undefined; it must return a Response, or a value "
+                          "for JSON such as { ok: true } or null");
+        return false;
+    }
+    if (d->kind == ABI_DISPATCH_HTTP) {
+        struct response r = {.status = 200, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+        message_init(&r.message);
+        bool is_ok = body_set_json(ctx, &r.message, value) && answer_http(ctx, d, &r);
+        message_done(eng.rt, &r.message);
+        return is_ok;
+    }
+    uint8_t small[512];
+    struct buffer out = {.data = small, .cap = sizeof small, .is_lent = true};
+    enum json_written written = json_write(ctx, value, &out);
+    if (written == JSON_NOTHING)
+        JS_ThrowTypeError(ctx,
+                          "the handler returned a value that has no JSON form, such as a function");
+    if (written == JSON_WRITTEN)
+        answer_text(d, (struct text){.at = (const char *)out.data, .len = out.len});
+    buffer_done(&out);
+    return written == JSON_WRITTEN;
+}
+
+/* Answers with what the handler gave; value is consumed. */
+void answer_with(JSContext *ctx, struct dispatch *d, JSValue value)
+{
+    struct response *r = response_of(value);
+    bool is_ok;
+    if (d->kind == ABI_DISPATCH_SETUP) {
+        answer_text(d, (struct text){.at = "null", .len = 4});
+        is_ok = true;
+    } else if (r) {
+        is_ok = d->kind == ABI_DISPATCH_HTTP ? answer_http(ctx, d, r) : answer_execute(ctx, d, r);
+    } else {
+        is_ok = answer_json(ctx, d, value);
+    }
+    if (!is_ok)
+        answer_fail(ctx, d);
+    JS_FreeValue(ctx, value);
+}
+
+/* The client sent text that is not the JSON it says it is: that is its mistake, not the function's.
+ */
+void answer_bad_json(JSContext *ctx, struct dispatch *d)
+{
+    JSValue error = JS_GetException(ctx), body = JS_NewObject(ctx), inner = JS_NewObject(ctx);
+    JS_DefinePropertyValueStr(ctx, inner, "code", JS_NewString(ctx, "invalid"), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, inner, "message",
+                              JS_GetProperty(ctx, error, eng.atoms[ATOM_message]), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(
+        ctx, inner, "hint",
+        JS_NewString(ctx, "the request says that its body is JSON; send valid JSON"),
+        JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, body, "error", inner, JS_PROP_C_W_E);
+    struct response r = {.status = 400, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+    message_init(&r.message);
+    if (!body_set_json(ctx, &r.message, body) || !answer_http(ctx, d, &r))
+        answer_fail(ctx, d);
+    message_done(eng.rt, &r.message);
+    JS_FreeValues(ctx, error, body);
+}
