@@ -135,6 +135,7 @@ static void run_guest(struct worker *w, struct guest *g)
     g->is_queued = false;
     switch (guest_step(g)) {
     case GUEST_AGAIN:
+        list_remove(&g->link); /* it may have reported itself meanwhile */
         g->is_queued = true;
         list_push_back(&w->lengthy, &g->link);
         break;
@@ -145,10 +146,8 @@ static void run_guest(struct worker *w, struct guest *g)
             guest_finished(w, g);
         break;
     case GUEST_DEAD:
-        if (g->is_queued) { /* reported itself while it was ended */
-            list_remove(&g->link);
-            g->is_queued = false;
-        }
+        list_remove(&g->link); /* likewise */
+        g->is_queued = false;
         guest_died(w, g);
         break;
     }
