@@ -297,10 +297,10 @@ void conn_got_eof(struct http_conn *c)
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
     c->eof_since_ms = conn_now(c);
     bool has_request = c->proto != PROTO_H2 && c->h1.x && c->h1.x->body_is_complete;
-    if (c->state == CONN_LINGERING || (!has_request && !conn_queued(c) && !c->h1.ahead.len))
-        conn_break(c);
-    else if (c->proto == PROTO_H2 || (c->h1.x && !has_request))
+    if (c->state == CONN_LINGERING || c->proto == PROTO_H2 || (c->h1.x && !has_request))
         conn_break(c); /* a request without its end */
+    else if (!has_request && !conn_queued(c) && !c->h1.ahead.len)
+        conn_finish(c, false);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)

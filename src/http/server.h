@@ -6,6 +6,9 @@
  * protocols. All functions are for the loop's thread; callbacks come from the loop, never from inside
  * a call into this file, except where said.
  *
+ * The program ignores SIGPIPE: sockets are written by libuv. http_server_close() may be called from
+ * inside a handler's callback; the connection it was called from is then closed right after.
+ *
  * Protocol errors are answered here (400, 408, 413, 414, 431, 501, 505) in the one error shape and
  * never reach the handler. Limits are in base/limits.h. */
 #pragma once

@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,6 +61,7 @@ static void *rig_main(void *arg)
 void rig_start(struct rig *r)
 {
     struct error error = {0};
+    (void)signal(SIGPIPE, SIG_IGN); /* as server.h asks of a program */
     loop_init(&r->loop);
     testbed_init(&r->bed, &r->loop);
     r->bed.on_event = on_event;

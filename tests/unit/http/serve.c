@@ -2,6 +2,7 @@
  *
  * The test handler as a program, to be tried with curl, h2load and wrk by hand and by
  * tools that measure: serve PORT [CERT KEY]. Prints the port and serves until SIGTERM. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -37,6 +38,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "%s\n", error.message);
         return 1;
     }
+    (void)signal(SIGPIPE, SIG_IGN); /* as server.h asks of a program */
     loop_init(&loop);
     testbed_init(&bed, &loop);
     if (http_server_new(&loop, &config, &bed.handler, &serving, &error)) {
