@@ -303,7 +303,7 @@ export class Server {
     // ---- control API ----
 
     admin(target: string, init: RequestInit = {}): Promise<Answer> {
-        const type = init.body === undefined ? {} : { 'content-type': 'application/json' };
+        const type: Record<string, string> = init.body === undefined ? {} : { 'content-type': 'application/json' };
         return send(this.adminPort, target, { ...init, headers: { ...type, ...init.headers } });
     }
 
