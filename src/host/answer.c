@@ -286,10 +286,12 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
     bytes_append_slice(&h->body, name);
 }
 
-/* Out of memory reaches us as an exception of the engine, since memory.grow just fails. */
+/* Out of memory reaches us as an exception of the engine, since memory.grow just fails; without a name
+ * when there was no memory even for that. */
 static void classify_exception(struct guest *g, const struct op_fail_args *a, struct error *e)
 {
-    if (isolate_was_out_of_memory(g->isolate) && slice_eq_cstr(a->name, "InternalError")) {
+    bool is_engine_error = slice_eq_cstr(a->name, "InternalError") || a->name.len == 0;
+    if (isolate_was_out_of_memory(g->isolate) && is_engine_error) {
         error_set(e, ERR_LIMIT_MEMORY, "used more than %zu MiB of memory",
                   (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >>
                       20);
