@@ -701,6 +701,73 @@ static void closes(void **state)
         close(fds[i]);
 }
 
+/* A server that its own handler closes, from each callback. */
+struct closer {
+    struct loop loop;
+    struct http_server *server;
+    int when; /* 0: on_request, 1: on_body, 2: on_close */
+    int closed;
+};
+
+static struct closer closer;
+
+static void closer_go(int now)
+{
+    if (closer.when == now)
+        http_server_close(closer.server);
+}
+
+static void closer_on_request(void *ctx, struct http_exchange *x)
+{
+    closer_go(0);
+    http_body_start(x);
+    if (closer.when == 2)
+        http_respond(x, 200, NULL, 0, -1, SLICE_LIT("x"), true);
+}
+
+static void closer_on_body(struct http_exchange *x, struct slice data, bool is_end)
+{
+    closer_go(1);
+    http_body_consumed(x, data.len);
+}
+
+static void closer_on_close(struct http_exchange *x, bool is_complete)
+{
+    closer.closed++;
+    closer_go(2);
+    loop_stop(&closer.loop);
+}
+
+static void closes_from_callbacks(void **state)
+{
+    const struct http_handler handler = {
+        .on_request = closer_on_request, .on_body = closer_on_body, .on_close = closer_on_close};
+    const struct http_server_config config = {.host = "127.0.0.1", .body_bytes_max = -1};
+    static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"
+                                  "\0\0\6\1\4\0\0\0\1\x83\x86\x84\x41\1a"
+                                  "\0\0\3\0\1\0\0\0\1abc";
+    for (int i = 0; i < 6; i++) {
+        struct rig r; /* only its port is used */
+        memset(&closer, 0, sizeof(closer));
+        closer.when = i / 2;
+        loop_init(&closer.loop);
+        assert_int_equal(http_server_new(&closer.loop, &config, &handler, &closer.server, NULL),
+                         OK);
+        r.port = http_server_port(closer.server);
+        int fd = client_connect(&r), other = client_connect(&r);
+        client_say(other, "POST / HT");
+        if (i % 2)
+            client_send(fd, (struct slice){preface, sizeof(preface) - 1});
+        else
+            client_say(fd, "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET /");
+        loop_run(&closer.loop);
+        assert_int_equal(closer.closed, 1);
+        loop_done(&closer.loop);
+        close(fd);
+        close(other);
+    }
+}
+
 static void bad_addresses(void **state)
 {
     struct loop loop;
@@ -748,6 +815,7 @@ int main(void)
         cmocka_unit_test(drains),
         cmocka_unit_test(too_many_connections),
         cmocka_unit_test(closes),
+        cmocka_unit_test(closes_from_callbacks),
         cmocka_unit_test(bad_addresses),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
