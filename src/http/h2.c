@@ -214,8 +214,8 @@ static void h2_join_cookies(struct http_exchange *x)
             first = kept;
             r->headers[kept++] = h;
         } else {
-            memcpy(at, "; ", 2);
-            at += 2;
+            *at++ = ';';
+            *at++ = ' ';
         }
         if (h.value.len)
             memcpy(at, h.value.ptr, h.value.len);
@@ -372,8 +372,9 @@ static int on_stream_close(nghttp2_session *session, int32_t stream_id, uint32_t
 {
     struct http_conn *c = user;
     struct http_exchange *x = h2_exchange(session, stream_id);
-    if (c->h2.streams && --c->h2.streams == 0)
-        c->idle_since_ms = h2_now(c);
+    if (c->h2.streams)
+        c->h2.streams--;
+    c->idle_since_ms = h2_now(c);
     if (!x)
         return 0;
     (void)nghttp2_session_set_stream_user_data(session, stream_id, NULL);

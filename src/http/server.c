@@ -124,8 +124,7 @@ static void server_free_if_closed(struct http_server *s)
 {
     if (!s->is_closing || s->handles)
         return;
-    struct list *n;
-    while ((n = list_pop_front(&s->pool)))
+    LIST_FOREACH (n, &s->pool)
         exchange_free(container_of(n, struct http_exchange, node));
     while (s->buffers_len)
         bytes_done(&s->buffers[--s->buffers_len]);
@@ -284,7 +283,7 @@ static enum err listener_open(struct http_server *s, const char *host, int port,
     s->handles++;
     int code = uv_tcp_open(&l->tcp, fd);
     if (code == 0) {
-        fd = -1; /* libuv's now */
+        fd = -1; // NOLINT(clang-analyzer-deadcode.DeadStores): libuv's now, read by close_fd()
         code = uv_listen((uv_stream_t *)&l->tcp, SERVER_BACKLOG, on_connection);
     }
     if (code)
