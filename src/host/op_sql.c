@@ -29,6 +29,8 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
         err = sql_exec(g->sql, a->sql, a->params, &g->result, &g->op_error);
     if (g->sql)
         g->gate_seq = sql_conn_seen(g->sql);
+    if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
+        isolate_trap(g->isolate, err, "%s", g->op_error.message);
     return err;
 }
 

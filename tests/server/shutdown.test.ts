@@ -69,7 +69,7 @@ test('a second signal ends it at once', async () => {
         const broken = s.request('slow').then(() => 'answered', () => 'broken off');
         await until('it has begun', async () => (await s.api('GET', '/functions/slow/logs')).json.length >= 1);
         s.child.kill('SIGTERM');
-        await until('it is stopping', () => s.request('slow').then((r) => r.status === 503, () => true));
+        await until('it is stopping', () => s.request('nobody').then((r) => r.status === 503, () => true));
         s.child.kill('SIGTERM');
         await s.exited;
         assert.equal(await broken, 'broken off');
