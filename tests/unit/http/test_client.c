@@ -170,6 +170,16 @@ static const char gzip[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd
                            "\x4c\x00\xd9\x94\xfb\xac\xdc\x00\x00\x00";
 
 /* False closes the connection. */
+/* Closing with unread bytes would reset the connection, and the answer could be lost with it. */
+static bool peer_linger(struct peer *p)
+{
+    char rest[4096];
+    (void)shutdown(p->fd, SHUT_WR);
+    while (read(p->fd, rest, sizeof(rest)) > 0)
+        ;
+    return false;
+}
+
 static bool serve_one(struct peer *p, struct request *r)
 {
     char text[512];
@@ -258,7 +268,7 @@ static bool serve_one(struct peer *p, struct request *r)
         return false;
     }
     if (strncmp(r->path, "/early-redirect/", 16) == 0)
-        return peer_redirect(p, atoi(r->path + 16), "/echo") && false;
+        return peer_redirect(p, atoi(r->path + 16), "/echo") && peer_linger(p);
     return peer_answer(p, "404 Not Found", "%s", "");
 }
 
