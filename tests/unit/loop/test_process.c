@@ -191,7 +191,10 @@ static void gives_a_clean_start(void **state)
     const char *out = bytes_cstr(&p.out);
     assert_non_null(strstr(out, "pipe:"));
     assert_null(strstr(out, "socket:"));
-    assert_non_null(strstr(out, "SigIgn:\t0000000000000000"));
+    /* But for 32 and 33, which are libc's own and cannot be set: GNU make leaves them ignored. */
+    const char *ignored = strstr(out, "SigIgn:\t");
+    assert_non_null(ignored);
+    assert_int_equal(strtoull(ignored + 8, NULL, 16) & ~0x180000000ULL, 0);
     process_done(&p);
     (void)signal(SIGPIPE, before);
     (void)close(ends[0]);
