@@ -110,33 +110,22 @@ export async function restart100(ctx: Context): Promise<Row[]> {
 const WAITING_MODULE = `
 export default {
   async fetch(request: Request) {
-    const state = { at: Date.now(), url: request.url, list: [] as number[] };
-    for (let i = 0; i < 100; i++) state.list.push(i * i);
-    const body = new ReadableStream({
-      async start(controller) {
-        controller.enqueue(new TextEncoder().encode("waiting\\n"));
-        await new Promise((resolve) => setTimeout(resolve, 25_000));
-        controller.close();
-      },
-    });
-    return new Response(body, { headers: { "x-at": String(state.at), "x-sum": String(state.list.length) } });
+    const path = new URL(request.url).pathname;
+    await new Promise((resolve) => setTimeout(resolve, 25_000));
+    return Response.json({ path });
   },
 };
 `;
 
-/** Opens requests whose functions have begun to answer and now await a timer. */
-async function openWaiting(s: Server, name: string, count: number): Promise<http.ClientRequest[]> {
+/** Opens requests whose functions have begun and now await a timer; the server's own count says when all do. */
+async function openWaiting(s: Server, name: string, count: number, total: number): Promise<http.ClientRequest[]> {
     const agent = new http.Agent({ maxSockets: Infinity });
-    const requests: http.ClientRequest[] = [];
-    await Promise.all(Array.from({ length: count }, () => new Promise<void>((resolve, reject) => {
-        const req = http.get({ host: '127.0.0.1', port: s.httpPort, agent, headers: { host: s.host(name) } }, (res) => {
-            if (res.statusCode !== 200) return reject(new Error(`status ${res.statusCode}`));
-            res.once('data', () => resolve());
-            res.on('error', () => {}); // we break it off
-        });
-        req.on('error', reject);
-        requests.push(req);
-    })));
+    const requests = Array.from({ length: count }, (_, i) => {
+        const req = http.get({ host: '127.0.0.1', port: s.httpPort, path: `/${i}`, agent, headers: { host: s.host(name) } });
+        req.on('error', () => {}); // we break it off
+        return req;
+    });
+    await until(`${total} isolates wait`, async () => (await s.metrics()).get('limpet_isolates{state="live"}') === total);
     return requests;
 }
 
@@ -154,9 +143,9 @@ export async function memory(ctx: Context): Promise<Row[]> {
     try {
         await s.deploy('waiting', WAITING_MODULE);
         const count = ctx.isolates;
-        const few = await openWaiting(s, 'waiting', 16); // what one request brings with it once is not an isolate's
+        const few = await openWaiting(s, 'waiting', 16, 16); // what one request brings with it once is not an isolate's
         const [rss, pss] = [s.rssBytes(), s.pssBytes()];
-        const many = await openWaiting(s, 'waiting', count);
+        const many = await openWaiting(s, 'waiting', count, count + 16);
         const [rssMore, pssMore] = [s.rssBytes() - rss, s.pssBytes() - pss];
         rows.push({
             case: 'memory', what: `a live isolate awaiting a timer, proportional, of ${count}`, figure: pssMore / count / 1000, unit: 'KB',
