@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops with arguments that no engine of ours would send, as a guest could that has taken over its
+ * sandbox. Input: any number of (u8 op number, 8 bytes a field, up to six fields); pointers are
+ * taken into a small region of guest memory that holds the whole input, so that they often hit. A
+ * dispatch is open meanwhile, so that answers and streams are reached. FETCH is left out, since it
+ * would open connections; what it decodes (headers, bodies) RESPOND decodes too. */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "host/guest.h"
+#include "host/op.h"
+#include "loop/loop.h"
+#include "sandbox/isolate.h"
+#include "script/deployment.h"
+#include "script/engine.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum { FIELDS_MAX = 6, OP_FETCH = 13, OPS_MAX = 64 };
+
+static struct engine *engine;
+static struct deployment *deployment;
+static struct loop loop;
+static struct guest_host host;
+static struct guest *guest;
+
+static void port_respond(struct dispatch *d, const struct dispatch_answer *a)
+{
+    for (size_t k = 0; k < a->headers_len; k++) { /* what leaves must be fit to leave */
+        CHECK(a->headers[k].name.len > 0);
+        CHECK(slice_find(a->headers[k].value, '\n') < 0);
+    }
+}
+
+static bool port_write(struct dispatch *d, struct slice data, bool is_end)
+{
+    return data.len % 2 == 0;
+}
+
+static void port_value(struct dispatch *d, struct slice json)
+{
+    CHECK(slice_is_utf8(json));
+}
+
+static void port_fail(struct dispatch *d, const struct error *error, struct slice name,
+                      struct slice stack)
+{
+    CHECK(error->code != OK);
+}
+
+static void port_ignore(struct dispatch *d)
+{
+}
+
+static void port_consumed(struct dispatch *d, size_t n)
+{
+}
+
+static const struct dispatch_port port = {
+    .respond = port_respond,
+    .write = port_write,
+    .abort = port_ignore,
+    .value = port_value,
+    .fail = port_fail,
+    .body_start = port_ignore,
+    .body_consumed = port_consumed,
+    .over = port_ignore,
+};
+
+static enum err no_sql(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+                       struct sql_file **ret_file, struct error *ret_error)
+{
+    return error_set(ret_error, ERR_UNAVAILABLE, "no database here");
+}
+
+static void open_once(void)
+{
+    static const char code[] =
+        "export default { fetch() { return new Promise(() => setTimeout(() => {}, 1e6)) } }";
+    struct error e = {0};
+    if (engine)
+        return;
+    CHECK(guest_engine_new(SLICE_EMPTY, &engine, &e) == OK);
+    struct guest_load load = {
+        .name = SLICE_LIT("f"),
+        .code = slice_cstr(code),
+        .memory_bytes_max = 16 << 20,
+        .cpu_ns_max = 1000000000,
+    };
+    CHECK(guest_load(engine, &load, &e) == OK);
+    deployment = deployment_new();
+    deployment->name = SLICE_LIT("f");
+    deployment->image = load.image;
+    deployment->memory_bytes_max = load.memory_bytes_max;
+    deployment->cpu_ns_max = load.cpu_ns_max;
+    deployment->wall_ms_max = 60000;
+    loop_init(&loop);
+    host = (struct guest_host){.loop = &loop, .engine = engine, .sql = no_sql};
+    CHECK(guest_new(&host, deployment, &guest, &e) == OK);
+}
+
+static void run_ops(const uint8_t *data, size_t size)
+{
+    enum { SLOTS_BYTES = FIELDS_MAX * 8, REGION = 8192 };
+    uint32_t slots_at = engine->head, region_at = slots_at + SLOTS_BYTES;
+    char *region = isolate_memory(guest->isolate, region_at, REGION);
+    CHECK(region);
+    memcpy(region, data, size < REGION ? size : REGION);
+    for (int k = 0; k < OPS_MAX && size > 0; k++) {
+        uint8_t number = data[0];
+        uint64_t slots[FIELDS_MAX] = {0};
+        size_t n = size - 1 < sizeof(slots) ? size - 1 : sizeof(slots);
+        memcpy(slots, data + 1, n);
+        data += 1 + n;
+        size -= 1 + n;
+        for (size_t f = 0; f < FIELDS_MAX;
+             f++) /* a field with a length is a pointer: mostly into the region */
+            if ((slots[f] >> 32) && (slots[f] & 0x80000000) == 0)
+                slots[f] = (slots[f] & 0x3fff00000000) | (region_at + (slots[f] & 0xfff));
+        if (number == OP_FETCH)
+            continue;
+        memcpy(isolate_memory(guest->isolate, slots_at, SLOTS_BYTES), slots, sizeof(slots));
+        int64_t args[] = {number, slots_at, slots_at, number % 3 ? 64 : 0};
+        (void)op_imports[0].fn(guest->isolate, args);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    open_once();
+    struct http_request request = {
+        .method = SLICE_LIT("POST"),
+        .target = SLICE_LIT("/"),
+        .authority = SLICE_LIT("f.localhost"),
+        .content_length = -1,
+        .has_body = true,
+    };
+    struct dispatch d = {
+        .port = &port, .kind = ABI_DISPATCH_HTTP, .request = &request, .has_stream_body = true};
+    guest_add(guest, &d);
+    CHECK(guest_step(guest) == GUEST_WAITS);
+    run_ops(data, size);
+    if (d.guest)
+        dispatch_body(&d, SLICE_LIT("body bytes"), size % 2 == 0);
+    (void)guest_step(guest);
+    struct error e;
+    error_set(&e, ERR_UNAVAILABLE, "over");
+    guest_end(guest, &e);
+    if (!guest_recycle(guest)) {
+        guest_free(guest);
+        CHECK(guest_new(&host, deployment, &guest, &e) == OK);
+    }
+    return 0;
+}
