@@ -15,7 +15,7 @@
 #include "server/turn.h"
 #include "store/store.h"
 
-enum { TRIM_MS = 10000 };
+enum { TRIM_MS = 2000 };
 
 /* ---- services for guests ---- */
 
