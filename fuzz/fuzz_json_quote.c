@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Whatever bytes are quoted, jansson reads the result, and valid UTF-8 comes back as it was. Clipping
- * never cuts a character. */
+ * Whatever bytes are quoted, jansson reads the result, and valid UTF-8 comes back as it was.
+ * Clipping never cuts a character. */
 #include <jansson.h>
 
 #include "base/bytes.h"

@@ -10,39 +10,31 @@
  *   limpet_boot() -> i32                  makes the runtime and the globals; 0 is success
  *   limpet_alloc(len) -> ptr              0 if out of memory
  *   limpet_free(ptr)
- *   limpet_head() -> ptr                  address of a static buffer of ABI_HEAD_BYTES for dispatch input
- *   limpet_load(kind, name, name_len, source, source_len) -> i32
- *                                         enum abi_load; evaluates an ES module and drains its jobs.
- *                                         name: of the function; also the file name in stack traces.
- *                                         The source is NUL-terminated (not counted) and stays the
- *                                         host's. 0 is success; otherwise op FAIL was called. For
- *                                         ABI_LOAD_MODULE success calls op LOADED. Top-level await
- *                                         that does not settle by itself is a failure.
- *   limpet_dispatch(dispatch, kind, ptr, len) -> i32
- *                                         starts one dispatch (number > 0) with the input at ptr, which
- *                                         stays valid until the call returns, and runs until nothing is
- *                                         runnable. Returns what limpet_run returns.
- *   limpet_complete(op, status, ptr, len) one completion: status 0 or enum err; the payload (for errors:
- *                                         the message) is in memory of limpet_alloc, which the guest frees.
- *                                         Unknown op numbers are ignored. Runs no guest code.
- *   limpet_run() -> i32                   drains jobs. Returns the number of dispatches that are not
- *                                         finished: no answer yet, or waitUntil promises open.
- *   limpet_abort(dispatch)                the client of this dispatch is gone: its request.signal aborts
- *                                         in the next limpet_run, which the host calls then
+ *   limpet_head() -> ptr                  address of a static buffer of ABI_HEAD_BYTES for dispatch
+ * input limpet_load(kind, name, name_len, source, source_len) -> i32 enum abi_load; evaluates an ES
+ * module and drains its jobs. name: of the function; also the file name in stack traces. The source
+ * is NUL-terminated (not counted) and stays the host's. 0 is success; otherwise op FAIL was called.
+ * For ABI_LOAD_MODULE success calls op LOADED. Top-level await that does not settle by itself is a
+ * failure. limpet_dispatch(dispatch, kind, ptr, len) -> i32 starts one dispatch (number > 0) with
+ * the input at ptr, which stays valid until the call returns, and runs until nothing is runnable.
+ * Returns what limpet_run returns. limpet_complete(op, status, ptr, len) one completion: status 0
+ * or enum err; the payload (for errors: the message) is in memory of limpet_alloc, which the guest
+ * frees. Unknown op numbers are ignored. Runs no guest code. limpet_run() -> i32 drains jobs.
+ * Returns the number of dispatches that are not finished: no answer yet, or waitUntil promises
+ * open. limpet_abort(dispatch)                the client of this dispatch is gone: its
+ * request.signal aborts in the next limpet_run, which the host calls then
  *
  * and provides these imports, module "limpet":
  *
- *   op(code, args, ret, ret_cap) -> i32   >= 0: result length; the result is at ret if it fits ret_cap,
- *                                         else fetched with result(). ASYNC ops: 4 bytes, the op number
- *                                         (FETCH: 8). < 0: minus enum err, message length by
- *                                         result_len(), text by result().
- *   op_wait(code, args, ret, ret_cap)     the same for ASYNC ops, but returns only when completed, with
- *                                         the completion's payload as result. The whole isolate waits.
- *   result(ptr)                           copies the last result or error message that did not fit
- *   result_len() -> i32
+ *   op(code, args, ret, ret_cap) -> i32   >= 0: result length; the result is at ret if it fits
+ * ret_cap, else fetched with result(). ASYNC ops: 4 bytes, the op number (FETCH: 8). < 0: minus
+ * enum err, message length by result_len(), text by result(). op_wait(code, args, ret, ret_cap) the
+ * same for ASYNC ops, but returns only when completed, with the completion's payload as result. The
+ * whole isolate waits. result(ptr)                           copies the last result or error
+ * message that did not fit result_len() -> i32
  *
- * Nothing secret or unique may be frozen into an image: the guest seeds Math.random at first use in a
- * dispatch (op RANDOM), reads time and env by ops. While loading, op CLOCK gives a fixed time. */
+ * Nothing secret or unique may be frozen into an image: the guest seeds Math.random at first use in
+ * a dispatch (op RANDOM), reads time and env by ops. While loading, op CLOCK gives a fixed time. */
 #pragma once
 
 enum {
@@ -60,9 +52,11 @@ enum abi_dispatch {
      * i64 content length (-1: unknown), lstr method, lstr absolute url, lstr execution id,
      * headers, lstr inline body. */
     ABI_DISPATCH_HTTP = 1,
-    /* Input: lstr function name, lstr execution id, lstr body JSON, lstr metadata JSON. Answer: RESPOND_VALUE. */
+    /* Input: lstr function name, lstr execution id, lstr body JSON, lstr metadata JSON. Answer:
+       RESPOND_VALUE. */
     ABI_DISPATCH_EXECUTE = 2,
-    /* Input: lstr function name, lstr execution id. Calls handler.setup(). Answer: RESPOND_VALUE with "null". */
+    /* Input: lstr function name, lstr execution id. Calls handler.setup(). Answer: RESPOND_VALUE
+       with "null". */
     ABI_DISPATCH_SETUP = 3,
 };
 

@@ -11,13 +11,13 @@
 
 /* A parsed URL: its serialization and byte offsets into it. Owned; release with deps_url_done(). */
 struct deps_url {
-    char *href;             /* not NUL-terminated */
+    char *href; /* not NUL-terminated */
     uint32_t href_len;
-    uint32_t scheme_end;    /* "https" ends here, before the colon */
+    uint32_t scheme_end; /* "https" ends here, before the colon */
     uint32_t username_start, username_end;
     uint32_t password_start, password_end;
-    uint32_t host_start, host_end;   /* an IPv6 host includes its brackets */
-    int32_t port;           /* -1: none, or the default of the scheme */
+    uint32_t host_start, host_end; /* an IPv6 host includes its brackets */
+    int32_t port;                  /* -1: none, or the default of the scheme */
     uint32_t path_start, path_end;
     int32_t query_start;    /* first byte after '?', -1: no query */
     int32_t fragment_start; /* first byte after '#', -1: no fragment */
@@ -26,11 +26,19 @@ struct deps_url {
 };
 
 enum deps_url_part {
-    DEPS_URL_PROTOCOL, DEPS_URL_USERNAME, DEPS_URL_PASSWORD, DEPS_URL_HOST, DEPS_URL_HOSTNAME,
-    DEPS_URL_PORT, DEPS_URL_PATHNAME, DEPS_URL_SEARCH, DEPS_URL_HASH,
+    DEPS_URL_PROTOCOL,
+    DEPS_URL_USERNAME,
+    DEPS_URL_PASSWORD,
+    DEPS_URL_HOST,
+    DEPS_URL_HOSTNAME,
+    DEPS_URL_PORT,
+    DEPS_URL_PATHNAME,
+    DEPS_URL_SEARCH,
+    DEPS_URL_HASH,
 };
 
-/* Parses input against base (base_len 0: none). False: not a URL, or not UTF-8; *ret is untouched. */
+/* Parses input against base (base_len 0: none). False: not a URL, or not UTF-8; *ret is untouched.
+ */
 bool deps_url_parse(const char *input, size_t input_len, const char *base, size_t base_len,
                     struct deps_url *ret);
 

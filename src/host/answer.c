@@ -187,23 +187,26 @@ static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
 
 /* ---- ops ---- */
 
-static enum err find_unanswered(struct guest *g, uint32_t id, struct dispatch **ret)
+/* NULL: the op is refused. */
+static struct dispatch *find_unanswered(struct guest *g, uint32_t id)
 {
     struct dispatch *d = dispatch_find(g, id);
-    if (!d || d->is_answered)
-        return op_refuse(g, ERR_INVALID, "the request has been answered already");
-    *ret = d;
-    return OK;
+    if (d && !d->is_answered)
+        return d;
+    (void)op_refuse(g, ERR_INVALID, "the request has been answered already");
+    return NULL;
 }
 
 enum err op_respond(struct guest *g, const struct op_respond_args *a)
 {
-    struct dispatch *d = NULL;
+    struct dispatch *d = find_unanswered(g, a->dispatch);
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t headers_len;
     struct source *source = NULL;
-    enum err err = find_unanswered(g, a->dispatch, &d);
-    if (err == OK && d->kind != ABI_DISPATCH_HTTP)
+    enum err err = OK;
+    if (!d)
+        return ERR_INVALID;
+    if (d->kind != ABI_DISPATCH_HTTP)
         err = op_refuse(g, ERR_INVALID, "this dispatch wants a value");
     if (err == OK && (a->status < 200 || a->status > 599))
         err = op_refuse(g, ERR_INVALID, "status %u is not a final HTTP status", a->status);
@@ -247,12 +250,11 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
 
 enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a)
 {
-    struct dispatch *d = NULL;
-    enum err err = find_unanswered(g, a->dispatch, &d);
-    if (err == OK && d->kind == ABI_DISPATCH_HTTP)
-        err = op_refuse(g, ERR_INVALID, "this dispatch wants a response");
-    if (err != OK)
-        return err;
+    struct dispatch *d = find_unanswered(g, a->dispatch);
+    if (!d)
+        return ERR_INVALID;
+    if (d->kind == ABI_DISPATCH_HTTP)
+        return op_refuse(g, ERR_INVALID, "this dispatch wants a response");
     d->is_answered = true;
     struct held_answer *h;
     if (answer_pass(d, &h)) {
@@ -286,8 +288,8 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
     bytes_append_slice(&h->body, name);
 }
 
-/* Out of memory reaches us as an exception of the engine, since memory.grow just fails; without a name
- * when there was no memory even for that. */
+/* Out of memory reaches us as an exception of the engine, since memory.grow just fails; without a
+ * name when there was no memory even for that. */
 static void classify_exception(struct guest *g, const struct op_fail_args *a, struct error *e)
 {
     bool is_engine_error = slice_eq_cstr(a->name, "InternalError") || a->name.len == 0;
@@ -344,6 +346,8 @@ void dispatch_gone(struct dispatch *d)
         source_orphan(TAKE(d->source));
     d->request = NULL;
     g->gone = true;
+    /* Nobody waits for the answer: the isolate is wanted by others. */
+    timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, wall_expired);
     if (d->sink) {
         struct error e;
         error_set(&e, ERR_CANCELLED, "the client has gone");

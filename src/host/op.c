@@ -249,7 +249,7 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     struct guest *g = isolate_user(i);
     uint32_t number = (uint32_t)args[0], id = 0;
     enum err err = start_op(g, number, (uint32_t)args[1]);
-    if (err == OK && !is_async[number])
+    if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", names[number]);
     if (err == OK && g->sql_depth > 0)
         err =

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Small pieces of URLs the server itself needs; guests' URLs are parsed by the WHATWG crate. Any thread. */
+ * Small pieces of URLs the server itself needs; guests' URLs are parsed by the WHATWG crate. Any
+ * thread. */
 #pragma once
 
 #include "base/bytes.h"

@@ -13,8 +13,10 @@ static bool read_file(const char *path, struct bytes *ret)
         return false;
     char chunk[65536];
     size_t n;
-    while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+    do {
+        n = fread(chunk, 1, sizeof(chunk), f);
         bytes_append(ret, chunk, n);
+    } while (n == sizeof(chunk));
     bool is_ok = !ferror(f);
     fclose(f);
     return is_ok;

@@ -249,9 +249,10 @@ static void add_private(struct memory *memory, size_t page)
 {
     if (memory->private_len == memory->private_cap) {
         memory->private_cap = memory->private_cap ? memory->private_cap * 2 : 64;
-        memory->private_pages =
+        uint32_t *grown =
             realloc(memory->private_pages, memory->private_cap * sizeof(*memory->private_pages));
-        CHECK(memory->private_pages);
+        CHECK(grown);
+        memory->private_pages = grown;
     }
     memory->private_pages[memory->private_len++] = (uint32_t)page;
 }

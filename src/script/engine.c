@@ -9,9 +9,8 @@
 #include "base/limits.h"
 #include "guest/abi.h"
 
-extern const char limpet_wasm[], limpet_wasm_end[];
-extern const char limpet_cwasm[], limpet_cwasm_end[];
-extern const char limpet_runtime[], limpet_runtime_end[];
+extern const char limpet_wasm[], limpet_cwasm[], limpet_runtime[];
+extern const uint64_t limpet_wasm_len, limpet_cwasm_len, limpet_runtime_len;
 
 static const struct sandbox_export exports[ENGINE_EXPORTS] = {
     [ENGINE_INITIALIZE] = {"_initialize", false},  [ENGINE_BOOT] = {"limpet_boot", true},
@@ -20,11 +19,6 @@ static const struct sandbox_export exports[ENGINE_EXPORTS] = {
     [ENGINE_DISPATCH] = {"limpet_dispatch", true}, [ENGINE_COMPLETE] = {"limpet_complete", false},
     [ENGINE_RUN] = {"limpet_run", true},           [ENGINE_ABORT] = {"limpet_abort", false},
 };
-
-static struct slice between(const char *begin, const char *end)
-{
-    return slice_of(begin, (size_t)(end - begin));
-}
 
 /* Runs a call to its end on this thread. */
 static enum err call_through(struct isolate *i, enum engine_export fn, const int32_t *args,
@@ -93,7 +87,7 @@ static enum err boot(struct engine *e, struct isolate *i, struct error *ret_erro
             error_set(ret_error, ERR_INTERNAL, "the engine does not boot (%d)", isolate_result(i));
     if (err == OK)
         err = engine_load(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"),
-                          between(limpet_runtime, limpet_runtime_end), ret_error);
+                          slice_of(limpet_runtime, limpet_runtime_len), ret_error);
     int32_t head = 0;
     if (err == OK && !isolate_call_now(i, ENGINE_HEAD, NULL, 0, &head))
         err = error_set(ret_error, ERR_INTERNAL, "the engine has no input buffer");
@@ -134,8 +128,8 @@ enum err engine_new(const struct sandbox_import *imports, size_t imports_len, vo
     struct engine *e = calloc(1, sizeof(*e));
     CHECK(e);
     struct sandbox_config config = {
-        .compiled = between(limpet_cwasm, limpet_cwasm_end),
-        .wasm = between(limpet_wasm, limpet_wasm_end),
+        .compiled = slice_of(limpet_cwasm, limpet_cwasm_len),
+        .wasm = slice_of(limpet_wasm, limpet_wasm_len),
         .imports = imports,
         .imports_len = imports_len,
         .exports = exports,

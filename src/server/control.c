@@ -5,6 +5,7 @@
 #include "server/control.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdio.h>
@@ -184,7 +185,7 @@ static void send_change(struct control *c, struct slice name, struct deployment 
     }
     track_database(c, name, d);
     deployment_unref(d);
-}
+} // NOLINT(clang-analyzer-unix.Malloc): the workers hold ch by its members; change_done() frees it
 
 static void change_failed(struct post *p)
 {
@@ -213,6 +214,24 @@ static void host_change(void *ctx, struct admin_change *request)
 
 /* ---- what the admin API asks for ---- */
 
+/* Where it happened is the first frame of the bundle, "NAME:LINE:COLUMN", in the stack. */
+static void first_position(struct slice stack, struct slice name, int *ret_line, int *ret_column)
+{
+    const char *at = stack.len ? memmem(stack.ptr, stack.len, name.ptr, name.len) : NULL;
+    if (!at)
+        return;
+    struct slice rest = slice_skip(stack, (size_t)(at - stack.ptr) + name.len + 1);
+    uint64_t line, column;
+    struct slice digits = slice_split(&rest, ':');
+    if (!slice_to_u64(digits, &line) || line > INT_MAX)
+        return;
+    for (digits = rest, digits.len = 0;
+         digits.len < rest.len && rest.ptr[digits.len] >= '0' && rest.ptr[digits.len] <= '9';)
+        digits.len++;
+    *ret_line = (int)line;
+    *ret_column = slice_to_u64(digits, &column) && column <= INT_MAX ? (int)column : 1;
+}
+
 static void evaluate_failure(struct guest_load *load, struct slice function,
                              struct slice source_map, struct bundle_failure *ret_failure,
                              struct error *error)
@@ -225,16 +244,8 @@ static void evaluate_failure(struct guest_load *load, struct slice function,
     else
         bytes_append_slice(&stack, raw);
     bytes_append_cstr(&ret_failure->message, error->message);
-    /* The first frame of the bundle is where it happened: "NAME:LINE:COL" in the raw stack. */
-    const char *at = raw.len ? memmem(raw.ptr, raw.len, function.ptr, function.len) : NULL;
     int line = 0, column = 0;
-    if (at) {
-        struct slice rest = slice_skip(raw, (size_t)(at - raw.ptr) + function.len);
-        CLEANUP(bytes_done) struct bytes position = BYTES_INIT;
-        bytes_append_slice(&position, rest);
-        if (sscanf(bytes_cstr(&position), ":%d:%d", &line, &column) < 1)
-            line = 0;
-    }
+    first_position(raw, function, &line, &column);
     if (map && line > 0 &&
         sourcemap_find(map, line, column > 0 ? column : 1, &file, &line, &column)) {
         bytes_append_slice(&ret_failure->file, file);

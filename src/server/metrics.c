@@ -72,16 +72,22 @@ static void write_requests(const struct server *s, struct bytes *out)
     bytes_printf(out, "limpet_http_request_seconds_count %llu\n", (unsigned long long)total);
 }
 
+/* /proc/self/statm: total and resident size in pages (proc(5)). */
 static double resident_bytes(void)
 {
-    unsigned long long size = 0, resident = 0;
+    char text[128] = "";
     FILE *f = fopen("/proc/self/statm", "r");
-    if (f) {
-        if (fscanf(f, "%llu %llu", &size, &resident) != 2)
-            resident = 0;
-        fclose(f);
-    }
-    return (double)resident * (double)sysconf(_SC_PAGESIZE);
+    if (!f)
+        return 0;
+    if (!fgets(text, sizeof(text), f))
+        text[0] = '\0';
+    fclose(f);
+    struct slice rest = slice_cstr(text);
+    uint64_t pages = 0;
+    (void)slice_split(&rest, ' ');
+    if (!slice_to_u64(slice_split(&rest, ' '), &pages))
+        return 0;
+    return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
 void metrics_write(const struct server *s, struct bytes *out)

@@ -22,7 +22,8 @@
 #include "store/store.h"
 
 /* The booted engine, embedded (host/boot_main.c). */
-extern const char limpet_booted[], limpet_booted_end[];
+extern const char limpet_booted[];
+extern const uint64_t limpet_booted_len;
 
 static enum err open_egress(struct server *s, struct error *ret_error)
 {
@@ -51,8 +52,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     if (err == OK && c->tls_cert)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
     if (err == OK)
-        err = guest_engine_new(slice_of(limpet_booted, (size_t)(limpet_booted_end - limpet_booted)),
-                               &s->engine, ret_error);
+        err = guest_engine_new(slice_of(limpet_booted, limpet_booted_len), &s->engine, ret_error);
     s->databases = databases_new();
     if (err == OK)
         err = control_new(s, &s->control, ret_error);

@@ -106,6 +106,8 @@ static void guest_finished(struct worker *w, struct guest *g)
     if (s->resident == g)
         s->resident = NULL;
     guest_end(g, NULL);
+    list_remove(&g->link); /* whatever it reported last is void now */
+    g->is_queued = false;
     bool keep = s->is_routed && !s->deployment->is_module_isolation && s->idle_len < SLOT_IDLE_MAX;
     if (keep && guest_recycle(g)) {
         list_push_front(&s->idle, &g->link);

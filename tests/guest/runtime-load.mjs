@@ -5,9 +5,13 @@
 // tested in the engine, engine-*.test.mjs.
 
 import { build } from "esbuild";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash, randomBytes, webcrypto } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { types } from "node:util";
+
+// What Debian's Node 18 lacks and QuickJS has.
+globalThis.crypto ??= webcrypto;
+String.prototype.toWellFormed ??= function () { return this.replace(/[\ud800-\udfff]/gu, "\ufffd"); };
 
 const NodeURL = globalThis.URL;
 
