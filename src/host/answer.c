@@ -49,12 +49,15 @@ void dispatch_end(struct dispatch *d)
         bytes_done(&d->held->body);
         free(TAKE(d->held));
     }
+    struct sink *sink = TAKE(d->sink);
+    if (sink) { /* closes a source that is piped to it, too */
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the request is over");
+        sink->owner = NULL; /* so that nothing comes back here */
+        sink_fail(sink, &e);
+    }
     if (d->source)
         source_orphan(TAKE(d->source));
-    if (d->sink) {
-        d->sink->owner = NULL;
-        d->sink = NULL;
-    }
     d->guest = NULL;
     d->port->over(d);
 }
@@ -340,18 +343,22 @@ void dispatch_gone(struct dispatch *d)
 {
     struct guest *g = d->guest;
     d->is_gone = true;
+    d->request = NULL;
     if (!g)
         return;
-    if (d->source)
-        source_orphan(TAKE(d->source));
-    d->request = NULL;
     g->gone = true;
     /* Nobody waits for the answer: the isolate is wanted by others. */
     timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, wall_expired);
+    guest_report(g);
+    uint32_t source_id = d->source ? d->source->id : 0;
     if (d->sink) {
         struct error e;
         error_set(&e, ERR_CANCELLED, "the client has gone");
-        sink_fail(d->sink, &e); /* ends the dispatch if the answer had left */
+        sink_fail(d->sink, &e); /* if the answer had left, d is over with this and may be freed */
     }
-    guest_report(g);
+    struct source *source = source_find(g, source_id);
+    if (source && source->owner) { /* still owned, so d is still there */
+        d->source = NULL;
+        source_orphan(source);
+    }
 }

@@ -432,6 +432,28 @@ static void test_a_client_that_leaves(void **state)
     drop(g, d);
 }
 
+/* The end of the sink closes the source that is piped to it, and the dispatch is over in the middle
+ * of it. */
+static void test_a_client_that_leaves_a_pipe(void **state)
+{
+    struct deployment *d =
+        deploy("export default { async fetch(r) { return new Response(r.body) } }");
+    struct guest *g = guest_of(d);
+    struct recorded *r = request_new("/");
+    r->dispatch.has_stream_body = true;
+    r->request.method = SLICE_LIT("POST");
+    r->request.has_body = true;
+    guest_add(g, &r->dispatch);
+    assert_int_equal(guest_step(g), GUEST_WAITS);
+    dispatch_body(&r->dispatch, SLICE_LIT("some"), false);
+    assert_false(r->is_over);
+    dispatch_gone(&r->dispatch);
+    assert_true(r->is_over);
+    recorded_free(r); /* as the owner does */
+    assert_int_equal(guest_step(g), GUEST_FINISHED);
+    drop(g, d);
+}
+
 static void test_output_waits_for_the_disk(void **state)
 {
     struct deployment *d =
@@ -525,6 +547,7 @@ int main(void)
         cmocka_unit_test(test_loading_refuses_io),
         cmocka_unit_test(test_body_streams_with_back_pressure),
         cmocka_unit_test(test_a_client_that_leaves),
+        cmocka_unit_test(test_a_client_that_leaves_a_pipe),
         cmocka_unit_test(test_output_waits_for_the_disk),
         cmocka_unit_test(test_execute_and_setup),
     };
