@@ -21,7 +21,8 @@ enum {
     LIMIT_GUEST_MEMORY_BYTES = 64 * 1024 * 1024,
     LIMIT_GUEST_CPU_MS = 1000,
     LIMIT_GUEST_WALL_MS = 30 * 1000,
-    LIMIT_GUEST_GONE_MS = 1000, /* to notice request.signal and end, once the client has left unanswered */
+    LIMIT_GUEST_GONE_MS =
+        1000, /* to notice request.signal and end, once the client has left unanswered */
     LIMIT_GUEST_OPS_PENDING = 1024,
     LIMIT_GUEST_BODY_BYTES = 4 * 1024 * 1024, /* op arguments or results in one call */
     LIMIT_GUEST_SLICE_MS = 5,                 /* runs this long before neighbours get a turn */

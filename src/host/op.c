@@ -250,11 +250,11 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     uint32_t number = (uint32_t)args[0], id = 0;
     enum err err = start_op(g, number, (uint32_t)args[1]);
     if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
-        err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", names[number]);
+        err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
     if (err == OK && g->sql_depth > 0)
         err =
             op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
-                      names[number]);
+                      op_name(number));
     if (err != OK)
         return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
     memcpy(&id, g->result.ptr, sizeof(id));

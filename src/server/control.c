@@ -183,9 +183,11 @@ static void send_change(struct control *c, struct slice name, struct deployment 
         w->arg = ch;
         worker_change(c->server->workers[k], w);
     }
+    // The workers hold ch by its members, and change_done() frees it.
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
     track_database(c, name, d);
     deployment_unref(d);
-} // NOLINT(clang-analyzer-unix.Malloc): the workers hold ch by its members; change_done() frees it
+}
 
 static void change_failed(struct post *p)
 {
