@@ -18,7 +18,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FIELDS_MAX = 6, OP_FETCH = 13, OPS_MAX = 64 };
+enum { FIELDS_MAX = 6, OPS_MAX = 64 };
 
 static struct engine *engine;
 static struct deployment *deployment;
@@ -69,7 +69,7 @@ static const struct dispatch_port port = {
     .over = port_ignore,
 };
 
-static enum err no_sql(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+static enum err no_sql(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                        struct sql_file **ret_file, struct error *ret_error)
 {
     return error_set(ret_error, ERR_UNAVAILABLE, "no database here");
@@ -119,7 +119,7 @@ static void run_ops(const uint8_t *data, size_t size)
              f++) /* a field with a length is a pointer: mostly into the region */
             if ((slots[f] >> 32) && (slots[f] & 0x80000000) == 0)
                 slots[f] = (slots[f] & 0x3fff00000000) | (region_at + (slots[f] & 0xfff));
-        if (number == OP_FETCH)
+        if (number == OP_NUMBER_FETCH)
             continue;
         memcpy(isolate_memory(guest->isolate, slots_at, SLOTS_BYTES), slots, sizeof(slots));
         int64_t args[] = {number, slots_at, slots_at, number % 3 ? 64 : 0};

@@ -42,8 +42,8 @@ struct guest_host {
     struct engine *engine;
     struct http_client *client;
     const struct egress *egress;
-    /* This thread's connection to the deployment's database. */
-    enum err (*sql)(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+    /* This thread's connection to the database of the guest's deployment. */
+    enum err (*sql)(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                     struct sql_file **ret_file, struct error *ret_error);
     void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level,
                 struct slice text);

@@ -143,10 +143,10 @@ static enum err run_op(struct guest *g, uint32_t number, const char *slots)
  * outside would be frozen, and what it did outside would be done once instead of once a request. */
 static bool is_allowed_while_loading(uint32_t number)
 {
-    if (number == 21 || number == 22) /* FAIL and LOADED are how loading ends */
+    if (number == OP_NUMBER_FAIL || number == OP_NUMBER_LOADED) /* how loading ends */
         return true;
     return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) &&
-           strcmp(names[number], "random") != 0;
+           number != OP_NUMBER_RANDOM;
 }
 
 static enum err start_op(struct guest *g, uint32_t number, uint32_t args_at)

@@ -15,6 +15,12 @@
 
 struct guest;
 
+enum op_number {
+#define OP(CODE, name, number, class, reply, fields) OP_NUMBER_##CODE = number,
+#include "host/ops.def"
+#undef OP
+};
+
 enum op_class { OP_PURE, OP_RECORDED, OP_EXTERNAL, OP_SQL, OP_SUSPENDING, OP_LOCAL };
 
 #define OP_FIELD_u32 uint32_t

@@ -12,8 +12,7 @@
 static enum err connect_sql(struct guest *g)
 {
     if (!g->sql) {
-        enum err err =
-            g->host->sql(g->host->ctx, g->deployment, &g->sql, &g->sql_file, &g->op_error);
+        enum err err = g->host->sql(g->host->ctx, g, &g->sql, &g->sql_file, &g->op_error);
         if (err != OK)
             return err;
     }

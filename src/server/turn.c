@@ -112,6 +112,7 @@ static void guest_finished(struct worker *w, struct guest *g)
     if (keep && guest_recycle(g)) {
         list_push_front(&s->idle, &g->link);
         s->idle_len++;
+        w->idle_len++;
     } else {
         drop_guest(s, g);
     }
@@ -163,6 +164,7 @@ static struct guest *take_guest(struct slot *s, struct error *ret_error)
         return s->resident;
     struct list *n = list_pop_front(&s->idle);
     if (n) {
+        w->idle_len--;
         if (--s->idle_len < s->idle_min)
             s->idle_min = s->idle_len;
         return container_of(n, struct guest, link);
@@ -190,6 +192,7 @@ static bool reclaim_idle(struct worker *w)
         if (!idle)
             continue;
         s->idle_len--;
+        w->idle_len--;
         drop_guest(s, container_of(idle, struct guest, link));
         return true;
     }
@@ -228,6 +231,7 @@ static void drop_idle(struct slot *s, unsigned n)
         struct guest *g = container_of(s->idle.prev, struct guest, link);
         list_remove(&g->link);
         s->idle_len--;
+        s->worker->idle_len--;
         drop_guest(s, g);
     }
 }
@@ -278,6 +282,7 @@ void slot_abandon(struct slot *s)
         list_remove(&g->link);
         drop_guest(s, g);
     }
+    s->worker->idle_len -= s->idle_len;
     s->idle_len = 0;
     s->invocations--;
     slot_release(s);

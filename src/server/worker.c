@@ -3,7 +3,6 @@
  * Engine threads: set-up, routes, services for guests, stop. See worker.h and turn.c. */
 #include "server/worker.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,19 +18,14 @@ enum { TRIM_MS = 2000 };
 
 /* ---- services for guests ---- */
 
-static enum err worker_sql(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+static enum err worker_sql(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                            struct sql_file **ret_file, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct slot *s = NULL;
-    LIST_FOREACH (n, &w->slots) {
-        struct slot *candidate = container_of(n, struct slot, link);
-        if (candidate->deployment == d)
-            s = candidate;
-    }
-    CHECK(s);
+    struct slot *s = g->owner;
     if (!s->sql_file) {
-        enum err err = databases_open(w->server->databases, d->sql_path, &s->sql_file, ret_error);
+        enum err err =
+            databases_open(w->server->databases, s->deployment->sql_path, &s->sql_file, ret_error);
         if (err != OK)
             return err;
     }
@@ -100,12 +94,9 @@ void worker_change(struct worker *w, struct worker_change *c)
 
 static void publish_gauges(struct worker *w)
 {
-    unsigned idle = 0;
-    LIST_FOREACH (n, &w->slots)
-        idle += container_of(n, struct slot, link)->idle_len;
     struct worker_metrics *m = &w->metrics;
     atomic_store_explicit(&m->isolates_live, w->guests_len, memory_order_relaxed);
-    atomic_store_explicit(&m->isolates_idle, idle, memory_order_relaxed);
+    atomic_store_explicit(&m->isolates_idle, w->idle_len, memory_order_relaxed);
     atomic_store_explicit(&m->waiting, w->waiting_len, memory_order_relaxed);
     atomic_store_explicit(&m->ops, w->host.ops, memory_order_relaxed);
     atomic_store_explicit(&m->restores, w->host.restores, memory_order_relaxed);

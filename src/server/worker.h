@@ -45,6 +45,7 @@ struct worker {
     struct list lengthy; /* guests that have: one slice of one of them a turn */
     struct list waiting; /* invocations that wait for the turn, or for an isolate */
     unsigned waiting_len, guests_len;
+    unsigned idle_len; /* in all slots */
     unsigned guests_max, waiting_max;
     struct timer trim;
     struct worker_metrics metrics;

@@ -140,7 +140,7 @@ static void on_runnable(void *ctx, struct guest *g)
     loop_again(&loop);
 }
 
-static enum err on_sql(void *ctx, struct deployment *d, struct sql_conn **ret_conn,
+static enum err on_sql(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                        struct sql_file **ret_file, struct error *ret_error)
 {
     *ret_conn = conn;
