@@ -11,8 +11,8 @@ enum {
     LIMIT_HTTP_TARGET_BYTES = 16 * 1024,       /* request target: 414 above */
     LIMIT_HTTP_BODY_WINDOW_BYTES = 256 * 1024, /* unread request body held per exchange */
     LIMIT_HTTP_OUT_HIGH_BYTES = 256 * 1024, /* response bytes queued before the writer must wait */
-    LIMIT_HTTP_PIPELINE = 64,               /* parsed but unanswered requests on one connection */
-    LIMIT_HTTP_STREAMS = 128,               /* concurrent streams on one HTTP/2 connection */
+    LIMIT_HTTP_PIPELINE = 64, /* answers of pipelined requests gathered into one write */
+    LIMIT_HTTP_STREAMS = 128, /* concurrent streams on one HTTP/2 connection */
     LIMIT_HTTP_HEAD_TIMEOUT_MS = 10 * 1000, /* from the first byte to the end of the headers */
     LIMIT_HTTP_IDLE_TIMEOUT_MS = 75 * 1000, /* keep-alive without a request */
     LIMIT_HTTP_BODY_TIMEOUT_MS = 30 * 1000, /* without progress while a body is wanted or sent */

@@ -36,6 +36,17 @@ struct dispatch *dispatch_find(struct guest *g, uint32_t id)
     return NULL;
 }
 
+/* An answer that waits at the gate will not leave. */
+static void drop_held(struct dispatch *d)
+{
+    if (!d->held)
+        return;
+    list_remove(&d->held->held.link);
+    bytes_done(&d->held->text);
+    bytes_done(&d->held->body);
+    free(TAKE(d->held));
+}
+
 void dispatch_end(struct dispatch *d)
 {
     struct guest *g = d->guest;
@@ -43,12 +54,7 @@ void dispatch_end(struct dispatch *d)
     list_remove(&d->link);
     if (g->current == d)
         g->current = NULL;
-    if (d->held) {
-        list_remove(&d->held->held.link);
-        bytes_done(&d->held->text);
-        bytes_done(&d->held->body);
-        free(TAKE(d->held));
-    }
+    drop_held(d);
     struct sink *sink = TAKE(d->sink);
     if (sink) { /* closes a source that is piped to it, too */
         struct error e;
@@ -273,13 +279,7 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
                    struct slice stack)
 {
     d->is_answered = true;
-    if (d->held) { /* fails although an answer waits: the guest was ended meanwhile, the answer is
-                      void */
-        list_remove(&d->held->held.link);
-        bytes_done(&d->held->text);
-        bytes_done(&d->held->body);
-        free(TAKE(d->held));
-    }
+    drop_held(d); /* the guest was ended while its answer waited: that is void now */
     struct held_answer *h;
     if (d->guest->is_dead || answer_pass(d, &h)) {
         release_fail(d, error, name, stack);

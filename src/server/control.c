@@ -189,11 +189,6 @@ static void send_change(struct control *c, struct slice name, struct deployment 
     deployment_unref(d);
 }
 
-static void change_failed(struct post *p)
-{
-    change_done(p);
-}
-
 static void host_change(void *ctx, struct admin_change *request)
 {
     struct control *c = ctx;
@@ -210,7 +205,7 @@ static void host_change(void *ctx, struct admin_change *request)
     struct change *ch = calloc(1, sizeof(*ch));
     CHECK(ch);
     ch->request = request;
-    ch->post.fn = change_failed;
+    ch->post.fn = change_done;
     loop_post(&c->loop, &ch->post);
 }
 
