@@ -36,6 +36,38 @@ struct admin_change {
     void *internal;
 };
 
+/* An operation on durable executions. The caller owns it until done, which is called once, on the
+ * control loop, when the effect is durable. */
+enum admin_durable_kind {
+    ADMIN_DURABLE_START,   /* workflow, key, body, metadata -> id, row if wait_ms */
+    ADMIN_DURABLE_WAIT,    /* id, wait_ms -> is_finished; done as soon as it has finished, or after
+                              wait_ms */
+    ADMIN_DURABLE_SIGNAL,  /* id, name, body */
+    ADMIN_DURABLE_CANCEL,  /* id */
+    ADMIN_DURABLE_PAUSE,   /* id */
+    ADMIN_DURABLE_RESUME,  /* id */
+    ADMIN_DURABLE_RETRY,   /* id, version (0: as pinned, -1: the serving one) */
+    ADMIN_DURABLE_FORK,    /* id, record (-1: all) -> new_id */
+    ADMIN_DURABLE_CHECK,   /* workflow, code (a bundle) and source_map: replays -> report */
+    ADMIN_DURABLE_MIGRATE, /* workflow: to the serving version, those that agree -> report */
+};
+struct admin_durable {
+    void (*done)(struct admin_durable *d);
+    enum admin_durable_kind kind;
+    /* in: borrowed until done */
+    struct slice workflow; /* "name" or "name.export" */
+    struct slice id, name, key, body, metadata, code, source_map;
+    int64_t version, record;
+    uint32_t wait_ms;
+    /* out */
+    struct error error;
+    char new_id[37];
+    bool is_new;         /* START: false: the key was known */
+    bool is_finished;    /* START, WAIT: read the row for the result */
+    struct bytes report; /* CHECK, MIGRATE: JSON; bytes_done() */
+    void *internal;
+};
+
 struct admin_host {
     void *ctx;
     /* Loads a bundle into a fresh isolate under its limits, as a serving version would be.
@@ -49,6 +81,9 @@ struct admin_host {
     /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus
      * text. */
     void (*metrics)(void *ctx, struct bytes *out);
+    void (*durable)(void *ctx, struct admin_durable *d);
+    /* The client that waits has gone: done comes soon (ERR_CANCELLED for WAIT). */
+    void (*durable_cancel)(void *ctx, struct admin_durable *d);
 };
 
 struct admin_config {

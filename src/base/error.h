@@ -11,7 +11,8 @@
 
 #include "base/check.h"
 
-/* code, text on the wire, HTTP status, whether the same call may succeed later */
+/* code, text on the wire, HTTP status, whether the same call may succeed later. The numbers of the
+ * codes are in journals: new ones come at the end, none goes. */
 #define ERROR_TABLE(X)                                                                             \
     X(INVALID, "invalid", 400, false)           /* malformed input or name */                      \
     X(UNAUTHORIZED, "unauthorized", 401, false) /* no token, or a wrong one */                     \
@@ -38,7 +39,9 @@
     X(NETWORK, "network", 502, true)         /* outgoing request failed */                         \
     X(SQL, "sql", 500, false)                /* the guest's SQL was refused by SQLite */           \
     X(CORRUPT, "corrupt", 500, false)        /* stored data fails its checks */                    \
-    X(INTERNAL, "internal", 500, false)
+    X(INTERNAL, "internal", 500, false)                                                            \
+    X(DIVERGED, "non_deterministic", 500, false) /* a replay differs from its journal */           \
+    X(FENCED, "fenced", 503, true)               /* another server owns the data now */
 
 enum err {
     OK = 0,

@@ -21,7 +21,15 @@ enum op_number {
 #undef OP
 };
 
-enum op_class { OP_PURE, OP_RECORDED, OP_EXTERNAL, OP_SQL, OP_SUSPENDING, OP_LOCAL };
+enum op_class {
+    OP_PURE,
+    OP_RECORDED,
+    OP_EXTERNAL,
+    OP_TRANSACTIONAL,
+    OP_SQL,
+    OP_SUSPENDING,
+    OP_LOCAL
+};
 
 #define OP_FIELD_u32 uint32_t
 #define OP_FIELD_i64 int64_t

@@ -24,6 +24,7 @@ struct store_config {
     const char *artifact_dir;    /* bundles and source maps, a file each, named by SHA-256 */
     uint32_t log_rows_max;       /* kept per function; 0: 10000 */
     uint32_t execution_rows_max; /* kept per function, finished ones only; 0: 100000 */
+    int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
 };
 
 /* Opens, locks the data folder against a second server (ERR_CONFLICT), migrates the schema. */
@@ -89,6 +90,82 @@ struct execution_row {
     int64_t created_us, finished_us;
 };
 
+/* ---- durable executions: runs of workflows ---- */
+
+enum durable_status {
+    DURABLE_QUEUED,    /* never ran yet */
+    DURABLE_RUNNING,   /* in the memory of its owner, or was when the server ended */
+    DURABLE_SUSPENDED, /* waits for wake_us or an event; needs no memory */
+    DURABLE_COMPLETED,
+    DURABLE_FAILED,
+    DURABLE_CANCELLED,
+};
+const char *durable_status_text(enum durable_status s); /* "queued" ... */
+bool durable_status_read(struct slice text, enum durable_status *ret_status);
+static inline bool durable_is_finished(enum durable_status s)
+{
+    return s >= DURABLE_COMPLETED;
+}
+
+struct durable_row {
+    int64_t seq; /* grows with the start; a cursor */
+    struct slice id, workflow,
+        export_name;  /* workflow: the module's name; export "" is the default one */
+    struct slice key; /* of the start, "" if none */
+    int64_t version;  /* pinned at the start */
+    enum durable_status status;
+    bool is_paused, is_cancel_requested;
+    struct slice parent;          /* id of the execution that started it, "" if none */
+    struct slice input, metadata; /* JSON */
+    struct slice output, error; /* JSON, "" if none; error: {"code","name","message","stack",...} */
+    struct slice progress;      /* JSON, "" if none */
+    int64_t records;            /* in its journal */
+    int64_t events;             /* signals, ends of children and requests that it was sent so far */
+    int64_t wake_us;            /* when it is due; INT64_MAX: only an event makes it due */
+    int64_t attempt;            /* 1; one more for each retry */
+    int64_t created_us, started_us, finished_us; /* 0: not yet */
+};
+
+struct durable_signal {
+    int64_t seq; /* grows per execution */
+    int64_t at_us;
+    struct slice name, data;
+};
+
+struct durable_child {
+    struct slice id, workflow, export_name, key, input;
+};
+
+struct durable_message { /* a signal, or with an empty name a request to cancel */
+    struct slice execution, name, data;
+    struct slice once; /* a second one with the same text is ignored; "": not checked */
+};
+
+/* One step of an execution, applied whole or not at all. Everything but id and first may be empty.
+ * Refused with ERR_CONFLICT, without a trace, unless `first` is the number of records that the
+ * journal has (someone else wrote, or it was retried or migrated), and with ERR_NOT_FOUND when the
+ * execution is gone. Nothing but the removal of a snapshot may follow a finished status. */
+struct durable_commit {
+    struct slice id;
+    int64_t first, count; /* records appended: numbers first .. first+count-1 */
+    struct slice records; /* a chunk as durable/record.h says; opaque here */
+    bool sets_status;
+    enum durable_status status;
+    int64_t wake_us;     /* with SUSPENDED */
+    int64_t events_seen; /* with SUSPENDED: if there have been more, wake_us is set to now */
+    struct slice output, error;
+    struct slice progress;
+    struct slice snapshot; /* of the state after these records; "" leaves the one that is there */
+    const int64_t *signals;
+    size_t signals_len; /* consumed */
+    const struct durable_child *children;
+    size_t children_len; /* one whose id exists is left as it is */
+    const struct durable_message *messages;
+    size_t messages_len;
+    const struct log_row *logs; /* function and execution are filled in by the store */
+    size_t logs_len;
+};
+
 struct log_row {
     int64_t id;                       /* grows; a cursor for following */
     struct slice function, execution; /* execution "" for public requests */
@@ -136,6 +213,36 @@ void store_env_delete(struct store *s, struct store_op *op, struct slice functio
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
 /* By id; ERR_CONFLICT if it has finished already. */
 void store_execution_finish(struct store *s, struct store_op *op, const struct execution_row *row);
+/* Result: number 1 if it was made now, 0 if an execution with this id was there already (a start
+ * with the same key). The version is the serving one of the workflow at that moment: ERR_NOT_READY
+ * if there is none. Fields used: id, workflow, export_name, key, parent, input, metadata,
+ * created_us (0: now). */
+void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row);
+void store_durable_commit(struct store *s, struct store_op *op,
+                          const struct durable_commit *commit);
+/* Adds a signal, or asks to cancel, and makes a suspended execution due. ERR_NOT_FOUND;
+ * ERR_CONFLICT: it has finished. Result of a signal: its seq. */
+void store_durable_signal(struct store *s, struct store_op *op, const struct durable_message *m);
+void store_durable_cancel(struct store *s, struct store_op *op, struct slice id);
+/* A paused execution is not run. Setting what is set already is fine; ERR_CONFLICT: it has
+ * finished. */
+void store_durable_pause(struct store *s, struct store_op *op, struct slice id, bool is_paused);
+/* A finished execution that failed or was cancelled becomes queued again with the first `records`
+ * records of its journal, which the caller has as a chunk from number `chunk_first` (the one that
+ * is cut; chunks above go), on the given version (0: as it was). Snapshot, output, error go; what
+ * was asked of it (cancel) is forgotten. ERR_CONFLICT: it is not finished, or completed. */
+void store_durable_retry(struct store *s, struct store_op *op, struct slice id, int64_t records,
+                         int64_t chunk_first, struct slice chunk, int64_t version);
+/* A new execution with the first `records` records of another, arguments likewise. Version, input
+ * and metadata as there. Signals that wait there are not copied. */
+void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
+                        int64_t records, int64_t chunk_first, struct slice chunk);
+/* Pins an unfinished execution to another version; its snapshot goes. ERR_CONFLICT unless its
+ * journal has exactly `records` records. */
+void store_durable_migrate(struct store *s, struct store_op *op, struct slice id, int64_t records,
+                           int64_t version);
+/* Drops a snapshot that could not be used. */
+void store_durable_snapshot_drop(struct store *s, struct store_op *op, struct slice id);
 /* Never waits for anything; under pressure lines are dropped and counted, and a line says how many.
  */
 void store_log(struct store *s, const struct log_row *row);
@@ -186,6 +293,48 @@ NODISCARD enum err store_execution(struct store_reader *r, struct arena *a, stru
 NODISCARD enum err store_logs(struct store_reader *r, struct arena *a, struct slice function,
                               struct slice execution, int64_t after, int64_t limit,
                               struct log_row **ret_rows, size_t *ret_len, struct error *ret_error);
+
+struct durable_filter {
+    struct slice workflow; /* "": all */
+    int status;            /* enum durable_status, -1: all */
+    struct slice parent;   /* "": all */
+};
+/* Newest first. */
+NODISCARD enum err store_durables(struct store_reader *r, struct arena *a,
+                                  const struct durable_filter *filter,
+                                  const struct store_page *page, struct durable_row **ret_rows,
+                                  size_t *ret_len, struct slice *ret_next, struct error *ret_error);
+NODISCARD enum err store_durable(struct store_reader *r, struct arena *a, struct slice id,
+                                 struct durable_row *ret_row, struct error *ret_error);
+/* Appends whole chunks, from the one that holds record `first` on, until out holds bytes_max or the
+ * journal ends. *ret_first: number of the first record appended (at or below first); *ret_count. */
+NODISCARD enum err store_journal(struct store_reader *r, struct slice id, int64_t first,
+                                 size_t bytes_max, struct bytes *out, int64_t *ret_first,
+                                 int64_t *ret_count, struct error *ret_error);
+/* *ret_records: the state is that after so many records; 0 and nothing appended: there is none. */
+NODISCARD enum err store_snapshot(struct store_reader *r, struct slice id, struct bytes *out,
+                                  int64_t *ret_records, struct error *ret_error);
+/* Not consumed yet, with seq > after, in order; at most 1000. */
+NODISCARD enum err store_signals(struct store_reader *r, struct arena *a, struct slice id,
+                                 int64_t after, struct durable_signal **ret_rows, size_t *ret_len,
+                                 struct error *ret_error);
+struct durable_due {
+    int64_t seq,
+        wake_us; /* wake_us 0: queued, running when the server ended, or made due by an event */
+    struct slice id;
+};
+/* Unfinished, not paused, due before until_us; by (wake_us, seq), from after the pair given (0, 0:
+ * from the start); at most limit. One index, no scan. */
+NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t until_us,
+                             int64_t after_wake_us, int64_t after_seq, int64_t limit,
+                             struct durable_due **ret_rows, size_t *ret_len,
+                             struct error *ret_error);
+struct durable_counts {
+    int64_t by_status[6], paused;
+};
+/* Kept by the writer, so this reads six numbers. */
+NODISCARD enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret_counts,
+                                        struct error *ret_error);
 
 struct store_stats {
     uint64_t commits, mutations, commit_ns_total, logs_dropped;
