@@ -49,6 +49,8 @@ enum {
     EXECUTION_RECORDS_MAX = 10 * 1000 * 1000,    /* in one journal: ERR_LIMIT */
     EXECUTION_VALUE_BYTES_MAX = 4 * 1024 * 1024, /* one result or argument: ERR_TOO_LARGE */
     EXECUTION_CHUNK_BYTES = 256 * 1024,          /* read from the store at once */
+    /* Nothing is delivered while more records than that are not stored. */
+    EXECUTION_UNSTORED_BYTES_MAX = 16 * 1024 * 1024,
 };
 #define EXECUTION_NEVER INT64_MAX
 
@@ -69,6 +71,8 @@ struct execution_port {
     /* Something happened outside of a run of the code: execution_next() may have a delivery, or
      * execution_has_batch() has become true. */
     void (*runnable)(void *ctx);
+    /* Names an op in messages about divergences: "step". May be NULL: numbers are shown. */
+    const char *(*op_text)(uint32_t op);
 };
 
 struct execution_config {
@@ -96,7 +100,7 @@ struct execution_result {
 enum execution_answer {
     EXECUTION_LIVE,     /* do it, then execution_sync_done() */
     EXECUTION_REPLAYED, /* *ret_result is its result; do nothing */
-    EXECUTION_DIVERGED, /* execution_divergence() says how; end the guest */
+    EXECUTION_DIVERGED, /* end the guest: the execution is in one of the final states below */
 };
 /* A synchronous op. In replay of a tail record (execution_is_tail() is true right after) mutations
  * that belong to the op are to be added again. */
