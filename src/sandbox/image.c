@@ -6,12 +6,16 @@
  * file or shared), so that a restore copies back only those. Dropping them instead (madvise) costs
  * a page fault each.
  *
+ * The digest names the content, for what is kept outside of the process and belongs to an image.
+ *
  * A page once private stays private until the memory is mapped anew; when their number passes
  * IMAGE_PRIVATE_PAGES_MAX the mapping is renewed, which gives the memory back. */
 #include "sandbox/internal.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -37,6 +41,7 @@ void image_unref(struct image *m)
         munmap((void *)m->view, m->len);
     if (m->fd >= 0)
         close(m->fd);
+    pthread_mutex_destroy(&m->digest_lock);
     free(m->is_nonzero);
     free(m);
 }
@@ -51,7 +56,7 @@ static size_t bitmap_bytes(size_t len)
     return len / HOST_PAGE / 8;
 }
 
-static bool page_is_zero(const char *page)
+bool page_is_zero(const char *page)
 {
     const uint64_t *words = (const uint64_t *)page;
     for (size_t i = 0; i < HOST_PAGE / sizeof(*words); i++)
@@ -75,12 +80,7 @@ static bool write_all(int fd, const char *ptr, size_t len, off_t at)
     return true;
 }
 
-static bool is_hole(const struct image *m, size_t page)
-{
-    return !(m->is_nonzero[page / 8] & (1u << (page % 8)));
-}
-
-static bool scan_private(const struct image *m, struct memory *memory);
+static bool scan_private(const struct memory *memory, size_t len, struct page_list *ret);
 
 /* Marks the pages of the new image that are not zero. In a memory that came from an image, only
  * pages of its own can differ from it. */
@@ -90,10 +90,11 @@ static void find_nonzero(struct image *m, struct isolate *i)
     const struct image *base = i->image;
     size_t pages = m->len / HOST_PAGE;
     if (base) {
-        (void)scan_private(base, memory); /* a longer list is as good */
+        /* a longer list is as good */
+        (void)scan_private(memory, base->len, &memory->private_pages);
         memcpy(m->is_nonzero, base->is_nonzero, bitmap_bytes(base->len));
-        for (size_t k = 0; k < memory->private_len; k++) {
-            size_t page = memory->private_pages[k];
+        for (size_t k = 0; k < memory->private_pages.len; k++) {
+            size_t page = memory->private_pages.at[k];
             uint8_t bit = (uint8_t)(1u << (page % 8));
             m->is_nonzero[page / 8] &= (uint8_t)~bit;
             if (!page_is_zero(memory->base + page * HOST_PAGE))
@@ -111,7 +112,7 @@ static bool image_copy_pages(struct image *m, const char *source)
 {
     size_t pages = m->len / HOST_PAGE, run = 0;
     for (size_t page = 0; page <= pages; page++) {
-        if (page < pages && !is_hole(m, page))
+        if (page < pages && !image_is_hole(m, page))
             continue;
         size_t len = (page - run) * HOST_PAGE;
         if (len > 0 && !write_all(m->fd, source + run * HOST_PAGE, len, (off_t)(run * HOST_PAGE)))
@@ -129,6 +130,7 @@ static struct image *image_new(size_t len)
     m->refs = 1;
     m->len = len;
     m->fd = -1;
+    pthread_mutex_init(&m->digest_lock, NULL);
     m->is_nonzero = calloc(1, bitmap_bytes(len));
     CHECK(m->is_nonzero);
     return m;
@@ -154,9 +156,7 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
 {
     CHECK(!isolate_is_running(i));
     struct image *m = image_new(i->memory.len);
-    wasmtime_val_t sp;
-    wasmtime_global_get(i->context, &i->stack_pointer, &sp);
-    m->stack_pointer = sp.of.i32;
+    m->stack_pointer = isolate_stack_pointer(i);
     find_nonzero(m, i);
     enum err err = image_build(m, i->memory.base, ret_error);
     if (err == OK)
@@ -182,7 +182,7 @@ void image_save(const struct image *m, struct bytes *out)
     bytes_append(out, &h, sizeof(h));
     bytes_append(out, m->is_nonzero, bitmap_bytes(m->len));
     for (size_t page = 0; page < m->len / HOST_PAGE; page++)
-        if (!is_hole(m, page))
+        if (!image_is_hole(m, page))
             bytes_append(out, m->view + page * HOST_PAGE, HOST_PAGE);
 }
 
@@ -193,7 +193,7 @@ static char *unpack(const struct image *m, struct slice pages)
     if (memory == MAP_FAILED)
         return NULL;
     for (size_t page = 0; page < m->len / HOST_PAGE; page++) {
-        if (is_hole(m, page))
+        if (image_is_hole(m, page))
             continue;
         memcpy(memory + page * HOST_PAGE, pages.ptr, HOST_PAGE);
         pages = slice_skip(pages, HOST_PAGE);
@@ -245,32 +245,37 @@ static int pagemap_fd(void)
     return fd;
 }
 
-static void add_private(struct memory *memory, size_t page)
+static void page_list_add(struct page_list *list, size_t page)
 {
-    if (memory->private_len == memory->private_cap) {
-        memory->private_cap = memory->private_cap ? memory->private_cap * 2 : 64;
-        uint32_t *grown =
-            realloc(memory->private_pages, memory->private_cap * sizeof(*memory->private_pages));
+    if (list->len == list->cap) {
+        list->cap = list->cap ? list->cap * 2 : 64;
+        uint32_t *grown = realloc(list->at, list->cap * sizeof(*list->at));
         CHECK(grown);
-        memory->private_pages = grown;
+        list->at = grown;
     }
-    memory->private_pages[memory->private_len++] = (uint32_t)page;
+    list->at[list->len++] = (uint32_t)page;
+}
+
+void page_list_done(struct page_list *list)
+{
+    free(list->at);
+    *list = (struct page_list){0};
 }
 
 /* Where /proc is hidden every page may be private. */
-static void assume_private(const struct image *m, struct memory *memory)
+static void assume_private(size_t len, struct page_list *ret)
 {
-    memory->private_len = 0;
-    for (size_t page = 0; page < m->len / HOST_PAGE; page++)
-        add_private(memory, page);
+    ret->len = 0;
+    for (size_t page = 0; page < len / HOST_PAGE; page++)
+        page_list_add(ret, page);
 }
 
-static bool scan_pagemap(const struct image *m, struct memory *memory)
+static bool scan_pagemap(const struct memory *memory, size_t len, struct page_list *ret)
 {
     int fd = pagemap_fd();
     uint64_t entries[PAGEMAP_BATCH];
-    size_t pages = m->len / HOST_PAGE;
-    memory->private_len = 0;
+    size_t pages = len / HOST_PAGE;
+    ret->len = 0;
     for (size_t first = 0; first < pages; first += PAGEMAP_BATCH) {
         size_t n = pages - first < PAGEMAP_BATCH ? pages - first : PAGEMAP_BATCH;
         off_t at = (off_t)(((uintptr_t)memory->base / HOST_PAGE + first) * sizeof(uint64_t));
@@ -280,24 +285,30 @@ static bool scan_pagemap(const struct image *m, struct memory *memory)
         for (size_t k = 0; k < n; k++)
             if ((entries[k] & PAGEMAP_SWAPPED) ||
                 ((entries[k] & PAGEMAP_PRESENT) && !(entries[k] & PAGEMAP_FILE)))
-                add_private(memory, first + k);
+                page_list_add(ret, first + k);
     }
     return true;
 }
 
-/* Always leaves a list that holds every private page; false: and others too. */
-static bool scan_private(const struct image *m, struct memory *memory)
+/* Of the first len bytes. Always leaves a list that holds every private page; false: and others
+ * too. */
+static bool scan_private(const struct memory *memory, size_t len, struct page_list *ret)
 {
-    if (scan_pagemap(m, memory))
+    if (scan_pagemap(memory, len, ret))
         return true;
-    assume_private(m, memory);
+    assume_private(len, ret);
     return false;
+}
+
+void image_list_private(const struct memory *memory, struct page_list *ret)
+{
+    (void)scan_private(memory, memory->len, ret);
 }
 
 static void restore_page(const struct image *m, struct memory *memory, size_t page)
 {
     char *to = memory->base + page * HOST_PAGE;
-    if (is_hole(m, page))
+    if (image_is_hole(m, page))
         memset(to, 0, HOST_PAGE);
     else
         memcpy(to, m->view + page * HOST_PAGE, HOST_PAGE);
@@ -306,11 +317,44 @@ static void restore_page(const struct image *m, struct memory *memory, size_t pa
 void image_restore(const struct image *m, struct memory *memory)
 {
     if (memory->has_faulted)
-        memory->has_faulted = !scan_private(m, memory);
-    if (memory->private_len > IMAGE_PRIVATE_PAGES_MAX && image_map(m, memory, NULL) == OK) {
-        memory->private_len = 0;
+        memory->has_faulted = !scan_private(memory, m->len, &memory->private_pages);
+    if (memory->private_pages.len > IMAGE_PRIVATE_PAGES_MAX && image_map(m, memory, NULL) == OK) {
+        memory->private_pages.len = 0;
         return;
     }
-    for (size_t k = 0; k < memory->private_len; k++)
-        restore_page(m, memory, memory->private_pages[k]);
+    for (size_t k = 0; k < memory->private_pages.len; k++)
+        restore_page(m, memory, memory->private_pages.at[k]);
+}
+
+static void digest_content(const struct image *m, uint8_t ret_digest[IMAGE_DIGEST_BYTES])
+{
+    uint8_t full[EVP_MAX_MD_SIZE];
+    const uint64_t len = htole64(m->len);
+    const uint32_t sp = htole32((uint32_t)m->stack_pointer);
+    EVP_MD_CTX *hash = EVP_MD_CTX_new();
+    CHECK(hash);
+    bool is_ok = EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
+                 EVP_DigestUpdate(hash, &len, sizeof(len)) &&
+                 EVP_DigestUpdate(hash, &sp, sizeof(sp)) &&
+                 EVP_DigestUpdate(hash, m->is_nonzero, bitmap_bytes(m->len));
+    for (size_t page = 0; is_ok && page < m->len / HOST_PAGE; page++)
+        if (!image_is_hole(m, page))
+            is_ok = EVP_DigestUpdate(hash, m->view + page * HOST_PAGE, HOST_PAGE);
+    CHECK(is_ok);
+    CHECK(EVP_DigestFinal_ex(hash, full, NULL));
+    EVP_MD_CTX_free(hash);
+    memcpy(ret_digest, full, IMAGE_DIGEST_BYTES);
+}
+
+void image_digest(struct image *m, uint8_t ret_digest[IMAGE_DIGEST_BYTES])
+{
+    if (!__atomic_load_n(&m->has_digest, __ATOMIC_ACQUIRE)) {
+        pthread_mutex_lock(&m->digest_lock);
+        if (!m->has_digest) {
+            digest_content(m, m->digest);
+            __atomic_store_n(&m->has_digest, true, __ATOMIC_RELEASE);
+        }
+        pthread_mutex_unlock(&m->digest_lock);
+    }
+    memcpy(ret_digest, m->digest, IMAGE_DIGEST_BYTES);
 }

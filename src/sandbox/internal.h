@@ -6,7 +6,10 @@
 #include <wasm.h>
 #include <wasmtime.h>
 
+#include <pthread.h>
+
 #include "sandbox/isolate.h"
+#include "sandbox/snapshot.h"
 
 enum {
     WASM_PAGE = 65536,
@@ -27,8 +30,16 @@ struct sandbox {
     struct sandbox_export exports[SANDBOX_EXPORTS_MAX];
     size_t exports_len;
     bool was_precompiled;
+    uint8_t digest[IMAGE_DIGEST_BYTES]; /* of the module */
     struct ticker *ticker;
 };
+
+/* Numbers of host pages in a memory, rising. */
+struct page_list {
+    uint32_t *at;
+    size_t len, cap;
+};
+void page_list_done(struct page_list *list);
 
 /* A linear memory: [base, base+len) usable, reserved far beyond, so that generated code needs no
  * bounds checks. The first image_len bytes are a private mapping of an image when there is one. */
@@ -39,8 +50,7 @@ struct memory {
     bool was_refused;
     /* Pages of the image that this memory has its own copy of, as of the last scan, and whether
      * page faults since then may have made more. */
-    uint32_t *private_pages;
-    size_t private_len, private_cap;
+    struct page_list private_pages;
     bool has_faulted;
 };
 
@@ -59,12 +69,24 @@ struct image {
                             reading a hole of a memfd allocates its page */
     int32_t stack_pointer;
     const char *view; /* shared read-only mapping of the whole image */
+    pthread_mutex_t digest_lock;
+    bool has_digest;
+    uint8_t digest[IMAGE_DIGEST_BYTES];
 };
+
+static inline bool image_is_hole(const struct image *m, size_t page)
+{
+    return !(m->is_nonzero[page / 8] & (1u << (page % 8)));
+}
 
 /* Maps the image over the memory, which has its length. */
 NODISCARD enum err image_map(const struct image *m, struct memory *memory, struct error *ret_error);
 /* Copies back what was written. */
 void image_restore(const struct image *m, struct memory *memory);
+/* The pages of memory that can differ from the image (beyond its end: from zero), as they are now:
+ * cleared and filled. Always scans, since for a snapshot a page missed would be data lost. */
+void image_list_private(const struct memory *memory, struct page_list *ret);
+bool page_is_zero(const char *page);
 /* Notes the page faults of this thread since the last call: they may have been this memory's. */
 void memory_note_faults(struct memory *m);
 
@@ -101,6 +123,11 @@ struct ticker *ticker_new(wasm_engine_t *engine);
 void ticker_free(struct ticker *t);
 void ticker_touch(
     struct ticker *t); /* a guest starts to run; any thread, a load and rarely a wake */
+
+/* Grows the linear memory to len bytes; nothing to do if it is as long. ERR_LIMIT_MEMORY. */
+NODISCARD enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error);
+void isolate_set_stack_pointer(struct isolate *i, int32_t value);
+int32_t isolate_stack_pointer(struct isolate *i);
 
 enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,
                          const char *what);

@@ -107,11 +107,18 @@ static enum err lookup_exports(struct isolate *i, struct error *ret_error)
     return OK;
 }
 
-static void reset_stack_pointer(struct isolate *i)
+void isolate_set_stack_pointer(struct isolate *i, int32_t value)
 {
-    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = i->image->stack_pointer};
+    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = value};
     wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
     CHECK(!e);
+}
+
+int32_t isolate_stack_pointer(struct isolate *i)
+{
+    wasmtime_val_t sp;
+    wasmtime_global_get(i->context, &i->stack_pointer, &sp);
+    return sp.of.i32;
 }
 
 static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct error *ret_error)
@@ -135,24 +142,32 @@ static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct e
     return lookup_exports(i, ret_error);
 }
 
+enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error)
+{
+    CHECK(len % WASM_PAGE == 0);
+    if (len <= i->memory.len)
+        return OK;
+    wasmtime_extern_t x;
+    bool has_memory = wasmtime_instance_export_get(i->context, &i->instance, "memory", 6, &x);
+    CHECK(has_memory);
+    CHECK(x.kind == WASMTIME_EXTERN_MEMORY);
+    uint64_t before;
+    wasmtime_error_t *e =
+        wasmtime_memory_grow(i->context, &x.of.memory, (len - i->memory.len) / WASM_PAGE, &before);
+    if (e)
+        return wasm_error_take(ret_error, ERR_LIMIT_MEMORY, e, "the isolate cannot have so much");
+    return OK;
+}
+
 static enum err adopt_image(struct isolate *i, struct image *image, struct error *ret_error)
 {
     i->image = image_ref(image);
-    if (i->memory.len < image->len) {
-        wasmtime_extern_t x;
-        bool has_memory = wasmtime_instance_export_get(i->context, &i->instance, "memory", 6, &x);
-        CHECK(has_memory);
-        CHECK(x.kind == WASMTIME_EXTERN_MEMORY);
-        uint64_t before;
-        wasmtime_error_t *e = wasmtime_memory_grow(
-            i->context, &x.of.memory, (image->len - i->memory.len) / WASM_PAGE, &before);
-        if (e)
-            return wasm_error_take(ret_error, ERR_LIMIT_MEMORY, e,
-                                   "the module's image is above the memory limit");
-    }
-    enum err err = image_map(image, &i->memory, ret_error);
+    enum err err = isolate_grow(i, image->len, ret_error);
+    if (err != OK)
+        return error_context(ret_error, err, "the module's image is above the memory limit");
+    err = image_map(image, &i->memory, ret_error);
     if (err == OK)
-        reset_stack_pointer(i);
+        isolate_set_stack_pointer(i, image->stack_pointer);
     return err;
 }
 
@@ -185,7 +200,7 @@ void isolate_free(struct isolate *i)
     isolate_cancel(i);
     wasmtime_store_delete(i->store); /* releases the memory */
     image_unref(i->image);
-    free(i->memory.private_pages);
+    page_list_done(&i->memory.private_pages);
     free(i);
 }
 
@@ -209,7 +224,7 @@ bool isolate_restore(struct isolate *i)
     if (i->memory.len != i->image->len)
         return false;
     image_restore(i->image, &i->memory);
-    reset_stack_pointer(i);
+    isolate_set_stack_pointer(i, i->image->stack_pointer);
     return true;
 }
 
@@ -350,7 +365,7 @@ size_t isolate_memory_bytes(const struct isolate *i)
 
 size_t isolate_private_bytes(const struct isolate *i)
 {
-    return i->memory.private_len * HOST_PAGE;
+    return i->memory.private_pages.len * HOST_PAGE;
 }
 
 bool isolate_was_out_of_memory(const struct isolate *i)

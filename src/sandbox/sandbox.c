@@ -4,6 +4,7 @@
  * values, no allocation), except those that may wait, which use Wasmtime's async form. */
 #include "sandbox/internal.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +17,13 @@ enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_
     error_set(ret_error, code, "%s: %.*s", what, (int)text.size, text.data);
     wasm_name_delete(&text);
     return code;
+}
+
+static void digest_code(struct slice code, uint8_t ret_digest[IMAGE_DIGEST_BYTES])
+{
+    uint8_t full[EVP_MAX_MD_SIZE];
+    CHECK(EVP_Digest(code.ptr, code.len, full, NULL, EVP_sha256(), NULL));
+    memcpy(ret_digest, full, IMAGE_DIGEST_BYTES);
 }
 
 static wasm_engine_t *engine_new(void)
@@ -170,6 +178,7 @@ enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_s
     CHECK(config->exports_len <= SANDBOX_EXPORTS_MAX);
     struct sandbox *s = calloc(1, sizeof(*s));
     CHECK(s);
+    digest_code(config->wasm.len ? config->wasm : config->compiled, s->digest);
     s->engine = engine_new();
     s->linker = wasmtime_linker_new(s->engine);
     s->imports_len = config->imports_len;
