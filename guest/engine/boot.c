@@ -5,6 +5,7 @@
 
 #include "engine.h"
 #include "hot.h"
+#include "intrinsic.h"
 #include "layout.h"
 #include "memory.h"
 #include "module.h"
@@ -56,6 +57,7 @@ int32_t EXPORT(limpet_boot)(void)
         eng.hooks[i] = JS_UNDEFINED;
     boot_atoms(ctx);
     static bool (*const inits[])(JSContext *) = {
+        intrinsic_init,
         layout_init, module_init, headers_init,   request_init,  response_init, fetch_init,
         json_init,   crypto_init, textcodec_init, dispatch_init, env_init,
     };

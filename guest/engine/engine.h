@@ -28,6 +28,8 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(bodyFromObject)                                                                              \
     X(makeBlob)                                                                                    \
     X(parseFormData)                                                                               \
+    X(platformParts)                                                                               \
+    X(makeFile)                                                                                    \
     X(makeSignal)                                                                                  \
     X(abortSignal)                                                                                 \
     X(isSignal)

@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "module.h"
 #include "op.h"
+#include "serialize.h"
 #include "sql.h"
 #include "text.h"
 
@@ -513,6 +514,28 @@ static JSValue native_utf8_encode(JSContext *ctx, JSValueConst this_value, int a
     return bytes;
 }
 
+static JSValue native_serialize(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    struct buffer out = {0};
+    JSValue bytes = JS_EXCEPTION;
+    if (serialize(ctx, argc > 0 ? argv[0] : JS_UNDEFINED, &out))
+        bytes = JS_NewUint8ArrayCopy(ctx, out.data, out.len);
+    buffer_done(&out);
+    return bytes;
+}
+
+static JSValue native_deserialize(JSContext *ctx, JSValueConst this_value, int argc,
+                                  JSValueConst *argv)
+{
+    struct native_bytes data = native_bytes(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
+    if (!data.text.at)
+        return JS_EXCEPTION;
+    JSValue value = deserialize(ctx, (const uint8_t *)data.text.at, data.text.len);
+    native_bytes_done(ctx, data);
+    return value;
+}
+
 enum { DECODE_UTF8, DECODE_LATIN1 };
 
 static JSValue native_decode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
@@ -552,6 +575,8 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("reportError", 2, native_report_error),
     JS_CFUNC_DEF("promiseState", 1, native_promise_state),
     JS_CFUNC_DEF("proxyTarget", 1, native_proxy_target),
+    JS_CFUNC_DEF("serialize", 1, native_serialize),
+    JS_CFUNC_DEF("deserialize", 1, native_deserialize),
     JS_CFUNC_DEF("utf8Encode", 1, native_utf8_encode),
     JS_CFUNC_MAGIC_DEF("utf8Decode", 1, native_decode, DECODE_UTF8),
     JS_CFUNC_MAGIC_DEF("latin1Decode", 1, native_decode, DECODE_LATIN1),

@@ -24,6 +24,20 @@ function isPlatformObject(value: object): boolean {
         || isStream(value) || platformClasses.some((cls) => value instanceof cls);
 }
 
+/** For the serializer of durable values (guest/engine): the parts of a Blob or File, the name of an
+ *  object that cannot be cloned, undefined for an ordinary one. */
+export function platformParts(
+    value: object,
+): string | [Uint8Array, string, string?, number?] | undefined {
+    if (value instanceof File) {
+        return [blobBytes(value), value.type, value.name, value.lastModified];
+    }
+    if (value instanceof Blob) {
+        return [blobBytes(value), value.type];
+    }
+    return isPlatformObject(value) ? value.constructor?.name || "platform object" : undefined;
+}
+
 class Cloner {
     #seen: Map<object, unknown>; // what was met, and its copy
 

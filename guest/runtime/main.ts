@@ -6,8 +6,8 @@
 
 import * as streams from "web-streams-polyfill";
 import { AbortController, AbortSignal, isSignal, signalAbort, signalNew } from "./abort.ts";
-import { Blob, blobBytes, blobOf, File } from "./blob.ts";
-import { platformClasses, structuredClone } from "./clone.ts";
+import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
+import { platformClasses, platformParts, structuredClone } from "./clone.ts";
 import { console } from "./console.ts";
 import * as context from "./derp/context.ts";
 import * as env from "./derp/env.ts";
@@ -83,6 +83,10 @@ native.setHooks({
         return value instanceof FormData ? serializeFormData(value) : undefined;
     },
     makeBlob: (bytes, type) => blobOf(bytes as Uint8Array<ArrayBuffer>, type),
+    platformParts,
+    makeFile: (bytes, type, name, lastModified) => fileOf(
+        blobOf(bytes as Uint8Array<ArrayBuffer>, type), name, { lastModified },
+    ),
     parseFormData: (bytes, type) => parseFormData(bytes as Uint8Array<ArrayBuffer>, type),
     makeSignal: signalNew,
     abortSignal: (signal, reason) => signalAbort(signal as AbortSignal, reason),

@@ -32,6 +32,8 @@ export interface Hooks {
     bodyFromObject(value: unknown): [unknown, string | null] | undefined;
     makeBlob(bytes: Uint8Array, type: string): unknown;
     parseFormData(bytes: Uint8Array, contentType: string): unknown;
+    platformParts(value: object): string | [Uint8Array, string, string?, number?] | undefined;
+    makeFile(bytes: Uint8Array, type: string, name: string, lastModified: number): unknown;
     makeSignal(): unknown;
     abortSignal(signal: unknown, reason: unknown): void;
     isSignal(value: unknown): boolean;
@@ -67,6 +69,8 @@ export interface Native {
     reportError(prefix: string, error: unknown): void;
     promiseState(value: unknown): [0 | 1 | 2, unknown] | undefined;
     proxyTarget(value: unknown): object | undefined;
+    serialize(value: unknown): Uint8Array<ArrayBuffer>;
+    deserialize(bytes: ArrayBuffer | ArrayBufferView): unknown;
     utf8Encode(text: string): Uint8Array<ArrayBuffer>;
     utf8Decode(bytes: ArrayBuffer | ArrayBufferView): string;
     latin1Decode(bytes: ArrayBuffer | ArrayBufferView): string;
