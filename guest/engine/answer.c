@@ -239,6 +239,10 @@ static bool answer_execute(JSContext *ctx, struct dispatch *d, struct response *
 /* A value that is no Response: its JSON. */
 static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
 {
+    if (JS_IsUndefined(value) && d->kind == ABI_DISPATCH_WORKFLOW) {
+        answer_text(d, (struct text){.at = "null", .len = 4});
+        return true;
+    }
     if (JS_IsUndefined(value)) {
         JS_ThrowTypeError(ctx,
                           "the handler returned undefined; it must return a Response, or a value "

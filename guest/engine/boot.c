@@ -11,6 +11,8 @@
 #include "module.h"
 #include "op.h"
 #include "rejection.h"
+#include "scope.h"
+#include "workflow.h"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
@@ -57,9 +59,9 @@ int32_t EXPORT(limpet_boot)(void)
         eng.hooks[i] = JS_UNDEFINED;
     boot_atoms(ctx);
     static bool (*const inits[])(JSContext *) = {
-        intrinsic_init,
-        layout_init, module_init, headers_init,   request_init,  response_init, fetch_init,
-        json_init,   crypto_init, textcodec_init, dispatch_init, env_init,
+        intrinsic_init, layout_init,   scope_init, module_init, headers_init,
+        request_init,   response_init, fetch_init, json_init,   crypto_init,
+        textcodec_init, dispatch_init, env_init,
     };
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
         if (!inits[i](ctx))
@@ -114,7 +116,10 @@ static int32_t boot_run(JSContext *ctx)
         while (dispatch_poll(ctx));
         if (eng.rejections)
             rejection_report(ctx);
-    } while (eng.op_completed_first && op_run_completed(ctx));
+        if (eng.has_diverged)
+            return 0;
+    } while ((eng.op_completed_first && op_run_completed(ctx)) ||
+             (eng.is_durable && workflow_next(ctx)));
     eng.dispatch = 0;
     return (int32_t)dispatch_count();
 }

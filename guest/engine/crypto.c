@@ -62,15 +62,34 @@ static JSValue crypto_random_uuid(JSContext *ctx, JSValueConst this_value, int a
     return JS_NewStringLen(ctx, text, sizeof text);
 }
 
+/* Bodies of steps draw from a generator of their own: a replay does not run them, and the others
+ * shall draw the same numbers then. */
+static struct {
+    uint64_t state[2];
+    bool is_seeded;
+} random_of_steps;
+
+static bool random_seed(JSContext *ctx, uint64_t *s, bool is_loading)
+{
+    s[0] = 0x9E3779B97F4A7C15;
+    s[1] = 0xD1B54A32D192ED03;
+    if (!is_loading && !crypto_random(ctx, s, 2 * sizeof *s))
+        return false;
+    s[1] |= s[0] == 0; /* the state must not be all zeros */
+    return true;
+}
+
 static JSValue math_random(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     uint64_t *s = eng.random_state;
-    if (eng.random_dispatch != eng.dispatch) {
-        s[0] = 0x9E3779B97F4A7C15;
-        s[1] = 0xD1B54A32D192ED03;
-        if (eng.dispatch != 0 && !crypto_random(ctx, s, 16))
+    if (eng.scope) {
+        s = random_of_steps.state;
+        if (!random_of_steps.is_seeded && !random_seed(ctx, s, false))
             return JS_EXCEPTION;
-        s[1] |= s[0] == 0; /* the state must not be all zeros */
+        random_of_steps.is_seeded = true;
+    } else if (eng.random_dispatch != eng.dispatch) {
+        if (!random_seed(ctx, s, eng.dispatch == 0))
+            return JS_EXCEPTION;
         eng.random_dispatch = eng.dispatch;
     }
     uint64_t a = s[0], b = s[1];

@@ -12,6 +12,7 @@
 #include "request.h"
 #include "response.h"
 #include "text.h"
+#include "workflow.h"
 
 static JSClassID context_class;
 
@@ -332,6 +333,68 @@ static void dispatch_start_setup(JSContext *ctx, struct dispatch *d, struct read
         dispatch_returned(ctx, d, JS_Call(ctx, eng.setup, eng.handler_object, 0, NULL));
 }
 
+/* {name, execution, metadata, started} for the runtime. */
+static JSValue dispatch_workflow_info(JSContext *ctx, const struct dispatch *d, JSValue metadata,
+                                      int64_t started_ms)
+{
+    JSValue info = JS_NewObject(ctx);
+    if (JS_IsException(info)) {
+        JS_FreeValue(ctx, metadata);
+        return info;
+    }
+    JSValue name = text_decode(ctx, (const uint8_t *)d->function.at, d->function.len, true);
+    JSValue id = text_decode(ctx, (const uint8_t *)d->execution.at, d->execution.len, true);
+    JS_DefinePropertyValueStr(ctx, info, "name", name, JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, info, "execution", id, JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, info, "metadata", metadata, JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, info, "started", JS_NewInt64(ctx, started_ms), JS_PROP_C_W_E);
+    return info;
+}
+
+/* Calls an export of the module; input and metadata are consumed. */
+static void dispatch_call_workflow(JSContext *ctx, struct dispatch *d, struct text export,
+                                   JSValue input, JSValue metadata, int64_t started_ms)
+{
+    JSValue context = dispatch_new_context(ctx, d->number);
+    JSValue info = dispatch_workflow_info(ctx, d, metadata, started_ms);
+    JSValue name = text_decode(ctx, (const uint8_t *)export.at, export.len, true);
+    JSValue args[5] = {name, input, info, eng.env, context};
+    JSValue result = JS_EXCEPTION;
+    if (!JS_IsException(context) && !JS_IsException(info) && !JS_IsException(name))
+        result = engine_hook(ctx, HOOK_workflowStart, 5, args);
+    JS_FreeValues(ctx, name, input, info, context);
+    dispatch_returned(ctx, d, result);
+}
+
+static void dispatch_start_workflow(JSContext *ctx, struct dispatch *d, struct reader *in)
+{
+    d->function = reader_lstr(in);
+    d->execution = reader_lstr(in);
+    struct text export = reader_lstr(in), body = reader_lstr(in), meta = reader_lstr(in);
+    int64_t started_ms = reader_i64(in);
+    workflow_begin(ctx);
+    if (in->is_bad) {
+        JS_ThrowInternalError(ctx, "malformed dispatch input");
+        answer_fail(ctx, d);
+        return;
+    }
+    JSValue input = dispatch_parse(ctx, body);
+    JSValue metadata = JS_IsException(input) ? JS_EXCEPTION
+                       : meta.len == 0       ? JS_NewObject(ctx)
+                                             : dispatch_parse(ctx, meta);
+    bool is_handler =
+        (eng.exports & ABI_EXPORT_HANDLER) &&
+        (export.len == 0 ? !(eng.exports & ABI_EXPORT_WORKFLOW) : text_is(export, "handler"));
+    if (JS_IsException(metadata)) {
+        JS_FreeValue(ctx, input);
+        answer_fail(ctx, d);
+    } else if (is_handler) {
+        dispatch_call_handle(ctx, d, input, metadata);
+    } else {
+        dispatch_call_workflow(ctx, d, export, input, metadata, started_ms);
+    }
+}
+
 void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_t *at, uint32_t len)
 {
     struct reader in = reader_of(at, len);
@@ -351,6 +414,9 @@ void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_
         break;
     case ABI_DISPATCH_SETUP:
         dispatch_start_setup(ctx, d, &in);
+        break;
+    case ABI_DISPATCH_WORKFLOW:
+        dispatch_start_workflow(ctx, d, &in);
         break;
     default:
         JS_ThrowInternalError(ctx, "unknown kind of dispatch %u", (unsigned)kind);
@@ -426,7 +492,11 @@ bool dispatch_poll(JSContext *ctx)
     bool has_moved = false;
     for (struct dispatch *d = eng.dispatches, *next; d; d = next) {
         next = d->next;
-        if (!JS_IsUndefined(d->promise)) {
+        /* An answer ends an execution, so it comes after what it shall wait for. */
+        bool is_held = d->kind == ABI_DISPATCH_WORKFLOW && d->wait_count > 0;
+        if (is_held)
+            has_moved |= dispatch_poll_waits(ctx, d);
+        if (!JS_IsUndefined(d->promise) && !(is_held && d->wait_count > 0)) {
             JSValue value;
             JSPromiseStateEnum state = dispatch_take(ctx, &d->promise, &value);
             if (state != JS_PROMISE_PENDING) {

@@ -5,6 +5,7 @@
 
 #include "op.h"
 #include "rejection.h"
+#include "scope.h"
 #include "text.h"
 
 struct engine_page engine_page __attribute__((aligned(4096)));
@@ -27,16 +28,23 @@ JSValue engine_hook(JSContext *ctx, enum engine_hook hook, int argc, JSValueCons
     return JS_Call(ctx, eng.hooks[hook], JS_UNDEFINED, argc, argv);
 }
 
+static void engine_job_failed(JSContext *ctx)
+{
+    JSValue error = JS_GetException(ctx);
+    engine_report(ctx, "Uncaught ", error);
+    JS_FreeValue(ctx, error);
+}
+
 void engine_drain(JSContext *ctx)
 {
-    while (JS_IsJobPending(eng.rt)) {
-        JSContext *job_ctx;
-        if (JS_ExecutePendingJob(eng.rt, &job_ctx) < 0) {
-            JSValue error = JS_GetException(ctx);
-            engine_report(ctx, "Uncaught ", error);
-            JS_FreeValue(ctx, error);
-        }
+    JSContext *job_ctx;
+    if (eng.is_durable) {
+        scope_drain(ctx, engine_job_failed);
+        return;
     }
+    while (JS_IsJobPending(eng.rt))
+        if (JS_ExecutePendingJob(eng.rt, &job_ctx) < 0)
+            engine_job_failed(ctx);
 }
 
 bool engine_class(JSContext *ctx, JSClassID *ret_id, const JSClassDef *def,
@@ -149,15 +157,15 @@ void engine_fail(JSContext *ctx, uint32_t dispatch)
     if (JS_IsNull(error) && engine_is_out_of_memory()) {
         /* QuickJS throws null when not even the error fits in memory. */
         static const char message[] = "out of memory: the function passed its memory limit";
-        op_tell(OP_FAIL, &(struct op_fail){.dispatch = dispatch,
-                                           .name = op_bytes("InternalError", 13),
-                                           .message = op_bytes(message, sizeof message - 1),
-                                           .stack = op_bytes("", 0)});
+        op_tell_own(OP_FAIL, &(struct op_fail){.dispatch = dispatch,
+                                               .name = op_bytes("InternalError", 13),
+                                               .message = op_bytes(message, sizeof message - 1),
+                                               .stack = op_bytes("", 0)});
     } else {
-        op_tell(OP_FAIL, &(struct op_fail){.dispatch = dispatch,
-                                           .name = text_slot(t.name),
-                                           .message = text_slot(t.message),
-                                           .stack = text_slot(t.stack)});
+        op_tell_own(OP_FAIL, &(struct op_fail){.dispatch = dispatch,
+                                               .name = text_slot(t.name),
+                                               .message = text_slot(t.message),
+                                               .stack = text_slot(t.stack)});
     }
     error_texts_done(ctx, &t);
     JS_FreeValue(ctx, error);
@@ -214,9 +222,13 @@ void rejection_report(JSContext *ctx)
     while (eng.rejections) {
         struct rejection *r = eng.rejections;
         eng.rejections = r->next;
+        if (eng.is_durable)
+            scope_set(scope_of_promise(r->promise));
         engine_report(ctx, "Uncaught (in promise) ", r->reason);
         rejection_free(ctx, r);
     }
+    if (eng.is_durable)
+        scope_set(0);
 }
 
 void rejection_init(void)

@@ -32,7 +32,15 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(makeFile)                                                                                    \
     X(makeSignal)                                                                                  \
     X(abortSignal)                                                                                 \
-    X(isSignal)
+    X(isSignal)                                                                                    \
+    X(workflowsOf)                                                                                 \
+    X(workflowStart)                                                                               \
+    X(workflowCancel)                                                                              \
+    X(workflowError)                                                                               \
+    X(stepOptions)                                                                                 \
+    X(errorPack)                                                                                   \
+    X(errorUnpack)                                                                                 \
+    X(duration)
 
 enum engine_hook {
 #define X(name) HOOK_##name,
@@ -66,7 +74,9 @@ enum engine_hook {
     X(tee)                                                                                         \
     X(next)                                                                                        \
     X(done)                                                                                        \
-    X(value)
+    X(value)                                                                                       \
+    X(then)                                                                                        \
+    X(attempt)
 
 enum engine_atom {
 #define X(name) ATOM_##name,
@@ -85,7 +95,10 @@ struct engine {
     JSContext *ctx;
 
     uint32_t dispatch;             /* whose code is running; 0: none, or loading */
+    uint32_t scope;                /* of the step whose body runs, 0: none; only scope.c sets it */
     bool is_loading;               /* top-level code */
+    bool is_durable;               /* runs a workflow */
+    bool has_diverged;             /* which was not the one in the journal: nothing more may run */
     uint32_t random_dispatch;      /* for which Math.random was seeded; UINT32_MAX: never */
     uint64_t random_state[2];      /* xorshift128+ */
     struct dispatch *dispatches;   /* not finished */

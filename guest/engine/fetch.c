@@ -119,8 +119,7 @@ static JSValue fetch_on_abort(JSContext *ctx, JSValueConst this_value, int argc,
         return reason;
     JSValue result = JS_Call(ctx, data[2], JS_UNDEFINED, 1, &reason);
     JS_FreeValues(ctx, reason, result);
-    op_forget(ctx, op);
-    op_cancel(op);
+    op_cancel(ctx, op);
     if (sink)
         op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = sink, .failed = 1});
     return JS_UNDEFINED;
@@ -206,20 +205,18 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
     }
     struct op_pending *op = op_expect(ctx, ret[0], fetch_done);
     if (!op) {
-        op_cancel(ret[0]);
+        op_cancel(ctx, ret[0]);
         return false;
     }
     if (is_stream && !fetch_send_stream(ctx, body, ret[1])) {
-        op_forget(ctx, ret[0]);
-        op_cancel(ret[0]);
+        op_cancel(ctx, ret[0]);
         return false;
     }
     body->is_used = body->kind != BODY_NONE;
     op->values[0] = JS_DupValue(ctx, settle[0]);
     op->values[1] = JS_DupValue(ctx, settle[1]);
     if (!JS_IsUndefined(r->signal) && !fetch_watch(ctx, op, ret[1], r->signal)) {
-        op_forget(ctx, ret[0]);
-        op_cancel(ret[0]);
+        op_cancel(ctx, ret[0]);
         return false;
     }
     return true;

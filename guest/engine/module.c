@@ -171,6 +171,36 @@ static JSValue module_function(JSContext *ctx, JSValueConst object, const char *
     return value;
 }
 
+static char *workflow_names;
+
+/* Fills workflow_names with the exports that are workflows, comma-separated, of which the runtime
+ * keeps the values; false: exception. */
+static bool module_find_workflows(JSContext *ctx, JSValueConst namespace)
+{
+    free(workflow_names);
+    workflow_names = NULL;
+    if (!engine_has_hook(HOOK_workflowsOf))
+        return true;
+    JSValue names = engine_hook(ctx, HOOK_workflowsOf, 1, &namespace);
+    const char *text = JS_IsException(names) ? NULL : JS_ToCString(ctx, names);
+    workflow_names = text ? strdup(text) : NULL;
+    JS_FreeCString(ctx, text);
+    JS_FreeValue(ctx, names);
+    return workflow_names != NULL;
+}
+
+/* Is the name in workflow_names? */
+static bool module_is_workflow(const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = workflow_names; at && *at; at += strcspn(at, ",")) {
+        at += *at == ',';
+        if (strcspn(at, ",") == len && strncmp(at, name, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 /* Finds what can be called; false with an exception if there is nothing. */
 static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
 {
@@ -181,19 +211,24 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
     eng.default_object = value;
     eng.handler_object = handler;
     eng.fetch = module_function(ctx, value, "fetch");
-    eng.function = JS_IsFunction(ctx, value) ? JS_DupValue(ctx, value) : JS_UNDEFINED;
+    if (!module_find_workflows(ctx, namespace))
+        return false;
+    bool is_function = JS_IsFunction(ctx, value) && !module_is_workflow("default");
+    eng.function = is_function ? JS_DupValue(ctx, value) : JS_UNDEFINED;
     eng.handle = JS_IsFunction(ctx, handler) ? JS_DupValue(ctx, handler)
                                              : module_function(ctx, handler, "handle");
     eng.setup = module_function(ctx, handler, "setup");
     eng.exports = (JS_IsUndefined(eng.fetch) ? 0 : ABI_EXPORT_FETCH) |
                   (JS_IsUndefined(eng.function) ? 0 : ABI_EXPORT_FUNCTION) |
                   (JS_IsUndefined(eng.handle) ? 0 : ABI_EXPORT_HANDLER) |
-                  (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP);
+                  (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP) |
+                  (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0);
     if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
         JS_ThrowTypeError(ctx, "the module exports nothing that can be called; it needs one of: "
                                "export default { fetch(request, env, ctx) { … } }, "
                                "export default function (request, env, ctx) { … }, "
-                               "export const handler = { handle(req) { … } }");
+                               "export const handler = { handle(req) { … } }, "
+                               "export default workflow(async (input, run) => { … })");
     return (eng.exports & ~(uint32_t)ABI_EXPORT_SETUP) != 0;
 }
 
@@ -242,10 +277,12 @@ bool module_load(JSContext *ctx, uint32_t kind, struct text name, const char *so
         native_remove(ctx);
         free(copy);
     } else {
+        const char *names = workflow_names ? workflow_names : "";
         free(loaded_name);
         loaded_name = copy;
         if (is_ok)
-            op_tell(OP_LOADED, &(struct op_loaded){.exports = eng.exports});
+            op_tell(OP_LOADED, &(struct op_loaded){.exports = eng.exports,
+                                                   .workflows = op_bytes(names, strlen(names))});
     }
     return is_ok;
 }

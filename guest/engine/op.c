@@ -6,6 +6,40 @@
 
 #include "base/error.h"
 #include "engine.h"
+#include "scope.h"
+#include "workflow.h"
+
+__attribute__((import_module("limpet"), import_name("op"))) int32_t op_import(uint32_t code,
+                                                                              const void *args,
+                                                                              void *ret,
+                                                                              uint32_t ret_cap);
+__attribute__((import_module("limpet"), import_name("op_wait"))) int32_t
+op_import_wait(uint32_t code, const void *args, void *ret, uint32_t ret_cap);
+
+/* --- calls ---------------------------------------------------------------------------------------
+ */
+
+static int32_t op_checked(int32_t len)
+{
+    if (len == -ERR_DIVERGED)
+        workflow_diverged();
+    return len;
+}
+
+int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap)
+{
+    return op_call_in(eng.scope, code, args, ret, ret_cap);
+}
+
+int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)
+{
+    return op_checked(op_import(scope << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
+}
+
+int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t ret_cap)
+{
+    return op_checked(op_import_wait(eng.scope << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
+}
 
 /* --- errors --------------------------------------------------------------------------------------
  */
@@ -23,6 +57,8 @@ static const char *op_error_code(uint32_t err)
 JSValue op_error(JSContext *ctx, uint32_t err, const char *message, uint32_t len)
 {
     JSValue error;
+    if (err == ERR_CANCELLED && workflow_is_main())
+        return workflow_error(ctx, WORKFLOW_CANCELLED, message, len);
     if (err == ERR_CANCELLED) {
         JS_ThrowDOMException(ctx, "AbortError", "%.*s", (int)len, message);
         return JS_GetException(ctx);
@@ -54,6 +90,8 @@ JSValue op_throw(JSContext *ctx, int32_t negative)
         op_result(message);
     JSValue error = op_error(ctx, (uint32_t)-negative, message ? message : "", message ? len : 0);
     free(message);
+    if (negative == -ERR_DIVERGED)
+        JS_SetUncatchableError(ctx, error); /* nothing after this is worth running */
     return JS_Throw(ctx, error);
 }
 
@@ -102,6 +140,12 @@ void op_tell(enum op_code code, const void *args)
     (void)op_call(code, args, ignored, sizeof ignored); /* nothing the guest could do about it */
 }
 
+void op_tell_own(enum op_code code, const void *args)
+{
+    uint8_t ignored[16];
+    (void)op_call_in(0, code, args, ignored, sizeof ignored);
+}
+
 /* --- pending ops ---------------------------------------------------------------------------------
  */
 
@@ -128,6 +172,7 @@ struct op_pending *op_expect(JSContext *ctx, uint32_t number, op_done_fn *done)
         return NULL;
     op->number = number;
     op->dispatch = eng.dispatch;
+    op->scope = eng.scope;
     op->done = done;
     for (int i = 0; i < 3; i++)
         op->values[i] = JS_UNDEFINED;
@@ -201,9 +246,19 @@ void op_forget(JSContext *ctx, uint32_t number)
     }
 }
 
-void op_cancel(uint32_t number)
+struct op_pending *op_pending_find(uint32_t number)
 {
-    op_tell(OP_CANCEL, &(struct op_cancel){.op = number});
+    return *op_find(number);
+}
+
+void op_cancel(JSContext *ctx, uint32_t number)
+{
+    uint8_t ignored[16];
+    const struct op_pending *op = *op_find(number);
+    /* The number means something in the scope of the one who started it. */
+    uint32_t scope = op ? op->scope : eng.scope;
+    op_forget(ctx, number);
+    (void)op_call_in(scope, OP_CANCEL, &(struct op_cancel){.op = number}, ignored, sizeof ignored);
 }
 
 void op_complete(uint32_t number, uint32_t status, uint8_t *payload, uint32_t len)
@@ -224,6 +279,22 @@ void op_complete(uint32_t number, uint32_t status, uint8_t *payload, uint32_t le
     eng.op_completed_last = op;
 }
 
+/* Takes op out of the table, calls its done function in its name and frees it. */
+static void op_finish(JSContext *ctx, struct op_pending **at, uint32_t status,
+                      const uint8_t *payload, uint32_t len)
+{
+    struct op_pending *op = *at;
+    *at = op->next_in_bucket;
+    eng.dispatch = op->dispatch;
+    if (eng.is_durable)
+        scope_set(op->scope);
+    if (op->done)
+        op->done(ctx, op, status, payload ? payload : (const uint8_t *)"", len);
+    op_pending_free(ctx, op);
+    if (eng.is_durable)
+        scope_set(0);
+}
+
 bool op_run_completed(JSContext *ctx)
 {
     struct op_pending *op = eng.op_completed_first;
@@ -232,11 +303,13 @@ bool op_run_completed(JSContext *ctx)
     eng.op_completed_first = op->next_completed;
     if (!eng.op_completed_first)
         eng.op_completed_last = NULL;
-    struct op_pending **at = op_find(op->number);
-    *at = op->next_in_bucket;
-    eng.dispatch = op->dispatch;
-    if (op->done)
-        op->done(ctx, op, op->status, op->payload ? op->payload : (const uint8_t *)"", op->len);
-    op_pending_free(ctx, op);
+    op_finish(ctx, op_find(op->number), op->status, op->payload, op->len);
     return true;
+}
+
+void op_run(JSContext *ctx, uint32_t number, uint32_t status, const uint8_t *payload, uint32_t len)
+{
+    struct op_pending **at = op_find(number);
+    if (*at && !(*at)->is_completed)
+        op_finish(ctx, at, status, payload, len);
 }

@@ -40,10 +40,13 @@ enum op_code {
 #undef OP
 #undef F
 
-__attribute__((import_module("limpet"), import_name("op")))
-int32_t op_call(uint32_t code, const void *args, void *ret, uint32_t ret_cap);
-__attribute__((import_module("limpet"), import_name("op_wait"))) int32_t
-op_call_wait(uint32_t code, const void *args, void *ret, uint32_t ret_cap);
+/* The imports of guest/abi.h. Calls are made in eng.scope. A replay that differs from its journal
+ * is reported here, at the call that differs. */
+int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap);
+int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t ret_cap);
+/* In this scope, whatever runs. */
+int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret,
+                   uint32_t ret_cap);
 __attribute__((import_module("limpet"), import_name("result"))) void op_result(void *at);
 __attribute__((import_module("limpet"), import_name("result_len"))) int32_t op_result_len(void);
 
@@ -66,6 +69,8 @@ bool op_ask_wait(JSContext *ctx, enum op_code code, const void *args, struct op_
 void op_reply_done(struct op_reply *reply);
 /* Calls an op without a result. Failures of such an op change nothing for the guest. */
 void op_tell(enum op_code code, const void *args);
+/* The same for what the engine itself has to say, outside of every scope. */
+void op_tell_own(enum op_code code, const void *args);
 
 /* The Error for an enum err and its message: TypeError or Error by code, `.code` is the code's
  * text. */
@@ -87,6 +92,7 @@ struct op_pending {
     JSValue values[3]; /* the owner's, freed after done: resolve, reject, … */
     void *data;        /* the owner's */
     uint32_t extra;    /* the owner's */
+    uint32_t scope;    /* of the code that started it */
     /* private */
     struct op_pending *next_in_bucket;
     struct op_pending *next_completed;
@@ -110,8 +116,13 @@ void op_done_void(JSContext *ctx, struct op_pending *op, uint32_t status, const 
                   uint32_t len);
 /* Forgets op: its completion will be ignored. */
 void op_forget(JSContext *ctx, uint32_t number);
-void op_cancel(uint32_t number);
+/* Cancels an op that is under way; forgets it first, unless its completion is wanted. */
+void op_cancel(JSContext *ctx, uint32_t number);
 /* Runs the oldest queued completion; false if there is none. */
 bool op_run_completed(JSContext *ctx);
+/* Runs this completion now; the payload is borrowed. Unknown numbers are ignored. */
+void op_run(JSContext *ctx, uint32_t number, uint32_t status, const uint8_t *payload, uint32_t len);
+/* The pending op of that number; NULL: there is none. */
+struct op_pending *op_pending_find(uint32_t number);
 /* Queues a completion; takes the payload, which is from limpet_alloc. */
 void op_complete(uint32_t number, uint32_t status, uint8_t *payload, uint32_t len);

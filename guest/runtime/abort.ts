@@ -70,9 +70,10 @@ export class AbortSignal extends EventTarget {
             throw new TypeError("AbortSignal.timeout: the delay is not a number of milliseconds");
         }
         const signal = signalNew();
-        native.timer(delay, () => {
+        const begin = (ms: number) => native.timer(ms, () => {
             signalAbort(signal, new DOMException("The operation timed out", "TimeoutError"));
-        });
+        }, begin);
+        begin(delay);
         return signal;
     }
 

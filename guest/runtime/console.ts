@@ -10,9 +10,17 @@ import { native } from "./native.ts";
 
 const DEBUG = 0, INFO = 1, WARN = 2, ERROR = 3;
 
-let indent = "";
-let counts: Map<string, number> | undefined;
-let timers: Map<string, number> | undefined;
+interface State {
+    indent: string;
+    counts?: Map<string, number>;
+    timers?: Map<string, number>;
+}
+const outside: State = { indent: "" };
+const inSteps: State = { indent: "" }; // which a replay does not run
+
+function state(): State {
+    return native.scope() ? inSteps : outside;
+}
 
 function shown(value: unknown): string {
     return typeof value === "string" ? value : inspect(value);
@@ -84,6 +92,7 @@ export function format(args: unknown[]): string {
 }
 
 function write(level: number, text: string): void {
+    const { indent } = state();
     native.log(level, indent ? indent + text.replaceAll("\n", `\n${indent}`) : text);
 }
 
@@ -92,7 +101,7 @@ function label(value: unknown): string {
 }
 
 function elapsed(name: string): string | undefined {
-    const start = timers?.get(name);
+    const start = state().timers?.get(name);
     if (start === undefined) {
         write(WARN, `Timer '${name}' does not exist`);
         return undefined;
@@ -167,7 +176,7 @@ function group(...args: unknown[]): void {
     if (args.length) {
         write(INFO, format(args));
     }
-    indent += "  ";
+    state().indent += "  ";
 }
 
 export const console = {
@@ -198,23 +207,25 @@ export const console = {
     },
     count(name?: unknown) {
         const key = label(name);
-        const count = (counts?.get(key) ?? 0) + 1;
-        (counts ??= new Map()).set(key, count);
+        const counts = state().counts ??= new Map();
+        const count = (counts.get(key) ?? 0) + 1;
+        counts.set(key, count);
         write(INFO, `${key}: ${count}`);
     },
     countReset(name?: unknown) {
         const key = label(name);
-        if (!counts?.delete(key)) {
+        if (!state().counts?.delete(key)) {
             write(WARN, `Count for '${key}' does not exist`);
         }
     },
     time(name?: unknown) {
         const key = label(name);
-        if (timers?.has(key)) {
+        const timers = state().timers ??= new Map();
+        if (timers.has(key)) {
             write(WARN, `Timer '${key}' already exists`);
             return;
         }
-        (timers ??= new Map()).set(key, native.clock(1));
+        timers.set(key, native.clock(1));
     },
     timeLog(name?: unknown, ...args: unknown[]) {
         const key = label(name);
@@ -228,13 +239,14 @@ export const console = {
         const text = elapsed(key);
         if (text !== undefined) {
             write(INFO, `${key}: ${text}`);
-            timers!.delete(key);
+            state().timers!.delete(key);
         }
     },
     group,
     groupCollapsed: group,
     groupEnd() {
-        indent = indent.slice(2);
+        const own = state();
+        own.indent = own.indent.slice(2);
     },
 };
 Object.defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });

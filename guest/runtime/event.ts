@@ -15,6 +15,7 @@ interface Listener {
     once: boolean;
     passive: boolean;
     isRemoved: boolean;
+    scope: number; // of the step whose body listens; 0: none
 }
 
 export interface ListenerOptions {
@@ -199,6 +200,7 @@ export class EventTarget {
         const listener = {
             callback, capture,
             once: Boolean(details?.once), passive: Boolean(details?.passive), isRemoved: false,
+            scope: native.scope(),
         };
         if (list) {
             list.push(listener);
@@ -233,6 +235,14 @@ export class EventTarget {
         return this.#dispatch(event, false);
     }
 
+    #call(callback: Callback, event: Event): void {
+        if (typeof callback === "function") {
+            callback.call(this, event);
+        } else {
+            callback.handleEvent(event);
+        }
+    }
+
     #dispatch(event: Event, isTrusted: boolean): boolean {
         begin(event, this, isTrusted);
         const list = this.#listeners?.get(event.type);
@@ -246,11 +256,11 @@ export class EventTarget {
             }
             setPassive(event, listener.passive);
             try {
-                const { callback } = listener;
-                if (typeof callback === "function") {
-                    callback.call(this, event);
+                // What the body of a step listens with belongs to that step, whoever dispatches.
+                if (listener.scope === 0 || listener.scope === native.scope()) {
+                    this.#call(listener.callback, event);
                 } else {
-                    callback.handleEvent(event);
+                    native.inScope(listener.scope, () => this.#call(listener.callback, event));
                 }
             } catch (error) {
                 native.reportError("Uncaught", error);

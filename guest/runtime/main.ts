@@ -28,6 +28,16 @@ import {
 import { CryptoKey, subtle, SubtleCrypto } from "./subtle.ts";
 import { clearInterval, clearTimeout, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
+import { Entrypoint } from "./workflow/cloudflare.ts";
+import { duration } from "./workflow/duration.ts";
+import {
+    CancelledError, ChildCancelledError, errorPack, errorUnpack, NonRetryableError, TimeoutError, workflowError,
+} from "./workflow/errors.ts";
+import { stepOptions } from "./workflow/step.ts";
+import {
+    now, progress, sleep, sleepUntil, startChild, step, waitForEvent, workflow, workflowCancel, workflowsOf,
+    workflowStart,
+} from "./workflow/workflow.ts";
 
 function reportError(error: unknown): void {
     need(1, arguments.length, "reportError");
@@ -91,6 +101,8 @@ native.setHooks({
     makeSignal: signalNew,
     abortSignal: (signal, reason) => signalAbort(signal as AbortSignal, reason),
     isSignal,
+    workflowsOf, workflowStart, workflowCancel, workflowError, stepOptions, errorPack, errorUnpack,
+    duration: (value) => duration(value),
 });
 
 native.defineModule("derp:runtime/types", { Request, Response });
@@ -103,4 +115,8 @@ native.defineModule("limpet", {
     env: Object.freeze({ ...env }),
     log: Object.freeze({ ...logger }),
     sql: Object.freeze({ exec: sql.exec, transaction: sql.transaction }),
+    workflow, step, sleep, sleepUntil, waitForEvent, startChild, now, progress,
+    CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
+native.defineModule("cloudflare:workers", { WorkflowEntrypoint: Entrypoint });
+native.defineModule("cloudflare:workflows", { NonRetryableError });

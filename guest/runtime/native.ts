@@ -37,6 +37,14 @@ export interface Hooks {
     makeSignal(): unknown;
     abortSignal(signal: unknown, reason: unknown): void;
     isSignal(value: unknown): boolean;
+    workflowsOf(namespace: object): string;
+    workflowStart(name: string, input: unknown, info: never, env: unknown, context: unknown): unknown;
+    workflowCancel(): void;
+    workflowError(kind: number, detail: string): Error;
+    stepOptions(options: unknown): number[];
+    errorPack(error: unknown, isShort: boolean): [unknown, string, boolean];
+    errorUnpack(packed: unknown): unknown;
+    duration(value: unknown): number;
 }
 
 export interface Native {
@@ -56,11 +64,22 @@ export interface Native {
     ): [number, string, [string, string][], Uint8Array<ArrayBuffer>];
     sleepWait(ms: number): void;
 
-    timer(ms: number, fn: () => void): number;
+    timer(ms: number, fn: () => void, again?: (left: number) => void): number;
     cancel(op: number): void;
     streamRead(source: number, max: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
     streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;
     streamClose(source: number): void;
+
+    step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
+    sleep(ms: number | string): Promise<void>;
+    eventWait(name: string, timeout: number): Promise<unknown>;
+    childStart(workflow: string, input: string, key: string): string;
+    childResult(execution: string): Promise<unknown>;
+    childCancel(execution: string): void;
+    signal(execution: string, name: string, data: string): void;
+    progress(json: string): void;
+    scope(): number;
+    inScope<T>(scope: number, fn: () => T): T;
 
     setHooks(hooks: Partial<Hooks>): void;
     defineModule(name: string, exports: object): void;

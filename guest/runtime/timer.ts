@@ -12,7 +12,11 @@ type Callback = (...args: unknown[]) => unknown;
 const NESTING_MAX = 5;
 const NESTED_DELAY_MIN_MS = 4;
 
+// Numbers of timers that the body of a step starts are apart from the others, which a replay, without
+// those bodies, shall give out equally.
+const SCOPED_IDS = 2 ** 30;
 let lastId = 0;
+let lastScopedId = SCOPED_IDS;
 let nesting = 0; // of the timer whose callback runs now
 let ops: Map<number, number> | undefined;
 
@@ -20,7 +24,7 @@ function start(
     id: number, callback: Callback, delay: number, args: unknown[], isRepeating: boolean, level: number,
 ): void {
     const wait = level > NESTING_MAX && delay < NESTED_DELAY_MIN_MS ? NESTED_DELAY_MIN_MS : delay;
-    const op = native.timer(wait, () => {
+    const fire = () => {
         const outer = nesting;
         nesting = level;
         if (!isRepeating) {
@@ -34,8 +38,14 @@ function start(
                 start(id, callback, delay, args, true, Math.min(level + 1, NESTING_MAX + 1));
             }
         }
-    });
-    (ops ??= new Map()).set(id, op);
+    };
+    let op = 0;
+    // Cancelling an execution ends its ops, and a timer goes on with a new one.
+    const begin = (ms: number) => {
+        op = native.timer(ms, fire, begin);
+        (ops ??= new Map()).set(id, op);
+    };
+    begin(wait);
 }
 
 function add(what: string, callback: unknown, ms: unknown, args: unknown[], isRepeating: boolean) {
@@ -44,7 +54,7 @@ function add(what: string, callback: unknown, ms: unknown, args: unknown[], isRe
     }
     // The conversion to a 32-bit integer is the standard's: NaN and infinities become 0.
     const delay = Math.max(0, Number(ms) | 0);
-    const id = ++lastId;
+    const id = native.scope() ? ++lastScopedId : ++lastId;
     start(id, callback as Callback, delay, args, isRepeating, nesting + 1);
     return id;
 }

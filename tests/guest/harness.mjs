@@ -258,7 +258,8 @@ export class Guest {
   }
 
   #op(code, args, ret, cap, isWait) {
-    const def = ops.get(code);
+    this.scope = code >>> 16;
+    const def = ops.get(code & 0xffff);
     const view = this.view();
     const values = {};
     def.fields.forEach(({ type, field }, i) => {
@@ -279,7 +280,7 @@ export class Guest {
       let answer = handler.call(this, values, isWait);
       if (def.reply === "ASYNC" && !isWait && !(answer instanceof Uint8Array)) {
         const number = this.nextNumber++;
-        this.pending.set(number, { name: def.name, args: values, ...answer });
+        this.pending.set(number, { name: def.name, args: values, scope: this.scope, ...answer });
         answer = new Writer().u32(number).done();
         if (def.name === "fetch") answer = Buffer.concat([answer, new Writer().u32(this.pending.get(number).sink ?? 0).done()]);
       }
@@ -380,8 +381,9 @@ export class Guest {
       this.answers.set(dispatch, { fail });
     }
   }
-  op_loaded({ exports }) {
+  op_loaded({ exports, workflows }) {
     this.exports = exports;
+    this.workflows = workflows;
   }
 
   // --- the host's side --------------------------------------------------------------------------------
@@ -475,6 +477,13 @@ export class Guest {
     this.left = this.settle(left);
     return this.answers.get(id);
   }
+}
+
+/** Dispatches a workflow; `guest` has the ops of a durable execution. */
+export function startWorkflow(guest, { input, metadata, name = "shop", id = "x-1", exported = "", started = guest.now } = {}) {
+  const json = (value) => (value === undefined ? "" : JSON.stringify(value));
+  const w = new Writer().lstr(name).lstr(id).lstr(exported).lstr(json(input)).lstr(json(metadata)).i64(started);
+  return guest.dispatch(4, w.done());
 }
 
 /** Evaluates an expression (which may await) in a handler and returns its JSON value. */

@@ -97,6 +97,8 @@ export function nativeStandIn() {
             clearTimeout(timers.get(op));
             timers.delete(op);
         },
+        scope: () => 0,
+        inScope: (scope, fn) => fn(),
         streamClose: (source) => void native.calls.closed.push(source),
         reportError: (prefix, error) => void native.calls.reported.push(error),
         promiseState: (value) => (types.isPromise(value) ? [0, undefined] : undefined),
