@@ -16,6 +16,7 @@
 #include "guest/values.h"
 #include "intrinsic.h"
 #include "layout.h"
+#include "text.h"
 
 enum {
     MODELS = 16,
@@ -324,6 +325,17 @@ static JSValue load_string(struct loader *l)
 
 static bool load_new_key(struct loader *l, bool is_wide)
 {
+    uint32_t len;
+    const uint8_t *start = l->at;
+    if (!is_wide) {
+        if (!load_length(l, 1, &len))
+            return false;
+        if (text_is_ascii(l->at, len)) {
+            l->at += len;
+            return load_keep_atom(l, JS_NewAtomLen(l->ctx, (const char *)l->at - len, len));
+        }
+        l->at = start;
+    }
     JSValue name = is_wide ? load_utf16(l) : load_latin1(l);
     if (JS_IsException(name))
         return false;
