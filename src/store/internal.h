@@ -19,8 +19,12 @@ enum {
     STORE_TIDY_ROWS = 500, /* removed in one step, between two batches */
     STORE_ARTIFACT_BYTES_MAX = 256 * 1024 * 1024,
     STORE_ARTIFACT_RECENT_MS =
-        10 * 60 * 1000, /* far above LIMIT_BUILD_MS: put, but not yet published */
-    STORE_PROBE_S = 1,  /* between tries to write again after a failure */
+        10 * 60 * 1000,      /* far above LIMIT_BUILD_MS: put, but not yet published */
+    STORE_JOURNAL_BITS = 24, /* of a journal's record numbers: more than EXECUTION_RECORDS_MAX */
+    STORE_SIGNALS_WAITING_MAX = 10000,          /* of one execution: ERR_OVERLOAD above */
+    STORE_PURGE_BYTES = 2 * 1024 * 1024,        /* of journals removed in one step */
+    STORE_COMMIT_BYTES_MAX = 256 * 1024 * 1024, /* a durable commit or start: ERR_TOO_LARGE */
+    STORE_PROBE_S = 1,                          /* between tries to write again after a failure */
 };
 
 enum mutation_kind {
@@ -34,7 +38,22 @@ enum mutation_kind {
     MUTATION_ENV_DELETE,
     MUTATION_EXECUTION_START,
     MUTATION_EXECUTION_FINISH,
+    MUTATION_DURABLE_START,
+    MUTATION_DURABLE_COMMIT,
+    MUTATION_DURABLE_MESSAGE,
+    MUTATION_DURABLE_PAUSE,
+    MUTATION_DURABLE_RETRY,
+    MUTATION_DURABLE_FORK,
+    MUTATION_DURABLE_MIGRATE,
+    MUTATION_DURABLE_SNAPSHOT_DROP,
     MUTATION_LOG,
+    MUTATION_KINDS,
+};
+
+/* Arguments of retry, fork and migrate; the execution is mutation.name. */
+struct mutation_cut {
+    struct slice new_id, chunk;
+    int64_t records, chunk_first, version;
 };
 
 /* One allocation with all its texts behind it. Freed by the writer thread. */
@@ -42,9 +61,11 @@ struct mutation {
     struct mutation *next; /* in the queue: newest first; then oldest first */
     enum mutation_kind kind;
     struct store_op *op; /* NULL: nobody waits */
+    bool is_applied;     /* set by the writer thread */
     size_t bytes;
-    struct slice function, name, value;
-    int64_t number; /* build or version */
+    struct slice function;
+    struct slice name, value; /* name: the id, for durable mutations */
+    int64_t number;           /* build or version */
     union {
         enum store_kind function_kind;
         enum build_status build_status;
@@ -52,6 +73,11 @@ struct mutation {
         struct version_row version;
         struct execution_row execution;
         struct log_row log;
+        struct durable_row durable;
+        struct durable_commit commit; /* its arrays are behind the mutation, too */
+        struct durable_message message;
+        struct mutation_cut cut;
+        bool is_paused;
     };
 };
 
@@ -72,7 +98,9 @@ struct store {
 
     atomic_uint_fast64_t commits, mutations, commit_ns_total, logs_dropped, queued;
     atomic_uint_fast64_t log_lines_queued, log_bytes_queued;
-    atomic_bool is_refusing;
+    atomic_uint_fast64_t commit_sizes[STORE_BUCKETS], commit_times[STORE_BUCKETS];
+    atomic_uint_fast64_t durable_starts, durable_commits, durable_records, durable_signals;
+    atomic_bool is_refusing, is_fenced;
 
     pthread_mutex_t dropped_lock;
     atomic_bool has_dropped;
@@ -86,6 +114,9 @@ struct store {
 /* queue.c: any thread. Copies the template and its texts (fields of the template, named by address,
  * the list ended by NULL, their lengths added up in bytes). */
 void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts);
+/* Queues one that the caller has built on the heap, bytes set; it belongs to the queue from here.
+ */
+void mutation_enqueue(struct store *s, struct mutation *m);
 NODISCARD enum err store_queue_start(struct store *s, struct error *ret_error);
 void store_queue_stop(struct store *s); /* commits what is queued; harmless if not started */
 

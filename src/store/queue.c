@@ -58,7 +58,6 @@ static bool queue_take_log(struct store *s, const struct mutation *m)
 
 void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts)
 {
-    CHECK(!atomic_load(&s->is_closing));
     if (template->kind == MUTATION_LOG && !queue_take_log(s, template))
         return;
     struct mutation *m = malloc(sizeof(*m) + template->bytes);
@@ -74,6 +73,12 @@ void mutation_push(struct store *s, const struct mutation *template, struct slic
         text->ptr = at;
         at += text->len;
     }
+    mutation_enqueue(s, m);
+}
+
+void mutation_enqueue(struct store *s, struct mutation *m)
+{
+    CHECK(!atomic_load(&s->is_closing));
     if (m->op) {
         CHECK(m->op->loop);
         m->op->error.code = ERR_INTERNAL; /* until known */
@@ -155,7 +160,11 @@ static struct mutation *queue_take(struct store *s)
 static void queue_set_refusing(struct store *s, const struct error *error)
 {
     bool was = atomic_exchange(&s->is_refusing, error != NULL);
-    if (error && !was)
+    bool is_fenced = error && error->code == ERR_FENCED;
+    if (is_fenced && !atomic_exchange(&s->is_fenced, true))
+        log_error("store has lost its database to another server, refusing mutations for ever",
+                  LOG_STR("error", error->message), LOG_STR("hint", error->hint));
+    else if (error && !was && !is_fenced)
         log_error("store cannot write, refusing mutations until it can",
                   LOG_STR("error", error->message), LOG_STR("hint", error->hint));
     else if (!error && was)
@@ -168,7 +177,7 @@ static void queue_log_failure(const struct mutation *m, const struct error *erro
     if (m->kind !=
         MUTATION_LOG) /* the function was deleted, or the batch failed, which is logged */
         log_warn("store mutation failed", LOG_SLICE("function", m->function),
-                 LOG_STR("error", error->message));
+                 LOG_SLICE("name", m->name), LOG_STR("error", error->message));
 }
 
 /* Lost lines are replaced by one that says how many. */
@@ -210,15 +219,17 @@ static enum err queue_write_dropped(struct store *s, struct error *ret_error)
 
 /* Applies mutations of the list up to the limits of a batch. Returns the first that is not in it.
  */
-static struct mutation *queue_apply(struct store *s, struct mutation *list, struct error *ret_error)
+static struct mutation *queue_apply(struct store *s, struct mutation *list, uint64_t *ret_count,
+                                    struct error *ret_error)
 {
     struct mutation *m = list;
     size_t bytes = 0;
     for (size_t count = 0; m && count < STORE_BATCH_MUTATIONS_MAX && bytes < STORE_BATCH_BYTES_MAX;
-         count++) {
+         *ret_count = ++count) {
         struct error error;
         int64_t number = 0;
         enum err code = writer_apply(s->writer, m, &number, &error);
+        m->is_applied = code == OK;
         if (s->writer->is_lost) {
             if (code != OK)
                 *ret_error = error;
@@ -239,15 +250,39 @@ static struct mutation *queue_apply(struct store *s, struct mutation *list, stru
     return m;
 }
 
-static enum err queue_commit(struct store *s, struct error *ret_error)
+/* The first bucket whose bound is not below value; bounds double from first. */
+static size_t queue_bucket(uint64_t value, uint64_t first)
+{
+    size_t i = 0;
+    while (i < STORE_BUCKETS - 1 && value > first << i)
+        i++;
+    return i;
+}
+
+static enum err queue_commit(struct store *s, uint64_t mutations, struct error *ret_error)
 {
     uint64_t start = clock_monotonic_ns();
     enum err code = writer_commit(s->writer, ret_error);
     if (code != OK)
         return code;
-    atomic_fetch_add(&s->commit_ns_total, clock_monotonic_ns() - start);
+    uint64_t ns = clock_monotonic_ns() - start;
+    atomic_fetch_add(&s->commit_ns_total, ns);
     atomic_fetch_add(&s->commits, 1);
+    atomic_fetch_add(&s->commit_sizes[queue_bucket(mutations, STORE_BUCKET_MUTATIONS)], 1);
+    atomic_fetch_add(&s->commit_times[queue_bucket(ns / 1000, STORE_BUCKET_US)], 1);
     return OK;
+}
+
+/* What was committed, by kind, for the metrics. */
+static void queue_count_durable(struct store *s, const struct mutation *m)
+{
+    if (m->kind == MUTATION_DURABLE_COMMIT) {
+        atomic_fetch_add(&s->durable_commits, 1);
+        atomic_fetch_add(&s->durable_records, (uint64_t)m->commit.count);
+    } else if (m->kind == MUTATION_DURABLE_START)
+        atomic_fetch_add(&s->durable_starts, 1);
+    else if (m->kind == MUTATION_DURABLE_MESSAGE && m->message.name.len)
+        atomic_fetch_add(&s->durable_signals, 1);
 }
 
 static void queue_finish(struct store *s, struct mutation *list, const struct mutation *end,
@@ -273,6 +308,8 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
             delivery_add(&deliveries, m->op);
         } else if (failed)
             queue_log_failure(m, failed);
+        if (!failed && m->is_applied)
+            queue_count_durable(s, m);
         free(m);
         count++;
     }
@@ -287,18 +324,29 @@ static struct mutation *queue_batch(struct store *s, struct mutation *list)
 {
     struct error error = {0};
     struct mutation *end = NULL;
+    uint64_t count = 0;
     enum err code = writer_begin(s->writer, &error);
     if (code == OK) {
-        end = queue_apply(s, list, &error);
+        end = queue_apply(s, list, &count, &error);
         code = s->writer->is_lost ? error.code : queue_write_dropped(s, &error);
     }
     if (code == OK)
-        code = queue_commit(s, &error);
+        code = queue_commit(s, count, &error);
     if (code != OK)
         writer_rollback(s->writer);
     queue_set_refusing(s, code == OK ? NULL : &error);
     queue_finish(s, list, end, code == OK ? NULL : &error);
     return end;
+}
+
+/* How long to wait for mutations before something else is to be done; INT64_MAX: for ever. */
+static int64_t queue_patience_us(const struct store *s)
+{
+    if (atomic_load(&s->is_fenced))
+        return INT64_MAX;
+    if (atomic_load(&s->is_refusing))
+        return STORE_PROBE_S * 1000000;
+    return writer_patience_us(s->writer);
 }
 
 /* Waits for a unit; false: there is something else to do meanwhile. */
@@ -307,14 +355,19 @@ static bool queue_wait(struct store *s, bool has_more_tidying)
     int rc;
     if (has_more_tidying)
         rc = sem_trywait(&s->wake);
-    else if (atomic_load(&s->is_refusing)) {
+    else {
         struct timespec until;
         clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += STORE_PROBE_S;
-        rc = sem_clockwait(&s->wake, CLOCK_MONOTONIC, &until);
-    } else {
+        int64_t us = queue_patience_us(s);
+        until.tv_sec += us / 1000000;
+        until.tv_nsec += us % 1000000 * 1000;
+        if (until.tv_nsec >= 1000000000) {
+            until.tv_nsec -= 1000000000;
+            until.tv_sec++;
+        }
         do
-            rc = sem_wait(&s->wake);
+            rc = us == INT64_MAX ? sem_wait(&s->wake)
+                                 : sem_clockwait(&s->wake, CLOCK_MONOTONIC, &until);
         while (rc && errno == EINTR);
     }
     return rc == 0;
@@ -338,6 +391,8 @@ static bool queue_tidy(struct store *s)
     struct error error;
     bool has_more = false;
     enum err code = OK;
+    if (atomic_load(&s->is_fenced))
+        return false;
     if (atomic_load(&s->is_refusing))
         code = writer_probe(s->writer, &error);
     if (code == OK)

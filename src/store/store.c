@@ -22,6 +22,25 @@ const char *execution_status_text(enum execution_status s)
     return (size_t)s < ARRAY_LEN(texts) ? texts[s] : "unknown";
 }
 
+static const char *const store_durable_texts[] = {"queued",    "running", "suspended",
+                                                  "completed", "failed",  "cancelled"};
+
+const char *durable_status_text(enum durable_status s)
+{
+    return (size_t)s < ARRAY_LEN(store_durable_texts) ? store_durable_texts[s] : "unknown";
+}
+
+bool durable_status_read(struct slice text, enum durable_status *ret_status)
+{
+    for (size_t i = 0; i < ARRAY_LEN(store_durable_texts); i++) {
+        if (slice_eq_cstr(text, store_durable_texts[i])) {
+            *ret_status = (enum durable_status)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* The file that a URL names: malloc'd. */
 static enum err store_parse_url(const char *text, char **ret_path, struct error *ret_error)
 {
@@ -166,6 +185,15 @@ void store_stats(const struct store *s, struct store_stats *ret_stats)
         .commit_ns_total = atomic_load(&s->commit_ns_total),
         .logs_dropped = atomic_load(&s->logs_dropped),
         .queued = atomic_load(&s->queued),
+        .durable_starts = atomic_load(&s->durable_starts),
+        .durable_commits = atomic_load(&s->durable_commits),
+        .durable_records = atomic_load(&s->durable_records),
+        .durable_signals = atomic_load(&s->durable_signals),
         .is_refusing = atomic_load(&s->is_refusing),
+        .is_fenced = atomic_load(&s->is_fenced),
     };
+    for (size_t i = 0; i < STORE_BUCKETS; i++) {
+        ret_stats->commit_sizes[i] = atomic_load(&s->commit_sizes[i]);
+        ret_stats->commit_times[i] = atomic_load(&s->commit_times[i]);
+    }
 }

@@ -27,7 +27,9 @@ struct store_config {
     int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
 };
 
-/* Opens, locks the data folder against a second server (ERR_CONFLICT), migrates the schema. */
+/* Opens, locks the data folder against a second server (ERR_CONFLICT), migrates the schema, and
+ * takes the lease with its next epoch: a store that was opened before on the same database, lock or
+ * not, can never write again (ERR_FENCED). */
 NODISCARD enum err store_open(const struct store_config *config, struct store **ret_store,
                               struct error *ret_error);
 void store_close(struct store *s); /* commits what is queued */
@@ -151,8 +153,9 @@ struct durable_commit {
     struct slice records; /* a chunk as durable/record.h says; opaque here */
     bool sets_status;
     enum durable_status status;
-    int64_t wake_us;     /* with SUSPENDED */
-    int64_t events_seen; /* with SUSPENDED: if there have been more, wake_us is set to now */
+    int64_t wake_us; /* with SUSPENDED */
+    int64_t
+        events_seen; /* with SUSPENDED: if there have been more, it is due at once (wake_us 0) */
     struct slice output, error;
     struct slice progress;
     struct slice snapshot; /* of the state after these records; "" leaves the one that is there */
@@ -218,6 +221,11 @@ void store_execution_finish(struct store *s, struct store_op *op, const struct e
  * if there is none. Fields used: id, workflow, export_name, key, parent, input, metadata,
  * created_us (0: now). */
 void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row);
+/* Result: the number of events that it was sent so far (durable_row.events), so that who suspends
+ * it knows whether it is due at once. Messages to executions that are gone or have finished are
+ * dropped. ERR_NOT_FOUND or ERR_NOT_READY naming it: the workflow of a child is not there, or has
+ * no version; ERR_OVERLOAD: the receiver of a signal does not take those it has. A child that was
+ * there already has this execution woken by its end, too. */
 void store_durable_commit(struct store *s, struct store_op *op,
                           const struct durable_commit *commit);
 /* Adds a signal, or asks to cancel, and makes a suspended execution due. ERR_NOT_FOUND;
@@ -336,10 +344,22 @@ struct durable_counts {
 NODISCARD enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret_counts,
                                         struct error *ret_error);
 
+/* Histograms of commits: bucket i counts those up to (first << i) that are in no bucket before it;
+ * the last has no bound. */
+enum {
+    STORE_BUCKETS = 14,
+    STORE_BUCKET_MUTATIONS = 1, /* 1, 2, 4 ... 4096 mutations, more */
+    STORE_BUCKET_US = 64,       /* 64 us ... 262 ms, longer */
+};
+
 struct store_stats {
     uint64_t commits, mutations, commit_ns_total, logs_dropped;
+    uint64_t commit_sizes[STORE_BUCKETS], commit_times[STORE_BUCKETS];
+    uint64_t durable_starts, durable_commits, durable_records, durable_signals;
     uint64_t queued;  /* now */
     bool is_refusing; /* the last commit failed (disk full, I/O): mutations fail until one succeeds
                        */
+    bool is_fenced;   /* another server has taken the database: mutations fail with ERR_FENCED for
+                         ever */
 };
 void store_stats(const struct store *s, struct store_stats *ret_stats); /* any thread */

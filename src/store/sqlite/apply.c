@@ -3,19 +3,13 @@
  * What each mutation does to the tables. A mutation that is refused leaves no trace: either it is
  * refused before its first write, or it is one statement, which SQLite undoes itself, or it runs in
  * a savepoint (apply_in_savepoint). So one bad mutation never spoils the batch that it is in. */
-#include "store/sqlite/writer.h"
+#include "store/sqlite/apply.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
 
-struct apply_function {
-    int64_t id, version;
-    enum store_kind kind;
-};
-
-/* Is there such a function? OK with id 0: no. */
-static enum err apply_function_look(struct writer *w, struct slice name,
-                                    struct apply_function *ret_function, struct error *ret_error)
+enum err apply_function_look(struct writer *w, struct slice name,
+                             struct apply_function *ret_function, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -40,10 +34,8 @@ static enum err apply_function_find(struct writer *w, struct slice name,
     return code;
 }
 
-/* Runs a statement whose RETURNING or SELECT gives at most one integer; ret_has_row may be NULL if
- * there must be one. */
-static enum err apply_one(struct writer *w, int stmt, const struct db_param *params,
-                          int64_t *ret_value, bool *ret_has_row, struct error *ret_error)
+enum err apply_one(struct writer *w, int stmt, const struct db_param *params, int64_t *ret_value,
+                   bool *ret_has_row, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -65,9 +57,6 @@ static enum err apply_one(struct writer *w, int stmt, const struct db_param *par
         *ret_has_row = has_row;
     return code;
 }
-
-typedef enum err (*apply_fn)(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                             struct error *ret_error);
 
 static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct mutation *m,
                                    int64_t *ret_number, struct error *ret_error)
@@ -261,7 +250,8 @@ static enum err apply_function_delete(struct writer *w, const struct mutation *m
 {
     static const enum writer_stmt steps[] = {
         WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,      WRITER_BUILDS_DELETE,
-        WRITER_ENVS_DELETE,          WRITER_FUNCTION_DELETED_ADD, WRITER_FUNCTION_DELETE,
+        WRITER_ENVS_DELETE,          WRITER_FUNCTION_DELETED_ADD, WRITER_DURABLE_COUNT_DELETE,
+        WRITER_FUNCTION_DELETE,
     };
     struct apply_function f;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
@@ -349,7 +339,7 @@ static enum err apply_execution_start(struct writer *w, const struct mutation *m
         return error_set(ret_error, ERR_CONFLICT, "there is an execution '%.*s' already",
                          SLICE_ARG(e->id));
     if (code == OK && is_finished)
-        writer_add_count(w, f.id, 1, 0);
+        writer_add_count(w, f.id, WRITER_COUNTED_EXECUTIONS, 1);
     return code;
 }
 
@@ -369,7 +359,7 @@ static enum err apply_execution_finish(struct writer *w, const struct mutation *
     if (code != OK)
         return code;
     if (has_row) {
-        writer_add_count(w, function_id, 1, 0);
+        writer_add_count(w, function_id, WRITER_COUNTED_EXECUTIONS, 1);
         return OK;
     }
     code = apply_one(w, WRITER_EXECUTION_FIND, PARAMS(P_TEXT(e->id)), &status, &has_row, ret_error);
@@ -382,45 +372,71 @@ static enum err apply_execution_finish(struct writer *w, const struct mutation *
                      SLICE_ARG(e->id));
 }
 
+enum err apply_log_line(struct writer *w, int64_t function_id, struct slice execution,
+                        const struct log_row *line, struct error *ret_error)
+{
+    enum err code =
+        db_run(&w->db, WRITER_LOG_ADD,
+               PARAMS(P_INT(function_id), P_TEXT(execution), P_INT(line->level),
+                      P_INT(line->at_us ? line->at_us : clock_wall_us()), P_TEXT(line->text)),
+               ret_error);
+    if (code == OK)
+        writer_add_count(w, function_id, WRITER_COUNTED_LOGS, 1);
+    return code;
+}
+
 static enum err apply_log(struct writer *w, const struct mutation *m, int64_t *ret_number,
                           struct error *ret_error)
 {
-    const struct log_row *l = &m->log;
     struct apply_function f;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
-    if (code == OK)
-        code = db_run(&w->db, WRITER_LOG_ADD,
-                      PARAMS(P_INT(f.id), P_TEXT(l->execution), P_INT(l->level),
-                             P_INT(l->at_us ? l->at_us : clock_wall_us()), P_TEXT(l->text)),
-                      ret_error);
-    if (code == OK)
-        writer_add_count(w, f.id, 0, 1);
-    return code;
+    return code == OK ? apply_log_line(w, f.id, m->log.execution, &m->log, ret_error) : code;
+}
+
+/* Can it be refused after it has begun to write? */
+static bool apply_needs_savepoint(const struct mutation *m)
+{
+    static const bool table[MUTATION_KINDS] = {
+        [MUTATION_BUILD_START] = true,     [MUTATION_PUBLISH] = true,
+        [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_START] = true,
+        [MUTATION_DURABLE_RETRY] = true,   [MUTATION_DURABLE_FORK] = true,
+        [MUTATION_DURABLE_MIGRATE] = true,
+    };
+    /* Nearly all commits only append; what else they do cannot be refused. */
+    if (m->kind == MUTATION_DURABLE_COMMIT)
+        return m->commit.children_len || m->commit.messages_len;
+    return table[m->kind];
 }
 
 enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_number,
                       struct error *ret_error)
 {
-    static const struct {
-        apply_fn fn;
-        bool writes_many; /* more than one statement that writes */
-    } table[] = {
-        [MUTATION_BUILD_START] = {apply_build_start, true},
-        [MUTATION_BUILD_STATUS] = {apply_build_status, false},
-        [MUTATION_BUILD_FAIL] = {apply_build_fail, false},
-        [MUTATION_PUBLISH] = {apply_publish, true},
-        [MUTATION_SETUP_DONE] = {apply_setup_done, false},
-        [MUTATION_FUNCTION_DELETE] = {apply_function_delete, true},
-        [MUTATION_ENV_SET] = {apply_env_set, false},
-        [MUTATION_ENV_DELETE] = {apply_env_delete, false},
-        [MUTATION_EXECUTION_START] = {apply_execution_start, false},
-        [MUTATION_EXECUTION_FINISH] = {apply_execution_finish, false},
-        [MUTATION_LOG] = {apply_log, false},
+    static const apply_fn table[MUTATION_KINDS] = {
+        [MUTATION_BUILD_START] = apply_build_start,
+        [MUTATION_BUILD_STATUS] = apply_build_status,
+        [MUTATION_BUILD_FAIL] = apply_build_fail,
+        [MUTATION_PUBLISH] = apply_publish,
+        [MUTATION_SETUP_DONE] = apply_setup_done,
+        [MUTATION_FUNCTION_DELETE] = apply_function_delete,
+        [MUTATION_ENV_SET] = apply_env_set,
+        [MUTATION_ENV_DELETE] = apply_env_delete,
+        [MUTATION_EXECUTION_START] = apply_execution_start,
+        [MUTATION_EXECUTION_FINISH] = apply_execution_finish,
+        [MUTATION_DURABLE_START] = apply_durable_start,
+        [MUTATION_DURABLE_COMMIT] = apply_durable_commit,
+        [MUTATION_DURABLE_MESSAGE] = apply_durable_message,
+        [MUTATION_DURABLE_PAUSE] = apply_durable_pause,
+        [MUTATION_DURABLE_RETRY] = apply_durable_retry,
+        [MUTATION_DURABLE_FORK] = apply_durable_fork,
+        [MUTATION_DURABLE_MIGRATE] = apply_durable_migrate,
+        [MUTATION_DURABLE_SNAPSHOT_DROP] = apply_durable_snapshot_drop,
+        [MUTATION_LOG] = apply_log,
     };
-    CHECK(m->kind < ARRAY_LEN(table));
-    enum err code = table[m->kind].writes_many
-                        ? apply_in_savepoint(w, table[m->kind].fn, m, ret_number, ret_error)
-                        : table[m->kind].fn(w, m, ret_number, ret_error);
+    CHECK(m->kind < MUTATION_KINDS);
+    enum err code = apply_needs_savepoint(m)
+                        ? apply_in_savepoint(w, table[m->kind], m, ret_number, ret_error)
+                        : table[m->kind](w, m, ret_number, ret_error);
+    writer_counted(w, code != OK);
     if (code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_CORRUPT ||
         sqlite3_get_autocommit(w->db.handle))
         w->is_lost = true;

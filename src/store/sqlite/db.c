@@ -147,6 +147,11 @@ static int db_bind(sqlite3_stmt *st, const struct db_param *params)
         const struct db_param *p = &params[i];
         if (p->kind == DB_PARAM_INT)
             rc = sqlite3_bind_int64(st, i + 1, p->num);
+        else if (p->kind == DB_PARAM_NULL)
+            rc = sqlite3_bind_null(st, i + 1);
+        else if (p->kind == DB_PARAM_BLOB)
+            rc = sqlite3_bind_blob64(st, i + 1, p->text.ptr ? p->text.ptr : "", p->text.len,
+                                     SQLITE_STATIC);
         else /* a NULL pointer would bind NULL, not an empty text */
             rc = sqlite3_bind_text64(st, i + 1, p->text.ptr ? p->text.ptr : "", p->text.len,
                                      SQLITE_STATIC, SQLITE_UTF8);
@@ -206,6 +211,12 @@ int64_t db_changes(struct db *db)
 struct slice db_text(sqlite3_stmt *st, int column)
 {
     const char *ptr = (const char *)sqlite3_column_text(st, column);
+    return slice_of(ptr, (size_t)sqlite3_column_bytes(st, column));
+}
+
+struct slice db_blob(sqlite3_stmt *st, int column)
+{
+    const char *ptr = sqlite3_column_blob(st, column);
     return slice_of(ptr, (size_t)sqlite3_column_bytes(st, column));
 }
 

@@ -22,12 +22,14 @@ struct db {
 /* One value for a parameter: ?1, ?2, … in order. Texts are borrowed until the statement is
  * released. */
 struct db_param {
-    enum { DB_PARAM_END, DB_PARAM_INT, DB_PARAM_TEXT } kind;
+    enum { DB_PARAM_END, DB_PARAM_INT, DB_PARAM_TEXT, DB_PARAM_BLOB, DB_PARAM_NULL } kind;
     int64_t num;
     struct slice text;
 };
 #define P_INT(v) ((struct db_param){.kind = DB_PARAM_INT, .num = (int64_t)(v)})
 #define P_TEXT(v) ((struct db_param){.kind = DB_PARAM_TEXT, .text = (v)})
+#define P_BLOB(v) ((struct db_param){.kind = DB_PARAM_BLOB, .text = (v)})
+#define P_NULL ((struct db_param){.kind = DB_PARAM_NULL})
 #define PARAMS(...) ((const struct db_param[]){__VA_ARGS__ __VA_OPT__(, )(struct db_param){0}})
 
 /* Opens for reading and writing; the file must exist. sqls must outlive the connection. */
@@ -64,4 +66,5 @@ static inline int64_t db_int(sqlite3_stmt *st, int column)
     return sqlite3_column_int64(st, column);
 }
 struct slice db_text(sqlite3_stmt *st, int column); /* until the next step */
+struct slice db_blob(sqlite3_stmt *st, int column); /* likewise */
 struct slice db_text_copy(sqlite3_stmt *st, int column, struct arena *a);

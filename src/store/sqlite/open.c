@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Opening the database: is it ours, bring its schema up to date, settle what a stopped server left
- * unfinished. Nothing is written to a database that is up to date and was left in order, so that a
- * start costs a few reads. */
+ * unfinished. A database that is up to date and was left in order is only told that it has a new
+ * owner, so that a start costs a few reads and one commit. */
 #include "store/sqlite/writer.h"
 
 #include <errno.h>
@@ -15,6 +15,7 @@
 /* In the file's header, so that file(1) and we can tell it from others' databases: "Lmpt". */
 enum { OPEN_APPLICATION_ID = 0x4c6d7074 };
 
+#define OPEN_KEEP_US (INT64_C(7) * 24 * 3600 * 1000000)
 #define OPEN_BUILD_MESSAGE "the server was stopped during this build; upload again"
 #define OPEN_EXECUTION_ERROR                                                                       \
     "{\"code\":\"unavailable\",\"message\":\"interrupted: the server was stopped during this "     \
@@ -76,8 +77,7 @@ static enum err open_migrate_step(struct writer *w, int number, struct error *re
     return OK;
 }
 
-/* Rows that only a running server may have. Counting them first keeps a clean start free of writes.
- */
+/* Rows that only a running server may have. Durable executions are not among them: they go on. */
 static enum err open_settle(struct writer *w, struct error *ret_error)
 {
     int64_t builds = 0, executions = 0;
@@ -92,17 +92,59 @@ static enum err open_settle(struct writer *w, struct error *ret_error)
     int64_t now = clock_wall_us();
     int len = snprintf(
         sql, sizeof(sql),
-        "BEGIN IMMEDIATE;"
         "UPDATE build SET status = 4, finished_us = %lld, error_message = '" OPEN_BUILD_MESSAGE "'"
         " WHERE status < 3;"
         "UPDATE function SET executions_finished = executions_finished +"
         " (SELECT count(*) FROM execution WHERE function_id = function.id AND status = 0);"
         "UPDATE execution SET status = 2, finished_us = %lld, error = '" OPEN_EXECUTION_ERROR "'"
-        " WHERE status = 0;"
-        "COMMIT",
+        " WHERE status = 0",
         (long long)now, (long long)now);
     CHECK(len > 0 && (size_t)len < sizeof(sql));
-    code = db_exec(&w->db, sql, ret_error);
+    return db_exec(&w->db, sql, ret_error);
+}
+
+/* Who opened last owns the database. */
+static enum err open_lease(struct writer *w, struct error *ret_error)
+{
+    char host[64] = "", sql[512];
+    if (gethostname(host, sizeof(host) - 1))
+        host[0] = '\0';
+    host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")] = '\0';
+    int len = snprintf(sql, sizeof(sql),
+                       "INSERT INTO lease (name, owner, epoch, taken_us)"
+                       " VALUES ('server', 'process %d on %s', 1, %lld)"
+                       " ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,"
+                       " epoch = epoch + 1, taken_us = excluded.taken_us",
+                       (int)getpid(), host, (long long)clock_wall_us());
+    CHECK(len > 0 && (size_t)len < sizeof(sql));
+    enum err code = db_exec(&w->db, sql, ret_error);
+    if (code == OK)
+        code = db_pragma(&w->db, "SELECT epoch FROM lease WHERE name = 'server'", &w->epoch,
+                         ret_error);
+    return code;
+}
+
+/* Numbers that may still be in use: of rows, and of what is left of removed ones. */
+static enum err open_numbers(struct writer *w, struct error *ret_error)
+{
+    return db_pragma(&w->db,
+                     "SELECT max(coalesce((SELECT max(seq) FROM durable), 0),"
+                     " coalesce((SELECT max(execution) FROM durable_purge), 0))",
+                     &w->durable_seq, ret_error);
+}
+
+/* In one transaction, so that whom we take the database from cannot write in between. */
+static enum err open_own(struct writer *w, struct error *ret_error)
+{
+    enum err code = db_exec(&w->db, "BEGIN IMMEDIATE", ret_error);
+    if (code == OK)
+        code = open_lease(w, ret_error);
+    if (code == OK)
+        code = open_settle(w, ret_error);
+    if (code == OK)
+        code = open_numbers(w, ret_error);
+    if (code == OK)
+        code = db_exec(&w->db, "COMMIT", ret_error);
     if (code != OK)
         db_rollback(&w->db);
     return code;
@@ -142,6 +184,7 @@ enum err writer_open(struct store *s, const struct store_config *config, struct 
     w->store = s;
     w->execution_rows_max = open_or(config->execution_rows_max, 100000);
     w->log_rows_max = open_or(config->log_rows_max, 10000);
+    w->keep_us = config->durable_keep_us ? config->durable_keep_us : OPEN_KEEP_US;
     w->needs_tidy = true; /* perhaps; the first look is cheap */
     int64_t number = 0;
     enum err code = open_create(s->path, ret_error);
@@ -154,7 +197,7 @@ enum err writer_open(struct store *s, const struct store_config *config, struct 
     while (code == OK && number < schema_steps_len)
         code = open_migrate_step(w, (int)++number, ret_error);
     if (code == OK)
-        code = open_settle(w, ret_error);
+        code = open_own(w, ret_error);
     if (code != OK) {
         writer_close(w);
         return code;
@@ -169,5 +212,6 @@ void writer_close(struct writer *w)
         return;
     db_close(&w->db);
     free(w->counts);
+    free(w->countings);
     free(w);
 }

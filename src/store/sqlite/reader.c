@@ -5,80 +5,7 @@
  * keeps the log from being copied back. Texts are copied into the caller's arena; a page of rows
  * ends early when it has become large, so that a list of large values cannot take the server's
  * memory. */
-#include "base/limits.h"
-#include "store/internal.h"
-#include "store/sqlite/db.h"
-
-enum {
-    READER_PAGE_ROWS = 100, /* when none are asked for */
-    READER_PAGE_ROWS_MAX = 1000,
-    READER_PAGE_BYTES_MAX = 16 * 1024 * 1024,
-};
-
-enum reader_stmt {
-    READER_FUNCTION_ID,
-    READER_FUNCTIONS,
-    READER_FUNCTION,
-    READER_VERSION,
-    READER_VERSION_SERVING,
-    READER_BUILDS,
-    READER_BUILD,
-    READER_ENV,
-    READER_EXECUTIONS,
-    READER_EXECUTIONS_OF,
-    READER_EXECUTION,
-    READER_LOGS,
-    READER_LOGS_NEWEST,
-    READER_LOGS_OF,
-    READER_LOGS_OF_NEWEST,
-    READER_STMTS,
-};
-
-#define READER_FUNCTION_SQL                                                                        \
-    "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
-    " f.created_us, f.updated_us FROM function f"                                                  \
-    " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
-    " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
-#define READER_VERSION_SQL                                                                         \
-    "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
-    " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
-#define READER_BUILD_SQL                                                                           \
-    "SELECT f.name, b.number, b.status, b.version, b.created_us, b.started_us, b.finished_us,"     \
-    " b.error_message, b.error_file, b.error_frame, b.error_line, b.error_column"                  \
-    " FROM function f JOIN build b ON b.function_id = f.id"
-#define READER_EXECUTION_SQL                                                                       \
-    "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
-    "e.created_us,"                                                                                \
-    " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
-#define READER_LOG_SQL                                                                             \
-    "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
-    " FROM log l JOIN function f ON f.id = l.function_id"
-
-static const char *const reader_sqls[READER_STMTS] = {
-    [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
-    [READER_FUNCTIONS] = READER_FUNCTION_SQL " WHERE f.kind = ?1 ORDER BY f.name",
-    [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
-    [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
-    [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
-    [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
-    [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
-    [READER_ENV] = "SELECT name, value FROM env WHERE function_id = ?1 ORDER BY name",
-    [READER_EXECUTIONS] = READER_EXECUTION_SQL " WHERE e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
-    [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL
-    " WHERE e.function_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
-    [READER_EXECUTION] = READER_EXECUTION_SQL " WHERE e.id = ?1",
-    [READER_LOGS] = READER_LOG_SQL " WHERE l.function_id = ?1 AND l.id > ?2 ORDER BY l.id LIMIT ?3",
-    [READER_LOGS_NEWEST] = READER_LOG_SQL " WHERE l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
-    [READER_LOGS_OF] =
-        READER_LOG_SQL " WHERE l.execution = ?4 AND l.execution <> '' AND l.function_id = ?1"
-                       " AND l.id > ?2 ORDER BY l.id LIMIT ?3",
-    [READER_LOGS_OF_NEWEST] = READER_LOG_SQL " WHERE l.execution = ?3 AND l.execution <> ''"
-                                             " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
-};
-
-struct store_reader {
-    struct db db;
-};
+#include "store/sqlite/reader.h"
 
 enum err store_reader_open(struct store *s, struct store_reader **ret_reader,
                            struct error *ret_error)
@@ -166,8 +93,7 @@ static struct log_row reader_log_row(sqlite3_stmt *st, struct arena *a)
     };
 }
 
-/* Room for one more row in an array that grows in the arena. */
-static void *reader_grow(struct arena *a, void *rows, size_t len, size_t *cap, size_t size)
+void *reader_grow(struct arena *a, void *rows, size_t len, size_t *cap, size_t size)
 {
     if (len < *cap)
         return rows;
@@ -187,16 +113,15 @@ static enum err reader_no_function(struct slice name, struct error *ret_error)
     return code;
 }
 
-/* Binds and steps to the first row. */
-static enum err reader_first(struct store_reader *r, int stmt, const struct db_param *params,
-                             sqlite3_stmt **ret_st, bool *ret_has_row, struct error *ret_error)
+enum err reader_first(struct store_reader *r, int stmt, const struct db_param *params,
+                      sqlite3_stmt **ret_st, bool *ret_has_row, struct error *ret_error)
 {
     enum err code = db_query(&r->db, stmt, params, ret_st, ret_error);
     return code == OK ? db_step(&r->db, *ret_st, ret_has_row, ret_error) : code;
 }
 
-static enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
-                                   struct error *ret_error)
+enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
+                            struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -209,7 +134,7 @@ static enum err reader_function_id(struct store_reader *r, struct slice name, in
     return code;
 }
 
-static int64_t reader_limit(int64_t limit)
+int64_t reader_limit(int64_t limit)
 {
     return limit <= 0                     ? READER_PAGE_ROWS
            : limit > READER_PAGE_ROWS_MAX ? READER_PAGE_ROWS_MAX
@@ -376,8 +301,7 @@ enum err store_env(struct store_reader *r, struct arena *a, struct slice functio
 
 /* ---- executions ---- */
 
-/* A cursor is "e" and the seq of the last row seen, in hexadecimal. Callers must not know. */
-static enum err reader_cursor(struct slice cursor, int64_t *ret_before, struct error *ret_error)
+enum err reader_cursor(struct slice cursor, int64_t *ret_before, struct error *ret_error)
 {
     *ret_before = INT64_MAX;
     if (!cursor.len)
@@ -397,6 +321,11 @@ static enum err reader_cursor(struct slice cursor, int64_t *ret_before, struct e
     }
     *ret_before = value;
     return OK;
+}
+
+struct slice reader_cursor_text(struct arena *a, int64_t last)
+{
+    return slice_cstr(arena_printf(a, "e%llx", (unsigned long long)last));
 }
 
 static size_t reader_execution_bytes(const struct execution_row *e)
@@ -435,8 +364,7 @@ enum err store_executions(struct store_reader *r, struct arena *a, struct slice 
         return code;
     *ret_rows = rows;
     *ret_len = len;
-    *ret_next =
-        has_row ? slice_cstr(arena_printf(a, "e%llx", (unsigned long long)last)) : SLICE_EMPTY;
+    *ret_next = has_row ? reader_cursor_text(a, last) : SLICE_EMPTY;
     return OK;
 }
 

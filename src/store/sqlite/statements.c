@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Every SQL text that the writer runs. Numbers of statuses: build 0 queued, 1 bundling, 2
- * evaluating, 3 ready, 4 failed; execution 0 running, 1 success, 2 failure. */
+ * evaluating, 3 ready, 4 failed; execution 0 running, 1 success, 2 failure; durable 0 queued, 1
+ * running, 2 suspended, 3 completed, 4 failed, 5 cancelled. */
 #include "store/sqlite/writer.h"
 
 _Static_assert(BUILD_QUEUED == 0 && BUILD_READY == 3 && BUILD_FAILED == 4, "stored as numbers");
 _Static_assert(EXECUTION_RUNNING == 0 && EXECUTION_FAILURE == 2, "stored as numbers");
+
+_Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLED == 5,
+               "stored as numbers");
+
+#define WRITER_DURABLE_SQL                                                                         \
+    "SELECT seq, function_id, version, status, is_paused, is_cancel_requested, has_waiters,"       \
+    " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us"   \
+    " FROM durable"
 
 const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_BEGIN] = "BEGIN IMMEDIATE",
@@ -17,6 +26,14 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_COUNT] =
         "UPDATE function SET executions_finished = executions_finished + ?2,"
         " log_lines = log_lines + ?3 WHERE id = ?1 RETURNING executions_finished, log_lines",
+
+    [WRITER_EPOCH] = "SELECT epoch, owner FROM lease WHERE name = 'server'",
+    [WRITER_COUNT_DURABLE] =
+        "UPDATE durable_count SET queued = queued + ?2, running = running + ?3,"
+        " suspended = suspended + ?4, completed = completed + ?5, failed = failed + ?6,"
+        " cancelled = cancelled + ?7, paused = paused + ?8 WHERE function_id = ?1",
+    [WRITER_COUNT_DURABLE_ADD] = "INSERT INTO durable_count SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
+                                 " FROM function WHERE id = ?1",
 
     [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
     [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us)"
@@ -84,6 +101,67 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_LOG_ADD] = "INSERT INTO log (function_id, execution, level, at_us, text)"
                        " VALUES (?1, ?2, ?3, ?4, ?5)",
 
+    [WRITER_DURABLE_ADD] =
+        "INSERT INTO durable (seq, function_id, version, status, is_paused, is_cancel_requested,"
+        " has_waiters, records, events, signals_last, signals_waiting, wake_us, due_us, attempt,"
+        " created_us, started_us, finished_us, id, parent, export_name, key)"
+        " VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, 0, 0, 0, 1, ?7, 0, 0, ?8, ?9, ?10, ?11)"
+        " ON CONFLICT (id) DO NOTHING",
+    [WRITER_DURABLE_FIND] =
+        WRITER_DURABLE_SQL " WHERE id = ?1 AND function_id IN (SELECT id FROM function)",
+    [WRITER_DURABLE_FIND_ANY] = WRITER_DURABLE_SQL " WHERE id = ?1",
+    [WRITER_DURABLE_PARENT] = "SELECT parent FROM durable WHERE seq = ?1",
+    /* What is in no index. */
+    [WRITER_DURABLE_MARK] =
+        "UPDATE durable SET version = ?2, is_cancel_requested = ?3, has_waiters = ?4,"
+        " records = ?5, events = ?6, signals_last = ?7, signals_waiting = ?8, attempt = ?9,"
+        " started_us = ?10 WHERE seq = ?1",
+    [WRITER_DURABLE_MOVE] =
+        "UPDATE durable SET version = ?2, is_cancel_requested = ?3, has_waiters = ?4,"
+        " records = ?5, events = ?6, signals_last = ?7, signals_waiting = ?8, attempt = ?9,"
+        " started_us = ?10, status = ?11, is_paused = ?12, wake_us = ?13, due_us = ?14,"
+        " finished_us = ?15 WHERE seq = ?1",
+    [WRITER_DURABLE_DELETE] = "DELETE FROM durable WHERE seq = ?1",
+    [WRITER_DURABLE_TEXT_ADD] =
+        "INSERT INTO durable_text (execution, input, metadata) VALUES (?1, ?2, ?3)",
+    [WRITER_DURABLE_TEXTS] = "SELECT d.export_name, t.input, t.metadata FROM durable d"
+                             " JOIN durable_text t ON t.execution = d.seq WHERE d.seq = ?1",
+    [WRITER_DURABLE_TEXT_PROGRESS] = "UPDATE durable_text SET progress = ?2 WHERE execution = ?1",
+    [WRITER_DURABLE_TEXT_END] =
+        "UPDATE durable_text SET output = ?2, error = ?3 WHERE execution = ?1",
+    [WRITER_DURABLE_TEXT_DELETE] = "DELETE FROM durable_text WHERE execution = ?1",
+    [WRITER_DURABLE_WAITER_ADD] =
+        "INSERT OR IGNORE INTO durable_waiter (execution, waiter) VALUES (?1, ?2)",
+    [WRITER_DURABLE_WAITERS] = "SELECT waiter FROM durable_waiter WHERE execution = ?1",
+    [WRITER_DURABLE_WAITERS_DELETE] = "DELETE FROM durable_waiter WHERE execution = ?1",
+    [WRITER_DURABLE_COUNT_DELETE] = "DELETE FROM durable_count WHERE function_id = ?1",
+    [WRITER_DURABLE_PURGE_ADD] =
+        "INSERT OR REPLACE INTO durable_purge (execution, is_all) VALUES (?1, ?2)",
+    [WRITER_DURABLE_PURGE_DELETE] = "DELETE FROM durable_purge WHERE execution = ?1",
+
+    [WRITER_JOURNAL_ADD] = "INSERT INTO journal (place, count, records) VALUES (?1, ?2, ?3)",
+    /* ?1: first place of the journal, ?2: the place that a chunk must end at. */
+    [WRITER_JOURNAL_LAST] = "SELECT place + count FROM journal WHERE place >= ?1 AND place < ?2"
+                            " ORDER BY place DESC LIMIT 1",
+    [WRITER_JOURNAL_CUT] = "DELETE FROM journal WHERE place >= ?1 AND place < ?2",
+    [WRITER_JOURNAL_COPY] = "INSERT INTO journal (place, count, records)"
+                            " SELECT place + ?3, count, records FROM journal"
+                            " WHERE place >= ?1 AND place < ?2 ORDER BY place",
+    [WRITER_SNAPSHOT_SET] =
+        "INSERT OR REPLACE INTO snapshot (execution, records, data) VALUES (?1, ?2, ?3)",
+    [WRITER_SNAPSHOT_DELETE] = "DELETE FROM snapshot WHERE execution = ?1",
+    [WRITER_SIGNAL_ADD] =
+        "INSERT INTO signal (execution, seq, at_us, name, data) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [WRITER_SIGNAL_DELETE] = "DELETE FROM signal WHERE execution = ?1 AND seq = ?2",
+    [WRITER_SIGNALS_DELETE] =
+        "DELETE FROM signal WHERE execution = ?1 AND seq IN"
+        " (SELECT seq FROM signal WHERE execution = ?1 ORDER BY seq LIMIT ?2)",
+    [WRITER_SIGNAL_ONCE_FIND] = "SELECT seq FROM signal_once WHERE execution = ?1 AND once = ?2",
+    [WRITER_SIGNAL_ONCE_ADD] = "INSERT INTO signal_once (execution, once, seq) VALUES (?1, ?2, ?3)",
+    [WRITER_SIGNAL_ONCES_DELETE] =
+        "DELETE FROM signal_once WHERE execution = ?1 AND once IN"
+        " (SELECT once FROM signal_once WHERE execution = ?1 ORDER BY once LIMIT ?2)",
+
     [WRITER_TIDY_DELETED] = "SELECT function_id FROM function_deleted LIMIT 1",
     [WRITER_TIDY_DELETED_EXECUTIONS] =
         "DELETE FROM execution WHERE seq IN"
@@ -91,6 +169,8 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TIDY_DELETED_LOGS] =
         "DELETE FROM log WHERE id IN"
         " (SELECT id FROM log WHERE function_id = ?1 ORDER BY id LIMIT ?2)",
+    [WRITER_TIDY_DELETED_DURABLES] =
+        WRITER_DURABLE_SQL " WHERE function_id = ?1 ORDER BY seq LIMIT 1",
     [WRITER_TIDY_DELETED_DONE] = "DELETE FROM function_deleted WHERE function_id = ?1",
     /* ?1, ?2: counts from which trimming pays; ?3, ?4: what is kept. */
     [WRITER_TIDY_EXCESS] =
@@ -107,6 +187,22 @@ const char *const writer_sqls[WRITER_STMTS] = {
         " executions_finished = (SELECT count(*) FROM execution WHERE function_id = ?1 AND status "
         "<> 0),"
         " log_lines = (SELECT count(*) FROM log WHERE function_id = ?1) WHERE id = ?1",
+    /* Finished executions in the order of their ends, from after (?1, ?2), which ended before ?3.
+     */
+    [WRITER_TIDY_RETAIN] = WRITER_DURABLE_SQL
+    " WHERE finished_us > 0 AND (finished_us, seq) > (?1, ?2) AND finished_us < ?3"
+    " ORDER BY finished_us, seq LIMIT 1",
+    [WRITER_TIDY_RETAIN_NEXT] = "SELECT finished_us FROM durable WHERE finished_us > 0"
+                                " AND finished_us >= ?1 ORDER BY finished_us LIMIT 1",
+    /* May somebody who has not ended still ask for its result? */
+    [WRITER_TIDY_RETAIN_WANTED] =
+        "SELECT EXISTS (SELECT 1 FROM durable c JOIN durable p ON p.id = c.parent"
+        " WHERE c.seq = ?1 AND c.parent <> '' AND p.finished_us = 0)"
+        " OR EXISTS (SELECT 1 FROM durable_waiter w JOIN durable p ON p.id = w.waiter"
+        " WHERE w.execution = ?1 AND p.finished_us = 0)",
+    [WRITER_TIDY_PURGE] = "SELECT execution, is_all FROM durable_purge LIMIT 1",
+    [WRITER_TIDY_PURGE_JOURNAL] = "SELECT place, length(records) FROM journal"
+                                  " WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
     [WRITER_TIDY_ARTIFACTS] =
         "SELECT hash FROM artifact_unused WHERE hash > ?1 ORDER BY hash LIMIT 1",
     [WRITER_TIDY_ARTIFACT_USED] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM version WHERE hash = ?1)"

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the writer does when nobody waits: removes what deleted functions left behind, trims
- * executions and log lines to what is kept, removes artifacts that no version names, copies the
- * write-ahead log into the database. Each call is one small transaction, so that a mutation that
- * arrives waits for milliseconds at most. */
+ * executions and log lines to what is kept (durable ones: tidy_durable.c), removes artifacts that
+ * no version names, copies the write-ahead log into the database. Each call is one small
+ * transaction, so that a mutation that arrives waits for milliseconds at most. */
 #include "store/sqlite/writer.h"
 
 enum {
@@ -50,7 +50,10 @@ static enum err tidy_deleted(struct writer *w, bool *ret_did, struct error *ret_
                       ret_error);
         removed += code == OK ? db_changes(&w->db) : 0;
     }
-    if (code == OK && removed < STORE_TIDY_ROWS)
+    int64_t left = STORE_TIDY_ROWS - removed;
+    if (code == OK && left > 0)
+        code = tidy_deleted_durables(w, id, &left, ret_error);
+    if (code == OK && left > 0)
         code = db_run(&w->db, WRITER_TIDY_DELETED_DONE, PARAMS(P_INT(id)), ret_error);
     return code;
 }
@@ -124,9 +127,9 @@ static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *re
 
 enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)
 {
-    static enum err (*const jobs[])(struct writer *, bool *,
-                                    struct error *) = {tidy_deleted, tidy_excess, tidy_artifacts};
-    if (!w->needs_tidy) {
+    static enum err (*const jobs[])(struct writer *, bool *, struct error *) = {
+        tidy_deleted, tidy_purge, tidy_retain, tidy_excess, tidy_artifacts};
+    if (!w->needs_tidy && writer_patience_us(w) > 0) {
         *ret_more = false;
         return OK;
     }

@@ -1,60 +1,142 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Transactions of the writer (see writer.h), and the counts of trimmable rows, which are added up
- * over a batch and written once for each function. */
+ * over a batch and written once for each function.
+ *
+ * The lease: each opening of the database takes the next epoch (open.c). A transaction that finds
+ * another epoch than its own ends at once, and no other is begun: what another server has read may
+ * not be changed under it. */
 #include "store/sqlite/writer.h"
 
 #include "base/clock.h"
+
+static enum err writer_fenced(struct writer *w, const char *owner, struct error *ret_error)
+{
+    w->is_fenced = true;
+    enum err code = error_set(ret_error, ERR_FENCED, "another server has taken over %s%s%s%s",
+                              w->db.path, *owner ? " (" : "", owner, *owner ? ")" : "");
+    error_hint(ret_error, "stop this server; the data folder's lock file was removed or is not "
+                          "shared with the other one");
+    return code;
+}
+
+/* In the same transaction as what is written: nobody can take the lease in between. */
+static enum err writer_check_epoch(struct writer *w, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_EPOCH, PARAMS(), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code != OK || (has_row && db_int(st, 0) == w->epoch))
+        return code;
+    char owner[128] = "";
+    if (has_row)
+        snprintf(owner, sizeof(owner), "%.*s", SLICE_ARG(db_text(st, 1)));
+    return writer_fenced(w, owner, ret_error);
+}
 
 enum err writer_begin(struct writer *w, struct error *ret_error)
 {
     w->is_lost = false;
     w->counts_len = 0;
-    return db_run(&w->db, WRITER_BEGIN, PARAMS(), ret_error);
+    w->countings_len = 0;
+    if (w->is_fenced)
+        return writer_fenced(w, "", ret_error);
+    enum err code = db_run(&w->db, WRITER_BEGIN, PARAMS(), ret_error);
+    return code == OK ? writer_check_epoch(w, ret_error) : code;
 }
 
-void writer_add_count(struct writer *w, int64_t function_id, int64_t executions, int64_t logs)
+/* Doubles an array when it is full. */
+static void *writer_grow(void *rows, size_t len, size_t *cap, size_t size)
+{
+    if (len < *cap)
+        return rows;
+    *cap = *cap ? 2 * *cap : 64;
+    rows = reallocarray(rows, *cap, size);
+    CHECK(rows);
+    return rows;
+}
+
+void writer_add_count(struct writer *w, int64_t function_id, enum writer_counted what, int64_t add)
 {
     /* The same function as a moment ago, nearly always; few in one batch in any case. */
-    for (size_t i = w->counts_len; i-- > 0;) {
-        if (w->counts[i].function_id == function_id) {
-            w->counts[i].executions += executions;
-            w->counts[i].logs += logs;
-            return;
-        }
+    size_t slot = w->counts_len;
+    while (slot > 0 && w->counts[slot - 1].function_id != function_id)
+        slot--;
+    if (slot > 0)
+        slot--;
+    else {
+        w->counts = writer_grow(w->counts, w->counts_len, &w->counts_cap, sizeof(*w->counts));
+        slot = w->counts_len++;
+        w->counts[slot] = (struct writer_count){.function_id = function_id};
     }
-    if (w->counts_len == w->counts_cap) {
-        w->counts_cap = w->counts_cap ? 2 * w->counts_cap : 64;
-        w->counts = reallocarray(w->counts, w->counts_cap, sizeof(*w->counts));
-        CHECK(w->counts);
-    }
-    w->counts[w->counts_len++] =
-        (struct writer_count){.function_id = function_id, .executions = executions, .logs = logs};
+    w->counts[slot].add[what] += add;
+    w->countings =
+        writer_grow(w->countings, w->countings_len, &w->countings_cap, sizeof(*w->countings));
+    w->countings[w->countings_len++] =
+        (struct writer_counting){.slot = slot, .what = what, .add = add};
+}
+
+void writer_counted(struct writer *w, bool is_refused)
+{
+    for (size_t i = 0; is_refused && i < w->countings_len; i++)
+        w->counts[w->countings[i].slot].add[w->countings[i].what] -= w->countings[i].add;
+    w->countings_len = 0;
+}
+
+static enum err writer_write_rows(struct writer *w, const struct writer_count *c,
+                                  struct error *ret_error)
+{
+    const int64_t *add = c->add;
+    if (!add[WRITER_COUNTED_EXECUTIONS] && !add[WRITER_COUNTED_LOGS])
+        return OK;
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_COUNT,
+                             PARAMS(P_INT(c->function_id), P_INT(add[WRITER_COUNTED_EXECUTIONS]),
+                                    P_INT(add[WRITER_COUNTED_LOGS])),
+                             &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    /* No row: deleted later in the same batch. */
+    if (code == OK && has_row &&
+        (db_int(st, 0) > w->execution_rows_max || db_int(st, 1) > w->log_rows_max))
+        w->needs_tidy = true;
+    while (code == OK && has_row)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    return code;
+}
+
+static enum err writer_write_durable(struct writer *w, const struct writer_count *c,
+                                     struct error *ret_error)
+{
+    const int64_t *n = c->add + WRITER_COUNTED_DURABLE;
+    bool is_changed = false;
+    for (int i = 0; i < WRITER_COUNTED - WRITER_COUNTED_DURABLE; i++)
+        is_changed = is_changed || n[i];
+    if (!is_changed)
+        return OK;
+    const struct db_param *params =
+        PARAMS(P_INT(c->function_id), P_INT(n[0]), P_INT(n[1]), P_INT(n[2]), P_INT(n[3]),
+               P_INT(n[4]), P_INT(n[5]), P_INT(n[6]));
+    enum err code = db_run(&w->db, WRITER_COUNT_DURABLE, params, ret_error);
+    if (code == OK && !db_changes(&w->db))
+        code = db_run(&w->db, WRITER_COUNT_DURABLE_ADD, params, ret_error);
+    return code;
 }
 
 static enum err writer_write_counts(struct writer *w, struct error *ret_error)
 {
-    for (size_t i = 0; i < w->counts_len; i++) {
-        const struct writer_count *c = &w->counts[i];
-        CLEANUP(db_release) sqlite3_stmt *st = NULL;
-        bool has_row = false;
-        enum err code = db_query(
-            &w->db, WRITER_COUNT,
-            PARAMS(P_INT(c->function_id), P_INT(c->executions), P_INT(c->logs)), &st, ret_error);
+    enum err code = OK;
+    for (size_t i = 0; i < w->counts_len && code == OK; i++) {
+        code = writer_write_rows(w, &w->counts[i], ret_error);
         if (code == OK)
-            code = db_step(&w->db, st, &has_row, ret_error);
-        if (code != OK)
-            return code;
-        /* No row: deleted later in the same batch. */
-        if (has_row && (db_int(st, 0) > w->execution_rows_max || db_int(st, 1) > w->log_rows_max))
-            w->needs_tidy = true;
-        while (code == OK && has_row)
-            code = db_step(&w->db, st, &has_row, ret_error);
-        if (code != OK)
-            return code;
+            code = writer_write_durable(w, &w->counts[i], ret_error);
     }
-    w->counts_len = 0;
-    return OK;
+    if (code == OK)
+        w->counts_len = 0;
+    return code;
 }
 
 enum err writer_commit(struct writer *w, struct error *ret_error)
@@ -68,6 +150,7 @@ enum err writer_commit(struct writer *w, struct error *ret_error)
 void writer_rollback(struct writer *w)
 {
     w->counts_len = 0;
+    w->countings_len = 0;
     w->is_lost = false;
     db_rollback(&w->db);
 }

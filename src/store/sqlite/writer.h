@@ -8,10 +8,26 @@
 #include "store/internal.h"
 #include "store/sqlite/db.h"
 
+/* What is counted for each function. */
+enum writer_counted {
+    WRITER_COUNTED_EXECUTIONS, /* finished ones */
+    WRITER_COUNTED_LOGS,
+    WRITER_COUNTED_DURABLE, /* + enum durable_status */
+    WRITER_COUNTED_PAUSED = WRITER_COUNTED_DURABLE + DURABLE_CANCELLED + 1,
+    WRITER_COUNTED,
+};
+
 /* What a batch adds to a function's counts. */
 struct writer_count {
     int64_t function_id;
-    int64_t executions, logs;
+    int64_t add[WRITER_COUNTED];
+};
+
+/* One addition of the running mutation, to be undone when it is refused. */
+struct writer_counting {
+    size_t slot;
+    enum writer_counted what;
+    int64_t add;
 };
 
 struct writer {
@@ -20,9 +36,18 @@ struct writer {
     int64_t execution_rows_max, log_rows_max;
     struct writer_count *counts; /* of the running transaction */
     size_t counts_len, counts_cap;
+    struct writer_counting *countings; /* of the running mutation */
+    size_t countings_len, countings_cap;
+    int64_t epoch;       /* of the lease that this writer took */
+    int64_t durable_seq; /* last one given to an execution */
+    int64_t keep_us;     /* durable_keep_us */
+    int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
+    int64_t retain_after_us, retain_after_seq; /* where that has come to */
+    bool retain_has_kept;                      /* it has met some that are wanted */
     int wal_pages;   /* in the log since it was last copied to the database */
     bool needs_tidy; /* something to trim or to purge */
     bool is_lost;    /* the running transaction cannot be committed */
+    bool is_fenced;  /* for ever: another server has taken the database over */
 };
 
 /* Opens, checks that the file is ours, migrates, and settles what a stopped server left unfinished.
@@ -31,6 +56,7 @@ NODISCARD enum err writer_open(struct store *s, const struct store_config *confi
                                struct writer **ret_writer, struct error *ret_error);
 void writer_close(struct writer *w); /* NULL is allowed */
 
+/* ERR_FENCED: the lease has a later epoch, which nothing undoes. */
 NODISCARD enum err writer_begin(struct writer *w, struct error *ret_error);
 NODISCARD enum err writer_commit(struct writer *w, struct error *ret_error);
 void writer_rollback(struct writer *w);
@@ -43,11 +69,21 @@ NODISCARD enum err writer_apply(struct writer *w, const struct mutation *m, int6
 
 /* tidy.c: one small step with its own commit. ret_more: there is more to do. */
 NODISCARD enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error);
+/* tidy_durable.c: parts of it. *ret_did: something was done, there may be more; *rows: what the
+ * step may still remove. */
+NODISCARD enum err tidy_deleted_durables(struct writer *w, int64_t function_id, int64_t *rows,
+                                         struct error *ret_error);
+NODISCARD enum err tidy_retain(struct writer *w, bool *ret_did, struct error *ret_error);
+NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error);
+/* After how long there is something to tidy though no mutation came; INT64_MAX: never. */
+int64_t writer_patience_us(const struct writer *w);
 /* Copies the log into the database when it has grown. After acknowledging, never before. */
 NODISCARD enum err writer_checkpoint(struct writer *w, struct error *ret_error);
 
-/* For apply.c and tidy.c. */
-void writer_add_count(struct writer *w, int64_t function_id, int64_t executions, int64_t logs);
+/* For what applies and tidies. */
+void writer_add_count(struct writer *w, int64_t function_id, enum writer_counted what, int64_t add);
+/* The running mutation was applied (a new one begins), or refused: what it counted is undone. */
+void writer_counted(struct writer *w, bool is_refused);
 
 enum writer_stmt {
     WRITER_BEGIN,
@@ -56,7 +92,10 @@ enum writer_stmt {
     WRITER_RELEASE,
     WRITER_ROLLBACK_TO,
     WRITER_PROBE,
+    WRITER_EPOCH,
     WRITER_COUNT,
+    WRITER_COUNT_DURABLE,
+    WRITER_COUNT_DURABLE_ADD,
     WRITER_FUNCTION_FIND,
     WRITER_FUNCTION_ADD,
     WRITER_FUNCTION_BUILD_NEXT,
@@ -86,10 +125,46 @@ enum writer_stmt {
     WRITER_EXECUTION_FINISH,
     WRITER_EXECUTION_FIND,
     WRITER_LOG_ADD,
+    WRITER_DURABLE_ADD,
+    WRITER_DURABLE_FIND,
+    WRITER_DURABLE_FIND_ANY,
+    WRITER_DURABLE_PARENT,
+    WRITER_DURABLE_MARK,
+    WRITER_DURABLE_MOVE,
+    WRITER_DURABLE_DELETE,
+    WRITER_DURABLE_TEXT_ADD,
+    WRITER_DURABLE_TEXTS,
+    WRITER_DURABLE_TEXT_PROGRESS,
+    WRITER_DURABLE_TEXT_END,
+    WRITER_DURABLE_TEXT_DELETE,
+    WRITER_DURABLE_WAITER_ADD,
+    WRITER_DURABLE_WAITERS,
+    WRITER_DURABLE_WAITERS_DELETE,
+    WRITER_DURABLE_COUNT_DELETE,
+    WRITER_DURABLE_PURGE_ADD,
+    WRITER_DURABLE_PURGE_DELETE,
+    WRITER_JOURNAL_ADD,
+    WRITER_JOURNAL_LAST,
+    WRITER_JOURNAL_CUT,
+    WRITER_JOURNAL_COPY,
+    WRITER_SNAPSHOT_SET,
+    WRITER_SNAPSHOT_DELETE,
+    WRITER_SIGNAL_ADD,
+    WRITER_SIGNAL_DELETE,
+    WRITER_SIGNALS_DELETE,
+    WRITER_SIGNAL_ONCE_FIND,
+    WRITER_SIGNAL_ONCE_ADD,
+    WRITER_SIGNAL_ONCES_DELETE,
     WRITER_TIDY_DELETED,
     WRITER_TIDY_DELETED_EXECUTIONS,
     WRITER_TIDY_DELETED_LOGS,
+    WRITER_TIDY_DELETED_DURABLES,
     WRITER_TIDY_DELETED_DONE,
+    WRITER_TIDY_RETAIN,
+    WRITER_TIDY_RETAIN_NEXT,
+    WRITER_TIDY_RETAIN_WANTED,
+    WRITER_TIDY_PURGE,
+    WRITER_TIDY_PURGE_JOURNAL,
     WRITER_TIDY_EXCESS,
     WRITER_TIDY_EXECUTIONS,
     WRITER_TIDY_LOGS,

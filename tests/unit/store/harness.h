@@ -27,6 +27,7 @@ struct harness {
     struct arena *arena;
     struct error error;
     uint32_t log_rows_max, execution_rows_max;
+    int64_t durable_keep_us;
     int pending;
 };
 
@@ -65,7 +66,8 @@ static inline enum err harness_open_store(struct harness *h)
     struct store_config config = {.url = h->url,
                                   .artifact_dir = h->artifacts,
                                   .log_rows_max = h->log_rows_max,
-                                  .execution_rows_max = h->execution_rows_max};
+                                  .execution_rows_max = h->execution_rows_max,
+                                  .durable_keep_us = h->durable_keep_us};
     enum err code = store_open(&config, &h->store, &h->error);
     if (code == OK)
         code = store_reader_open(h->store, &h->reader, &h->error);

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What the files that apply mutations share. Each apply_x() does one mutation inside the running
+ * transaction; when it refuses it has written nothing, or runs in a savepoint. Writer thread. */
+#pragma once
+
+#include "store/sqlite/writer.h"
+
+typedef enum err (*apply_fn)(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error);
+
+struct apply_function {
+    int64_t id, version;
+    enum store_kind kind;
+};
+
+/* Is there such a function? OK with id 0: no. */
+NODISCARD enum err apply_function_look(struct writer *w, struct slice name,
+                                       struct apply_function *ret_function,
+                                       struct error *ret_error);
+/* Runs a statement whose RETURNING or SELECT gives at most one integer; ret_has_row may be NULL if
+ * there must be one. */
+NODISCARD enum err apply_one(struct writer *w, int stmt, const struct db_param *params,
+                             int64_t *ret_value, bool *ret_has_row, struct error *ret_error);
+NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct slice execution,
+                                  const struct log_row *line, struct error *ret_error);
+
+/* durable.c, durable_operate.c */
+NODISCARD enum err apply_durable_start(struct writer *w, const struct mutation *m,
+                                       int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_commit(struct writer *w, const struct mutation *m,
+                                        int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_message(struct writer *w, const struct mutation *m,
+                                         int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_pause(struct writer *w, const struct mutation *m,
+                                       int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_retry(struct writer *w, const struct mutation *m,
+                                       int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_fork(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_migrate(struct writer *w, const struct mutation *m,
+                                         int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_snapshot_drop(struct writer *w, const struct mutation *m,
+                                               int64_t *ret_number, struct error *ret_error);

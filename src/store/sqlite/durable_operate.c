@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What people do to durable executions: pause, resume, retry, fork, migrate. These run in a
+ * savepoint where they write more than once, and may take time for a long journal: they are rare.
+ */
+#include "store/sqlite/durable.h"
+
+enum err apply_durable_pause(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error)
+{
+    struct durable_state before, after;
+    enum err code = durable_find(w, m->name, &before, ret_error);
+    if (code == OK && durable_is_finished(before.status))
+        code = durable_finished_error(m->name, &before, ret_error);
+    if (code != OK || before.is_paused == m->is_paused)
+        return code;
+    after = before;
+    after.is_paused = m->is_paused;
+    /* What it waited for may have come meanwhile: it looks itself. */
+    if (!m->is_paused)
+        after.wake_us = 0;
+    return durable_save(w, &before, &after, ret_error);
+}
+
+static enum err operate_check_version(struct writer *w, struct slice id,
+                                      const struct durable_state *state, int64_t version,
+                                      struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_VERSION_FIND,
+                             PARAMS(P_INT(state->function_id), P_INT(version)), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return error_set(ret_error, ERR_NOT_FOUND,
+                         "the workflow of execution '%.*s' has no version %lld", SLICE_ARG(id),
+                         (long long)version);
+    return code;
+}
+
+/* The first `records` records must be those of whole chunks up to chunk_first, and of the chunk. */
+static enum err operate_check_cut(struct writer *w, const struct mutation *m,
+                                  const struct durable_state *state, struct error *ret_error)
+{
+    const struct mutation_cut *cut = &m->cut;
+    if (cut->records > state->records)
+        return error_set(ret_error, ERR_CONFLICT,
+                         "execution '%.*s' has %lld records, and %lld were to be kept",
+                         SLICE_ARG(m->name), (long long)state->records, (long long)cut->records);
+    int64_t start = durable_place(state->seq, 0), end = 0;
+    bool has_row = false;
+    enum err code = OK;
+    if (cut->chunk_first > 0)
+        code =
+            apply_one(w, WRITER_JOURNAL_LAST, PARAMS(P_INT(start), P_INT(start + cut->chunk_first)),
+                      &end, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    if (cut->chunk_first < 0 || cut->chunk_first > cut->records ||
+        (cut->chunk_first > 0 && end != start + cut->chunk_first) ||
+        (cut->records > cut->chunk_first) != (cut->chunk.len > 0))
+        return error_set(ret_error, ERR_INVALID,
+                         "the journal of execution '%.*s' cannot be cut to %lld records at %lld",
+                         SLICE_ARG(m->name), (long long)cut->records, (long long)cut->chunk_first);
+    return OK;
+}
+
+static enum err operate_append_rest(struct writer *w, int64_t seq, const struct mutation_cut *cut,
+                                    struct error *ret_error)
+{
+    return cut->chunk.len ? durable_append(w, seq, cut->chunk_first,
+                                           cut->records - cut->chunk_first, cut->chunk, ret_error)
+                          : OK;
+}
+
+/* What its end left for the tidying is removed now: the number of a place is used again. */
+static enum err operate_revive(struct writer *w, const struct durable_state *state, int64_t from,
+                               struct error *ret_error)
+{
+    const struct db_param *all = PARAMS(P_INT(state->seq), P_INT(INT64_MAX));
+    enum err code = db_run(&w->db, WRITER_SIGNALS_DELETE, all, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_SIGNAL_ONCES_DELETE, all, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_DURABLE_PURGE_DELETE, PARAMS(P_INT(state->seq)), ret_error);
+    if (code == OK)
+        code = db_run(
+            &w->db, WRITER_JOURNAL_CUT,
+            PARAMS(P_INT(durable_place(state->seq, from)), P_INT(durable_place(state->seq + 1, 0))),
+            ret_error);
+    if (code == OK)
+        code =
+            db_run(&w->db, WRITER_DURABLE_TEXT_END,
+                   PARAMS(P_INT(state->seq), P_TEXT(SLICE_EMPTY), P_TEXT(SLICE_EMPTY)), ret_error);
+    return code;
+}
+
+enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error)
+{
+    const struct mutation_cut *cut = &m->cut;
+    struct durable_state before, after;
+    enum err code = durable_find(w, m->name, &before, ret_error);
+    if (code == OK && before.status != DURABLE_FAILED && before.status != DURABLE_CANCELLED)
+        code = error_set(ret_error, ERR_CONFLICT,
+                         "execution '%.*s' cannot be retried: it is %s, neither failed nor "
+                         "cancelled",
+                         SLICE_ARG(m->name), durable_status_text(before.status));
+    if (code == OK)
+        code = operate_check_cut(w, m, &before, ret_error);
+    if (code == OK && cut->version)
+        code = operate_check_version(w, m->name, &before, cut->version, ret_error);
+    if (code == OK)
+        code = operate_revive(w, &before, cut->chunk_first, ret_error);
+    if (code == OK)
+        code = operate_append_rest(w, before.seq, cut, ret_error);
+    if (code != OK)
+        return code;
+    after = before;
+    after.status = DURABLE_QUEUED;
+    after.records = cut->records;
+    after.version = cut->version ? cut->version : before.version;
+    after.is_cancel_requested = false;
+    after.wake_us = after.finished_us = after.signals_waiting = 0;
+    after.attempt++;
+    return durable_save(w, &before, &after, ret_error);
+}
+
+/* A row like another, with the texts it was started with. */
+static enum err operate_copy(struct writer *w, const struct durable_state *from,
+                             struct slice new_id, struct durable_state *to, bool *ret_is_new,
+                             struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code =
+        db_query(&w->db, WRITER_DURABLE_TEXTS, PARAMS(P_INT(from->seq)), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return error_set(ret_error, ERR_INTERNAL, "an execution has lost its input");
+    if (code != OK)
+        return code;
+    struct durable_texts texts = {.id = new_id,
+                                  .export_name = db_text(st, 0),
+                                  .input = db_text(st, 1),
+                                  .metadata = db_text(st, 2)};
+    return durable_add(w, to, &texts, ret_is_new, ret_error);
+}
+
+enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                            struct error *ret_error)
+{
+    const struct mutation_cut *cut = &m->cut;
+    struct durable_state from, to;
+    if (!cut->new_id.len)
+        return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
+    enum err code = durable_find(w, m->name, &from, ret_error);
+    if (code == OK)
+        code = operate_check_cut(w, m, &from, ret_error);
+    if (code != OK)
+        return code;
+    /* Signals and events go on counting: its records name signals by their numbers. */
+    to = (struct durable_state){.function_id = from.function_id,
+                                .version = from.version,
+                                .records = cut->records,
+                                .events = from.events,
+                                .signals_last = from.signals_last};
+    bool is_new = false;
+    code = operate_copy(w, &from, cut->new_id, &to, &is_new, ret_error);
+    if (code == OK && !is_new)
+        return error_set(ret_error, ERR_CONFLICT, "there is an execution '%.*s' already",
+                         SLICE_ARG(cut->new_id));
+    if (code == OK)
+        code = db_run(&w->db, WRITER_JOURNAL_COPY,
+                      PARAMS(P_INT(durable_place(from.seq, 0)),
+                             P_INT(durable_place(from.seq, cut->chunk_first)),
+                             P_INT(durable_place(to.seq - from.seq, 0))),
+                      ret_error);
+    return code == OK ? operate_append_rest(w, to.seq, cut, ret_error) : code;
+}
+
+enum err apply_durable_migrate(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                               struct error *ret_error)
+{
+    const struct mutation_cut *cut = &m->cut;
+    struct durable_state before, after;
+    enum err code = durable_find(w, m->name, &before, ret_error);
+    if (code == OK && durable_is_finished(before.status))
+        code = durable_finished_error(m->name, &before, ret_error);
+    if (code == OK && before.records != cut->records)
+        code =
+            error_set(ret_error, ERR_CONFLICT,
+                      "execution '%.*s' has %lld records, not the %lld that were checked: it has "
+                      "gone on meanwhile",
+                      SLICE_ARG(m->name), (long long)before.records, (long long)cut->records);
+    if (code == OK)
+        code = operate_check_version(w, m->name, &before, cut->version, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(before.seq)), ret_error);
+    if (code != OK)
+        return code;
+    after = before;
+    after.version = cut->version;
+    return durable_save(w, &before, &after, ret_error);
+}
+
+enum err apply_durable_snapshot_drop(struct writer *w, const struct mutation *m,
+                                     int64_t *ret_number, struct error *ret_error)
+{
+    struct durable_state state;
+    enum err code = durable_find(w, m->name, &state, ret_error);
+    return code == OK ? db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state.seq)), ret_error)
+                      : code;
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Reads of durable executions: rows, journals, snapshots, signals, and which are due. As reader.c:
+ * each statement sees one committed state and is released before the call returns. */
+#include "store/sqlite/reader.h"
+
+static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a)
+{
+    return (struct durable_row){
+        .seq = db_int(st, 0),
+        .id = db_text_copy(st, 1, a),
+        .workflow = db_text_copy(st, 2, a),
+        .export_name = db_text_copy(st, 3, a),
+        .key = db_text_copy(st, 4, a),
+        .version = db_int(st, 5),
+        .status = (enum durable_status)db_int(st, 6),
+        .is_paused = db_int(st, 7) != 0,
+        .is_cancel_requested = db_int(st, 8) != 0,
+        .parent = db_text_copy(st, 9, a),
+        .input = db_text_copy(st, 10, a),
+        .metadata = db_text_copy(st, 11, a),
+        .output = db_text_copy(st, 12, a),
+        .error = db_text_copy(st, 13, a),
+        .progress = db_text_copy(st, 14, a),
+        .records = db_int(st, 15),
+        .events = db_int(st, 16),
+        .wake_us = db_int(st, 17),
+        .attempt = db_int(st, 18),
+        .created_us = db_int(st, 19),
+        .started_us = db_int(st, 20),
+        .finished_us = db_int(st, 21),
+    };
+}
+
+static size_t durable_row_bytes(const struct durable_row *row)
+{
+    return row->input.len + row->metadata.len + row->output.len + row->error.len +
+           row->progress.len;
+}
+
+enum err store_durables(struct store_reader *r, struct arena *a,
+                        const struct durable_filter *filter, const struct store_page *page,
+                        struct durable_row **ret_rows, size_t *ret_len, struct slice *ret_next,
+                        struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t before = 0, id = 0, limit = reader_limit(page->limit);
+    struct durable_row *rows = NULL;
+    size_t len = 0, cap = 0, bytes = 0;
+    bool has_row = false;
+    enum err code = reader_cursor(page->cursor, &before, ret_error);
+    if (code == OK && filter->workflow.len)
+        code = reader_function_id(r, filter->workflow, &id, ret_error);
+    int stmt = filter->parent.len                            ? READER_DURABLES_BELOW
+               : filter->workflow.len && filter->status >= 0 ? READER_DURABLES_OF_IN
+               : filter->workflow.len                        ? READER_DURABLES_OF
+               : filter->status >= 0                         ? READER_DURABLES_IN
+                                                             : READER_DURABLES;
+    /* A statement takes the parameters up to the last one that it names. */
+    struct db_param params[] = {P_INT(before),         P_INT(limit + 1),       P_INT(id),
+                                P_INT(filter->status), P_TEXT(filter->parent), {0}};
+    if (stmt == READER_DURABLES)
+        params[2].kind = DB_PARAM_END;
+    else if (stmt == READER_DURABLES_OF)
+        params[3].kind = DB_PARAM_END;
+    else if (stmt != READER_DURABLES_BELOW)
+        params[4].kind = DB_PARAM_END;
+    if (code == OK)
+        code = reader_first(r, stmt, params, &st, &has_row, ret_error);
+    while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len] = durable_row_read(st, a);
+        bytes += durable_row_bytes(&rows[len++]);
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    *ret_next = has_row ? reader_cursor_text(a, rows[len - 1].seq) : SLICE_EMPTY;
+    return OK;
+}
+
+static enum err durable_none(struct slice id, struct error *ret_error)
+{
+    enum err code = error_set(ret_error, ERR_NOT_FOUND, "there is no execution '%.*s'",
+                              (int)(id.len > 64 ? 64 : id.len), id.ptr ? id.ptr : "");
+    error_hint(ret_error, "see: limpet execution list; old ones are removed");
+    return code;
+}
+
+enum err store_durable(struct store_reader *r, struct arena *a, struct slice id,
+                       struct durable_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_DURABLE, PARAMS(P_TEXT(id)), &st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return durable_none(id, ret_error);
+    if (code == OK)
+        *ret_row = durable_row_read(st, a);
+    return code;
+}
+
+static enum err durable_seq(struct store_reader *r, struct slice id, int64_t *ret_seq,
+                            struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_DURABLE_SEQ, PARAMS(P_TEXT(id)), &st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return durable_none(id, ret_error);
+    if (code == OK)
+        *ret_seq = db_int(st, 0);
+    return code;
+}
+
+enum err store_journal(struct store_reader *r, struct slice id, int64_t first, size_t bytes_max,
+                       struct bytes *out, int64_t *ret_first, int64_t *ret_count,
+                       struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t seq = 0, start = first, next = -1;
+    size_t before = out->len;
+    bool has_row = false;
+    if (first < 0 || first >> STORE_JOURNAL_BITS)
+        return error_set(ret_error, ERR_INVALID, "no journal has a record %lld", (long long)first);
+    enum err code = durable_seq(r, id, &seq, ret_error);
+    int64_t base = seq << STORE_JOURNAL_BITS, end = (seq + 1) << STORE_JOURNAL_BITS;
+    if (code == OK)
+        code = reader_first(r, READER_JOURNAL, PARAMS(P_INT(base), P_INT(base + first), P_INT(end)),
+                            &st, &has_row, ret_error);
+    while (code == OK && has_row && (next < 0 || out->len - before < bytes_max)) {
+        int64_t place = db_int(st, 0) - base, count = db_int(st, 1);
+        if (next >= 0 ? place != next : place + count <= first) {
+            if (next < 0) /* the last chunk ends before `first`: there is no such record yet */
+                break;
+            out->len = before;
+            return error_set(ret_error, ERR_CORRUPT,
+                             "the journal of execution '%.*s' lacks the records from %lld to %lld",
+                             SLICE_ARG(id), (long long)next, (long long)place);
+        }
+        start = next < 0 ? place : start;
+        next = place + count;
+        bytes_append_slice(out, db_blob(st, 2));
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK) {
+        out->len = before;
+        return code;
+    }
+    *ret_first = start;
+    *ret_count = next < 0 ? 0 : next - start;
+    return OK;
+}
+
+enum err store_snapshot(struct store_reader *r, struct slice id, struct bytes *out,
+                        int64_t *ret_records, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t seq = 0;
+    bool has_row = false;
+    enum err code = durable_seq(r, id, &seq, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_SNAPSHOT, PARAMS(P_INT(seq)), &st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    *ret_records = has_row ? db_int(st, 0) : 0;
+    if (has_row)
+        bytes_append_slice(out, db_blob(st, 1));
+    return OK;
+}
+
+enum err store_signals(struct store_reader *r, struct arena *a, struct slice id, int64_t after,
+                       struct durable_signal **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct durable_signal *rows = NULL;
+    size_t len = 0, cap = 0, bytes = 0;
+    int64_t seq = 0;
+    bool has_row = false;
+    enum err code = durable_seq(r, id, &seq, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_SIGNALS,
+                            PARAMS(P_INT(seq), P_INT(after), P_INT(READER_PAGE_ROWS_MAX)), &st,
+                            &has_row, ret_error);
+    while (code == OK && has_row && bytes < READER_PAGE_BYTES_MAX) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len] = (struct durable_signal){.seq = db_int(st, 0),
+                                            .at_us = db_int(st, 1),
+                                            .name = db_text_copy(st, 2, a),
+                                            .data = db_text_copy(st, 3, a)};
+        bytes += rows[len++].data.len;
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}
+
+enum err store_due(struct store_reader *r, struct arena *a, int64_t until_us, int64_t after_wake_us,
+                   int64_t after_seq, int64_t limit, struct durable_due **ret_rows, size_t *ret_len,
+                   struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct durable_due *rows = NULL;
+    size_t len = 0, cap = 0;
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_DUE,
+                     PARAMS(P_INT(until_us), P_INT(after_wake_us), P_INT(after_seq), P_INT(limit)),
+                     &st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        rows[len++] = (struct durable_due){
+            .wake_us = db_int(st, 0), .seq = db_int(st, 1), .id = db_text_copy(st, 2, a)};
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
+}
+
+enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret_counts,
+                              struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_DURABLE_COUNTS, PARAMS(), &st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    for (int i = 0; i < (int)ARRAY_LEN(ret_counts->by_status); i++)
+        ret_counts->by_status[i] = db_int(st, i);
+    ret_counts->paused = db_int(st, (int)ARRAY_LEN(ret_counts->by_status));
+    return OK;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Every SQL text that readers run. */
+#include "store/sqlite/reader.h"
+
+#define READER_FUNCTION_SQL                                                                        \
+    "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
+    " f.created_us, f.updated_us FROM function f"                                                  \
+    " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
+    " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
+#define READER_VERSION_SQL                                                                         \
+    "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
+    " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
+#define READER_BUILD_SQL                                                                           \
+    "SELECT f.name, b.number, b.status, b.version, b.created_us, b.started_us, b.finished_us,"     \
+    " b.error_message, b.error_file, b.error_frame, b.error_line, b.error_column"                  \
+    " FROM function f JOIN build b ON b.function_id = f.id"
+#define READER_EXECUTION_SQL                                                                       \
+    "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
+    "e.created_us,"                                                                                \
+    " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
+#define READER_DURABLE_SQL                                                                         \
+    "SELECT d.seq, d.id, f.name, d.export_name, d.key, d.version, d.status, d.is_paused,"          \
+    " d.is_cancel_requested, d.parent, t.input, t.metadata, t.output, t.error, t.progress,"        \
+    " d.records, d.events, d.wake_us, d.attempt, d.created_us, d.started_us, d.finished_us"        \
+    " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
+    " JOIN durable_text t ON t.execution = d.seq"
+#define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
+#define READER_LOG_SQL                                                                             \
+    "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
+    " FROM log l JOIN function f ON f.id = l.function_id"
+
+const char *const reader_sqls[READER_STMTS] = {
+    [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
+    [READER_FUNCTIONS] = READER_FUNCTION_SQL " WHERE f.kind = ?1 ORDER BY f.name",
+    [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
+    [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
+    [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
+    [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
+    [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
+    [READER_ENV] = "SELECT name, value FROM env WHERE function_id = ?1 ORDER BY name",
+    [READER_EXECUTIONS] = READER_EXECUTION_SQL " WHERE e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
+    [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL
+    " WHERE e.function_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
+    [READER_EXECUTION] = READER_EXECUTION_SQL " WHERE e.id = ?1",
+    [READER_LOGS] = READER_LOG_SQL " WHERE l.function_id = ?1 AND l.id > ?2 ORDER BY l.id LIMIT ?3",
+    [READER_LOGS_NEWEST] = READER_LOG_SQL " WHERE l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
+    [READER_LOGS_OF] =
+        READER_LOG_SQL " WHERE l.execution = ?4 AND l.execution <> '' AND l.function_id = ?1"
+                       " AND l.id > ?2 ORDER BY l.id LIMIT ?3",
+    [READER_LOGS_OF_NEWEST] = READER_LOG_SQL " WHERE l.execution = ?3 AND l.execution <> ''"
+                                             " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
+    /* ?3 workflow, ?4 status, ?5 parent. */
+    [READER_DURABLES] = READER_DURABLE_SQL " WHERE true" READER_DURABLES_END,
+    [READER_DURABLES_OF] = READER_DURABLE_SQL " WHERE d.function_id = ?3" READER_DURABLES_END,
+    [READER_DURABLES_IN] = READER_DURABLE_SQL " WHERE d.status = ?4" READER_DURABLES_END,
+    [READER_DURABLES_OF_IN] =
+        READER_DURABLE_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
+    [READER_DURABLES_BELOW] = READER_DURABLE_SQL
+    " WHERE d.parent = ?5 AND d.parent <> '' AND (?3 = 0 OR d.function_id = ?3)"
+    " AND (?4 < 0 OR d.status = ?4)" READER_DURABLES_END,
+    [READER_DURABLE] = READER_DURABLE_SQL " WHERE d.id = ?1",
+    [READER_DURABLE_SEQ] = "SELECT seq FROM durable WHERE id = ?1"
+                           " AND function_id IN (SELECT id FROM function)",
+    /* ?1 the place of record 0, ?2 of the one asked for, ?3 behind the last one possible. */
+    [READER_JOURNAL] =
+        "SELECT place, count, records FROM journal"
+        " WHERE place >= (SELECT max(place) FROM journal WHERE place >= ?1 AND place <= ?2)"
+        " AND place < ?3 ORDER BY place",
+    [READER_SNAPSHOT] = "SELECT records, data FROM snapshot WHERE execution = ?1",
+    [READER_SIGNALS] = "SELECT seq, at_us, name, data FROM signal WHERE execution = ?1"
+                       " AND seq > ?2 ORDER BY seq LIMIT ?3",
+    [READER_DUE] = "SELECT due_us, seq, id FROM durable WHERE due_us < ?1"
+                   " AND (due_us, seq) > (?2, ?3) AND function_id IN (SELECT id FROM function)"
+                   " ORDER BY due_us, seq LIMIT ?4",
+    [READER_DURABLE_COUNTS] =
+        "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0), coalesce(sum(suspended), 0),"
+        " coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(cancelled), 0),"
+        " coalesce(sum(paused), 0) FROM durable_count",
+};
