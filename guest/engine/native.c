@@ -538,28 +538,6 @@ static JSValue native_utf8_encode(JSContext *ctx, JSValueConst this_value, int a
 static JSValue native_serialize(JSContext *ctx, JSValueConst this_value, int argc,
                                 JSValueConst *argv)
 {
-    struct buffer out = {0};
-    JSValue bytes = JS_EXCEPTION;
-    if (serialize(ctx, argc > 0 ? argv[0] : JS_UNDEFINED, &out))
-        bytes = JS_NewUint8ArrayCopy(ctx, out.data, out.len);
-    buffer_done(&out);
-    return bytes;
-}
-
-static JSValue native_deserialize(JSContext *ctx, JSValueConst this_value, int argc,
-                                  JSValueConst *argv)
-{
-    struct native_bytes data = native_bytes(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
-    if (!data.text.at)
-        return JS_EXCEPTION;
-    JSValue value = deserialize(ctx, (const uint8_t *)data.text.at, data.text.len);
-    native_bytes_done(ctx, data);
-    return value;
-}
-
-static JSValue native_serialize(JSContext *ctx, JSValueConst this_value, int argc,
-                                JSValueConst *argv)
-{
     uint8_t small[512];
     struct buffer out = {.data = small, .cap = sizeof small, .is_lent = true};
     JSValue bytes = JS_EXCEPTION;
