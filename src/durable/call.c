@@ -9,14 +9,13 @@
 #include "durable/internal.h"
 
 enum {
-    CALL_SPARES_MAX = 1024, /* while replaying; live: */
-    CALL_SPARES_LIVE_MAX = 32,
+    CALL_SPARES_LIVE_MAX = 32, /* while replaying all are kept */
     CALL_BUFFER_KEEP_BYTES = 1024,
 };
 
 struct call *call_find(const struct execution *x, uint64_t id)
 {
-    struct table_node *n = table_find(&x->by_id, id);
+    struct table_node *n = id_table_find(&x->by_id, id);
     return n ? container_of(n, struct call, by_id) : NULL;
 }
 
@@ -70,7 +69,7 @@ void call_return(struct execution *x)
     struct call *c = TAKE(x->lent);
     if (!c)
         return;
-    if (x->spare_len >= (execution_is_live(x) ? CALL_SPARES_LIVE_MAX : CALL_SPARES_MAX)) {
+    if (execution_is_live(x) && x->spare_len >= CALL_SPARES_LIVE_MAX) {
         call_free(c);
         return;
     }
@@ -98,7 +97,7 @@ struct call *call_add(struct execution *x, uint32_t id, const struct execution_c
         bytes_append_slice(&c->text, from->args);
     }
     bytes_append_slice(&c->text, from->name);
-    table_add(&x->by_id, &c->by_id, id);
+    id_table_add(&x->by_id, &c->by_id, id);
     list_push_back(&x->calls, &c->link);
     x->externals += from->kind == EXECUTION_EXTERNAL;
     return c;
@@ -107,7 +106,7 @@ struct call *call_add(struct execution *x, uint32_t id, const struct execution_c
 void call_remove(struct execution *x, struct call *c)
 {
     CHECK(!c->channel && c->heap_at == 0 && c->by_scope.key == 0);
-    (void)table_remove(&x->by_id, c->by_id.key); /* it is c */
+    (void)id_table_remove(&x->by_id, c->by_id.key); /* it is c */
     list_remove(&c->link);
     list_remove(&c->item.link);
     x->externals -= c->kind == EXECUTION_EXTERNAL;
@@ -121,13 +120,19 @@ static void calls_free(struct list *calls)
         call_free(container_of(n, struct call, link));
 }
 
+void calls_trim(struct execution *x)
+{
+    for (; x->spare_len > CALL_SPARES_LIVE_MAX; x->spare_len--)
+        call_free(container_of(list_pop_front(&x->spare), struct call, link));
+}
+
 void calls_done(struct execution *x)
 {
     if (x->lent)
         call_free(x->lent);
     calls_free(&x->calls);
     calls_free(&x->spare);
-    table_done(&x->by_id);
+    id_table_done(&x->by_id);
     free(x->heap);
 }
 

@@ -110,6 +110,7 @@ void execution_go_live(struct execution *x)
     CHECK(x->at == x->end && !x->is_check && x->state == EXECUTION_REPLAYING);
     x->state = EXECUTION_IS_LIVE;
     journal_trim(x);
+    calls_trim(x);
     LIST_FOREACH (n, &x->calls) {
         struct call *c = container_of(n, struct call, link);
         if (!c->is_given_up)
@@ -212,6 +213,38 @@ bool execution_next(struct execution *x, struct execution_delivery *ret_delivery
     }
     x->has_rested = !live_next(x, ret_delivery);
     return !x->has_rested;
+}
+
+/* The code stands still for this one call: whatever else has arrived waits until it rests. */
+bool execution_next_of(struct execution *x, uint32_t id, struct execution_delivery *ret_delivery)
+{
+    call_return(x);
+    x->has_rested = false;
+    if (execution_is_running(x) && !execution_is_live(x)) {
+        const struct record *r;
+        switch (journal_peek(x, &r)) {
+        case JOURNAL_RECORD:
+            if (r->kind != RECORD_DONE || r->id != id) {
+                deliver_diverged(x, r);
+                return false;
+            }
+            return replay_record(x, r, ret_delivery);
+        case JOURNAL_FAILED:
+            return false;
+        case JOURNAL_USED_UP:
+            if (x->is_check) {
+                x->state = EXECUTION_AGREED;
+                return false;
+            }
+            execution_go_live(x);
+        }
+    }
+    struct call *c = execution_is_live(x) ? call_find(x, id) : NULL;
+    if (!c || !c->is_complete || c->is_given_up)
+        return false;
+    list_remove(&c->item.link);
+    live_item(x, &c->item, ret_delivery);
+    return true;
 }
 
 /* ---- events ---- */

@@ -81,7 +81,7 @@ void event_unlisten(struct execution *x, struct call *c)
 
 static void signal_free(struct execution *x, struct signal *s)
 {
-    (void)table_remove(&x->signals, s->by_seq.key); /* it is s */
+    (void)id_table_remove(&x->signals, s->by_seq.key); /* it is s */
     list_remove(&s->link);
     free(s);
 }
@@ -97,7 +97,7 @@ static void signal_post(struct execution *x, struct signal *s)
 /* Was it consumed by a record of the tail, so that the store still had it? Asked once a seq. */
 static bool signal_is_gone(struct execution *x, int64_t seq)
 {
-    struct table_node *n = table_remove(&x->gone, (uint64_t)seq);
+    struct table_node *n = id_table_remove(&x->gone, (uint64_t)seq);
     free(n);
     return n != NULL;
 }
@@ -121,7 +121,7 @@ void execution_signal(struct execution *x, int64_t seq, int64_t at_us, struct sl
         memcpy(s->text, name.ptr, name.len);
     if (data.len)
         memcpy(s->text + name.len, data.ptr, data.len);
-    table_add(&x->signals, &s->by_seq, (uint64_t)seq);
+    id_table_add(&x->signals, &s->by_seq, (uint64_t)seq);
     list_push_back(&x->early_signals, &s->link);
     if (!execution_is_live(x))
         return;
@@ -132,19 +132,19 @@ void execution_signal(struct execution *x, int64_t seq, int64_t at_us, struct sl
 
 void event_consume(struct execution *x, int64_t seq)
 {
-    struct table_node *n = table_find(&x->signals, (uint64_t)seq);
+    struct table_node *n = id_table_find(&x->signals, (uint64_t)seq);
     if (journal_is_tail(x))
         batch_consumed(x, seq);
     if (n) {
         signal_free(x, container_of(n, struct signal, by_seq));
         return;
     }
-    if (!journal_is_tail(x) || seq <= x->signal_last || table_find(&x->gone, (uint64_t)seq))
+    if (!journal_is_tail(x) || seq <= x->signal_last || id_table_find(&x->gone, (uint64_t)seq))
         return;
     n = calloc(1, sizeof(*n));
     if (!n)
         check_out_of_memory(sizeof(*n));
-    table_add(&x->gone, n, (uint64_t)seq);
+    id_table_add(&x->gone, n, (uint64_t)seq);
 }
 
 struct call *event_take(struct execution *x, struct channel *ch)
@@ -293,8 +293,8 @@ void events_done(struct execution *x)
             next = s->next;
             free(container_of(s, struct signal, by_seq));
         }
-    table_done(&x->signals);
-    table_free_nodes(&x->gone);
+    id_table_done(&x->signals);
+    id_table_free_nodes(&x->gone);
     channels_free(&x->events);
     channels_free(&x->children);
     while ((n = list_pop_front(&x->early_children)))

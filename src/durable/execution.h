@@ -169,6 +169,10 @@ struct execution_delivery {
 /* The code is at rest: what shall it learn next? False: nothing now; see execution_state(). */
 bool execution_next(struct execution *x, struct execution_delivery *ret_delivery);
 
+/* The code stands still inside a call that it waits for: has that completed? Nothing else is
+ * delivered meanwhile. False: not yet; see execution_state(). */
+bool execution_next_of(struct execution *x, uint32_t id, struct execution_delivery *ret_delivery);
+
 enum execution_state {
     EXECUTION_REPLAYING,
     EXECUTION_IS_LIVE,

@@ -35,11 +35,11 @@ struct table {
     unsigned bits; /* log2 of the number of buckets */
 };
 
-void table_done(struct table *t); /* frees the buckets, not the nodes */
-struct table_node *table_find(const struct table *t, uint64_t key);
-void table_add(struct table *t, struct table_node *n, uint64_t key); /* key is not there yet */
-struct table_node *table_remove(struct table *t, uint64_t key);      /* NULL: it was not there */
-void table_free_nodes(struct table *t); /* each was malloc'ed; as table_done() */
+void id_table_done(struct table *t); /* frees the buckets, not the nodes */
+struct table_node *id_table_find(const struct table *t, uint64_t key);
+void id_table_add(struct table *t, struct table_node *n, uint64_t key); /* key is not there yet */
+struct table_node *id_table_remove(struct table *t, uint64_t key);      /* NULL: it was not there */
+void id_table_free_nodes(struct table *t); /* each was malloc'ed; as id_table_done() */
 
 /* ---- the parts ---- */
 
@@ -221,6 +221,7 @@ void call_arrive(struct execution *x, struct call *c, uint32_t status, struct sl
 void call_give_up(struct execution *x, struct call *c);
 void call_queue(struct execution *x, struct call *c, enum item_kind kind);
 void call_go_live(struct execution *x, struct call *c);
+void calls_trim(struct execution *x); /* nothing will be replayed any more */
 void calls_done(struct execution *x);
 struct slice call_label(const struct call *c);
 struct slice call_args(const struct call *c);

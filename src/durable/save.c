@@ -19,7 +19,11 @@
 
 #include "durable/internal.h"
 
-enum { SAVE_VERSION = 1, SAVE_CRC_BYTES = 4 };
+enum {
+    SAVE_VERSION = 1,
+    SAVE_CRC_BYTES = 4,
+    SAVE_END_MAX = 2 * EXECUTION_RECORDS_MAX, /* no journal is that long */
+};
 
 static uint32_t save_crc(struct slice s)
 {
@@ -177,7 +181,7 @@ static enum err restore_body(struct execution *x, struct reader *r, struct error
     x->last_id = read_u32(r);
     x->scope_last = read_u32(r);
     x->is_cancelled = x->is_cancel_asked = read_u32(r) != 0;
-    if (r->is_short || end < 1 || x->told < 1 || x->told > end)
+    if (r->is_short || end < 1 || end > SAVE_END_MAX || x->told < 1 || x->told > end)
         return error_set(ret_error, ERR_CORRUPT, "the saved state is damaged");
     if (!slice_eq(id, bytes_slice(&x->id)))
         return error_set(ret_error, ERR_CONFLICT, "the saved state is of another execution");

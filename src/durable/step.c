@@ -31,7 +31,7 @@ struct stale {
 
 static void stale_free(struct execution *x, struct stale *s)
 {
-    (void)table_remove(&x->stale, s->node.key); /* it is s */
+    (void)id_table_remove(&x->stale, s->node.key); /* it is s */
     list_remove(&s->link);
     free(s);
 }
@@ -43,7 +43,7 @@ static void stale_add(struct execution *x, uint32_t scope)
     struct stale *s = calloc(1, sizeof(*s));
     if (!s)
         check_out_of_memory(sizeof(*s));
-    table_add(&x->stale, &s->node, scope);
+    id_table_add(&x->stale, &s->node, scope);
     list_push_back(&x->stales, &s->link);
 }
 
@@ -56,7 +56,7 @@ void steps_save_stale(const struct execution *x, struct bytes *out)
 bool step_stale_restore(struct execution *x, uint32_t scope)
 {
     if (scope == 0 || scope > STEP_SCOPE_MAX || x->stale.count >= STEP_STALES_MAX ||
-        table_find(&x->stale, scope))
+        id_table_find(&x->stale, scope))
         return false;
     stale_add(x, scope);
     return true;
@@ -66,21 +66,21 @@ void steps_done(struct execution *x)
 {
     while (!list_is_empty(&x->stales))
         stale_free(x, container_of(x->stales.next, struct stale, link));
-    table_done(&x->stale);
-    table_done(&x->scopes);
+    id_table_done(&x->stale);
+    id_table_done(&x->scopes);
 }
 
 /* ---- scopes ---- */
 
 static struct call *scope_find(const struct execution *x, uint32_t scope)
 {
-    struct table_node *n = table_find(&x->scopes, scope);
+    struct table_node *n = id_table_find(&x->scopes, scope);
     return n ? container_of(n, struct call, by_scope) : NULL;
 }
 
 static void scope_close(struct execution *x, struct call *c)
 {
-    (void)table_remove(&x->scopes, c->by_scope.key); /* it is c */
+    (void)id_table_remove(&x->scopes, c->by_scope.key); /* it is c */
     c->by_scope.key = 0;
 }
 
@@ -97,8 +97,8 @@ uint32_t step_start(struct execution *x, struct call *c)
 {
     do
         x->scope_last = x->scope_last % STEP_SCOPE_MAX + 1;
-    while (table_find(&x->scopes, x->scope_last) || table_find(&x->stale, x->scope_last));
-    table_add(&x->scopes, &c->by_scope, x->scope_last);
+    while (id_table_find(&x->scopes, x->scope_last) || id_table_find(&x->stale, x->scope_last));
+    id_table_add(&x->scopes, &c->by_scope, x->scope_last);
     if (c->retry.timeout_us != EXECUTION_NEVER)
         deadline_set(x, c, time_after(x->port->now_us(x->port->ctx), c->retry.timeout_us));
     return x->scope_last;
@@ -180,7 +180,7 @@ void step_due(struct execution *x, struct call *c)
 void execution_step_done(struct execution *x, uint32_t scope, uint32_t status, bool is_final,
                          struct slice payload, struct slice message)
 {
-    struct table_node *over = table_find(&x->stale, scope);
+    struct table_node *over = id_table_find(&x->stale, scope);
     if (over) {
         stale_free(x, container_of(over, struct stale, node));
         return;

@@ -15,13 +15,13 @@ static size_t table_bucket(unsigned bits, uint64_t key)
     return (size_t)(key * 0x9e3779b97f4a7c15ULL >> (64 - bits));
 }
 
-void table_done(struct table *t)
+void id_table_done(struct table *t)
 {
     free(t->buckets);
     *t = (struct table){0};
 }
 
-struct table_node *table_find(const struct table *t, uint64_t key)
+struct table_node *id_table_find(const struct table *t, uint64_t key)
 {
     if (t->count == 0)
         return NULL;
@@ -50,7 +50,7 @@ static void table_grow(struct table *t)
     t->bits = bits;
 }
 
-void table_add(struct table *t, struct table_node *n, uint64_t key)
+void id_table_add(struct table *t, struct table_node *n, uint64_t key)
 {
     if (!t->buckets || t->count >= (size_t)1 << t->bits)
         table_grow(t);
@@ -61,7 +61,7 @@ void table_add(struct table *t, struct table_node *n, uint64_t key)
     t->count++;
 }
 
-struct table_node *table_remove(struct table *t, uint64_t key)
+struct table_node *id_table_remove(struct table *t, uint64_t key)
 {
     if (t->count == 0)
         return NULL;
@@ -76,12 +76,12 @@ struct table_node *table_remove(struct table *t, uint64_t key)
     return n;
 }
 
-void table_free_nodes(struct table *t)
+void id_table_free_nodes(struct table *t)
 {
     for (size_t i = 0; t->buckets && i < (size_t)1 << t->bits; i++)
         for (struct table_node *n = t->buckets[i], *next; n; n = next) {
             next = n->next;
             free(n);
         }
-    table_done(t);
+    id_table_done(t);
 }
