@@ -8,7 +8,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "host/internal.h"
+#include "host/recording.h"
 #include "loop/loop.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
@@ -23,6 +23,7 @@ static void guest_init(struct guest *g)
     list_init(&g->sources);
     list_init(&g->sinks);
     list_init(&g->held);
+    list_init(&g->uncommitted);
     g->clock_base_ns = clock_monotonic_ns();
 }
 
@@ -32,6 +33,8 @@ static void guest_release(struct guest *g)
     bytes_done(&g->input);
     bytes_done(&g->fail_name);
     bytes_done(&g->fail_stack);
+    bytes_done(&g->workflows);
+    free(g->scopes);
 }
 
 enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest,
@@ -97,7 +100,8 @@ static void gate_open(struct sql_gate_wait *w, const struct error *error)
     guest_report(g);
 }
 
-bool guest_gate_pass(struct guest *g, struct held *h)
+/* The second half of the gate: the commits of the database. */
+static bool gate_pass_sql(struct guest *g, struct held *h)
 {
     if (!g->is_gated && (!g->sql_file || sql_is_durable(g->sql_file, g->gate_seq)))
         return true;
@@ -109,6 +113,30 @@ bool guest_gate_pass(struct guest *g, struct held *h)
         sql_gate_wait(g->host->loop, g->sql_file, &g->gate);
     }
     return false;
+}
+
+bool guest_gate_pass(struct guest *g, struct held *h)
+{
+    if (g->durable) {
+        h->records = execution_end(g->durable);
+        if (execution_durable(g->durable) < h->records) {
+            list_push_back(&g->uncommitted, &h->link);
+            return false;
+        }
+    }
+    return gate_pass_sql(g, h);
+}
+
+void guest_committed(struct guest *g)
+{
+    LIST_FOREACH (n, &g->uncommitted) {
+        struct held *h = container_of(n, struct held, link);
+        if (execution_durable(g->durable) < h->records)
+            continue;
+        list_remove(&h->link);
+        if (gate_pass_sql(g, h))
+            h->release(h, NULL);
+    }
 }
 
 /* ---- stepping ---- */
@@ -181,14 +209,16 @@ static bool deliver_gone(struct guest *g)
 static bool next_call(struct guest *g, enum isolate_status *ret_status)
 {
     if (isolate_is_running(g->isolate)) {
-        *ret_status = g->waiting ? ISOLATE_WAITING : isolate_resume(g->isolate);
+        bool stands = g->waiting || (g->waiting_call != 0 && !op_wait_delivered(g));
+        *ret_status = stands ? ISOLATE_WAITING : isolate_resume(g->isolate);
         return true;
     }
     while (!list_is_empty(&g->starting))
         if (start_dispatch(g, ret_status))
             return true;
-    if (list_is_empty(&g->completions) && !g->gone)
+    if (list_is_empty(&g->completions) && !g->gone && !g->has_news)
         return false;
+    g->has_news = false;
     if (!deliver_gone(g) || !completions_deliver(g)) {
         *ret_status = ISOLATE_TRAPPED;
         return true;
@@ -230,9 +260,26 @@ static void fail_hung(struct guest *g)
     }
 }
 
+/* The same for a durable execution, which has no clock but its own. */
+static enum guest_status rest_durable(struct guest *g)
+{
+    if (list_is_empty(&g->running))
+        return GUEST_FINISHED;
+    if (isolate_is_running(g->isolate))
+        return GUEST_WAITS;
+    if (g->ops_len == 0 && list_is_empty(&g->completions) && !g->has_news &&
+        execution_is_idle(g->durable) && execution_calls(g->durable) == 0) {
+        fail_hung(g);
+        return GUEST_FINISHED;
+    }
+    return GUEST_WAITS;
+}
+
 /* Nothing runs and nothing is queued: what are we waiting for? */
 static enum guest_status rest(struct guest *g)
 {
+    if (g->durable)
+        return rest_durable(g);
     bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->is_gated;
     if (is_quiet && !list_is_empty(&g->running))
         fail_hung(g);
@@ -317,6 +364,10 @@ bool guest_recycle(struct guest *g)
     g->sql = NULL;
     g->sql_file = NULL;
     g->gate_seq = 0;
+    g->durable = NULL;
+    g->has_news = false;
+    g->scope = 0;
+    g->scopes_len = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
     g->clock_base_ns = clock_monotonic_ns();
     return true;
@@ -378,6 +429,8 @@ static enum err load_in(struct guest *g, struct guest_load *load, struct error *
         return err;
     }
     load->exports = g->exports;
+    load->workflows = g->workflows;
+    g->workflows = BYTES_INIT;
     return image_capture(g->isolate, &load->image, ret_error);
 }
 

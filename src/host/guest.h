@@ -26,6 +26,7 @@ struct dispatch;
 struct held_answer;
 struct egress;
 struct engine;
+struct execution;
 struct guest;
 struct http_client;
 struct image;
@@ -47,6 +48,8 @@ struct guest_host {
                     struct sql_file **ret_file, struct error *ret_error);
     void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level,
                 struct slice text);
+    /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
+    enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
     /* There is something to do for the guest: call guest_step() in this or the next turn. */
     void (*runnable)(void *ctx, struct guest *g);
     /* counters for metrics, this thread only */
@@ -86,8 +89,10 @@ struct dispatch {
     const struct http_request *request;
     struct slice inline_body; /* the whole body, if it is there */
     bool has_stream_body;
-    /* EXECUTE */
+    /* EXECUTE, WORKFLOW */
     struct slice body, metadata;
+    struct slice export_name; /* WORKFLOW: "" is the default one */
+    int64_t started_us;       /* WORKFLOW */
 
     /* private */
     uint32_t id;
@@ -108,6 +113,7 @@ struct guest {
     struct list member; /* for the owner: all its guests */
     bool is_queued;     /* for the owner: in the runnable list */
     void *owner;
+    void *run; /* for the owner: of a durable guest */
     struct guest_host *host;
     struct deployment *deployment; /* reference; NULL while the engine boots */
     struct isolate *isolate;
@@ -128,6 +134,7 @@ struct guest {
     unsigned log_lines;
     int32_t unfinished; /* as the guest last said */
     uint32_t exports;   /* op LOADED */
+    struct bytes workflows;
     bool is_loading;
     bool is_ending;
     bool has_hit_ops_limit; /* by its last op */
@@ -135,7 +142,16 @@ struct guest {
     bool gone;              /* some dispatch's client has left and the guest has not been told */
     struct timer tail;      /* bounds waitUntil work after the last dispatch is over */
 
-    struct op *waiting; /* op_wait: the guest's stack stands still */
+    /* Durable executions (durable/execution.h); NULL: an ordinary guest. The owner's. */
+    struct execution *durable;
+    uint32_t scope; /* of the op that runs: the step whose body called it; 0: none */
+    int64_t durable_started_us;
+    bool has_news; /* the execution may have a delivery */
+    struct scope_fetches *scopes;
+    size_t scopes_len;
+
+    struct op *waiting;    /* op_wait: the guest's stack stands still */
+    uint32_t waiting_call; /* likewise, for a call of the execution */
     uint32_t wait_ret, wait_ret_cap;
 
     struct sql_conn *sql;
@@ -143,8 +159,9 @@ struct guest {
     unsigned sql_depth; /* open transactions */
     uint64_t gate_seq;  /* what its outputs depend on */
     struct sql_gate_wait gate;
-    bool is_gated;    /* gate is waiting */
-    struct list held; /* struct held: outputs that wait */
+    bool is_gated;           /* gate is waiting */
+    struct list held;        /* struct held: outputs that wait */
+    struct list uncommitted; /* struct held: for records to be stored, then as above */
 
     /* op FAIL while loading */
     struct error load_error;
@@ -180,6 +197,26 @@ void dispatch_drained(struct dispatch *d); /* write() may go on */
 void dispatch_gone(struct dispatch *d);    /* the client has left; port functions but over() are not
                                               called any more */
 
+/* ---- durable executions ---- */
+
+/* The guest runs this execution: before its dispatch is added. */
+void guest_make_durable(struct guest *g, struct execution *x);
+void guest_poke(struct guest *g); /* the execution may have a delivery: step it */
+/* execution_durable() has grown: what waited for it may leave. */
+void guest_committed(struct guest *g);
+/* For struct execution_port. */
+void guest_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice args);
+void guest_stop_call(struct guest *g, uint32_t id);
+void guest_scope_over(struct guest *g, uint32_t scope);
+/* A guest at rest that waits for nothing but its execution, as bytes, and on from there: in a
+ * pristine guest of the same image, durable already, with the dispatch it had. */
+NODISCARD enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error);
+NODISCARD enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
+                                struct error *ret_error);
+/* The id of the execution that a key names: the same workflow and key, the same id. A UUID of
+ * version 8 (RFC 9562). */
+void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37]);
+
 /* ---- loading ---- */
 struct guest_load {
     struct slice name, code;
@@ -187,6 +224,7 @@ struct guest_load {
     uint64_t cpu_ns_max;
     struct image *image;                  /* result */
     uint32_t exports;                     /* result */
+    struct bytes workflows;               /* result: names, comma-separated; bytes_done() */
     struct bytes error_name, error_stack; /* of an exception, else empty; bytes_done() */
     void (*log)(void *ctx, int level,
                 struct slice text); /* top-level console output; may be NULL */

@@ -64,6 +64,11 @@ enum err dispatch_encode(struct dispatch *d, struct bytes *out, struct error *re
     if (d->kind == ABI_DISPATCH_EXECUTE) {
         bytes_append_lstr(out, d->body.len > 0 ? d->body : SLICE_LIT("null"));
         bytes_append_lstr(out, d->metadata.len > 0 ? d->metadata : SLICE_LIT("{}"));
+    } else if (d->kind == ABI_DISPATCH_WORKFLOW) {
+        bytes_append_lstr(out, d->export_name);
+        bytes_append_lstr(out, d->body.len > 0 ? d->body : SLICE_LIT("null"));
+        bytes_append_lstr(out, d->metadata.len > 0 ? d->metadata : SLICE_LIT("{}"));
+        bytes_append_u64(out, (uint64_t)(d->started_us / 1000));
     }
     return OK;
 }

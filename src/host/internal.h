@@ -13,6 +13,7 @@ struct held {
     struct list link;
     /* error is NULL when the commits are on disk; else they are lost and nothing may leave. */
     void (*release)(struct held *h, const struct error *error);
+    int64_t records; /* of a durable execution, that must be stored before */
 };
 /* True: it may leave now. False: h was queued and is released later, or dropped when the guest
  * ends. */
@@ -22,11 +23,22 @@ void guest_report(struct guest *g); /* there is work: tell the owner */
 NODISCARD enum err guest_charge(struct guest *g, size_t len);
 void guest_discharge(struct guest *g, size_t len);
 
+/* ---- op_durable.c ---- */
+
+/* Numbers of a durable guest's ops that the journal does not know (those of steps) are above those
+ * that the execution gives. */
+#define GUEST_OWN_OPS 0x80000000u
+
+uint32_t guest_count_fetch(struct guest *g); /* how many this step has made now */
+void guest_forget_scope(struct guest *g, uint32_t scope);
+
 /* ---- op.c ---- */
 
 /* Fails the running op with a message: return op_refuse(...). */
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 
+/* The call that the guest stands still for: true if it is complete, the guest can go on. */
+bool op_wait_delivered(struct guest *g);
 /* Hands every queued completion to the guest, which runs no code yet. False: the isolate trapped.
  */
 NODISCARD bool completions_deliver(struct guest *g);

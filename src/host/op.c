@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "host/recording.h"
 #include "sandbox/isolate.h"
 #include "script/engine.h"
 
@@ -149,8 +150,10 @@ static bool is_allowed_while_loading(uint32_t number)
            number != OP_NUMBER_RANDOM;
 }
 
-static enum err start_op(struct guest *g, uint32_t number, uint32_t args_at)
+static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
 {
+    uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
+    g->scope = code >> ABI_CODE_SCOPE_SHIFT;
     bytes_clear(&g->result);
     g->op_error.code = OK;
     g->op_error.hint[0] = '\0';
@@ -244,11 +247,54 @@ static int64_t take_completion(struct guest *g, struct completion *c, uint32_t r
     return give_result(g, status, ret_at, ret_cap);
 }
 
+/* The completion of a recorded call as the result of the op_wait that stands still for it. */
+static bool take_delivery(struct guest *g, uint32_t id, uint32_t ret_at, uint32_t ret_cap,
+                          int64_t *ret_value)
+{
+    struct execution_delivery d;
+    if (!execution_next_of(g->durable, id, &d))
+        return false;
+    bytes_clear(&g->result);
+    if (d.status == OK)
+        bytes_append_slice(&g->result, d.payload);
+    else
+        error_set(&g->op_error, (enum err)d.status, "%.*s", SLICE_ARG(d.payload));
+    *ret_value = give_result(g, (enum err)d.status, ret_at, ret_cap);
+    return true;
+}
+
+static int64_t wait_recorded(struct guest *g, uint32_t id, uint32_t ret_at, uint32_t ret_cap)
+{
+    int64_t value;
+    if (take_delivery(g, id, ret_at, ret_cap, &value))
+        return value;
+    enum execution_state state = execution_state(g->durable);
+    if (state == EXECUTION_HAS_DIVERGED || state == EXECUTION_BROKEN) {
+        g->is_dead = true; /* whoever owns it asks why */
+        return give_result(g, recording_diverged(g), ret_at, ret_cap);
+    }
+    g->waiting_call = id;
+    g->wait_ret = ret_at;
+    g->wait_ret_cap = ret_cap;
+    return SANDBOX_WAIT;
+}
+
+bool op_wait_delivered(struct guest *g)
+{
+    int64_t value;
+    if (!take_delivery(g, g->waiting_call, g->wait_ret, g->wait_ret_cap, &value))
+        return false;
+    g->waiting_call = 0;
+    isolate_wake(g->isolate, value);
+    return true;
+}
+
 static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 {
     struct guest *g = isolate_user(i);
-    uint32_t number = (uint32_t)args[0], id = 0;
-    enum err err = start_op(g, number, (uint32_t)args[1]);
+    uint32_t code = (uint32_t)args[0], id = 0;
+    uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
+    enum err err = start_op(g, code, (uint32_t)args[1]);
     if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
     if (err == OK && g->sql_depth > 0)
@@ -258,6 +304,8 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     if (err != OK)
         return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
     memcpy(&id, g->result.ptr, sizeof(id));
+    if (guest_is_recorded(g))
+        return wait_recorded(g, id, (uint32_t)args[2], (uint32_t)args[3]);
     struct completion *c = find_completion(g, id);
     if (c)
         return take_completion(g, c, (uint32_t)args[2], (uint32_t)args[3]);
@@ -348,6 +396,21 @@ const size_t op_imports_len = ARRAY_LEN(op_imports);
 
 /* ---- pending ops ---- */
 
+static void op_register(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct op *op))
+{
+    op->guest = g;
+    op->cancel = cancel;
+    op->id = id;
+    list_push_back(&g->ops, &op->link);
+    g->ops_len++;
+}
+
+void op_adopt(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct op *op))
+{
+    op->is_recorded = true;
+    op_register(g, op, id, cancel);
+}
+
 enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 {
     g->has_hit_ops_limit = g->ops_len >= LIMIT_GUEST_OPS_PENDING;
@@ -355,13 +418,10 @@ enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
         return op_refuse(g, ERR_LIMIT_OPS,
                          "more than %d operations are pending at once; await some of them first",
                          LIMIT_GUEST_OPS_PENDING);
-    op->guest = g;
-    op->cancel = cancel;
     if (++g->next_op == 0)
         g->next_op = 1;
-    op->id = g->next_op;
-    list_push_back(&g->ops, &op->link);
-    g->ops_len++;
+    op->scope = g->scope;
+    op_register(g, op, g->next_op, cancel);
     bytes_append_u32(&g->result, op->id);
     return OK;
 }
@@ -376,6 +436,11 @@ void op_complete(struct op *op, enum err status, struct slice payload)
 {
     struct guest *g = op->guest;
     op_unregister(op);
+    if (op->is_recorded) {
+        execution_arrive(g->durable, op->id, status, payload);
+        guest_poke(g);
+        return;
+    }
     struct completion *c = calloc(1, sizeof(*c));
     CHECK(c);
     c->op = op->id;
@@ -400,15 +465,19 @@ void op_complete_error(struct op *op, const struct error *error)
     op_complete(op, error->code, slice_cstr(text));
 }
 
+void op_give_up(struct op *op)
+{
+    op_unregister(op);
+    op->cancel(op);
+}
+
 void op_cancel_all(struct guest *g)
 {
     struct list *n;
     g->waiting = NULL;
-    while (!list_is_empty(&g->ops)) {
-        struct op *op = container_of(g->ops.next, struct op, link);
-        op_unregister(op);
-        op->cancel(op);
-    }
+    g->waiting_call = 0;
+    while (!list_is_empty(&g->ops))
+        op_give_up(container_of(g->ops.next, struct op, link));
     while ((n = list_pop_front(&g->completions)))
         completion_free(g, container_of(n, struct completion, link));
 }

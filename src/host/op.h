@@ -51,16 +51,21 @@ struct op {
     struct list link; /* in guest->ops */
     struct guest *guest;
     uint32_t id;
+    uint32_t scope;   /* of a durable execution's step, 0: none */
+    bool is_recorded; /* its completion goes to the execution */
     /* Gives up what the op waits for: no op_complete() comes any more, the op's memory goes. */
     void (*cancel)(struct op *op);
 };
 
 /* Registers the op and appends its number to the result. ERR_LIMIT_OPS at the limit. */
 NODISCARD enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op));
+/* Registers an op that the execution has numbered: its completion goes there. */
+void op_adopt(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct op *op));
 /* Hands the result to the guest, or the error and its message. The op is then unregistered; its
  * memory is the caller's. */
 void op_complete(struct op *op, enum err status, struct slice payload);
 void op_complete_error(struct op *op, const struct error *error);
+void op_give_up(struct op *op); /* cancels without a completion */
 /* Cancels all (the guest ends). */
 void op_cancel_all(struct guest *g);
 struct op *op_find(struct guest *g, uint32_t id);

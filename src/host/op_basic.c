@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ops without waiting: log, clock, random, env, URLs, digests; and the timer. */
-#include "host/internal.h"
+#include "host/recording.h"
 
 #include <math.h>
 #include <openssl/evp.h>
@@ -17,6 +17,18 @@
 
 enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
 
+/* Lines of an execution are stored with its records; what was printed before is not printed again
+ * by a replay. */
+static enum err log_durably(struct guest *g, int level, struct slice text)
+{
+    struct execution_effect line = {
+        .kind = EXECUTION_LOG, .level = level, .value = text, .at_us = clock_wall_us()};
+    if (g->scope == 0 && execution_state(g->durable) != EXECUTION_IS_LIVE)
+        return OK;
+    execution_effect(g->durable, &line);
+    return OK;
+}
+
 enum err op_log(struct guest *g, const struct op_log_args *a)
 {
     if (!g->host || !g->host->log)
@@ -28,6 +40,8 @@ enum err op_log(struct guest *g, const struct op_log_args *a)
             text.len--; /* not inside a character */
     }
     int level = a->level <= 3 ? (int)a->level : 1;
+    if (g->durable)
+        return log_durably(g, level, text);
     if (++g->log_lines == LIMIT_GUEST_LOG_LINES) {
         text = SLICE_LIT("further lines of this request are dropped: the limit is 1000");
         level = 2;
@@ -42,7 +56,10 @@ enum err op_clock(struct guest *g, const struct op_clock_args *a)
 {
     double ms = 0;
     if (g->is_loading)
-        ms = 0; /* an image must not depend on when it was made */
+        ms = 0;                    /* an image must not depend on when it was made */
+    else if (guest_is_recorded(g)) /* stands still while code runs */
+        ms = (double)(execution_now_us(g->durable) - (a->which == 0 ? 0 : g->durable_started_us)) /
+             1000.0;
     else if (a->which == 0)
         ms = (double)clock_wall_us() / 1000.0;
     else
@@ -56,35 +73,48 @@ enum err op_random(struct guest *g, const struct op_random_args *a)
     if (a->len > RANDOM_MAX)
         return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d",
                          a->len, RANDOM_MAX);
+    struct recording r;
+    enum err err;
+    if (recording_replays(g, &r, OP_NUMBER_RANDOM, SLICE_EMPTY, &err,
+                          RECORDING_ARGS(RECORDING_VALUE(a->len))))
+        return err;
     bytes_reserve(&g->result, a->len);
     random_bytes(g->result.ptr, a->len);
     g->result.len = a->len;
-    return OK;
+    return recording_done(&r, OK);
 }
 
 enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
 {
     const struct deployment *d = g->deployment;
+    struct recording r;
+    enum err err;
+    if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a->name, &err, RECORDING_ARGS(a->name)))
+        return err;
     for (size_t k = 0; d && k < d->env_len; k++) {
         if (!slice_eq(d->env[k].name, a->name))
             continue;
         bytes_append_u32(&g->result, 1);
         bytes_append_slice(&g->result, d->env[k].value);
-        return OK;
+        return recording_done(&r, OK);
     }
     bytes_append_u32(&g->result, 0);
-    return OK;
+    return recording_done(&r, OK);
 }
 
 enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
 {
     const struct deployment *d = g->deployment;
+    struct recording r;
+    enum err err;
+    if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, SLICE_EMPTY, &err, 0, NULL))
+        return err;
     bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);
     for (size_t k = 0; d && k < d->env_len; k++) {
         bytes_append_lstr(&g->result, d->env[k].name);
         bytes_append_lstr(&g->result, d->env[k].value);
     }
-    return OK;
+    return recording_done(&r, OK);
 }
 
 static void give_url(struct guest *g, struct deps_url *u)
@@ -164,8 +194,35 @@ static void timer_cancelled(struct op *op)
     free(o);
 }
 
+/* "sleep 1.5 h": a duration for people. */
+static void label_sleep(double ms, char *ret_text, size_t size)
+{
+    static const struct {
+        double ms;
+        const char *name;
+    } units[] = {{86400e3, "d"}, {3600e3, "h"}, {60e3, "min"}, {1e3, "s"}, {0, "ms"}};
+    size_t k = 0;
+    while (ms < units[k].ms)
+        k++;
+    snprintf(ret_text, size, "sleep %.4g %s", units[k].ms > 0 ? ms / units[k].ms : ms,
+             units[k].name);
+}
+
+static enum err timer_durably(struct guest *g, double ms)
+{
+    char label[64];
+    label_sleep(ms, label, sizeof(label));
+    struct execution_call call = {.kind = EXECUTION_TIMER,
+                                  .op = OP_NUMBER_TIMER,
+                                  .label = slice_cstr(label),
+                                  .delay_us = ms < 9e12 ? (int64_t)(ms * 1000) : EXECUTION_NEVER};
+    return recording_call(g, &call, NULL, RECORDING_ARGS(RECORDING_VALUE(ms)));
+}
+
 enum err op_timer(struct guest *g, const struct op_timer_args *a)
 {
+    if (guest_is_recorded(g))
+        return timer_durably(g, a->delay_ms > 0 ? a->delay_ms : 0);
     struct timer_op *o = calloc(1, sizeof(*o));
     CHECK(o);
     enum err err = op_begin(g, &o->op, timer_cancelled);
@@ -180,6 +237,10 @@ enum err op_timer(struct guest *g, const struct op_timer_args *a)
 
 enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
 {
+    if (g->durable && !(a->op & GUEST_OWN_OPS)) {
+        execution_cancel_call(g->durable, a->op);
+        return OK;
+    }
     struct op *op = op_find(g, a->op);
     if (!op)
         return OK;
@@ -193,5 +254,7 @@ enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
 enum err op_loaded(struct guest *g, const struct op_loaded_args *a)
 {
     g->exports = a->exports;
+    bytes_clear(&g->workflows);
+    bytes_append_slice(&g->workflows, a->workflows);
     return OK;
 }

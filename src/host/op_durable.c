@@ -1,56 +1,364 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The ops that only durable executions have. */
-#include "host/internal.h"
+ * The ops that only durable executions have, and what a durable guest is besides: its deliveries
+ * (op NEXT), calls that the execution starts or stops, scopes of steps. The rules are in durable/;
+ * here is only what passes between them and the guest. */
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
-static enum err refuse(struct guest *g, const char *what)
+#include "base/limits.h"
+#include "host/recording.h"
+#include "sandbox/snapshot.h"
+#include "script/deployment.h"
+#include "script/engine.h"
+
+static int64_t us_of_ms(double ms)
 {
-    enum err err = op_refuse(g, ERR_FORBIDDEN, "%s is only available in a workflow", what);
-    error_hint(&g->op_error, "deploy the module with: limpet workflow upload NAME FILE");
-    return err;
+    if (!(ms > 0))
+        return 0;
+    return ms < 9e15 ? (int64_t)(ms * 1000) : EXECUTION_NEVER;
+}
+
+/* OK, or why the op is not for this guest or not for here. */
+static enum err check_main(struct guest *g, const char *what)
+{
+    if (!g->durable) {
+        op_refuse(g, ERR_FORBIDDEN, "%s is only available in a workflow", what);
+        error_hint(&g->op_error, "deploy the module with: limpet workflow upload NAME FILE");
+        return ERR_FORBIDDEN;
+    }
+    if (g->scope != 0) {
+        op_refuse(g, ERR_FORBIDDEN, "%s is not available inside the body of a step", what);
+        error_hint(&g->op_error, "a step is recorded as one: call it before or after");
+        return ERR_FORBIDDEN;
+    }
+    return OK;
+}
+
+/* ---- deliveries ---- */
+
+static void give_delivery(struct guest *g, const struct execution_delivery *d)
+{
+    bytes_append_u32(&g->result, d->kind == EXECUTION_CANCEL ? 0 : d->id);
+    bytes_append_u32(&g->result, d->kind == EXECUTION_RUN ? ABI_STATUS_RUN : d->status);
+    if (d->kind == EXECUTION_RUN) {
+        bytes_append_u32(&g->result, d->scope);
+        bytes_append_u32(&g->result, d->attempt);
+    } else {
+        bytes_append_slice(&g->result, d->payload);
+    }
 }
 
 enum err op_next(struct guest *g, const struct op_next_args *a)
 {
-    return refuse(g, "next()");
+    struct execution_delivery d;
+    if (!g->durable)
+        return check_main(g, "next()");
+    g->has_news = false;
+    if (execution_next(g->durable, &d)) {
+        isolate_set_cpu_budget(g->isolate, g->deployment->cpu_ns_max); /* anew for each */
+        give_delivery(g, &d);
+        return OK;
+    }
+    switch (execution_state(g->durable)) {
+    case EXECUTION_HAS_DIVERGED:
+    case EXECUTION_BROKEN:
+        g->is_dead = true; /* whoever owns it asks why */
+        return recording_diverged(g);
+    default:
+        return OK;
+    }
 }
+
+/* ---- steps ---- */
 
 enum err op_step(struct guest *g, const struct op_step_args *a)
 {
-    return refuse(g, "step()");
+    enum err err = check_main(g, "step()");
+    if (err != OK)
+        return err;
+    struct execution_call call = {
+        .kind = EXECUTION_STEP,
+        .op = OP_NUMBER_STEP,
+        .label = a->name,
+        .name = a->name,
+        .retry =
+            {
+                .attempts_max = a->attempts_max,
+                .delay_us = us_of_ms(a->delay_ms),
+                .factor = a->factor >= 1 ? a->factor : 1,
+                .delay_max_us = us_of_ms(a->delay_max_ms),
+                .timeout_us = a->timeout_ms > 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
+            },
+    };
+    uint32_t scope = 0;
+    err = recording_call(g, &call, &scope, RECORDING_ARGS(a->name));
+    bytes_append_u32(&g->result, scope);
+    return err;
 }
 
 enum err op_step_done(struct guest *g, const struct op_step_done_args *a)
 {
-    return refuse(g, "step()");
+    if (!g->durable)
+        return check_main(g, "step()");
+    guest_forget_scope(g, a->scope);
+    execution_step_done(g->durable, a->scope, a->failed ? ERR_GUEST : OK, a->failed == 2, a->value,
+                        a->message);
+    return OK;
 }
+
+/* ---- events ---- */
 
 enum err op_event_wait(struct guest *g, const struct op_event_wait_args *a)
 {
-    return refuse(g, "waitForEvent()");
+    enum err err = check_main(g, "waitForEvent()");
+    if (err != OK)
+        return err;
+    struct execution_call call = {
+        .kind = EXECUTION_EVENT,
+        .op = OP_NUMBER_EVENT_WAIT,
+        .label = a->name,
+        .name = a->name,
+        .delay_us = a->timeout_ms >= 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
+    };
+    return recording_call(g, &call, NULL, RECORDING_ARGS(a->name));
+}
+
+/* ---- children and messages: an effect in the same commit as the record ---- */
+
+void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37])
+{
+    uint64_t words[2];
+    for (uint32_t k = 0; k < 2; k++) {
+        struct record_hash h;
+        record_hash_init(&h, k);
+        record_hash_add(&h, workflow);
+        record_hash_add(&h, key);
+        words[k] = record_hash_end(&h);
+    }
+    snprintf(ret_id, 37, "%08x-%04x-8%03x-%04x-%012llx", (unsigned)(words[0] >> 32),
+             (unsigned)(words[0] >> 16 & 0xffff), (unsigned)(words[0] & 0xfff),
+             (unsigned)(words[1] >> 48 & 0x3fff) | 0x8000,
+             (unsigned long long)(words[1] & 0xffffffffffff));
+}
+
+/* The same parent and place give the same child, on each replay. */
+static void child_id(struct guest *g, const struct op_child_start_args *a, char ret_id[37])
+{
+    char place[24];
+    snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable));
+    if (a->key.len > 0)
+        durable_id_of_key(a->workflow, a->key, ret_id);
+    else
+        durable_id_of_key(execution_id(g->durable), slice_cstr(place), ret_id);
+}
+
+static void start_child(struct guest *g, const struct op_child_start_args *a, struct slice id)
+{
+    struct execution_effect effect = {.kind = EXECUTION_START_CHILD,
+                                      .target = a->workflow,
+                                      .name = a->key,
+                                      .value = a->input,
+                                      .id = id};
+    execution_effect(g->durable, &effect);
 }
 
 enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
 {
-    return refuse(g, "startChild()");
+    struct recording r;
+    enum err err = check_main(g, "startChild()");
+    if (err != OK)
+        return err;
+    if (recording_replays(g, &r, OP_NUMBER_CHILD_START, a->workflow, &err,
+                          RECORDING_ARGS(a->workflow, a->input, a->key))) {
+        if (r.is_tail && err == OK)
+            start_child(g, a, bytes_slice(&g->result));
+        return err;
+    }
+    struct slice rest = a->workflow, module = slice_split(&rest, '.');
+    err = g->host->workflow(g->host->ctx, module, &g->op_error);
+    if (err == OK) {
+        char id[37];
+        child_id(g, a, id);
+        bytes_append_cstr(&g->result, id);
+        start_child(g, a, slice_cstr(id));
+    }
+    return recording_done(&r, err);
 }
 
 enum err op_child_result(struct guest *g, const struct op_child_result_args *a)
 {
-    return refuse(g, "result()");
+    enum err err = check_main(g, "result()");
+    if (err != OK)
+        return err;
+    struct execution_call call = {
+        .kind = EXECUTION_CHILD_RESULT,
+        .op = OP_NUMBER_CHILD_RESULT,
+        .label = a->execution,
+        .name = a->execution,
+        .delay_us = EXECUTION_NEVER,
+    };
+    return recording_call(g, &call, NULL, RECORDING_ARGS(a->execution));
+}
+
+/* An op whose only effect is stored with its record. */
+static enum err record_effect(struct guest *g, enum op_number op, const char *what,
+                              const struct execution_effect *effect)
+{
+    struct recording r;
+    enum err err = check_main(g, what);
+    if (err != OK)
+        return err;
+    struct slice label = effect->name.len > 0 ? effect->name : effect->target;
+    bool is_known = recording_replays(g, &r, op, label, &err,
+                                      RECORDING_ARGS(effect->target, effect->name, effect->value));
+    if (!is_known || (r.is_tail && err == OK))
+        execution_effect(g->durable, effect);
+    return is_known ? err : recording_done(&r, OK);
 }
 
 enum err op_signal(struct guest *g, const struct op_signal_args *a)
 {
-    return refuse(g, "signal()");
+    if (a->name.len == 0)
+        return op_refuse(g, ERR_INVALID, "a signal needs a name");
+    char once[64];
+    if (g->durable)
+        snprintf(once, sizeof(once), "%.36s-%lld", execution_id(g->durable).ptr,
+                 (long long)execution_end(g->durable));
+    struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
+                                      .target = a->execution,
+                                      .name = a->name,
+                                      .value = a->data.len > 0 ? a->data : SLICE_LIT("null"),
+                                      .id = g->durable ? slice_cstr(once) : SLICE_EMPTY};
+    return record_effect(g, OP_NUMBER_SIGNAL, "signal()", &effect);
 }
 
 enum err op_child_cancel(struct guest *g, const struct op_child_cancel_args *a)
 {
-    return refuse(g, "cancel()");
+    struct execution_effect effect = {.kind = EXECUTION_CANCEL_CHILD, .target = a->execution};
+    return record_effect(g, OP_NUMBER_CHILD_CANCEL, "cancel()", &effect);
 }
 
 enum err op_progress(struct guest *g, const struct op_progress_args *a)
 {
-    return refuse(g, "progress()");
+    struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
+    if (!g->durable || g->scope == 0)
+        return record_effect(g, OP_NUMBER_PROGRESS, "progress()", &effect);
+    execution_effect(g->durable, &effect); /* from inside a step: shown, not recorded */
+    guest_report(g);
+    return OK;
+}
+
+/* ---- scopes ---- */
+
+struct scope_fetches {
+    uint32_t scope, count;
+};
+
+uint32_t guest_count_fetch(struct guest *g)
+{
+    for (size_t k = 0; k < g->scopes_len; k++)
+        if (g->scopes[k].scope == g->scope)
+            return ++g->scopes[k].count;
+    struct scope_fetches *grown = reallocarray(g->scopes, g->scopes_len + 1, sizeof(*g->scopes));
+    CHECK(grown);
+    g->scopes = grown;
+    g->scopes[g->scopes_len++] = (struct scope_fetches){g->scope, 1};
+    return 1;
+}
+
+void guest_forget_scope(struct guest *g, uint32_t scope)
+{
+    for (size_t k = 0; k < g->scopes_len; k++) {
+        if (g->scopes[k].scope != scope)
+            continue;
+        g->scopes[k] = g->scopes[--g->scopes_len];
+        return;
+    }
+}
+
+void guest_scope_over(struct guest *g, uint32_t scope)
+{
+    guest_forget_scope(g, scope);
+    LIST_FOREACH (n, &g->ops) {
+        struct op *op = container_of(n, struct op, link);
+        if (op->scope != scope)
+            continue;
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the step's attempt is over");
+        op_complete_error(op, &e);
+        op->cancel(op);
+    }
+}
+
+/* ---- the guest ---- */
+
+void guest_make_durable(struct guest *g, struct execution *x)
+{
+    g->durable = x;
+    g->durable_started_us = execution_now_us(x);
+    g->next_op = GUEST_OWN_OPS;
+}
+
+void guest_poke(struct guest *g)
+{
+    g->has_news = true;
+    guest_report(g);
+}
+
+/* ---- snapshots ---- */
+
+/* Which engine the memory belongs to. */
+static uint64_t engine_mark(void)
+{
+    static _Atomic uint64_t mark;
+    uint64_t known = atomic_load_explicit(&mark, memory_order_relaxed);
+    if (known != 0)
+        return known;
+    struct record_hash h;
+    record_hash_init(&h, ABI_VERSION);
+    record_hash_add(&h, engine_wasm());
+    known = record_hash_end(&h);
+    atomic_store_explicit(&mark, known, memory_order_relaxed);
+    return known;
+}
+
+struct saved_guest {
+    uint32_t version, dispatch, next_op, next_stream;
+    uint64_t engine;
+};
+
+enum { SAVED_VERSION = 1 };
+
+enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
+{
+    CHECK(!isolate_is_running(g->isolate) && g->ops_len == 0 && !list_is_empty(&g->running));
+    struct dispatch *d = container_of(g->running.next, struct dispatch, link);
+    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream, engine_mark()};
+    bytes_append(out, &saved, sizeof(saved));
+    return snapshot_save(g->isolate, out, ret_error);
+}
+
+enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
+                      struct error *ret_error)
+{
+    struct saved_guest head;
+    if (saved.len < sizeof(head))
+        return error_set(ret_error, ERR_CORRUPT, "the snapshot is cut short");
+    memcpy(&head, saved.ptr, sizeof(head));
+    if (head.version != SAVED_VERSION || head.engine != engine_mark())
+        return error_set(ret_error, ERR_CONFLICT, "the snapshot is of another engine");
+    enum err err = snapshot_apply(g->isolate, slice_skip(saved, sizeof(head)), ret_error);
+    if (err != OK)
+        return err;
+    g->next_op = head.next_op;
+    g->next_stream = head.next_stream;
+    g->next_dispatch = head.dispatch;
+    d->guest = g;
+    d->id = head.dispatch;
+    list_push_back(&g->running, &d->link);
+    g->current = d;
+    guest_poke(g);
+    return OK;
 }

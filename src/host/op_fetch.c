@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Outgoing HTTP for guests. A fetch has its own memory (struct fetch) that lives until the client's
- * on_done, which may come after the guest has ended: then guest is NULL and nothing is reported. */
-#include "host/internal.h"
+ * on_done, which may come after the guest has ended: then guest is NULL and nothing is reported.
+ *
+ * In a durable execution a fetch carries an Idempotency-Key that is the same on each try. Outside
+ * of steps it is a call of the execution, started by guest_start_call() when there is no record of
+ * its answer, and its answer is complete with the whole body, since a record is made of it. */
+#include "host/recording.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "http/client.h"
 #include "script/deployment.h"
 
-enum { FETCH_HEADERS_MAX = 128 };
+enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
 
 struct fetch {
     struct op op;
@@ -20,9 +25,13 @@ struct fetch {
     struct sink *sink;
     struct held held;
     bool is_held, is_started, has_answered;
+    bool is_whole;       /* the answer waits for its body */
+    struct bytes answer; /* its head meanwhile */
+    struct bytes answer_body;
+    char key[96];                            /* Idempotency-Key */
     size_t charged;                          /* to the guest, for the body */
     struct bytes method, url, headers, body; /* copies, since the start may wait at the gate */
-    struct http_header header_list[FETCH_HEADERS_MAX];
+    struct http_header header_list[FETCH_HEADERS_MAX + 1];
 };
 
 /* The body counts as the guest's memory while both exist. */
@@ -40,6 +49,8 @@ static void fetch_free(struct fetch *f)
     bytes_done(&f->url);
     bytes_done(&f->headers);
     bytes_done(&f->body);
+    bytes_done(&f->answer);
+    bytes_done(&f->answer_body);
     free(f);
 }
 
@@ -88,33 +99,64 @@ static void fetched_closed(struct source *s)
 
 static const struct source_owner fetched_owner = {NULL, fetched_consumed, fetched_closed};
 
+/* The completion but for the inline body, which comes last. */
+static void encode_head(const struct http_fetch *h, uint32_t source, struct bytes *out)
+{
+    bytes_append_u32(out, (uint32_t)h->status);
+    bytes_append_u32(out, source);
+    bytes_append_u32(out, h->was_redirected ? 1 : 0);
+    bytes_append_lstr(out, bytes_slice(&h->final_url));
+    bytes_append_lstr(out, bytes_slice(&h->status_text));
+    bytes_append_u32(out, (uint32_t)h->ret_headers_len);
+    for (size_t k = 0; k < h->ret_headers_len; k++) {
+        bytes_append_lstr(out, h->ret_headers[k].name);
+        bytes_append_lstr(out, h->ret_headers[k].value);
+    }
+}
+
 static void on_head(struct http_fetch *h)
 {
     struct fetch *f = container_of(h, struct fetch, http);
     if (!f->guest)
         return;
+    if (f->is_whole) {
+        encode_head(h, 0, &f->answer);
+        return;
+    }
     f->has_answered = true;
     f->source = source_new(f->guest, &fetched_owner, f);
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    bytes_append_u32(&out, (uint32_t)h->status);
-    bytes_append_u32(&out, f->source->id);
-    bytes_append_u32(&out, h->was_redirected ? 1 : 0);
-    bytes_append_lstr(&out, bytes_slice(&h->final_url));
-    bytes_append_lstr(&out, bytes_slice(&h->status_text));
-    bytes_append_u32(&out, (uint32_t)h->ret_headers_len);
-    for (size_t k = 0; k < h->ret_headers_len; k++) {
-        bytes_append_lstr(&out, h->ret_headers[k].name);
-        bytes_append_lstr(&out, h->ret_headers[k].value);
-    }
+    encode_head(h, f->source->id, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
     op_complete(&f->op, OK, bytes_slice(&out));
+}
+
+/* Part of a body that becomes a record. */
+static void keep_body(struct fetch *f, struct slice data)
+{
+    if (!f->guest || f->has_answered)
+        return;
+    if (f->answer.len + f->answer_body.len + data.len + 4 <= EXECUTION_VALUE_BYTES_MAX) {
+        bytes_append_slice(&f->answer_body, data);
+        return;
+    }
+    struct error e;
+    error_set(&e, ERR_TOO_LARGE, "the answer is above the limit of %d MiB for what is recorded",
+              EXECUTION_VALUE_BYTES_MAX >> 20);
+    error_hint(&e, "fetch it inside step() and return what you need of it");
+    f->has_answered = true;
+    op_complete_error(&f->op, &e);
+    fetch_forget_guest(f);
+    http_fetch_cancel(&f->http);
 }
 
 static bool on_body(struct http_fetch *h, struct slice data)
 {
     struct fetch *f = container_of(h, struct fetch, http);
+    if (f->is_whole)
+        keep_body(f, data);
     if (!f->source)
-        return true; /* cancelled; the end follows */
+        return true; /* cancelled, or kept; the end follows */
     source_push(f->source, data, false);
     return !f->source || f->source->buffer.len < LIMIT_HTTP_BODY_WINDOW_BYTES;
 }
@@ -142,6 +184,9 @@ static void on_done(struct http_fetch *h, const struct error *error)
             source_push(s, SLICE_EMPTY, true);
         else
             source_fail(s, error);
+    } else if (f->guest && !f->has_answered && f->is_whole && error->code == OK) {
+        bytes_append_lstr(&f->answer, bytes_slice(&f->answer_body));
+        op_complete(&f->op, OK, bytes_slice(&f->answer));
     } else if (f->guest && !f->has_answered) {
         op_complete_error(&f->op, error);
     }
@@ -202,7 +247,29 @@ static void fetch_released(struct held *h, const struct error *error)
         fetch_start(f);
 }
 
-static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, struct fetch *f)
+/* The same effect has the same key, however often it is tried: the receiver can tell. Code that
+ * sets its own keeps it. */
+static size_t add_idempotency_key(struct guest *g, struct fetch *f, size_t headers_len, uint32_t id)
+{
+    if (!g->durable)
+        return headers_len;
+    for (size_t k = 0; k < headers_len; k++)
+        if (slice_eq_cstr(f->header_list[k].name, "idempotency-key"))
+            return headers_len;
+    struct slice execution = execution_id(g->durable);
+    if (id != 0)
+        snprintf(f->key, sizeof(f->key), "%.*s-%u", SLICE_ARG(execution), id);
+    else
+        snprintf(f->key, sizeof(f->key), "%.*s-%u-%u", SLICE_ARG(execution),
+                 execution_scope_step(g->durable, g->scope), guest_count_fetch(g));
+    f->header_list[headers_len] =
+        (struct http_header){SLICE_LIT("idempotency-key"), slice_cstr(f->key)};
+    return headers_len + 1;
+}
+
+/* id: of the call, when it is one of the execution; else 0. */
+static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, uint32_t id,
+                              struct fetch *f)
 {
     size_t headers_len;
     bytes_append_slice(&f->method, a->method);
@@ -219,6 +286,8 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, st
     err = guest_charge(g, f->body.len);
     if (err != OK)
         return err;
+    headers_len = add_idempotency_key(g, f, headers_len, id);
+    f->is_whole = id != 0;
     f->guest = g;
     f->charged = f->body.len;
     f->held.release = fetch_released;
@@ -237,14 +306,103 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, st
         .on_drain = on_drain,
         .on_done = on_done,
     };
-    return op_begin(g, &f->op, fetch_cancelled);
+    if (id == 0)
+        return op_begin(g, &f->op, fetch_cancelled);
+    op_adopt(g, &f->op, id, fetch_cancelled);
+    return OK;
 }
+
+static void fetch_go(struct guest *g, struct fetch *f)
+{
+    if (guest_gate_pass(g, &f->held))
+        fetch_start(f);
+    else
+        f->is_held = true;
+}
+
+/* ---- calls of a durable execution ---- */
+
+static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
+{
+    if (a->body_kind == 2) {
+        op_refuse(g, ERR_INVALID, "a request whose body is a stream cannot be recorded");
+        error_hint(&g->op_error, "give the whole body, or fetch inside step()");
+        return ERR_INVALID;
+    }
+    CLEANUP(bytes_done) struct bytes label = BYTES_INIT, args = BYTES_INIT;
+    bytes_append_slice(&label, a->method);
+    bytes_append_char(&label, ' ');
+    bytes_append_slice(&label, slice_utf8_clip(a->url, RECORD_LABEL_BYTES_MAX));
+    bytes_append_lstr(&args, a->method);
+    bytes_append_lstr(&args, a->url);
+    bytes_append_lstr(&args, a->headers);
+    bytes_append_lstr(&args, a->body);
+    bytes_append_u32(&args, a->body_kind);
+    bytes_append_u32(&args, a->redirect);
+    struct execution_call call = {.kind = EXECUTION_EXTERNAL,
+                                  .op = OP_NUMBER_FETCH,
+                                  .label = bytes_slice(&label),
+                                  .args = bytes_slice(&args),
+                                  .delay_us = EXECUTION_NEVER};
+    enum err err = recording_call(
+        g, &call, NULL,
+        RECORDING_ARGS(a->method, a->url, a->headers, a->body, RECORDING_VALUE(a->redirect)));
+    bytes_append_u32(&g->result, 0); /* no sink */
+    return err;
+}
+
+static uint32_t unpack_u32(struct slice *in)
+{
+    uint32_t v;
+    memcpy(&v, in->ptr, sizeof(v)); /* packed by fetch_durably() */
+    *in = slice_skip(*in, sizeof(v));
+    return v;
+}
+
+static struct slice unpack_lstr(struct slice *in)
+{
+    uint32_t len = unpack_u32(in);
+    struct slice s = slice_of(in->ptr, len);
+    *in = slice_skip(*in, len);
+    return s;
+}
+
+void guest_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice args)
+{
+    CHECK(op == OP_NUMBER_FETCH); /* the only external one */
+    struct op_fetch_args a;
+    a.method = unpack_lstr(&args);
+    a.url = unpack_lstr(&args);
+    a.headers = unpack_lstr(&args);
+    a.body = unpack_lstr(&args);
+    a.body_kind = unpack_u32(&args);
+    a.redirect = unpack_u32(&args);
+    struct fetch *f = calloc(1, sizeof(*f));
+    CHECK(f);
+    if (fetch_prepare(g, &a, id, f) == OK) {
+        fetch_go(g, f);
+        return;
+    }
+    fetch_free(f);
+    execution_arrive(g->durable, id, g->op_error.code, slice_cstr(g->op_error.message));
+}
+
+void guest_stop_call(struct guest *g, uint32_t id)
+{
+    struct op *op = op_find(g, id);
+    if (op)
+        op_give_up(op);
+}
+
+/* ---- the op ---- */
 
 enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
 {
+    if (guest_is_recorded(g))
+        return fetch_durably(g, a);
     struct fetch *f = calloc(1, sizeof(*f));
     CHECK(f);
-    enum err err = fetch_prepare(g, a, f);
+    enum err err = fetch_prepare(g, a, 0, f);
     if (err != OK) {
         fetch_free(f);
         return err;
@@ -252,9 +410,6 @@ enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
     if (a->body_kind == 2)
         f->sink = sink_new(g, &upload_owner, f);
     bytes_append_u32(&g->result, f->sink ? f->sink->id : 0);
-    if (guest_gate_pass(g, &f->held))
-        fetch_start(f);
-    else
-        f->is_held = true;
+    fetch_go(g, f);
     return OK;
 }

@@ -2,8 +2,13 @@
  *
  * The SQL ops: synchronous, on the engine thread. What the guest lets out from now on depends on
  * what the connection has seen, which the output gate checks. While a transaction is open the guest
- * keeps the thread's connection, so it is not preempted. */
-#include "host/internal.h"
+ * keeps the thread's connection, so it is not preempted.
+ *
+ * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
+ * takes with it every record that is not in the store yet (sql_journal.h): after a kill the effect
+ * and the journal agree, whatever the store had. */
+#include "host/recording.h"
+#include "host/sql_journal.h"
 
 #include "base/clock.h"
 #include "sandbox/isolate.h"
@@ -21,7 +26,7 @@ static enum err connect_sql(struct guest *g)
     return OK;
 }
 
-enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
+static enum err exec(struct guest *g, const struct op_sql_exec_args *a)
 {
     enum err err = connect_sql(g);
     if (err == OK)
@@ -33,14 +38,73 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
     return err;
 }
 
-enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
+/* The records made so far go into the open transaction if it has written anything. A failure ends
+ * the guest: what it believes to have been recorded will not be. */
+static enum err keep_records(struct guest *g)
+{
+    int64_t first;
+    if (!sql_is_writing(g->sql))
+        return OK;
+    struct slice tail = execution_tail(g->durable, &first);
+    enum err err = sql_journal_put(g->sql, execution_id(g->durable), first, tail,
+                                   execution_durable(g->durable), &g->op_error);
+    if (err != OK)
+        isolate_trap(g->isolate, ERR_IO, "the journal of the database: %s", g->op_error.message);
+    return err;
+}
+
+static enum err commit_or_end(struct guest *g)
+{
+    enum err err = keep_records(g);
+    if (err == OK)
+        err = sql_transaction(g->sql, SQL_COMMIT, &g->op_error);
+    if (err != OK)
+        isolate_trap(g->isolate, ERR_IO, "the commit failed: %s", g->op_error.message);
+    return err;
+}
+
+/* A statement outside of the guest's own transactions gets one, so that its record is in it. */
+static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
+                              struct recording *r)
+{
+    if (g->sql_depth > 0)
+        return recording_done(r, exec(g, a));
+    enum err err = connect_sql(g);
+    if (err == OK)
+        err = sql_transaction(g->sql, SQL_BEGIN, &g->op_error);
+    if (err != OK)
+        return recording_done(r, err);
+    err = recording_done(r, exec(g, a));
+    if (err != OK)
+        sql_rollback_all(g->sql);
+    else
+        err = commit_or_end(g);
+    g->gate_seq = sql_conn_seen(g->sql);
+    return err;
+}
+
+enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
+{
+    struct recording r;
+    enum err err;
+    if (!guest_is_recorded(g))
+        return exec(g, a);
+    if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, slice_utf8_clip(slice_trim(a->sql), 80), &err,
+                          RECORDING_ARGS(a->sql, a->params)))
+        return err;
+    return exec_recorded(g, a, &r);
+}
+
+static enum err transact(struct guest *g, const struct op_sql_transaction_args *a)
 {
     if (a->action > SQL_ROLLBACK)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", a->action);
     if (a->action != SQL_BEGIN && g->sql_depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
     enum err err = connect_sql(g);
-    if (err == OK)
+    if (err == OK && a->action == SQL_COMMIT && g->sql_depth == 1 && guest_is_recorded(g))
+        err = commit_or_end(g);
+    else if (err == OK)
         err = sql_transaction(g->sql, (enum sql_action)a->action, &g->op_error);
     if (err != OK)
         return err;
@@ -53,4 +117,20 @@ enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_arg
     }
     g->gate_seq = sql_conn_seen(g->sql);
     return OK;
+}
+
+enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
+{
+    static const char *const labels[] = {"begin", "commit", "rollback"};
+    struct recording r;
+    enum err err;
+    struct slice label = a->action <= SQL_ROLLBACK ? slice_cstr(labels[a->action]) : SLICE_EMPTY;
+    if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
+                          RECORDING_ARGS(RECORDING_VALUE(a->action))))
+        return err;
+    if (r.guest && a->action == SQL_COMMIT && g->sql_depth == 1) {
+        (void)recording_done(&r, OK); /* goes with the others into the transaction that it ends */
+        return transact(g, a);
+    }
+    return recording_done(&r, transact(g, a));
 }

@@ -8,8 +8,8 @@
  * Invariants: between calls no statement is in the middle of a step, so the connection holds no
  * lock unless depth > 0. depth is what the guest believes; if SQLite has rolled back by itself,
  * is_aborted keeps the guest's next statements from running outside of a transaction. Every commit
- * that took a number (hook_commit) is finished before the call returns (conn_settle), whatever came
- * of it.
+ * that took a number (hook_commit) is finished before the call returns (sql_conn_settle), whatever
+ * came of it.
  *
  * Limits: LIMIT_GUEST_BODY_BYTES a result, those of sql_guard.c. Thread of the connection. */
 #include "host/sql.h"
@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "host/sql_internal.h"
+#include "host/sql_journal.h"
 
 struct sql_cached {
     struct list lru;
@@ -48,8 +49,7 @@ static int hook_wal(void *arg, sqlite3 *db, const char *name, int frames)
     return SQLITE_OK;
 }
 
-/* After anything that may have committed or read. */
-static void conn_settle(struct sql_conn *c)
+void sql_conn_settle(struct sql_conn *c)
 {
     struct sql_file *f = c->file;
     if (c->commit_seq) {
@@ -78,7 +78,7 @@ static enum err conn_full(struct sql_conn *c, struct error *ret_error)
     return ERR_LIMIT;
 }
 
-static enum err conn_error(struct sql_conn *c, int rc, struct error *ret_error)
+enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error)
 {
     switch (rc & 0xff) {
     case SQLITE_AUTH:
@@ -110,7 +110,7 @@ static enum err conn_run(struct sql_conn *c, const char *sql, struct error *ret_
     c->is_internal = true;
     int rc = sqlite3_exec(c->db, sql, NULL, NULL, NULL);
     c->is_internal = false;
-    return rc == SQLITE_OK ? OK : conn_error(c, rc, ret_error);
+    return rc == SQLITE_OK ? OK : sql_conn_error(c, rc, ret_error);
 }
 
 static enum err conn_prepare_own(struct sql_conn *c, const char *sql, sqlite3_stmt **ret_stmt,
@@ -119,7 +119,7 @@ static enum err conn_prepare_own(struct sql_conn *c, const char *sql, sqlite3_st
     c->is_internal = true;
     int rc = sqlite3_prepare_v3(c->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_stmt, NULL);
     c->is_internal = false;
-    return rc == SQLITE_OK ? OK : conn_error(c, rc, ret_error);
+    return rc == SQLITE_OK ? OK : sql_conn_error(c, rc, ret_error);
 }
 
 static enum err conn_bound_size(struct sql_conn *c, struct error *ret_error)
@@ -176,7 +176,7 @@ enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn, struct er
         err = conn_set_up(c, ret_error);
     if (err)
         return err;
-    conn_settle(c);
+    sql_conn_settle(c);
     *ret_conn = TAKE(c);
     return OK;
 }
@@ -200,6 +200,8 @@ void sql_conn_close(struct sql_conn *c)
     (void)sqlite3_finalize(c->begin);
     (void)sqlite3_finalize(c->commit);
     (void)sqlite3_finalize(c->rollback);
+    for (size_t i = 0; i < ARRAY_LEN(c->journal); i++)
+        (void)sqlite3_finalize(c->journal[i]);
     if (c->db) /* rolls back what is open */
         CHECK(sqlite3_close(c->db) == SQLITE_OK);
     sql_file_unref(c->file);
@@ -339,7 +341,7 @@ static enum err stmt_step_all(struct sql_conn *c, sqlite3_stmt *stmt, struct byt
         return err;
     }
     if (rc != SQLITE_DONE)
-        return conn_error(c, rc, ret_error);
+        return sql_conn_error(c, rc, ret_error);
     uint32_t rows_le = htole32(rows);
     memcpy(out->ptr + rows_at, &rows_le, sizeof(rows_le));
     return OK;
@@ -361,7 +363,9 @@ static enum err stmt_run(struct sql_conn *c, sqlite3_stmt *stmt, struct slice pa
     }
     (void)sqlite3_reset(stmt); /* repeats the error of the step */
     (void)sqlite3_clear_bindings(stmt);
-    conn_settle(c);
+    if (!sqlite3_stmt_readonly(stmt)) /* also if it failed: OR FAIL keeps what came before */
+        c->has_written = true;
+    sql_conn_settle(c);
     if (err) {
         out->len = start;
         return err;
@@ -380,7 +384,7 @@ static enum err exec_prepare(struct sql_conn *c, struct slice *sql, sqlite3_stmt
     int rc = sqlite3_prepare_v3(c->db, sql->ptr, (int)sql->len, SQLITE_PREPARE_PERSISTENT, ret_stmt,
                                 &tail);
     if (rc != SQLITE_OK)
-        return conn_error(c, rc, ret_error);
+        return sql_conn_error(c, rc, ret_error);
     *sql = slice_skip(*sql, (size_t)(tail - sql->ptr));
     return OK;
 }
@@ -442,16 +446,20 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
         return error_set(ret_error, ERR_LIMIT, "the SQL parameters are larger than %d MiB",
                          LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
     c->refusal[0] = 0;
+    c->text = sql;
     sqlite3_stmt *stmt = cache_get(c, sql);
-    if (stmt)
-        return stmt_run(c, stmt, params, ret_result, ret_error);
-    return exec_text(c, sql, params, ret_result, ret_error);
+    enum err err = stmt ? stmt_run(c, stmt, params, ret_result, ret_error)
+                        : exec_text(c, sql, params, ret_result, ret_error);
+    c->text = SLICE_EMPTY;
+    return err;
 }
 
 static enum err transaction_step(struct sql_conn *c, sqlite3_stmt *stmt, struct error *ret_error)
 {
+    c->is_internal = true; /* it is prepared again after the rollback of a schema change */
     int rc = sqlite3_step(stmt);
-    enum err err = rc == SQLITE_DONE ? OK : conn_error(c, rc, ret_error);
+    c->is_internal = false;
+    enum err err = rc == SQLITE_DONE ? OK : sql_conn_error(c, rc, ret_error);
     (void)sqlite3_reset(stmt);
     return err;
 }
@@ -473,8 +481,8 @@ static enum err transaction_begin(struct sql_conn *c, struct error *ret_error)
                          SQL_NESTED_MAX);
     enum err err = c->depth == 0 ? transaction_step(c, c->begin, ret_error)
                                  : transaction_savepoint(c, "SAVEPOINT", c->depth, ret_error);
-    if (!err)
-        c->depth++;
+    if (!err && c->depth++ == 0)
+        c->has_written = false;
     return err;
 }
 
@@ -524,7 +532,7 @@ enum err sql_transaction(struct sql_conn *c, enum sql_action action, struct erro
         err = transaction_commit(c, ret_error);
     else
         err = transaction_rollback(c, ret_error);
-    conn_settle(c);
+    sql_conn_settle(c);
     return err;
 }
 
@@ -542,7 +550,12 @@ void sql_rollback_all(struct sql_conn *c)
         CHECK(sqlite3_get_autocommit(c->db));
     }
     c->is_aborted = false;
-    conn_settle(c);
+    sql_conn_settle(c);
+}
+
+bool sql_is_writing(struct sql_conn *c)
+{
+    return c->depth > 0 && !c->is_aborted && c->has_written;
 }
 
 uint64_t sql_conn_seen(const struct sql_conn *c)

@@ -2,8 +2,10 @@
  *
  * What a guest's SQL may do. The connection is shared by all guests of a thread, and durability
  * hangs on its settings, so statements that would change the connection, reach other files or take
- * over transaction control are refused when they are prepared; sizes and depths are bounded; a
- * deadline and other writers are watched while they run. Thread of the connection. */
+ * over transaction control are refused when they are prepared, as is any that touches the server's
+ * own table (sql_journal.h; it shows in sqlite_schema, which cannot be filtered); sizes and depths
+ * are bounded; a deadline and other writers are watched while they run. Thread of the connection.
+ */
 #include "host/sql_internal.h"
 
 #include <sched.h>
@@ -78,6 +80,43 @@ static int guard_refuse_temp(struct sql_conn *c)
     return guard_refuse(c, "temporary objects are not available: requests share the connection");
 }
 
+static bool guard_is_journal(const char *name)
+{
+    return name && strcasecmp(name, SQL_JOURNAL_TABLE) == 0;
+}
+
+static bool guard_text_names_journal(const struct sql_conn *c)
+{
+    const size_t len = sizeof(SQL_JOURNAL_TABLE) - 1;
+    for (size_t i = 0; i + len <= c->text.len; i++) {
+        if (strncasecmp(c->text.ptr + i, SQL_JOURNAL_TABLE, len) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Does it touch the server's own table, or take its name? Definitions may name it where the
+ * authorizer is not told (a new name, a foreign key), so their whole text counts; an identifier
+ * cannot be spelled in another way. */
+static bool guard_touches_journal(const struct sql_conn *c, int action, const char *a,
+                                  const char *b)
+{
+    switch (action) {
+    case SQLITE_READ: /* b is a column */
+    case SQLITE_UPDATE:
+        return guard_is_journal(a);
+    case SQLITE_CREATE_TABLE:
+    case SQLITE_CREATE_INDEX:
+    case SQLITE_CREATE_TRIGGER:
+    case SQLITE_CREATE_VIEW:
+    case SQLITE_CREATE_VTABLE:
+    case SQLITE_ALTER_TABLE:
+        return guard_text_names_journal(c);
+    default:
+        return guard_is_journal(a) || guard_is_journal(b);
+    }
+}
+
 static int guard_authorize(void *arg, int action, const char *a, const char *b, const char *db,
                            const char *trigger)
 {
@@ -86,6 +125,10 @@ static int guard_authorize(void *arg, int action, const char *a, const char *b, 
     (void)trigger;
     if (c->is_internal)
         return SQLITE_OK;
+    if (guard_touches_journal(c, action, a, b))
+        return action == SQLITE_ANALYZE || action == SQLITE_REINDEX /* of all: passes over it */
+                   ? SQLITE_IGNORE
+                   : guard_refuse(c, "table " SQL_JOURNAL_TABLE " is the server's own");
     switch (action) {
     case SQLITE_ATTACH: /* VACUUM attaches too */
         return guard_refuse(c, "ATTACH and VACUUM are not available");
@@ -156,7 +199,7 @@ void sql_guard_install(struct sql_conn *c)
     static const struct {
         int id, value;
     } limits[] = {
-        {SQLITE_LIMIT_LENGTH, LIMIT_GUEST_BODY_BYTES},
+        {SQLITE_LIMIT_LENGTH, SQL_VALUE_BYTES_MAX},
         {SQLITE_LIMIT_SQL_LENGTH, SQL_TEXT_BYTES_MAX},
         {SQLITE_LIMIT_COLUMN, GUARD_COLUMNS},
         {SQLITE_LIMIT_EXPR_DEPTH, GUARD_EXPRESSION_DEPTH},

@@ -12,11 +12,12 @@
 #include "loop/work.h"
 
 enum {
-    SQL_TEXT_BYTES_MAX = 1024 * 1024, /* of one sql_exec() */
-    SQL_CHECKPOINT_FRAMES = 1024,     /* about 4 MiB: a checkpoint is started */
-    SQL_CHECKPOINT_PASSES = 4,        /* passive ones in a row, each with less left to do */
-    SQL_ESCALATE_TIMES = 4,           /* so many thresholds long, the WAL lets writers be held up */
-    SQL_ESCALATE_ALWAYS_TIMES = 64,   /* ... even if the disk is slow */
+    SQL_VALUE_BYTES_MAX = LIMIT_GUEST_BODY_BYTES, /* of a guest; and of a row */
+    SQL_TEXT_BYTES_MAX = 1024 * 1024,             /* of one sql_exec() */
+    SQL_CHECKPOINT_FRAMES = 1024,                 /* about 4 MiB: a checkpoint is started */
+    SQL_CHECKPOINT_PASSES = 4,       /* passive ones in a row, each with less left to do */
+    SQL_ESCALATE_TIMES = 4,          /* so many thresholds long, the WAL lets writers be held up */
+    SQL_ESCALATE_ALWAYS_TIMES = 64,  /* ... even if the disk is slow */
     SQL_ESCALATE_MS = 20,            /* what the last pass may have taken for the disk to be fast */
     SQL_CHECKPOINT_BUSY_MS = 2000,   /* the checkpointer waits that long for writers, on the pool */
     SQL_BUSY_MS = 100,               /* a guest's statement waits that long for another writer */
@@ -55,23 +56,40 @@ struct sql_file {
     uint32_t checkpoint_log; /* atomic: frames in the WAL at the end of the last checkpoint */
 };
 
+enum sql_journal_statement {
+    SQL_JOURNAL_PUT,
+    SQL_JOURNAL_TRIM,
+    SQL_JOURNAL_GET,
+    SQL_JOURNAL_FORGET,
+    SQL_JOURNAL_STATEMENTS
+};
+#define SQL_JOURNAL_TABLE "limpet_journal"
+
 struct sql_conn {
     struct sql_file *file;
     sqlite3 *db;
     sqlite3_stmt *begin, *commit, *rollback;
+    sqlite3_stmt *journal[SQL_JOURNAL_STATEMENTS]; /* NULL: not yet prepared */
     uint64_t seen;
     uint64_t commit_seq;  /* of the commit in flight, 0: none */
     bool has_frames;      /* the commit in flight wrote to the WAL */
     bool is_aborted;      /* SQLite ended the transaction that the guest believes to be in */
     bool is_internal;     /* the statement being prepared is ours */
+    bool has_written;     /* a statement that may write has run in the open transaction */
     unsigned depth;       /* transactions open, as the guest sees it */
     uint64_t deadline_ns; /* 0: none */
     uint64_t busy_since_ns;
     struct map cache; /* SQL text -> struct sql_cached */
     struct list lru;  /* least recently used first */
     size_t cached;
+    struct slice text; /* what the guest has given to sql_exec(), while that runs */
     char refusal[192]; /* why the authorizer said no, "" if it did not */
 };
+
+/* sql.c */
+/* After anything that may have committed or read. */
+void sql_conn_settle(struct sql_conn *c);
+enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error);
 
 /* sql_file.c */
 extern uint32_t sql_checkpoint_frames; /* SQL_CHECKPOINT_FRAMES; tests lower it */

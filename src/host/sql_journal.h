@@ -8,16 +8,22 @@
 
 #include "host/sql.h"
 
-/* Has the open transaction written anything? */
+enum { SQL_JOURNAL_BYTES_MAX = 64 * 1024 * 1024 }; /* one put */
+
+/* Has a statement that may write run in the open transaction? */
 bool sql_is_writing(struct sql_conn *c);
 /* Inside the open transaction: keeps the records (a chunk, durable/record.h) numbered from first,
- * and removes the execution's older rows that end at or below `stored` (they are in the store). */
+ * and removes the execution's older rows that end at or below `stored`: the count of records that
+ * the store has. Runs of records may overlap, or follow one another: what an earlier transaction
+ * has committed need not be given again. ERR_LIMIT above SQL_JOURNAL_BYTES_MAX. */
 NODISCARD enum err sql_journal_put(struct sql_conn *c, struct slice execution, int64_t first,
                                    struct slice records, int64_t stored, struct error *ret_error);
-/* Appends the records from number `from` on to out, gapless, the first in *ret_first; nothing if
- * there are none, also when the database has no such table. */
+/* Appends the records from number `from` on to out, gapless, the number of the first (from, or more
+ * if that one is not there) in *ret_first; nothing if there are none, also when the database has no
+ * such table. */
 NODISCARD enum err sql_journal_get(struct sql_conn *c, struct slice execution, int64_t from,
                                    struct bytes *out, int64_t *ret_first, struct error *ret_error);
-/* The execution has ended durably: removes its rows. A transaction of its own. */
+/* The execution has ended durably: removes its rows. A transaction of its own. ERR_UNAVAILABLE: the
+ * database is busy, or a guest's transaction is open on this connection; try again. */
 NODISCARD enum err sql_journal_forget(struct sql_conn *c, struct slice execution,
                                       struct error *ret_error);

@@ -43,6 +43,7 @@ struct deployment {
     int64_t version;
     uint32_t exports; /* enum abi_export */
     bool is_module_isolation;
+    bool is_workflow;
     bool is_setup_done; /* at creation, from the store */
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;

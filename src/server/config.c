@@ -29,6 +29,10 @@ const char config_usage[] =
     "  --connections-max N      open connections (default 10000)\n"
     "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
+    "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
+    "new (default 16)\n"
+    "  --keep-s N               seconds that finished executions of workflows are kept (default a "
+    "week)\n"
     "  --grace-ms N             time for running requests at a stop (default 30000)\n"
     "  --verbose                log more\n";
 
@@ -60,6 +64,8 @@ static const struct flag flags[] = {
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
+    {"snapshot-after", NUMBER32, AT(snapshot_after), 0, 0, 1000000000},
+    {"keep-s", NUMBER32, AT(keep_s), 0, 1, 2000000000},
     {"grace-ms", NUMBER32, AT(grace_ms), 0, 0, 3600000},
     {"verbose", FLAG, AT(is_verbose), 0, 0, 0},
     {"help", FLAG, AT(is_help), 0, 0, 0},
@@ -188,6 +194,8 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .queue_max = 1024,
         .connections_max = 10000,
         .body_bytes_max = -1,
+        .snapshot_after = 16,
+        .keep_s = 7 * 24 * 3600,
         .grace_ms = 30000,
     };
     enum err err = parse_flags(argc, argv, &c, ret_error);

@@ -22,6 +22,7 @@
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 #include "script/sourcemap.h"
+#include "server/director.h"
 #include "server/metrics.h"
 #include "server/worker.h"
 #include "store/store.h"
@@ -32,6 +33,8 @@ struct control {
     struct admin *admin;
     struct store_reader *reader;
     struct map sql_paths; /* function name -> path of its database */
+    struct map workflows; /* "name@version" -> struct deployment, a reference each */
+    struct director *director;
     unsigned next_worker;
     uv_signal_t signals[2];
     bool is_stopping;
@@ -88,8 +91,9 @@ static enum err load_env(struct control *c, struct deployment *d, struct error *
     return OK;
 }
 
-/* The function as it serves now. ERR_NOT_FOUND: deleted; ERR_NOT_READY: no version yet. */
-static enum err make_deployment(struct control *c, struct slice name,
+/* The function as it serves now, or another version of it. ERR_NOT_FOUND: deleted; ERR_NOT_READY:
+ * no version yet. */
+static enum err make_deployment(struct control *c, struct slice name, int64_t version,
                                 struct deployment **ret_deployment, struct error *ret_error)
 {
     struct deployment *d = deployment_new();
@@ -100,8 +104,9 @@ static enum err make_deployment(struct control *c, struct slice name,
         err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
                         SLICE_ARG(name));
     if (err == OK)
-        err = store_version(c->reader, d->arena, name, 0, &v, ret_error);
+        err = store_version(c->reader, d->arena, name, version, &v, ret_error);
     if (err == OK) {
+        d->is_workflow = f.kind == STORE_WORKFLOW;
         d->name = f.name;
         d->version = v.number;
         d->hash = v.hash;
@@ -121,6 +126,72 @@ static enum err make_deployment(struct control *c, struct slice name,
     }
     *ret_deployment = d;
     return OK;
+}
+
+/* ---- workflows ---- */
+
+/* Texts that name a version: "name@3". */
+static void version_key(struct slice name, int64_t version, struct bytes *out)
+{
+    bytes_printf(out, "%.*s@%lld", SLICE_ARG(name), (long long)version);
+}
+
+enum err control_deployment(struct control *c, struct slice name, int64_t version,
+                            struct deployment **ret_deployment, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    version_key(name, version, &key);
+    struct deployment *d = map_get(&c->workflows, bytes_slice(&key));
+    if (!d) {
+        enum err err = make_deployment(c, name, version, &d, ret_error);
+        if (err != OK)
+            return err;
+        d->is_module_isolation = false; /* an execution has its isolate alone */
+        (void)map_put(&c->workflows, bytes_slice(&key), d);
+    }
+    *ret_deployment = deployment_ref(d);
+    return OK;
+}
+
+enum err control_trial(struct control *c, struct slice name, struct slice code,
+                       struct slice source_map, struct deployment **ret_deployment,
+                       struct error *ret_error)
+{
+    char hash[65], map_hash[65] = "";
+    struct deployment *d;
+    enum err err = make_deployment(c, name, 0, &d, ret_error);
+    if (err != OK)
+        return err;
+    /* Artifacts that no version names go by themselves. */
+    err = store_artifact_put(c->server->store, code, hash, ret_error);
+    if (err == OK && source_map.len > 0)
+        err = store_artifact_put(c->server->store, source_map, map_hash, ret_error);
+    if (err != OK) {
+        deployment_unref(d);
+        return err;
+    }
+    d->hash = arena_copy(d->arena, slice_cstr(hash));
+    d->source_map_hash = arena_copy(d->arena, slice_cstr(map_hash));
+    d->is_module_isolation = false;
+    d->is_setup_done = true;
+    *ret_deployment = d;
+    return OK;
+}
+
+/* Its versions, environment or existence changed: what starts from now on sees that. */
+static void forget_workflow(struct control *c, struct slice name)
+{
+    size_t cursor = 0;
+    struct slice key;
+    void *value;
+    while (map_next(&c->workflows, &cursor, &key, &value)) {
+        struct slice rest = key;
+        if (!slice_eq(slice_split(&rest, '@'), name))
+            continue;
+        (void)map_remove(&c->workflows, key);
+        deployment_unref(value);
+        cursor = 0;
+    }
 }
 
 /* ---- changes ---- */
@@ -194,7 +265,14 @@ static void host_change(void *ctx, struct admin_change *request)
     struct control *c = ctx;
     struct deployment *d = NULL;
     request->error.code = OK;
-    enum err err = make_deployment(c, request->function, &d, &request->error);
+    forget_workflow(c, request->function);
+    enum err err = make_deployment(c, request->function, 0, &d, &request->error);
+    if (err == OK && d->is_workflow) {
+        track_database(c, request->function, d);
+        deployment_unref(d);
+        request->done(request);
+        return;
+    }
     if (err == OK || err == ERR_NOT_FOUND) {
         request->error.code = OK;
         send_change(c, request->function, d, request);
@@ -274,6 +352,7 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
     image_unref(load.image);
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
+    bytes_done(&load.workflows);
     return err;
 }
 
@@ -281,6 +360,18 @@ static void host_execute(void *ctx, struct admin_execute *e)
 {
     struct control *c = ctx;
     worker_execute(c->server->workers[c->next_worker++ % c->server->workers_len], e);
+}
+
+static void host_durable(void *ctx, struct admin_durable *d)
+{
+    struct control *c = ctx;
+    director_durable(c->director, d);
+}
+
+static void host_durable_cancel(void *ctx, struct admin_durable *d)
+{
+    struct control *c = ctx;
+    director_cancel(c->director, d);
 }
 
 static void host_metrics(void *ctx, struct bytes *out)
@@ -291,19 +382,23 @@ static void host_metrics(void *ctx, struct bytes *out)
 
 /* ---- start ---- */
 
-static enum err route_all(struct control *c, struct error *ret_error)
+static enum err route_all(struct control *c, enum store_kind kind, struct error *ret_error)
 {
     struct function_row *rows;
     size_t len;
     struct arena *a = arena_new(NULL);
-    enum err err = store_functions(c->reader, a, STORE_FUNCTION, &rows, &len, ret_error);
+    enum err err = store_functions(c->reader, a, kind, &rows, &len, ret_error);
     for (size_t k = 0; err == OK && k < len; k++) {
         struct deployment *d;
         if (rows[k].version == 0)
             continue;
-        err = make_deployment(c, rows[k].name, &d, ret_error);
-        if (err == OK)
+        err = make_deployment(c, rows[k].name, 0, &d, ret_error);
+        if (err == OK && kind == STORE_FUNCTION) {
             send_change(c, rows[k].name, d, NULL);
+        } else if (err == OK) {
+            track_database(c, rows[k].name, d);
+            deployment_unref(d);
+        }
     }
     arena_free(a);
     return err;
@@ -367,7 +462,13 @@ static enum err start_admin(struct control *c, struct error *ret_error)
         .public_port = worker_port(c->server->workers[0]),
         .is_public_tls = config->tls_cert != NULL,
     };
-    struct admin_host host = {c, host_evaluate, host_change, host_execute, host_metrics};
+    struct admin_host host = {c,
+                              host_evaluate,
+                              host_change,
+                              host_execute,
+                              host_metrics,
+                              host_durable,
+                              host_durable_cancel};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
@@ -388,7 +489,11 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     if (err == OK)
         err = start_workers(c, ret_error);
     if (err == OK)
-        err = route_all(c, ret_error);
+        err = route_all(c, STORE_FUNCTION, ret_error);
+    if (err == OK)
+        err = route_all(c, STORE_WORKFLOW, ret_error);
+    if (err == OK)
+        err = director_new(c, s, &c->director, ret_error);
     if (err == OK)
         err = start_admin(c, ret_error);
     *ret_control = c;
@@ -432,6 +537,7 @@ static void on_signal(uv_signal_t *handle, int number)
     }
     c->is_stopping = true;
     log_info("stopping", LOG_STR("signal", strsignal(number)));
+    director_stop(c->director);
     admin_drain(c->admin, admin_drained, c);
 }
 
@@ -454,12 +560,17 @@ void control_free(struct control *c)
         uv_close((uv_handle_t *)&c->signals[k], NULL);
     if (c->admin)
         admin_close(c->admin);
+    director_free(c->director);
     if (c->reader)
         store_reader_close(c->reader);
-    loop_done(&c->loop);
     size_t cursor = 0;
     struct slice name;
-    void *path;
+    void *deployment, *path;
+    while (map_next(&c->workflows, &cursor, &name, &deployment))
+        deployment_unref(deployment);
+    map_done(&c->workflows);
+    loop_done(&c->loop);
+    cursor = 0;
     while (map_next(&c->sql_paths, &cursor, &name, &path))
         free(path);
     map_done(&c->sql_paths);

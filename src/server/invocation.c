@@ -40,6 +40,40 @@ void invocation_free(struct invocation *v)
     slot_release(s);
 }
 
+static void prepared(struct prepare *p, const struct error *error)
+{
+    struct invocation *v = container_of(p, struct invocation, prepare);
+    if (error->code != OK) {
+        invocation_fail(v, error);
+        return;
+    }
+    v->stage = INVOCATION_QUEUED;
+    turn_enqueue(v->worker, &v->task);
+}
+
+static bool task_start(struct task *t, struct guest *g)
+{
+    struct invocation *v = container_of(t, struct invocation, task);
+    v->stage = INVOCATION_RUNNING;
+    guest_add(g, &v->dispatch);
+    return true;
+}
+
+static void task_refuse(struct task *t, const struct error *error)
+{
+    invocation_fail(container_of(t, struct invocation, task), error);
+}
+
+void invocation_prepare(struct invocation *v)
+{
+    v->prepare.slot = v->task.slot = v->slot;
+    v->prepare.execution_id = slice_of(v->id, sizeof(v->id) - 1);
+    v->prepare.done = prepared;
+    v->task.start = task_start;
+    v->task.refuse = task_refuse;
+    prepare_start(&v->prepare);
+}
+
 /* Frees it once nobody needs it any more. */
 static void check_free(struct invocation *v)
 {
@@ -261,7 +295,7 @@ void invocation_on_close(struct http_exchange *x, bool is_complete)
     v->exchange = NULL;
     switch (v->stage) {
     case INVOCATION_QUEUED:
-        list_remove(&v->link);
+        list_remove(&v->task.link);
         v->worker->waiting_len--;
         v->stage = INVOCATION_OVER;
         check_free(v);

@@ -6,6 +6,15 @@
 
 #include "server/worker.h"
 
+/* loading.c: brings a slot's deployment to where it can serve. */
+struct prepare {
+    struct slot *slot;
+    struct slice execution_id; /* named as the one that setup() runs for */
+    void (*done)(struct prepare *p, const struct error *error); /* code OK: it serves */
+    struct deployment_waiter waiter;                            /* private */
+};
+void prepare_start(struct prepare *p); /* done may be called at once */
+
 /* One request on its way: HTTP, execute or setup. */
 struct invocation {
     struct dispatch dispatch;
@@ -13,8 +22,8 @@ struct invocation {
     struct slot *slot;
     struct http_exchange *exchange; /* NULL: not HTTP, or gone */
     struct admin_execute *execute;
-    struct deployment_waiter waiter;
-    struct list link; /* worker->waiting */
+    struct prepare prepare;
+    struct task task;
     char id[37];
     uint64_t started_ns;
     enum { INVOCATION_PREPARING, INVOCATION_QUEUED, INVOCATION_RUNNING, INVOCATION_OVER } stage;
@@ -34,8 +43,6 @@ void invocation_on_body(struct http_exchange *x, struct slice data, bool is_end)
 void invocation_on_drain(struct http_exchange *x);
 void invocation_on_close(struct http_exchange *x, bool is_complete);
 struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_dispatch kind);
+void invocation_prepare(struct invocation *v); /* gets it ready, then in line for an isolate */
 void invocation_fail(struct invocation *v, const struct error *error);
 void invocation_free(struct invocation *v);
-
-/* loading.c: brings the slot's deployment to where it can serve, then runs the invocation. */
-void invocation_prepare(struct invocation *v);

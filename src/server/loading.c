@@ -19,7 +19,7 @@ struct load_job {
     struct work work;
     struct deployment *deployment;
     struct server *server;
-    struct invocation *invocation; /* who started it */
+    struct prepare *prepare; /* who started it */
     struct image *image;
     struct error error;
 };
@@ -56,33 +56,34 @@ static void load_run(struct work *w)
         j->image = load.image;
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
+    bytes_done(&load.workflows);
 }
 
 static void load_done(struct work *w)
 {
     struct load_job *j = container_of(w, struct load_job, work);
-    struct invocation *v = j->invocation;
+    struct prepare *p = j->prepare;
     struct error e = j->error;
     deployment_loaded(j->deployment, j->image, &e);
     bool is_ok = j->image;
     deployment_unref(j->deployment);
     free(j);
     if (is_ok)
-        invocation_prepare(v);
+        prepare_start(p);
     else
-        invocation_fail(v, &e);
+        p->done(p, &e);
 }
 
-static void load_start(struct invocation *v)
+static void load_start(struct prepare *p)
 {
     struct load_job *j = calloc(1, sizeof(*j));
     CHECK(j);
-    j->deployment = deployment_ref(v->slot->deployment);
-    j->server = v->worker->server;
-    j->invocation = v;
+    j->deployment = deployment_ref(p->slot->deployment);
+    j->server = p->slot->worker->server;
+    j->prepare = p;
     j->work.run = load_run;
     j->work.done = load_done;
-    work_start(&v->worker->loop, &j->work);
+    work_start(&p->slot->worker->loop, &j->work);
 }
 
 /* ---- setup ---- */
@@ -91,7 +92,7 @@ struct setup_job {
     struct dispatch dispatch;
     struct deployment *deployment;
     struct slot *slot;
-    struct invocation *invocation; /* who started it */
+    struct prepare *prepare; /* who started it */
     struct store_op op;
     bool has_failed;
     struct error error;
@@ -99,15 +100,15 @@ struct setup_job {
 
 static void setup_finish(struct setup_job *j, const struct error *error)
 {
-    struct invocation *v = j->invocation;
+    struct prepare *p = j->prepare;
     struct error e = *error;
     deployment_set_up(j->deployment, &e);
     deployment_unref(j->deployment);
     free(j);
     if (e.code == OK)
-        invocation_prepare(v);
+        prepare_start(p);
     else
-        invocation_fail(v, &e);
+        p->done(p, &e);
 }
 
 static void setup_stored(struct store_op *op)
@@ -147,17 +148,17 @@ static void setup_over(struct dispatch *d)
 static const struct dispatch_port setup_port = {
     .value = setup_value, .fail = setup_fail, .over = setup_over};
 
-static void setup_start(struct invocation *v)
+static void setup_start(struct prepare *p)
 {
-    struct slot *s = v->slot;
+    struct slot *s = p->slot;
     struct setup_job *j = calloc(1, sizeof(*j));
     CHECK(j);
     j->deployment = deployment_ref(s->deployment);
     j->slot = s;
-    j->invocation = v;
+    j->prepare = p;
     j->dispatch.port = &setup_port;
     j->dispatch.kind = ABI_DISPATCH_SETUP;
-    j->dispatch.execution_id = slice_cstr(v->id);
+    j->dispatch.execution_id = p->execution_id;
     struct guest *g = turn_take(s, &j->error);
     if (!g) {
         struct error e = j->error;
@@ -171,33 +172,34 @@ static void setup_start(struct invocation *v)
 
 static void waited(struct deployment_waiter *w)
 {
-    struct invocation *v = container_of(w, struct invocation, waiter);
+    struct prepare *p = container_of(w, struct prepare, waiter);
     if (w->error.code == OK)
-        invocation_prepare(v);
+        prepare_start(p);
     else
-        invocation_fail(v, &w->error);
+        p->done(p, &w->error);
 }
 
-void invocation_prepare(struct invocation *v)
+void prepare_start(struct prepare *p)
 {
-    struct deployment *d = v->slot->deployment;
-    if (deployment_is_ready(d)) {
-        turn_enqueue(v);
-        return;
+    static const struct error none = {0};
+    struct deployment *d = p->slot->deployment;
+    enum deployment_answer answer = DEPLOYMENT_GO;
+    if (!deployment_is_ready(d)) {
+        p->waiter.loop = &p->slot->worker->loop;
+        p->waiter.done = waited;
+        answer = deployment_await(d, &p->waiter);
     }
-    v->waiter.loop = &v->worker->loop;
-    v->waiter.done = waited;
-    switch (deployment_await(d, &v->waiter)) {
+    switch (answer) {
     case DEPLOYMENT_GO:
-        turn_enqueue(v);
+        p->done(p, &none);
         break;
     case DEPLOYMENT_WAIT:
         break;
     case DEPLOYMENT_LOAD_IT:
-        load_start(v);
+        load_start(p);
         break;
     case DEPLOYMENT_SET_UP:
-        setup_start(v);
+        setup_start(p);
         break;
     }
 }

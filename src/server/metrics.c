@@ -24,6 +24,16 @@ void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns)
     metric_add(&m->latency_us_sum, us);
 }
 
+void metrics_late(struct lateness *l, int64_t us)
+{
+    uint64_t late = us > 0 ? (uint64_t)us : 0;
+    int k = 0;
+    while (k < METRICS_BUCKETS && late > bounds_us[k])
+        k++;
+    metric_add(&l->buckets[k], 1);
+    metric_add(&l->us_sum, late);
+}
+
 /* Sum over all workers of the counter at an offset of struct worker_metrics. */
 static uint64_t sum(const struct server *s, size_t offset)
 {
@@ -49,6 +59,22 @@ static void one(struct bytes *out, const char *name, const char *type, const cha
     bytes_printf(out, "%s %.17g\n", name, value);
 }
 
+static void histogram(struct bytes *out, const char *name, const char *help,
+                      const uint64_t counts[METRICS_BUCKETS + 1], uint64_t us_sum)
+{
+    uint64_t total = 0;
+    head(out, name, "histogram", help);
+    for (size_t k = 0; k <= METRICS_BUCKETS; k++) {
+        total += counts[k];
+        if (k < METRICS_BUCKETS)
+            bytes_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name, (double)bounds_us[k] / 1e6,
+                         (unsigned long long)total);
+    }
+    bytes_printf(out, "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
+                 (unsigned long long)total, name, (double)us_sum / 1e6, name,
+                 (unsigned long long)total);
+}
+
 static void write_requests(const struct server *s, struct bytes *out)
 {
     static const char *const classes[] = {"broken_off", "1xx", "2xx", "3xx", "4xx", "5xx"};
@@ -56,20 +82,34 @@ static void write_requests(const struct server *s, struct bytes *out)
     for (size_t k = 0; k < ARRAY_LEN(classes); k++)
         bytes_printf(out, "limpet_http_requests_total{class=\"%s\"} %llu\n", classes[k],
                      (unsigned long long)sum(s, AT(requests) + k * sizeof(uint64_t)));
-    head(out, "limpet_http_request_seconds", "histogram",
-         "From the request's headers to the end of its answer.");
-    uint64_t total = 0;
-    for (size_t k = 0; k <= METRICS_BUCKETS; k++) {
-        total += sum(s, AT(latency) + k * sizeof(uint64_t));
-        if (k < METRICS_BUCKETS)
-            bytes_printf(out, "limpet_http_request_seconds_bucket{le=\"%g\"} %llu\n",
-                         (double)bounds_us[k] / 1e6, (unsigned long long)total);
-    }
-    bytes_printf(out, "limpet_http_request_seconds_bucket{le=\"+Inf\"} %llu\n",
-                 (unsigned long long)total);
-    bytes_printf(out, "limpet_http_request_seconds_sum %.6f\n",
-                 (double)sum(s, AT(latency_us_sum)) / 1e6);
-    bytes_printf(out, "limpet_http_request_seconds_count %llu\n", (unsigned long long)total);
+    uint64_t counts[METRICS_BUCKETS + 1];
+    for (size_t k = 0; k <= METRICS_BUCKETS; k++)
+        counts[k] = sum(s, AT(latency) + k * sizeof(uint64_t));
+    histogram(out, "limpet_http_request_seconds",
+              "From the request's headers to the end of its answer.", counts,
+              sum(s, AT(latency_us_sum)));
+}
+
+static void write_durable(const struct server *s, struct bytes *out)
+{
+    uint64_t counts[METRICS_BUCKETS + 1];
+    const struct lateness *l = &s->wake_lateness;
+    for (size_t k = 0; k <= METRICS_BUCKETS; k++)
+        counts[k] = atomic_load_explicit(&l->buckets[k], memory_order_relaxed);
+    histogram(out, "limpet_wake_lateness_seconds",
+              "How long after their time suspended executions were woken.", counts,
+              atomic_load_explicit(&l->us_sum, memory_order_relaxed));
+    one(out, "limpet_journal_records_total", "counter", "Records stored.",
+        (double)sum(s, AT(records)));
+    one(out, "limpet_replays_total", "counter", "Executions brought back by replay.",
+        (double)sum(s, AT(replays)));
+    head(out, "limpet_snapshots_total", "counter", "Snapshots of suspended executions.");
+    bytes_printf(out, "limpet_snapshots_total{what=\"taken\"} %llu\n",
+                 (unsigned long long)sum(s, AT(snapshots_taken)));
+    bytes_printf(out, "limpet_snapshots_total{what=\"used\"} %llu\n",
+                 (unsigned long long)sum(s, AT(snapshots_used)));
+    bytes_printf(out, "limpet_snapshots_total{what=\"refused\"} %llu\n",
+                 (unsigned long long)sum(s, AT(snapshots_refused)));
 }
 
 /* /proc/self/statm: total and resident size in pages (proc(5)). */
@@ -93,6 +133,7 @@ static double resident_bytes(void)
 void metrics_write(const struct server *s, struct bytes *out)
 {
     write_requests(s, out);
+    write_durable(s, out);
     one(out, "limpet_executes_total", "counter", "Runs through the API.",
         (double)sum(s, AT(executes)));
     one(out, "limpet_overloads_total", "counter",

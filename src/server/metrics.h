@@ -23,6 +23,7 @@ struct worker_metrics {
     _Atomic uint64_t isolates_live, isolates_idle, waiting;
     _Atomic uint64_t ops, restores, restore_ns, isolates_made, isolates_discarded;
     _Atomic uint64_t connections;
+    _Atomic uint64_t records, replays, snapshots_taken, snapshots_used, snapshots_refused;
 };
 
 static inline void metric_add(_Atomic uint64_t *counter, uint64_t n)
@@ -32,6 +33,11 @@ static inline void metric_add(_Atomic uint64_t *counter, uint64_t n)
                           memory_order_relaxed);
 }
 
+/* How late timers were read as due; written by the control thread. */
+struct lateness {
+    _Atomic uint64_t buckets[METRICS_BUCKETS + 1], us_sum;
+};
+void metrics_late(struct lateness *l, int64_t us);
 void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns);
 /* Everything in Prometheus text, format version 0.0.4. */
 void metrics_write(const struct server *s, struct bytes *out);

@@ -41,7 +41,9 @@ static enum err server_open(struct server *s, struct error *ret_error)
     struct config *c = &s->config;
     if (!c->esbuild)
         c->esbuild = c->owned[1] = bundle_find_esbuild();
-    struct store_config store = {.url = c->database_url, .artifact_dir = c->artifact_dir};
+    struct store_config store = {.url = c->database_url,
+                                 .artifact_dir = c->artifact_dir,
+                                 .durable_keep_us = (int64_t)c->keep_s * 1000000};
     enum err err = store_open(&store, &s->store, ret_error);
     if (err == OK && mkdir(c->data_dir, 0700) != 0 &&
         errno != EEXIST) /* its parent is the store's folder */

@@ -14,10 +14,12 @@
 #include "loop/post.h"
 #include "loop/timer.h"
 #include "server/config.h"
+#include "server/metrics.h"
 
 struct admin;
 struct control;
 struct deployment;
+struct director;
 struct egress;
 struct engine;
 struct sql_file;
@@ -34,6 +36,8 @@ struct server {
     struct worker **workers;
     size_t workers_len;
     struct control *control;
+    struct director *director;
+    struct lateness wake_lateness;
     struct databases *databases;
     uint64_t started_ns;
 };

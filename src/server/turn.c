@@ -15,6 +15,7 @@
 
 #include "host/sql.h"
 #include "http/server.h"
+#include "server/run.h"
 
 enum { TURN_FRESH_MAX = 256 /* then sockets get their turn */, SLOT_IDLE_MAX = 256 };
 
@@ -30,22 +31,22 @@ void turn_runnable(void *ctx, struct guest *g)
     loop_again(&w->loop);
 }
 
-/* Starts the oldest invocation. False: no isolate is free. */
-static bool start_invocation(struct worker *w)
+/* Starts the oldest task. False: no isolate is free. */
+static bool start_task(struct worker *w)
 {
-    struct invocation *v = container_of(w->waiting.next, struct invocation, link);
+    struct task *t = container_of(w->waiting.next, struct task, link);
     struct error e;
-    struct guest *g = turn_take(v->slot, &e);
+    struct guest *g = turn_take(t->slot, &e);
     if (!g && e.code == ERR_OVERLOAD)
         return false;
-    list_remove(&v->link);
-    w->waiting_len--;
+    list_remove(&t->link);
+    w->waiting_len -= !t->is_patient;
     if (!g) {
-        invocation_fail(v, &e);
+        t->refuse(t, &e);
         return true;
     }
-    v->stage = INVOCATION_RUNNING;
-    guest_add(g, &v->dispatch);
+    if (!t->start(t, g))
+        return true;
     list_remove(
         &g->link); /* out of the fresh list: it runs now, while its pages are in the cache */
     run_guest(w, g);
@@ -55,17 +56,20 @@ static bool start_invocation(struct worker *w)
 /* No isolate is free and more wait than may: the newest are turned away. */
 static void shed_load(struct worker *w)
 {
-    while (w->waiting_len > w->waiting_max) {
-        struct invocation *v = container_of(w->waiting.prev, struct invocation, link);
+    for (struct list *n = w->waiting.prev, *before; w->waiting_len > w->waiting_max; n = before) {
+        struct task *t = container_of(n, struct task, link);
         struct error e;
-        list_remove(&v->link);
+        before = n->prev;
+        if (t->is_patient)
+            continue;
+        list_remove(&t->link);
         w->waiting_len--;
         error_set(&e, ERR_OVERLOAD,
                   "all %u isolates of this thread are busy and %u requests wait already",
                   w->guests_max, w->waiting_max);
         error_hint(&e, "try again later, or raise --isolates-max or --queue-max");
         metric_add(&w->metrics.overloads, 1);
-        invocation_fail(v, &e);
+        t->refuse(t, &e);
     }
 }
 
@@ -78,9 +82,11 @@ void turn_run(void *arg)
     while (budget-- > 0 && (n = list_pop_front(&w->fresh)))
         run_guest(w, container_of(n, struct guest, link));
     while (budget-- > 0 && is_free && !list_is_empty(&w->waiting))
-        is_free = start_invocation(w);
-    if (!is_free)
+        is_free = start_task(w);
+    if (!is_free) {
+        runs_reclaim(w->runs);
         shed_load(w);
+    }
     if ((n = list_pop_front(&w->lengthy)))
         run_guest(w, container_of(n, struct guest, link));
     if (!list_is_empty(&w->fresh) || !list_is_empty(&w->lengthy) ||
@@ -136,7 +142,12 @@ static void guest_died(struct worker *w, struct guest *g)
 static void run_guest(struct worker *w, struct guest *g)
 {
     g->is_queued = false;
-    switch (guest_step(g)) {
+    enum guest_status status = guest_step(g);
+    if (g->durable && status != GUEST_AGAIN) {
+        run_stepped(g, status);
+        return;
+    }
+    switch (status) {
     case GUEST_AGAIN:
         list_remove(&g->link); /* it may have reported itself meanwhile */
         g->is_queued = true;
@@ -214,13 +225,16 @@ struct guest *turn_take(struct slot *s, struct error *ret_error)
     return g;
 }
 
-void turn_enqueue(struct invocation *v)
+void turn_enqueue(struct worker *w, struct task *t)
 {
-    struct worker *w = v->worker;
-    v->stage = INVOCATION_QUEUED;
-    list_push_back(&w->waiting, &v->link);
-    w->waiting_len++;
+    list_push_back(&w->waiting, &t->link);
+    w->waiting_len += !t->is_patient;
     loop_again(&w->loop);
+}
+
+void turn_give_back(struct worker *w, struct guest *g)
+{
+    guest_finished(w, g);
 }
 
 /* ---- slots ---- */

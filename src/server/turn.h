@@ -5,7 +5,10 @@
 
 #include "server/invocation.h"
 
-void turn_enqueue(struct invocation *v); /* gets an isolate in the next turn, or waits for one */
+void turn_enqueue(struct worker *w,
+                  struct task *t); /* gets an isolate in the next turn, or waits */
+/* A guest whose work is over or broken off: pristine again for others, or freed. */
+void turn_give_back(struct worker *w, struct guest *g);
 /* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
 struct guest *turn_take(struct slot *s, struct error *ret_error);
 void turn_runnable(void *ctx, struct guest *g);

@@ -11,10 +11,12 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
+#include "server/run.h"
+#include "server/run_internal.h"
 #include "server/turn.h"
 #include "store/store.h"
 
-enum { TRIM_MS = 2000 };
+enum { TRIM_MS = 2000, WORKFLOW_KEEP_MS = 60 * 1000 };
 
 /* ---- services for guests ---- */
 
@@ -54,6 +56,25 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
     store_log(w->server->store, &row);
 }
 
+static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_error)
+{
+    struct worker *w = ctx;
+    struct store_reader *reader;
+    struct function_row row;
+    struct arena *a = arena_new(NULL);
+    enum err err = run_reader(w, &reader, ret_error);
+    if (err == OK)
+        err = store_function(reader, a, name, &row, ret_error);
+    if (err == OK && row.kind != STORE_WORKFLOW)
+        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a function, not a workflow",
+                        SLICE_ARG(name));
+    if (err == OK && row.version == 0)
+        err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
+                        SLICE_ARG(name));
+    arena_free(a);
+    return err;
+}
+
 /* ---- routes ---- */
 
 static struct slot *slot_new(struct worker *w, struct deployment *d)
@@ -66,6 +87,21 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
     list_init(&s->idle);
     list_init(&s->all);
     list_push_back(&w->slots, &s->link);
+    return s;
+}
+
+struct slot *worker_slot(struct worker *w, struct deployment *d)
+{
+    LIST_FOREACH (n, &w->slots) {
+        struct slot *s = container_of(n, struct slot, link);
+        if (s->deployment == d && s->is_routed) {
+            s->used_ns = clock_monotonic_ns();
+            return s;
+        }
+    }
+    struct slot *s = slot_new(w, deployment_ref(d));
+    s->is_workflow = true;
+    s->used_ns = clock_monotonic_ns();
     return s;
 }
 
@@ -110,8 +146,14 @@ static void publish_gauges(struct worker *w)
 static void trim(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, trim);
-    LIST_FOREACH (n, &w->slots)
-        slot_trim(container_of(n, struct slot, link));
+    uint64_t now = clock_monotonic_ns();
+    LIST_FOREACH (n, &w->slots) {
+        struct slot *s = container_of(n, struct slot, link);
+        slot_trim(s);
+        bool is_stale = now - s->used_ns > WORKFLOW_KEEP_MS * 1000000ULL;
+        if (s->is_workflow && s->invocations == 0 && s->is_routed && is_stale)
+            slot_retire(s);
+    }
     timer_start(&w->loop, &w->trim, TRIM_MS, trim);
 }
 
@@ -176,6 +218,9 @@ static void worker_close_all(struct worker *w)
     }
     if (w->client)
         http_client_free(w->client);
+    runs_free(w->runs);
+    if (w->reader)
+        store_reader_close(w->reader);
 }
 
 static void *worker_main(void *arg)
@@ -210,6 +255,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->lengthy);
     list_init(&w->waiting);
     loop_init(&w->loop);
+    w->runs = runs_new(w);
     loop_on_turn(&w->loop, worker_turn, w);
     w->host = (struct guest_host){
         .ctx = w,
@@ -218,6 +264,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .egress = s->egress,
         .sql = worker_sql,
         .log = worker_log,
+        .workflow = worker_workflow,
         .runnable = turn_runnable,
     };
 }
@@ -253,18 +300,25 @@ int worker_port(const struct worker *w)
 
 /* ---- stop ---- */
 
+static void runs_drained(void *arg)
+{
+    struct worker *w = arg;
+    loop_stop(&w->loop);
+}
+
+/* Executions need no grace: their journals have them. Only what is being committed is awaited. */
 static void drained(void *arg)
 {
     struct worker *w = arg;
     timer_stop(&w->loop, &w->grace);
-    loop_stop(&w->loop);
+    runs_drain(w->runs, runs_drained, w);
 }
 
 static void grace_over(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, grace);
     log_warn("requests were still running at the stop", LOG_INT("thread", w->index));
-    loop_stop(&w->loop);
+    runs_drain(w->runs, runs_drained, w);
 }
 
 static void stop_arrived(struct post *p)

@@ -12,7 +12,18 @@
 
 struct http_client;
 struct http_exchange;
+struct runs;
+struct store_reader;
 struct http_server;
+
+/* Something that needs an isolate of a slot, and waits for one. */
+struct task {
+    struct list link; /* worker->waiting */
+    struct slot *slot;
+    bool (*start)(struct task *t, struct guest *g); /* false: g was given back, nothing to run */
+    void (*refuse)(struct task *t, const struct error *error);
+    bool is_patient; /* never turned away for overload */
+};
 
 /* A deployment on this thread. Lives while it is routed to or has guests. */
 struct slot {
@@ -27,7 +38,9 @@ struct slot {
     unsigned invocations;
     struct sql_conn *sql;
     struct sql_file *sql_file;
-    bool is_routed;
+    bool is_routed;   /* more work may come */
+    bool is_workflow; /* reached by worker_slot(), not by name */
+    uint64_t used_ns; /* a workflow's: when it was last wanted */
     struct list link; /* in worker->slots */
 };
 
@@ -43,12 +56,14 @@ struct worker {
     struct list slots;
     struct list fresh;   /* guests to run that have not used up a slice yet: run first */
     struct list lengthy; /* guests that have: one slice of one of them a turn */
-    struct list waiting; /* invocations that wait for the turn, or for an isolate */
+    struct list waiting; /* tasks that wait for the turn, or for an isolate */
     unsigned waiting_len, guests_len;
     unsigned idle_len; /* in all slots */
     unsigned guests_max, waiting_max;
     struct timer trim;
     struct worker_metrics metrics;
+    struct runs *runs;           /* durable executions that are here */
+    struct store_reader *reader; /* for them; opened on first use */
     bool is_draining;
     struct timer grace;
     struct post stop;
@@ -74,6 +89,9 @@ struct worker_change {
     void *arg;
 };
 void worker_change(struct worker *w, struct worker_change *c);
+
+/* The slot of a deployment that no name routes to: of a workflow, or of code to be checked. */
+struct slot *worker_slot(struct worker *w, struct deployment *d);
 
 /* Runs one execute; e->done is posted to the control loop. */
 void worker_execute(struct worker *w, struct admin_execute *e);

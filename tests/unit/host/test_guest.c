@@ -375,6 +375,7 @@ static void test_loading_refuses_io(void **state)
             fail_msg("%s: %s (%s)", cases[k].code, e.message, e.hint);
         bytes_done(&load.error_name);
         bytes_done(&load.error_stack);
+        bytes_done(&load.workflows);
     }
 }
 

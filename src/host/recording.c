@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See recording.h. */
+#include "host/recording.h"
+
+#include "sandbox/isolate.h"
+
+enum err recording_diverged(struct guest *g)
+{
+    const struct execution_divergence *d = execution_divergence(g->durable);
+    if (execution_state(g->durable) == EXECUTION_BROKEN) {
+        g->op_error = *execution_error(g->durable);
+        isolate_trap(g->isolate, g->op_error.code, "%s", g->op_error.message);
+        return g->op_error.code;
+    }
+    op_refuse(g, ERR_DIVERGED, "the journal says at record %lld: %s; the code did: %s",
+              (long long)d->record, d->recorded, d->did);
+    error_hint(&g->op_error, "code that runs again must do the same in the same order: deploy it "
+                             "under another name, or move what changed into a step");
+    return ERR_DIVERGED;
+}
+
+static uint64_t digest_of(uint32_t op, size_t args_len, const struct slice *args)
+{
+    struct record_hash h;
+    record_hash_init(&h, op);
+    for (size_t k = 0; k < args_len; k++)
+        record_hash_add(&h, args[k]);
+    return record_hash_end(&h);
+}
+
+static enum err give_replayed(struct guest *g, const struct execution_result *result)
+{
+    if (result->status != OK)
+        return op_refuse(g, (enum err)result->status, "%.*s", SLICE_ARG(result->payload));
+    bytes_append_slice(&g->result, result->payload);
+    return OK;
+}
+
+bool recording_replays(struct guest *g, struct recording *r, enum op_number op, struct slice label,
+                       enum err *ret_err, size_t args_len, const struct slice *args)
+{
+    *r = (struct recording){.op = op, .label = label};
+    if (!guest_is_recorded(g))
+        return false;
+    struct execution_result result = {0};
+    r->guest = g;
+    r->digest = digest_of(op, args_len, args);
+    switch (execution_sync(g->durable, op, r->digest, label, &result)) {
+    case EXECUTION_LIVE:
+        return false;
+    case EXECUTION_REPLAYED:
+        r->is_tail = execution_is_tail(g->durable);
+        *ret_err = give_replayed(g, &result);
+        return true;
+    case EXECUTION_DIVERGED:
+        break;
+    }
+    *ret_err = recording_diverged(g);
+    return true;
+}
+
+enum err recording_done(struct recording *r, enum err err)
+{
+    struct guest *g = r->guest;
+    if (!g)
+        return err;
+    if (err == OK) {
+        execution_sync_done(g->durable, r->op, r->digest, r->label, OK, bytes_slice(&g->result));
+        return OK;
+    }
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    bytes_append_cstr(&text, g->op_error.code == err ? g->op_error.message : error_text(err));
+    if (g->op_error.code == err && g->op_error.hint[0])
+        bytes_printf(&text, " (%s)", g->op_error.hint);
+    execution_sync_done(g->durable, r->op, r->digest, r->label, err, bytes_slice(&text));
+    return err;
+}
+
+enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *ret_scope,
+                        size_t args_len, const struct slice *args)
+{
+    uint32_t id = 0, scope = 0;
+    call->digest = digest_of(call->op, args_len, args);
+    enum err err = execution_call(g->durable, call, &id, &scope, &g->op_error);
+    if (err == ERR_DIVERGED)
+        return recording_diverged(g);
+    if (err != OK)
+        return err;
+    bytes_append_u32(&g->result, id);
+    if (ret_scope)
+        *ret_scope = scope;
+    return OK;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Directing durable executions, on the control thread: operations of the admin API, timers, wakes.
+ * It holds no execution; it knows the store, when the next timer is due, and who waits for a
+ * result. */
+#pragma once
+
+#include "admin/admin.h"
+#include "server/server.h"
+
+struct control;
+struct deployment;
+struct director;
+
+NODISCARD enum err director_new(struct control *c, struct server *s, struct director **ret_director,
+                                struct error *ret_error);
+void director_free(struct director *d);
+void director_stop(struct director *d); /* no more wakes; waiters are told */
+
+/* For admin_host. */
+void director_durable(struct director *d, struct admin_durable *op);
+void director_cancel(struct director *d, struct admin_durable *op);
+
+/* From the engine threads, after a commit. */
+struct director_note {
+    struct post post;
+    struct director *director;
+    char id[37];
+    bool is_finished;
+    bool is_suspended;
+    int64_t wake_us;  /* with is_suspended */
+    char parent[37];  /* to be told of the end, "" if none */
+    char watched[37]; /* `id` waits for the end of this one, which does not know it; "" */
+    size_t wakes_len; /* executions to look at */
+    char wakes[][37];
+};
+struct director_note *director_note_new(struct server *s, const char *id, size_t wakes_len);
+void director_send(struct director_note *n); /* any thread; takes it over */

@@ -1,0 +1,360 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The life of a run: woken, prepared, given an isolate, stepped, at rest, gone. See run.h.
+ *
+ * At rest (run_settle) it stays while something external is under way or the next deadline is near,
+ * lingers a little when it waits for events (a parent of a thousand children would otherwise be
+ * brought back a thousand times), and else is suspended: its state is one row and one snapshot. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "server/run_internal.h"
+
+enum {
+    RUN_STAY_US = 1000 * 1000, /* a deadline nearer than this is waited for in memory */
+    RUN_LINGER_MS = 200,       /* after the last event, when more may come */
+    RUN_REST_MS = 500,         /* after a failure that may pass; doubled each time */
+    RUN_REST_MS_MAX = 30 * 1000,
+};
+
+static struct slice id_of(const struct run *r)
+{
+    return slice_of(r->id, sizeof(r->id) - 1);
+}
+
+struct run *run_find(struct runs *rs, struct slice id)
+{
+    return map_get(&rs->map, id);
+}
+
+enum err run_reader(struct worker *w, struct store_reader **ret_reader, struct error *ret_error)
+{
+    enum err err = OK;
+    if (!w->reader)
+        err = store_reader_open(w->server->store, &w->reader, ret_error);
+    *ret_reader = w->reader;
+    return err;
+}
+
+/* ---- coming ---- */
+
+static void prepared(struct prepare *p, const struct error *error)
+{
+    struct run *r = container_of(p, struct run, prepare);
+    if (r->runs->is_draining) {
+        run_forget(r);
+    } else if (error->code != OK) {
+        run_rest(r, error);
+    } else {
+        r->stage = RUN_WAITING;
+        turn_enqueue(r->worker, &r->task);
+    }
+}
+
+/* An isolate cannot be made just now. */
+static void task_refuse(struct task *t, const struct error *error)
+{
+    run_rest(container_of(t, struct run, task), error);
+}
+
+static struct run *run_new(struct runs *rs, struct deployment *d, const char *id)
+{
+    struct run *r = calloc(1, sizeof(*r));
+    CHECK(r);
+    r->runs = rs;
+    r->worker = rs->worker;
+    r->slot = worker_slot(rs->worker, d);
+    r->slot->invocations++;
+    memcpy(r->id, id, sizeof(r->id));
+    list_init(&r->outbox);
+    r->prepare = (struct prepare){.slot = r->slot, .execution_id = id_of(r), .done = prepared};
+    r->task = (struct task){
+        .slot = r->slot, .start = run_start, .refuse = task_refuse, .is_patient = true};
+    (void)map_put(&rs->map, id_of(r), r);
+    return r;
+}
+
+void run_again(struct run *r)
+{
+    r->stage = RUN_PREPARING;
+    prepare_start(&r->prepare);
+}
+
+static void wake_arrived(struct post *p)
+{
+    struct run_wake *m = container_of(p, struct run_wake, post);
+    struct runs *rs = m->worker->runs;
+    struct run *r = run_find(rs, slice_cstr(m->id));
+    if (r)
+        run_look(r, m->child);
+    else if (!rs->is_draining)
+        run_again(run_new(rs, m->deployment, m->id));
+    deployment_unref(m->deployment);
+    free(m);
+}
+
+void run_wake(struct worker *w, struct run_wake *m)
+{
+    m->worker = w;
+    m->post.fn = wake_arrived;
+    loop_post(&w->loop, &m->post);
+}
+
+static void check_arrived(struct post *p)
+{
+    struct run_check *c = container_of(p, struct run_check, post);
+    struct runs *rs = c->worker->runs;
+    struct run *r = run_find(rs, slice_cstr(c->id));
+    if (r && c->migrates) { /* whoever runs it has to let go first; the director tries again */
+        if (r->guest && !r->check)
+            run_end_guest(r);
+        if (run_is_settled(r) && !r->guest && r->stage != RUN_PREPARING) {
+            timer_stop(&r->worker->loop, &r->timer);
+            if (r->stage == RUN_WAITING)
+                list_remove(&r->task.link);
+            run_forget(r);
+            r = NULL;
+        }
+    }
+    if ((r && c->migrates) || rs->is_draining) {
+        error_set(&c->error, ERR_UNAVAILABLE, "the execution is busy");
+        run_check_tell(c);
+        return;
+    }
+    r = run_new(rs, c->deployment, c->id);
+    r->check = c;
+    run_again(r);
+}
+
+void run_check(struct worker *w, struct run_check *c)
+{
+    c->worker = w;
+    c->post.fn = check_arrived;
+    loop_post(&w->loop, &c->post);
+}
+
+/* ---- going ---- */
+
+static void check_drained(struct runs *rs)
+{
+    if (!rs->is_draining || !rs->drained || map_count(&rs->map) > 0)
+        return;
+    void (*done)(void *) = rs->drained;
+    rs->drained = NULL;
+    done(rs->drained_arg);
+}
+
+void run_forget(struct run *r)
+{
+    struct runs *rs = r->runs;
+    struct slot *s = r->slot;
+    CHECK(!r->guest && run_is_settled(r));
+    timer_stop(&r->worker->loop, &r->timer);
+    if (run_find(rs, id_of(r)) == r)
+        (void)map_remove(&rs->map, id_of(r));
+    execution_free(r->x);
+    arena_free(r->arena);
+    bytes_done(&r->stack);
+    free(r);
+    s->invocations--;
+    slot_release(s);
+    check_drained(rs);
+}
+
+static void stop_lingering(struct run *r)
+{
+    if (r->is_lingering)
+        list_remove(&r->lingering);
+    r->is_lingering = false;
+}
+
+void run_end_guest(struct run *r)
+{
+    static const struct error over = {.code = ERR_UNAVAILABLE, .message = "the run leaves"};
+    struct guest *g = TAKE(r->guest);
+    if (!g)
+        return;
+    stop_lingering(r);
+    timer_stop(&r->worker->loop, &r->timer);
+    r->is_dropping = true;
+    guest_end(g, &over);
+    r->is_dropping = false;
+    turn_give_back(r->worker, g);
+}
+
+static void rest_over(struct timer *t)
+{
+    run_again(container_of(t, struct run, timer));
+}
+
+void run_rest(struct run *r, const struct error *error)
+{
+    run_end_guest(r);
+    if (r->check) {
+        r->check->error = *error;
+        run_check_over(r);
+        return;
+    }
+    unsigned shift = r->failures < 6 ? r->failures : 6;
+    uint64_t ms = (uint64_t)RUN_REST_MS << shift;
+    if (r->failures++ == 0)
+        log_warn("an execution cannot go on now, it is tried again", LOG_STR("execution", r->id),
+                 LOG_STR("error", error->message));
+    r->stage = RUN_RESTING;
+    if (r->runs->is_draining && run_is_settled(r))
+        run_forget(r);
+    else
+        timer_start(&r->worker->loop, &r->timer, ms < RUN_REST_MS_MAX ? ms : RUN_REST_MS_MAX,
+                    rest_over);
+}
+
+/* ---- at rest ---- */
+
+static void timer_fired(struct timer *t)
+{
+    struct run *r = container_of(t, struct run, timer);
+    execution_tick(r->x);
+    if (!r->guest->has_news)
+        run_settle(r);
+}
+
+/* Milliseconds until us, rounded up, as a timer takes them. */
+static uint64_t ms_until(int64_t us)
+{
+    int64_t left = us - clock_wall_us();
+    return left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
+}
+
+static bool may_linger(struct run *r, int64_t wake_us)
+{
+    if (r->waits_for_others || wake_us - clock_wall_us() < RUN_STAY_US)
+        return true;
+    return execution_waits_for_events(r->x) && r->linger_until_ns > clock_monotonic_ns() &&
+           list_is_empty(&r->worker->waiting);
+}
+
+void run_settle(struct run *r)
+{
+    if (!r->guest || r->guest->has_news || r->guest->is_queued)
+        return;
+    int64_t wake_us = execution_wake_us(r->x);
+    bool is_idle = execution_is_idle(r->x);
+    if (is_idle && r->wants_look) {
+        run_look(r, "");
+        return;
+    }
+    if (is_idle && !may_linger(r, wake_us)) {
+        if (run_is_settled(r) && !execution_has_batch(r->x) &&
+            execution_durable(r->x) == execution_end(r->x))
+            run_suspend(r);
+        return; /* else once the commits are there */
+    }
+    if (is_idle && !r->is_lingering && !r->waits_for_others) {
+        r->is_lingering = true;
+        list_push_back(&r->runs->lingering, &r->lingering);
+    }
+    uint64_t ms = UINT64_MAX;
+    if (wake_us != EXECUTION_NEVER)
+        ms = ms_until(wake_us);
+    if (is_idle && execution_waits_for_events(r->x) && !r->waits_for_others && ms > RUN_LINGER_MS)
+        ms = RUN_LINGER_MS;
+    if (ms != UINT64_MAX)
+        timer_start(&r->worker->loop, &r->timer, ms, timer_fired);
+}
+
+void run_stepped(struct guest *g, enum guest_status status)
+{
+    struct run *r = g->run;
+    CHECK(r->guest == g);
+    stop_lingering(r);
+    timer_stop(&r->worker->loop, &r->timer);
+    r->linger_until_ns = clock_monotonic_ns() + RUN_LINGER_MS * 1000000ULL;
+    if (run_stop_replay(r))
+        return;
+    if (r->check) {
+        run_check_stepped(r, status);
+        return;
+    }
+    if (r->is_broken) {
+        struct error e;
+        error_set(&e, ERR_IO, "the journal in the module's database could not be written");
+        r->is_broken = false;
+        run_rest(r, &e);
+        return;
+    }
+    run_collect(r);
+    if (status == GUEST_DEAD || status == GUEST_FINISHED) {
+        r->stage = RUN_LEAVING;
+        run_end_guest(r); /* run_committed() forgets it */
+        return;
+    }
+    run_look_for_children(r);
+    run_settle(r);
+}
+
+/* ---- all of a thread ---- */
+
+struct runs *runs_new(struct worker *w)
+{
+    struct runs *rs = calloc(1, sizeof(*rs));
+    CHECK(rs);
+    rs->worker = w;
+    list_init(&rs->lingering);
+    return rs;
+}
+
+void runs_reclaim(struct runs *rs)
+{
+    struct list *n = rs->lingering.next;
+    if (n == &rs->lingering)
+        return;
+    struct run *r = container_of(n, struct run, lingering);
+    stop_lingering(r);
+    r->linger_until_ns = 0;
+    run_settle(r);
+}
+
+/* Ends what runs; what is being committed is waited for. */
+static void break_off(struct run *r)
+{
+    if (r->stage == RUN_WAITING)
+        list_remove(&r->task.link);
+    if (r->guest && r->stage == RUN_ACTIVE)
+        run_end_guest(r);
+    if (r->stage == RUN_PREPARING)
+        return; /* prepared() comes */
+    if (r->check) {
+        error_set(&r->check->error, ERR_UNAVAILABLE, "the server is stopping");
+        run_check_over(r);
+    } else if (run_is_settled(r)) {
+        run_forget(r);
+    } else {
+        r->stage = RUN_LEAVING;
+    }
+}
+
+void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg)
+{
+    size_t cursor = 0, len = 0;
+    struct slice id;
+    void *value;
+    rs->is_draining = true;
+    rs->drained = done;
+    rs->drained_arg = arg;
+    struct run **all = calloc(map_count(&rs->map) + 1, sizeof(*all)); /* the map changes below */
+    CHECK(all);
+    while (map_next(&rs->map, &cursor, &id, &value))
+        all[len++] = value;
+    for (size_t k = 0; k < len; k++)
+        break_off(all[k]);
+    free(all);
+    check_drained(rs);
+}
+
+void runs_free(struct runs *rs)
+{
+    map_done(&rs->map);
+    free(rs);
+}

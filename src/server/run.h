@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Durable executions on an engine thread. A run is an execution that is here: it waits for an
+ * isolate, is replayed or resumed from its snapshot, is stepped by the turn, has its records
+ * committed, and leaves when it has ended or waits for long. Which thread an execution belongs to
+ * follows from its id; the director (control thread) sends wakes, the store holds the truth. */
+#pragma once
+
+#include "host/guest.h"
+#include "loop/post.h"
+#include "server/worker.h"
+
+struct run;
+struct runs;
+
+struct runs *runs_new(struct worker *w);
+/* Takes no more, lets what is being committed settle, then calls done. */
+void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg);
+void runs_free(struct runs *rs); /* whatever is left is broken off: the journal has it */
+/* Isolates are wanted by others: executions that only wait leave earlier. */
+void runs_reclaim(struct runs *rs);
+
+/* For the turn: a durable guest has been stepped. */
+void run_stepped(struct guest *g, enum guest_status status);
+
+/* ---- messages from the director ---- */
+
+/* Look at execution `id`: it is due, or something happened to it. */
+struct run_wake {
+    struct post post;
+    struct worker *worker;
+    struct deployment *deployment; /* of its version; the reference goes with it */
+    char id[37];
+    char child[37]; /* the one that has ended, "" if none */
+};
+void run_wake(struct worker *w, struct run_wake *m); /* takes over m, from malloc */
+
+/* Replays an execution on other code, without going on. The sender owns it until done. */
+struct run_check {
+    struct post post;
+    struct worker *worker;
+    struct deployment *deployment;
+    char id[37];
+    bool migrates;                     /* and pins it to that deployment's version if it agrees */
+    void (*done)(struct run_check *c); /* on the control loop */
+    void *arg;
+    /* out */
+    bool agrees;
+    bool is_gone; /* it has ended meanwhile */
+    int64_t record;
+    struct bytes recorded, did, stack; /* bytes_done() */
+    struct error error;                /* could not be checked */
+};
+void run_check(struct worker *w, struct run_check *c);

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From what an execution has to have stored to the store's answer. Commits of one run go to the
+ * store in order, several at a time; one whose records tell of a commit in the module's database
+ * waits until that is on disk (a record that survives must not outlive its effect), and those
+ * behind it wait too. When one is refused, what the code has done since is void: the run begins
+ * again from its journal, or is forgotten if it is someone else's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/sql_journal.h"
+#include "server/run_internal.h"
+
+struct run_commit {
+    struct list link; /* run->outbox */
+    struct store_op op;
+    struct run *run;
+    struct execution_batch *batch; /* NULL: status only */
+    bool sets_status;
+    enum durable_status status;
+    int64_t first, end;
+    int64_t wake_us;
+    int64_t gate_seq; /* of the module's database; 0: none */
+    struct bytes snapshot, error;
+};
+
+static void commit_free(struct run_commit *c)
+{
+    execution_batch_free(c->batch);
+    bytes_done(&c->snapshot);
+    bytes_done(&c->error);
+    free(c);
+}
+
+bool run_is_settled(const struct run *r)
+{
+    return r->in_flight == 0 && list_is_empty(&r->outbox);
+}
+
+/* ---- what the others must be told ---- */
+
+static size_t count_targets(const struct execution_batch *b)
+{
+    size_t n = 0;
+    for (size_t k = 0; b && k < b->effects_len; k++)
+        n += b->effects[k].kind == EXECUTION_START_CHILD ||
+             b->effects[k].kind == EXECUTION_SEND_SIGNAL ||
+             b->effects[k].kind == EXECUTION_CANCEL_CHILD;
+    return n;
+}
+
+static void tell_director(struct run *r, const struct run_commit *c)
+{
+    const struct execution_batch *b = c->batch;
+    size_t targets = count_targets(b), at = 0;
+    bool is_finished = c->sets_status && durable_is_finished(c->status);
+    bool is_suspended = c->sets_status && c->status == DURABLE_SUSPENDED;
+    if (targets == 0 && !is_finished && !is_suspended)
+        return;
+    struct director_note *n = director_note_new(r->worker->server, r->id, targets);
+    n->is_finished = is_finished;
+    n->is_suspended = is_suspended;
+    n->wake_us = r->wants_look ? 0 : c->wake_us;
+    if (is_finished && r->row.parent.len > 0)
+        snprintf(n->parent, sizeof(n->parent), "%.*s", SLICE_ARG(r->row.parent));
+    for (size_t k = 0; b && k < b->effects_len; k++) {
+        const struct execution_effect *e = &b->effects[k];
+        struct slice id = e->kind == EXECUTION_START_CHILD ? e->id : e->target;
+        if (e->kind == EXECUTION_START_CHILD || e->kind == EXECUTION_SEND_SIGNAL ||
+            e->kind == EXECUTION_CANCEL_CHILD)
+            snprintf(n->wakes[at++], sizeof(n->wakes[0]), "%.*s", (int)id.len, id.ptr);
+    }
+    director_send(n);
+}
+
+/* ---- the store's answer ---- */
+
+static void drop_outbox(struct run *r)
+{
+    struct list *n;
+    while ((n = list_pop_front(&r->outbox)))
+        commit_free(container_of(n, struct run_commit, link));
+}
+
+/* The execution has ended durably: what its transactions kept is not needed any more. */
+static void forget_tail(struct run *r)
+{
+    struct slot *s = r->slot;
+    struct error e;
+    if (s->sql && sql_journal_forget(s->sql, slice_cstr(r->id), &e) != OK)
+        log_debug("old records stay in the module's database", LOG_STR("error", e.message));
+}
+
+static void refused(struct run *r, const struct error *error)
+{
+    run_end_guest(r);
+    if (r->stage == RUN_RESTING)
+        timer_stop(&r->worker->loop, &r->timer);
+    r->stage = RUN_LEAVING;
+    drop_outbox(r);
+    if (r->in_flight > 0)
+        return; /* the rest is refused too, then here again */
+    bool is_lost = error->code == ERR_NOT_FOUND || error->code == ERR_FENCED;
+    if (is_lost || r->runs->is_draining)
+        run_forget(r);
+    else
+        run_rest(r, error);
+}
+
+static void committed(struct store_op *op)
+{
+    struct run_commit *c = container_of(op, struct run_commit, op);
+    struct run *r = c->run;
+    r->in_flight--;
+    if (op->error.code != OK) {
+        struct error e = op->error;
+        commit_free(c);
+        refused(r, &e);
+        return;
+    }
+    r->stored = c->end;
+    r->failures = 0;
+    if (c->batch)
+        metric_add(&r->worker->metrics.records, (uint64_t)c->batch->count);
+    if (c->snapshot.len > 0)
+        metric_add(&r->worker->metrics.snapshots_taken, 1);
+    tell_director(r, c);
+    bool is_finished = c->sets_status && durable_is_finished(c->status);
+    commit_free(c);
+    if (is_finished)
+        forget_tail(r);
+    if (r->x)
+        execution_committed(r->x, r->stored);
+    if (r->guest) {
+        guest_committed(r->guest);
+        run_look_for_children(r);
+        run_settle(r);
+    } else if (r->stage == RUN_LEAVING && run_is_settled(r)) {
+        run_forget(r);
+    }
+}
+
+/* ---- to the store ---- */
+
+struct lists {
+    struct durable_child *children;
+    struct durable_message *messages;
+    struct log_row *logs;
+    size_t children_len, messages_len, logs_len;
+    struct slice progress;
+};
+
+static void add_effect(struct lists *l, const struct execution_effect *e)
+{
+    struct slice rest = e->target, module;
+    switch (e->kind) {
+    case EXECUTION_START_CHILD:
+        module = slice_split(&rest, '.');
+        l->children[l->children_len++] = (struct durable_child){.id = e->id,
+                                                                .workflow = module,
+                                                                .export_name = rest,
+                                                                .key = e->name,
+                                                                .input = e->value};
+        break;
+    case EXECUTION_SEND_SIGNAL:
+        l->messages[l->messages_len++] = (struct durable_message){
+            .execution = e->target, .name = e->name, .data = e->value, .once = e->id};
+        break;
+    case EXECUTION_CANCEL_CHILD:
+        l->messages[l->messages_len++] = (struct durable_message){.execution = e->target};
+        break;
+    case EXECUTION_PUBLISH:
+        l->progress = e->value;
+        break;
+    case EXECUTION_LOG:
+        l->logs[l->logs_len++] =
+            (struct log_row){.level = e->level, .at_us = e->at_us, .text = e->value};
+        break;
+    }
+}
+
+static void sort_effects(struct arena *a, const struct execution_batch *b, struct lists *l)
+{
+    size_t n = b->effects_len;
+    if (n == 0)
+        return;
+    l->children = arena_array(a, n, sizeof(*l->children));
+    l->messages = arena_array(a, n, sizeof(*l->messages));
+    l->logs = arena_array(a, n, sizeof(*l->logs));
+    for (size_t k = 0; k < n; k++)
+        add_effect(l, &b->effects[k]);
+}
+
+static void submit(struct run *r, struct run_commit *c)
+{
+    struct execution_batch *b = c->batch;
+    struct lists l = {0};
+    struct arena *a = arena_new(NULL);
+    struct durable_commit d = {
+        .id = slice_cstr(r->id),
+        .first = c->first,
+        .sets_status = c->sets_status,
+        .status = c->status,
+        .wake_us = c->wake_us,
+        .events_seen = r->row.events,
+        .snapshot = bytes_slice(&c->snapshot),
+        .error = bytes_slice(&c->error),
+    };
+    if (b) {
+        sort_effects(a, b, &l);
+        d.count = b->count;
+        d.records = bytes_slice(&b->records);
+        d.signals = b->signals;
+        d.signals_len = b->signals_len;
+        d.children = l.children;
+        d.children_len = l.children_len;
+        d.messages = l.messages;
+        d.messages_len = l.messages_len;
+        d.logs = l.logs;
+        d.logs_len = l.logs_len;
+        d.progress = l.progress;
+        if (b->is_end && b->end_status == OK)
+            d.output = bytes_slice(&b->end_value);
+        else if (b->is_end)
+            d.error = bytes_slice(&b->end_value);
+    }
+    c->op.loop = &r->worker->loop;
+    c->op.done = committed;
+    r->in_flight++;
+    store_durable_commit(r->worker->server->store, &c->op, &d);
+    arena_free(a);
+}
+
+static void pump(struct run *r);
+
+static void gate_open(struct sql_gate_wait *w, const struct error *error)
+{
+    struct run *r = container_of(w, struct run, gate);
+    r->is_gated = false;
+    if (error->code == OK) {
+        pump(r);
+        return;
+    }
+    struct error e = *error;
+    drop_outbox(r);
+    refused(r, &e);
+}
+
+static void pump(struct run *r)
+{
+    while (!r->is_gated && !list_is_empty(&r->outbox)) {
+        struct run_commit *c = container_of(r->outbox.next, struct run_commit, link);
+        struct sql_file *file = r->slot->sql_file;
+        if (c->gate_seq > 0 && file && !sql_is_durable(file, (uint64_t)c->gate_seq)) {
+            r->is_gated = true;
+            r->gate = (struct sql_gate_wait){.done = gate_open, .seq = (uint64_t)c->gate_seq};
+            sql_gate_wait(&r->worker->loop, file, &r->gate);
+            return;
+        }
+        list_remove(&c->link);
+        submit(r, c);
+    }
+}
+
+static void push(struct run *r, struct run_commit *c)
+{
+    c->run = r;
+    list_push_back(&r->outbox, &c->link);
+    pump(r);
+}
+
+static struct run_commit *commit_new(struct run *r)
+{
+    struct run_commit *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    c->wake_us = EXECUTION_NEVER;
+    c->first = c->end = execution_durable(r->x);
+    if (r->guest && r->guest->sql_file)
+        c->gate_seq = (int64_t)r->guest->gate_seq;
+    return c;
+}
+
+static enum durable_status end_status(uint32_t status)
+{
+    if (status == OK)
+        return DURABLE_COMPLETED;
+    return status == ERR_CANCELLED ? DURABLE_CANCELLED : DURABLE_FAILED;
+}
+
+void run_collect(struct run *r)
+{
+    if (!execution_has_batch(r->x))
+        return;
+    struct run_commit *c = commit_new(r);
+    struct execution_batch *b = c->batch = execution_take(r->x);
+    c->first = b->first;
+    c->end = b->first + b->count;
+    if (b->is_end) {
+        c->sets_status = true;
+        c->status = end_status(b->end_status);
+    } else if (!r->says_running) {
+        c->sets_status = true;
+        c->status = DURABLE_RUNNING;
+        r->says_running = true;
+    }
+    push(r, c);
+}
+
+/* ---- leaving ---- */
+
+void run_suspend(struct run *r)
+{
+    struct run_commit *c = commit_new(r);
+    struct error e;
+    c->first = c->end = execution_end(r->x);
+    c->sets_status = true;
+    c->status = DURABLE_SUSPENDED;
+    c->wake_us = execution_wake_us(r->x);
+    int64_t after = r->worker->server->config.snapshot_after;
+    if (c->end - r->snapshot_records >= after) {
+        CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
+        execution_save(r->x, &state);
+        bytes_append_lstr(&c->snapshot, bytes_slice(&state));
+        if (guest_save(r->guest, &c->snapshot, &e) != OK) { /* then by replay */
+            log_debug("no snapshot", LOG_STR("execution", r->id), LOG_STR("error", e.message));
+            bytes_clear(&c->snapshot);
+        }
+    }
+    r->stage = RUN_LEAVING;
+    run_end_guest(r);
+    push(r, c);
+}
+
+void run_fail(struct run *r, struct slice error_json)
+{
+    struct run_commit *c = commit_new(r);
+    c->first = c->end = r->stored;
+    c->sets_status = true;
+    c->status = DURABLE_FAILED;
+    bytes_append_slice(&c->error, error_json);
+    push(r, c);
+}
