@@ -240,7 +240,7 @@ enum err execution_call(struct execution *x, const struct execution_call *call, 
     const enum err err = call_check(x, call, ret_error);
     if (err != OK)
         return err;
-    if (!execution_is_live(x) && x->at == x->end)
+    if (!execution_is_live(x) && x->at == x->end && !x->is_check)
         execution_go_live(x);
     struct call *c = call_add(x, ++x->last_id, call);
     *ret_id = x->last_id;
