@@ -29,7 +29,7 @@ static enum err check_config(const struct admin_config *config, struct error *re
 
 static void admin_destroy(struct admin *a)
 {
-    CHECK(list_is_empty(&a->followers));
+    CHECK(list_is_empty(&a->followers) && list_is_empty(&a->durable_ops));
     timer_stop(a->loop, &a->follow_timer);
     store_reader_close(a->reader);
     build_queue_free(a->builds);
@@ -64,6 +64,7 @@ static struct admin *admin_alloc(struct loop *loop, const struct admin_config *c
     a->handler = request_http_handler;
     a->handler.ctx = a;
     list_init(&a->followers);
+    list_init(&a->durable_ops);
     struct build_queue_config builds = {
         .loop = loop, .store = store, .host = &a->host, .esbuild = a->esbuild};
     a->builds = build_queue_new(&builds);
@@ -135,6 +136,7 @@ void admin_drain(struct admin *a, void (*done)(void *arg), void *arg)
     a->drain_done = done;
     a->drain_arg = arg;
     log_followers_end(a, SLICE_EMPTY);
+    durable_ops_end_waits(a);
     http_server_drain(a->server, on_http_drained, a);
     build_queue_drain(a->builds, on_builds_drained, a);
 }

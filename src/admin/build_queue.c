@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "guest/abi.h"
 #include "loop/work.h"
 #include "script/sourcemap.h"
 
@@ -34,6 +35,7 @@ struct build {
     enum build_state state;
     struct arena *arena;
     struct slice function;
+    enum store_kind kind;
     struct version_options options;
     struct bytes source;
     struct bundle bundle;
@@ -167,6 +169,29 @@ static void run_bundle(struct work *w)
     bytes_done(&b->source);
 }
 
+/* Does it export what its kind is started by? */
+static enum err check_exports(const struct build *b, struct error *ret_error)
+{
+    bool has_workflow = b->exports & (ABI_EXPORT_WORKFLOW | ABI_EXPORT_HANDLER);
+    bool has_function = b->exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION | ABI_EXPORT_HANDLER);
+    if (b->kind == STORE_WORKFLOW && !has_workflow) {
+        error_set(ret_error, ERR_BUILD_FAILED, "the module exports no workflow");
+        error_hint(ret_error,
+                   "export one: import { workflow } from \"limpet\"; export default "
+                   "workflow(async (input) => { … })%s",
+                   has_function ? "; functions are uploaded with 'limpet function upload'" : "");
+        return ERR_BUILD_FAILED;
+    }
+    if (b->kind == STORE_FUNCTION && !has_function && has_workflow) {
+        error_set(ret_error, ERR_BUILD_FAILED,
+                  "the module exports only workflows, no function that could answer requests");
+        error_hint(ret_error, "upload it with 'limpet workflow upload %.*s FILE'",
+                   SLICE_ARG(b->function));
+        return ERR_BUILD_FAILED;
+    }
+    return OK;
+}
+
 static void run_evaluate(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
@@ -182,6 +207,8 @@ static void run_evaluate(struct work *w)
     enum err err = host->evaluate(host->ctx, b->function, bytes_slice(&b->bundle.code),
                                   bytes_slice(&b->bundle.source_map), &b->options, &b->exports,
                                   &b->failure, &b->error);
+    if (!err)
+        err = check_exports(b, &b->error);
     CHECK(err == b->error.code);
 }
 
@@ -323,7 +350,7 @@ static void build_lose(struct build *b, const struct error *why)
 {
     struct error error = *why;
     if (b->is_cancelled) {
-        error_set(&error, ERR_NOT_FOUND, "function '%.*s' was deleted while it was built",
+        error_set(&error, ERR_NOT_FOUND, "'%.*s' was deleted while it was built",
                   SLICE_ARG(b->function));
         error_hint(&error, "upload it again if it should exist");
     } else {
@@ -487,6 +514,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->queue = q;
     b->arena = arena;
     b->function = arena_copy(arena, upload->function);
+    b->kind = upload->kind;
     b->options = upload->options;
     b->options.domains = arena_copy(arena, upload->options.domains);
     b->source = take_bytes(&upload->source);
@@ -502,7 +530,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     q->bytes += bytes;
     q->stats.queued++;
     b->record_op = (struct store_op){.loop = q->config.loop, .done = on_recorded};
-    store_build_start(q->config.store, &b->record_op, b->function, STORE_FUNCTION);
+    store_build_start(q->config.store, &b->record_op, b->function, b->kind);
     queue_pick(q);
     return OK;
 }

@@ -39,7 +39,8 @@ struct build_queue_config {
 /* What is built. Texts are taken over; options.domains is copied. */
 struct build_upload {
     struct slice function; /* copied */
-    struct bytes source;   /* TypeScript, or, when is_bundled: */
+    enum store_kind kind;
+    struct bytes source; /* TypeScript, or, when is_bundled: */
     struct bytes code, source_map;
     bool is_bundled;
     struct version_options options;

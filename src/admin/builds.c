@@ -4,74 +4,33 @@
  * on top (see build_queue.h). */
 #include "admin/build_queue.h"
 #include "admin/internal.h"
-#include "base/clock.h"
 
-void times_json(struct json_writer *w, const char *key, int64_t us)
+void build_failure_json(struct json_writer *w, const struct build_row *row)
 {
-    char ms_key[64], text[CLOCK_ISO_SIZE];
-    snprintf(ms_key, sizeof(ms_key), "%s_ms", key);
-    json_key(w, key);
-    if (us == 0) {
-        json_nil(w);
-    } else {
-        clock_iso(us, text);
-        json_cstr(w, text);
-    }
-    json_key(w, ms_key);
-    if (us == 0)
-        json_nil(w);
-    else
-        json_int(w, us / 1000);
+    text_json(w, "file", row->error_file);
+    number_json(w, "line", row->error_line);
+    number_json(w, "column", row->error_column);
+    text_json(w, "frame", row->error_frame);
 }
 
-static void text_or_null(struct json_writer *w, const char *key, struct slice text)
-{
-    json_key(w, key);
-    if (text.len > 0)
-        json_slice(w, text);
-    else
-        json_nil(w);
-}
-
-static void number_or_null(struct json_writer *w, const char *key, int64_t number)
-{
-    json_key(w, key);
-    if (number > 0)
-        json_int(w, number);
-    else
-        json_nil(w);
-}
-
-static void failure_json_members(struct json_writer *w, const struct build_row *row)
-{
-    text_or_null(w, "file", row->error_file);
-    number_or_null(w, "line", row->error_line);
-    number_or_null(w, "column", row->error_column);
-    text_or_null(w, "frame", row->error_frame);
-}
-
-void build_json(struct admin *a, struct json_writer *w, const struct build_row *row)
+void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row)
 {
     enum build_status status = row->status;
     int64_t started_us = row->started_us, finished_us = row->finished_us, version = row->version;
-    if (build_queue_live(a->builds, row->function, row->number, &status, &started_us))
+    if (build_queue_live(r->admin->builds, row->function, row->number, &status, &started_us))
         finished_us = version = 0;
     json_open(w, '{');
     json_key(w, "id");
     json_int(w, row->number);
-    json_key(w, "function");
+    json_key(w, kind_word(r->kind));
     json_slice(w, row->function);
     json_key(w, "status");
     json_cstr(w, build_status_text(status));
-    number_or_null(w, "version", version);
+    number_json(w, "version", version);
     times_json(w, "created_at", row->created_us);
     times_json(w, "started_at", started_us);
     times_json(w, "finished_at", finished_us);
-    json_key(w, "duration_ms");
-    if (finished_us > 0)
-        json_double(w, (double)(finished_us - row->created_us) / 1000.0);
-    else
-        json_nil(w);
+    milliseconds_json(w, "duration_ms", row->created_us, finished_us);
     json_key(w, "error");
     if (status == BUILD_FAILED) {
         json_open(w, '{');
@@ -79,7 +38,7 @@ void build_json(struct admin *a, struct json_writer *w, const struct build_row *
         json_cstr(w, error_text(ERR_BUILD_FAILED));
         json_key(w, "message");
         json_slice(w, row->error_message);
-        failure_json_members(w, row);
+        build_failure_json(w, row);
         json_close(w, '}');
     } else {
         json_nil(w);
@@ -107,12 +66,12 @@ static void reply_failed(struct admin_request *r, const struct function_row *fun
                                (long long)function->version));
     else
         json_cstr(&w, "fix this and upload again");
-    failure_json_members(&w, row);
+    build_failure_json(&w, row);
     json_close(&w, '}');
     json_key(&w, "name");
     json_slice(&w, row->function);
     json_key(&w, "build");
-    build_json(r->admin, &w, row);
+    build_json(r, &w, row);
     json_close(&w, '}');
     reply_json(r, error_http_status(ERR_BUILD_FAILED), &body);
 }
@@ -140,9 +99,9 @@ void build_reply_ended(struct admin_request *r, struct slice function, int64_t n
     json_slice(&w, function);
     json_key(&w, "version");
     json_int(&w, row.version);
-    text_or_null(&w, "url", function_url(r, function));
+    text_json(&w, "url", function_url(r, function));
     json_key(&w, "build");
-    build_json(r->admin, &w, &row);
+    build_json(r, &w, &row);
     json_close(&w, '}');
     reply_json(r, 200, &body);
 }
@@ -164,7 +123,7 @@ void build_list(struct admin_request *r)
     struct json_writer w = json_writer(&body);
     json_open(&w, '[');
     for (size_t i = 0; i < len; i++)
-        build_json(r->admin, &w, &rows[i]);
+        build_json(r, &w, &rows[i]);
     json_close(&w, ']');
     reply_json(r, 200, &body);
 }
@@ -191,9 +150,10 @@ static void reply_build(struct admin_request *r, int64_t number)
     struct error error = {0};
     enum err err = store_build(r->admin->reader, r->arena, r->params[0], number, &row, &error);
     if (err == ERR_NOT_FOUND) {
-        error_set(&error, ERR_NOT_FOUND, "function '%.*s' has no build %lld",
+        const char *word = kind_word(r->kind);
+        error_set(&error, ERR_NOT_FOUND, "%s '%.*s' has no build %lld", word,
                   SLICE_ARG(r->params[0]), (long long)number);
-        error_hint(&error, "'limpet function build list %.*s' shows its builds",
+        error_hint(&error, "'limpet %s build list %.*s' shows its builds", word,
                    SLICE_ARG(r->params[0]));
     }
     if (err) {
@@ -202,7 +162,7 @@ static void reply_build(struct admin_request *r, int64_t number)
     }
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
-    build_json(r->admin, &w, &row);
+    build_json(r, &w, &row);
     reply_json(r, 200, &body);
 }
 
@@ -234,7 +194,7 @@ void build_show(struct admin_request *r)
     if (!err && (!slice_to_u64(r->params[1], &number) || number > INT64_MAX)) {
         err = error_set(&error, ERR_INVALID, "'%.*s' is not the number of a build",
                         SLICE_ARG(slice_utf8_clip(r->params[1], 40)));
-        error_hint(&error, "builds of a function are numbered 1, 2, 3");
+        error_hint(&error, "builds are numbered 1, 2, 3");
     }
     if (err) {
         reply_error(r, &error);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Environment variables of a function. A change is answered when it is durable and every engine
- * thread has taken it: the next request sees it. */
+ * Environment variables of a function or workflow. A change is answered when it is durable and
+ * every engine thread has taken it: the next request sees it. */
 #include "admin/body.h"
 #include "admin/internal.h"
 #include "admin/names.h"
@@ -28,9 +28,10 @@ static const struct env_row *find(const struct env_row *rows, size_t len, struct
 
 static enum err not_found(struct admin_request *r, struct error *ret_error)
 {
-    error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no variable '%.*s'",
+    const char *word = kind_word(r->kind);
+    error_set(ret_error, ERR_NOT_FOUND, "%s '%.*s' has no variable '%.*s'", word,
               SLICE_ARG(r->params[0]), SLICE_ARG(slice_utf8_clip(r->params[1], 128)));
-    error_hint(ret_error, "'limpet function env list %.*s' shows its variables",
+    error_hint(ret_error, "'limpet %s env list %.*s' shows its variables", word,
                SLICE_ARG(r->params[0]));
     return ERR_NOT_FOUND;
 }
@@ -127,7 +128,7 @@ static enum err read_value(struct slice body, struct bytes *ret_value, struct er
         error_set(ret_error, ERR_TOO_LARGE,
                   "the value has %zu bytes, more than the %d of a variable", ret_value->len,
                   LIMIT_ENV_VALUE_BYTES);
-        error_hint(ret_error, "keep large data in the function's database");
+        error_hint(ret_error, "keep large data in its database");
         return ERR_TOO_LARGE;
     }
     return OK;
@@ -144,8 +145,8 @@ static enum err check_put(struct admin_request *r, struct bytes *ret_value, stru
         err = read_all(r, &rows, &len, ret_error);
     if (err || len < LIMIT_ENV_VARS || find(rows, len, r->params[1]))
         return err;
-    error_set(ret_error, ERR_CONFLICT, "function '%.*s' has %d variables, which is the limit",
-              SLICE_ARG(r->params[0]), LIMIT_ENV_VARS);
+    error_set(ret_error, ERR_CONFLICT, "%s '%.*s' has %d variables, which is the limit",
+              kind_word(r->kind), SLICE_ARG(r->params[0]), LIMIT_ENV_VARS);
     error_hint(ret_error, "delete one that is not used");
     return ERR_CONFLICT;
 }

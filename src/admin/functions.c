@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Uploading, listing, showing and deleting functions.
+ * Uploading, listing, showing and deleting functions and workflows: r->kind says which. They share
+ * one space of names, so asking for the one as the other is answered with where it is.
  *
  * An upload is checked whole before anything happens: an unknown or misspelled member is refused,
  * so that nobody believes in a limit that was never set. It is answered when its build's record is
@@ -11,19 +12,30 @@
 #include "admin/names.h"
 #include "base/limits.h"
 
+const char *kind_word(enum store_kind kind)
+{
+    return kind == STORE_WORKFLOW ? "workflow" : "function";
+}
+
 enum err function_read(struct admin_request *r, struct slice name, struct function_row *ret_row,
                        struct error *ret_error)
 {
+    const char *word = kind_word(r->kind);
     enum err err = names_check_function(name, ret_error);
     if (err)
         return err;
     err = store_function(r->admin->reader, r->arena, name, ret_row, ret_error);
     if (err == ERR_NOT_FOUND) {
-        error_set(ret_error, ERR_NOT_FOUND, "there is no function '%.*s'", SLICE_ARG(name));
+        error_set(ret_error, ERR_NOT_FOUND, "there is no %s '%.*s'", word, SLICE_ARG(name));
         error_hint(ret_error,
-                   "'limpet function list' shows what there is; 'limpet function upload "
-                   "%.*s FILE' makes it",
-                   SLICE_ARG(name));
+                   "'limpet %s list' shows what there is; 'limpet %s upload %.*s FILE' makes it",
+                   word, word, SLICE_ARG(name));
+    } else if (!err && ret_row->kind != r->kind) {
+        const char *other = kind_word(ret_row->kind);
+        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s, not a %s", SLICE_ARG(name),
+                        other, word);
+        error_hint(ret_error, "ask for it under /%ss/%.*s, or with 'limpet %s …'", other,
+                   SLICE_ARG(name), other);
     }
     return err;
 }
@@ -31,7 +43,7 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
 struct slice function_url(struct admin_request *r, struct slice name)
 {
     int port = r->admin->public_port;
-    if (port <= 0)
+    if (port <= 0 || r->kind == STORE_WORKFLOW)
         return SLICE_EMPTY;
     return slice_cstr(arena_printf(r->arena, "http%s://%.*s.localhost:%d/",
                                    r->admin->is_public_tls ? "s" : "", SLICE_ARG(name), port));
@@ -338,6 +350,7 @@ void function_upload(struct admin_request *r)
     }
     request_body_drop(r);
     s->request = r;
+    parts.upload.kind = r->kind;
     s->function = arena_copy(r->arena, parts.upload.function);
     s->watch.on_recorded = on_upload_recorded;
     s->watch.on_end = on_upload_end;
@@ -380,17 +393,8 @@ static void function_json_members(struct admin_request *r, struct json_writer *w
     json_cstr(w, status_text(row, build));
     json_key(w, "version");
     json_int(w, row->version);
-    json_key(w, "content_hash");
-    if (row->hash.len > 0)
-        json_slice(w, row->hash);
-    else
-        json_nil(w);
-    struct slice url = function_url(r, row->name);
-    json_key(w, "url");
-    if (url.len > 0)
-        json_slice(w, url);
-    else
-        json_nil(w);
+    text_json(w, "content_hash", row->hash);
+    text_json(w, "url", function_url(r, row->name));
     json_key(w, "last_build");
     if (row->last_build > 0) {
         json_open(w, '{');
@@ -411,7 +415,7 @@ void function_list(struct admin_request *r)
     struct function_row *rows;
     size_t len;
     struct error error = {0};
-    if (store_functions(r->admin->reader, r->arena, STORE_FUNCTION, &rows, &len, &error)) {
+    if (store_functions(r->admin->reader, r->arena, r->kind, &rows, &len, &error)) {
         reply_error(r, &error);
         return;
     }

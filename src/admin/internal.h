@@ -26,7 +26,8 @@ enum {
     ADMIN_FOLLOWERS_MAX = 64,     /* open log streams: 503 above */
     ADMIN_FOLLOW_POLL_MS = 50,    /* see logs.c */
     ADMIN_FOLLOW_BEAT_MS = 15000, /* an empty line on a quiet stream finds dead clients */
-    ADMIN_WAIT_MS_MAX = 120000,   /* ?wait= */
+    ADMIN_WAIT_MS_MAX = 300000,   /* ?wait= */
+    ADMIN_DURABLES_MAX = 4096,    /* operations on executions in flight: 503 above */
     ADMIN_PAGE_MAX = 1000,        /* rows in one answer */
     ADMIN_PAGE_DEFAULT = 50,
     ADMIN_LOG_PAGE_DEFAULT = 100,
@@ -48,6 +49,9 @@ struct admin {
 
     size_t bodies_bytes;
     uint32_t executes;
+    struct list durable_ops; /* of struct durable_op */
+    uint32_t durable_ops_count;
+    uint32_t checks;       /* of workflow.c */
     struct list followers; /* of struct follower, logs.c */
     uint32_t followers_count;
     struct timer follow_timer;
@@ -69,6 +73,7 @@ struct admin_request {
     struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
     struct arena *arena;
     const struct route *route;
+    enum store_kind kind;                  /* what "name" in the path is */
     struct slice params[ROUTE_PARAMS_MAX]; /* decoded */
     struct slice query;
     struct slice body;
@@ -97,9 +102,10 @@ bool request_query(struct admin_request *r, const char *name, struct slice *ret_
 /* 1 to most; def if absent. */
 NODISCARD enum err request_query_uint(struct admin_request *r, const char *name, uint64_t def,
                                       uint64_t most, uint64_t *ret_value, struct error *ret_error);
-/* wait=30s, 500ms or true; 0 if absent. */
+/* wait=30s, 500ms, 5m or true; 0 if absent. */
 NODISCARD enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms,
                                       struct error *ret_error);
+bool request_query_flag(struct admin_request *r, const char *name); /* there, and not false */
 
 /* The operation to give to one store mutation; fn is called with its result, r alive. */
 struct store_op *request_op(struct admin_request *r,
@@ -113,18 +119,66 @@ void reply_with(struct admin_request *r, int status, const struct http_header *h
 void reply_empty(struct admin_request *r, int status);
 void reply_error(struct admin_request *r, const struct error *e);
 
-/* The function must exist. */
+/* The function or workflow, as r->kind says, must exist. */
 NODISCARD enum err function_read(struct admin_request *r, struct slice name,
                                  struct function_row *ret_row, struct error *ret_error);
-/* "http://NAME.localhost:8080/" in the arena. */
+const char *kind_word(enum store_kind kind); /* "function", "workflow" */
+/* "http://NAME.localhost:8080/" in the arena; "": it has none. */
 struct slice function_url(struct admin_request *r, struct slice name);
 /* {"id", "status", …} of a row; a build that is still running shows how far it is. */
-void build_json(struct admin *a, struct json_writer *w, const struct build_row *row);
+void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row);
 /* The answer to an upload that ended: 200, or 422 with the failure. */
 void build_reply_ended(struct admin_request *r, struct slice function, int64_t number);
-/* Times as "x_at" (ISO) and "x_at_ms"; null when 0. */
-void times_json(struct json_writer *w, const char *key, int64_t us);
+/* "file", "line", "column", "frame" of a row's failure. */
+void build_failure_json(struct json_writer *w, const struct build_row *row);
 void log_json(struct json_writer *w, const struct log_row *row);
+
+/* fields.c: members whose value may be missing. Times are "x_at" (ISO) and "x_at_ms"; null when 0.
+ */
+void times_json(struct json_writer *w, const char *key, int64_t us);
+void text_json(struct json_writer *w, const char *key, struct slice text); /* "": null */
+void number_json(struct json_writer *w, const char *key, int64_t number);  /* 0: null */
+void raw_json(struct json_writer *w, const char *key, struct slice json);  /* "": null */
+void milliseconds_json(struct json_writer *w, const char *key, int64_t from_us,
+                       int64_t to_us); /* to_us 0: null */
+/* An execution of either kind. */
+struct execution_found {
+    bool is_durable;
+    struct durable_row durable;    /* if it is, else */
+    struct execution_row function; /* a run of a function */
+};
+/* ERR_NOT_FOUND with a hint. */
+NODISCARD enum err execution_find(struct admin_request *r, struct slice id,
+                                  struct execution_found *ret_found, struct error *ret_error);
+/* {"body", "metadata", "id"} of an execute request; borrowed from r->body, the id from the arena.
+ */
+struct execute_input {
+    struct slice body, metadata, key; /* key "": none */
+};
+NODISCARD enum err execute_read(struct admin_request *r, struct execute_input *ret_input,
+                                struct error *ret_error);
+/* The members that answers about durable executions have; durable.c. */
+void durable_json_members(struct json_writer *w, const struct durable_row *row);
+/* Answers with the whole row as it is now. */
+void durable_reply_row(struct admin_request *r, struct slice id);
+/* Answers with the row when it has finished or the time is over. */
+void durable_wait(struct admin_request *r, struct slice id, uint64_t wait_ms);
+
+/* An operation of admin_host.durable on behalf of a request; fn answers, and may be called before
+ * this returns. When the client goes, what waits is cancelled. */
+struct durable_op {
+    struct admin_durable durable;
+    struct admin_request *request;
+    void (*fn)(struct admin_request *r, struct admin_durable *d);
+    struct list link; /* in admin.durable_ops */
+    bool is_cancelled;
+};
+struct durable_op *durable_op_new(struct admin_request *r, enum admin_durable_kind kind,
+                                  void (*fn)(struct admin_request *r, struct admin_durable *d));
+void durable_op_start(struct durable_op *op);
+/* The server stops: what waits is answered now. */
+void durable_ops_end_waits(struct admin *a);
+
 /* Ends the open log streams. */
 void log_followers_end(struct admin *a, struct slice function /* "": all */);
 

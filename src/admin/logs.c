@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Log lines of a function: pages, and streams that stay open (follow).
+ * Log lines of a function, a workflow or one execution: pages, and streams that stay open (follow).
+ * The stream of an execution ends when it has finished and all its lines are sent.
  *
  * A follower is a cursor into the committed lines, so a slow client loses nothing and holds no
  * memory: while its connection is full it is not read for. The store has no event for commits;
@@ -13,8 +14,8 @@
 struct follower {
     struct list link;
     struct admin_request *request;
-    struct slice function;
-    int64_t after; /* id of the last line sent */
+    struct slice function, execution; /* execution "": all */
+    int64_t after;                    /* id of the last line sent */
     uint64_t sent_ms;
     bool is_full; /* waits for on_drain */
 };
@@ -88,7 +89,7 @@ static void follower_feed(struct follower *f)
         struct arena *arena = arena_new(NULL);
         CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
         struct log_row *rows;
-        enum err err = store_logs(a->reader, arena, f->function, SLICE_EMPTY, f->after,
+        enum err err = store_logs(a->reader, arena, f->function, f->execution, f->after,
                                   ADMIN_PAGE_MAX, &rows, &len, NULL);
         if (err)
             len = 0; /* read again at the next commit; a store out of order shows in /healthz */
@@ -101,12 +102,40 @@ static void follower_feed(struct follower *f)
     }
 }
 
+static bool execution_is_over(struct admin *a, struct slice id)
+{
+    struct arena *arena = arena_new(NULL);
+    struct durable_row durable;
+    struct execution_row run;
+    bool is_over = false;
+    enum err err = store_durable(a->reader, arena, id, &durable, NULL);
+    if (!err) {
+        is_over = durable_is_finished(durable.status);
+    } else if (err == ERR_NOT_FOUND) {
+        err = store_execution(a->reader, arena, id, &run, NULL);
+        is_over = err == ERR_NOT_FOUND || (!err && run.status != EXECUTION_RUNNING);
+    }
+    arena_free(arena);
+    return is_over;
+}
+
+/* The end is looked for before the lines are read: those of a finished execution are all there. */
+static void follower_step(struct follower *f)
+{
+    bool is_over = f->execution.len > 0 && execution_is_over(f->request->admin, f->execution);
+    follower_feed(f);
+    if (!is_over || f->is_full)
+        return;
+    follower_end(f);
+    (void)http_write(f->request->exchange, SLICE_EMPTY, true);
+}
+
 static void on_follower_drain(struct admin_request *r)
 {
     struct follower *f = r->state;
     f->is_full = false;
     if (list_is_linked(&f->link))
-        follower_feed(f);
+        follower_step(f);
 }
 
 static void on_follow_timer(struct timer *t)
@@ -119,10 +148,10 @@ static void on_follow_timer(struct timer *t)
     uint64_t now = loop_now_ms(a->loop);
     LIST_FOREACH (n, &a->followers) {
         struct follower *f = container_of(n, struct follower, link);
-        if (f->is_full)
+        if (!f->is_full && has_moved)
+            follower_step(f);
+        if (f->is_full || !list_is_linked(&f->link))
             continue;
-        if (has_moved)
-            follower_feed(f);
         if (now - f->sent_ms >= ADMIN_FOLLOW_BEAT_MS) {
             struct bytes beat = BYTES_INIT;
             bytes_append_char(&beat, '\n');
@@ -130,7 +159,8 @@ static void on_follow_timer(struct timer *t)
             bytes_done(&beat);
         }
     }
-    timer_start(a->loop, &a->follow_timer, ADMIN_FOLLOW_POLL_MS, on_follow_timer);
+    if (a->followers_count > 0)
+        timer_start(a->loop, &a->follow_timer, ADMIN_FOLLOW_POLL_MS, on_follow_timer);
 }
 
 void log_followers_end(struct admin *a, struct slice function)
@@ -144,13 +174,21 @@ void log_followers_end(struct admin *a, struct slice function)
     }
 }
 
-static void follow(struct admin_request *r, int64_t after, const struct log_row *rows, size_t len)
+struct log_query {
+    struct slice function, execution;
+    int64_t after, limit;
+    bool is_following;
+};
+
+static void follow(struct admin_request *r, const struct log_query *q, const struct log_row *rows,
+                   size_t len)
 {
     struct admin *a = r->admin;
     struct follower *f = arena_new_struct(r->arena, struct follower);
     f->request = r;
-    f->function = r->params[0];
-    f->after = len > 0 ? rows[len - 1].id : after;
+    f->function = q->function;
+    f->execution = q->execution;
+    f->after = len > 0 ? rows[len - 1].id : q->after;
     r->state = f;
     r->on_gone = on_follower_gone;
     r->on_drain = on_follower_drain;
@@ -173,20 +211,12 @@ static void follow(struct admin_request *r, int64_t after, const struct log_row 
     follower_write(f, &lines);
     /* Lines committed between the read above and the first look at the counter. */
     if (!f->is_full)
-        follower_feed(f);
+        follower_step(f);
 }
 
-/* ---- the route ---- */
+/* ---- the routes ---- */
 
-static bool query_flag(struct admin_request *r, const char *name)
-{
-    struct slice text;
-    return request_query(r, name, &text) && !slice_eq_cstr(text, "false") &&
-           !slice_eq_cstr(text, "0");
-}
-
-static enum err read_query(struct admin_request *r, int64_t *ret_after, int64_t *ret_limit,
-                           bool *ret_follow, struct error *ret_error)
+static enum err read_query(struct admin_request *r, struct log_query *q, struct error *ret_error)
 {
     uint64_t after = 0, limit;
     struct slice text;
@@ -197,10 +227,10 @@ static enum err read_query(struct admin_request *r, int64_t *ret_after, int64_t 
         err = request_query_uint(r, "after", 0, INT64_MAX, &after, ret_error);
     if (err)
         return err;
-    *ret_after = has_after ? (int64_t)after : -1;
-    *ret_limit = (int64_t)limit;
-    *ret_follow = query_flag(r, "follow");
-    if (*ret_follow && r->admin->followers_count >= ADMIN_FOLLOWERS_MAX) {
+    q->after = has_after ? (int64_t)after : -1;
+    q->limit = (int64_t)limit;
+    q->is_following = request_query_flag(r, "follow");
+    if (q->is_following && r->admin->followers_count >= ADMIN_FOLLOWERS_MAX) {
         error_set(ret_error, ERR_OVERLOAD, "%d log streams are open, which is the limit",
                   ADMIN_FOLLOWERS_MAX);
         error_hint(ret_error, "close one, or read pages with 'after'");
@@ -210,39 +240,34 @@ static enum err read_query(struct admin_request *r, int64_t *ret_after, int64_t 
 }
 
 /* Where a follower that wants no old lines begins: behind the newest one. */
-static enum err newest_id(struct admin_request *r, int64_t *ret_id, struct error *ret_error)
+static enum err newest_id(struct admin_request *r, struct log_query *q, struct error *ret_error)
 {
     struct log_row *rows;
     size_t len;
-    enum err err = store_logs(r->admin->reader, r->arena, r->params[0], SLICE_EMPTY, -1, 1, &rows,
+    enum err err = store_logs(r->admin->reader, r->arena, q->function, q->execution, -1, 1, &rows,
                               &len, ret_error);
     if (!err)
-        *ret_id = len > 0 ? rows[0].id : 0;
+        q->after = len > 0 ? rows[0].id : 0;
     return err;
 }
 
-void log_list(struct admin_request *r)
+static void reply_logs(struct admin_request *r, struct log_query *q)
 {
-    struct function_row function;
     struct log_row *rows = NULL;
     size_t len = 0;
-    int64_t after, limit;
-    bool is_following;
     struct error error = {0};
-    enum err err = function_read(r, r->params[0], &function, &error);
-    if (!err)
-        err = read_query(r, &after, &limit, &is_following, &error);
-    if (!err && limit > 0)
-        err = store_logs(r->admin->reader, r->arena, r->params[0], SLICE_EMPTY, after, limit, &rows,
-                         &len, &error);
-    if (!err && is_following && len == 0 && after < 0)
-        err = newest_id(r, &after, &error);
+    enum err err = read_query(r, q, &error);
+    if (!err && q->limit > 0)
+        err = store_logs(r->admin->reader, r->arena, q->function, q->execution, q->after, q->limit,
+                         &rows, &len, &error);
+    if (!err && q->is_following && len == 0 && q->after < 0)
+        err = newest_id(r, q, &error);
     if (err) {
         reply_error(r, &error);
         return;
     }
-    if (is_following) {
-        follow(r, after, rows, len);
+    if (q->is_following) {
+        follow(r, q, rows, len);
         return;
     }
     struct bytes body = BYTES_INIT;
@@ -252,4 +277,30 @@ void log_list(struct admin_request *r)
         log_json(&w, &rows[i]);
     json_close(&w, ']');
     reply_json(r, 200, &body);
+}
+
+void log_list(struct admin_request *r)
+{
+    struct function_row function;
+    struct error error = {0};
+    struct log_query q = {.function = r->params[0]};
+    if (function_read(r, r->params[0], &function, &error))
+        reply_error(r, &error);
+    else
+        reply_logs(r, &q);
+}
+
+void execution_logs(struct admin_request *r)
+{
+    struct execution_found found;
+    struct error error = {0};
+    if (execution_find(r, r->params[0], &found, &error)) {
+        reply_error(r, &error);
+        return;
+    }
+    struct log_query q = {
+        .function = found.is_durable ? found.durable.workflow : found.function.function,
+        .execution = r->params[0],
+    };
+    reply_logs(r, &q);
 }

@@ -70,6 +70,24 @@ static void admin_metrics(const struct admin *a, struct bytes *out)
            a->executes);
 }
 
+/* Executions of workflows by state, kept by the store. Nothing when it cannot be read: a gauge that
+ * shows 0 would be a lie. */
+static void durable_metrics(const struct admin *a, struct bytes *out)
+{
+    struct durable_counts counts;
+    if (store_durable_counts(a->reader, &counts, NULL))
+        return;
+    head(out, "limpet_workflow_executions", "gauge", "Executions of workflows by status");
+    for (int i = DURABLE_QUEUED; i <= DURABLE_CANCELLED; i++)
+        bytes_printf(out, "limpet_workflow_executions{status=\"%s\"} %lld\n",
+                     durable_status_text((enum durable_status)i), (long long)counts.by_status[i]);
+    number(out, "limpet_workflow_executions_paused", "gauge", "Executions of workflows on hold",
+           (uint64_t)counts.paused);
+    number(out, "limpet_workflow_requests", "gauge",
+           "Requests of the control API about executions in flight, waiting ones included",
+           a->durable_ops_count);
+}
+
 static void build_metrics(const struct admin *a, struct bytes *out)
 {
     struct build_queue_stats s;
@@ -94,6 +112,7 @@ void metrics_show(struct admin_request *r)
     head(&body, "limpet_info", "gauge", "The running version");
     bytes_printf(&body, "limpet_info{version=\"%s\"} 1\n", LIMPET_VERSION);
     admin_metrics(a, &body);
+    durable_metrics(a, &body);
     build_metrics(a, &body);
     a->host.metrics(a->host.ctx, &body);
     reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);

@@ -27,12 +27,68 @@ enum err names_check_function(struct slice name, struct error *ret_error)
     if (is_good)
         return OK;
     struct slice shown = slice_of(name.ptr, name.len < 80 ? name.len : 80);
-    error_set(ret_error, ERR_INVALID, "'%.*s' is not a function name", SLICE_ARG(shown));
+    error_set(ret_error, ERR_INVALID, "'%.*s' is not the name of a function or workflow",
+              SLICE_ARG(shown));
     error_hint(ret_error,
                "a name is a host: 1 to %d lower-case letters, digits and inner hyphens, such as "
                "'hello-world'",
                LIMIT_NAME_BYTES);
     return ERR_INVALID;
+}
+
+/* A JavaScript identifier; letters beyond ASCII are let through. */
+static bool is_identifier(struct slice s)
+{
+    bool is_good = s.len > 0 && !(s.ptr[0] >= '0' && s.ptr[0] <= '9') && slice_is_utf8(s);
+    for (size_t i = 0; is_good && i < s.len; i++) {
+        char c = s.ptr[i];
+        is_good = is_letter(c) || (c >= '0' && c <= '9') || c == '_' || c == '$' ||
+                  (unsigned char)c >= 0x80;
+    }
+    return is_good;
+}
+
+enum err names_check_workflow(struct slice name, struct slice *ret_name, struct error *ret_error)
+{
+    struct slice export = name, base;
+    bool has_export = slice_find(name, '.') >= 0;
+    base = slice_split(&export, '.');
+    enum err err = names_check_function(base, ret_error);
+    if (err)
+        return err;
+    if (has_export && (!is_identifier(export) || export.len > NAMES_EXPORT_BYTES_MAX)) {
+        error_set(ret_error, ERR_INVALID, "'%.*s' is not the name of an export",
+                  SLICE_ARG(slice_utf8_clip(export, 80)));
+        error_hint(ret_error, "write NAME for the default workflow of a module, or NAME.EXPORT, "
+                              "such as 'shop.checkout'");
+        return ERR_INVALID;
+    }
+    *ret_name = base;
+    return OK;
+}
+
+static enum err check_text(const char *what, struct slice text, size_t bytes_max,
+                           struct error *ret_error)
+{
+    bool is_good = text.len > 0 && text.len <= bytes_max && slice_is_utf8(text);
+    for (size_t i = 0; is_good && i < text.len; i++)
+        is_good = (unsigned char)text.ptr[i] >= 0x20 && text.ptr[i] != 0x7f;
+    if (is_good)
+        return OK;
+    error_set(ret_error, ERR_INVALID,
+              "%s is empty, longer than %zu bytes, or has control characters", what, bytes_max);
+    error_hint(ret_error, "use a short text, such as 'approved' or 'order-1234'");
+    return ERR_INVALID;
+}
+
+enum err names_check_signal(struct slice name, struct error *ret_error)
+{
+    return check_text("the name of the signal", name, NAMES_SIGNAL_BYTES_MAX, ret_error);
+}
+
+enum err names_check_key(struct slice key, struct error *ret_error)
+{
+    return check_text("the id", key, NAMES_KEY_BYTES_MAX, ret_error);
 }
 
 enum err names_check_env(struct slice name, struct error *ret_error)

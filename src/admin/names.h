@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The rules for what users name and choose: functions, env variables, egress domains, limits. The
- * server enforces them; the CLI uses the same code to refuse early. Any thread. */
+ * The rules for what users name and choose: functions, workflows, signals, env variables, egress
+ * domains, limits. The server enforces them; the CLI uses the same code to refuse early. Any
+ * thread. */
 #pragma once
 
 #include "base/error.h"
@@ -11,6 +12,9 @@ struct version_options;
 
 enum {
     NAMES_ENV_BYTES_MAX = 128,
+    NAMES_EXPORT_BYTES_MAX = 128,
+    NAMES_SIGNAL_BYTES_MAX = 200,
+    NAMES_KEY_BYTES_MAX = 200,
     NAMES_DOMAIN_BYTES_MAX = 255,
     NAMES_DOMAINS_MAX = 64,
     NAMES_MEMORY_MB_MIN = 4,
@@ -21,6 +25,12 @@ enum {
 
 /* A DNS label: 1 to 63 of a-z, 0-9 and inner '-', because the name is a host. */
 NODISCARD enum err names_check_function(struct slice name, struct error *ret_error);
+/* "name" or "name.export", of a workflow; ret_name: what is before the dot. */
+NODISCARD enum err names_check_workflow(struct slice name, struct slice *ret_name,
+                                        struct error *ret_error);
+/* Of a signal, and the key of a start: any text without control characters, not empty, not long. */
+NODISCARD enum err names_check_signal(struct slice name, struct error *ret_error);
+NODISCARD enum err names_check_key(struct slice key, struct error *ret_error);
 /* Letters, digits and '_', not starting with a digit. */
 NODISCARD enum err names_check_env(struct slice name, struct error *ret_error);
 /* "api.example.com", "*.example.com", "example.com:8443". */

@@ -184,31 +184,43 @@ enum err request_query_uint(struct admin_request *r, const char *name, uint64_t 
     return ERR_INVALID;
 }
 
+/* "30s", "500ms", "5m", "30" (seconds). */
+static bool read_duration(struct slice text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"", 1000}};
+    size_t i = 0;
+    while (!slice_ends(text, slice_cstr(units[i].suffix)))
+        i++;
+    text.len -= strlen(units[i].suffix);
+    uint64_t value;
+    if (!slice_to_u64(text, &value))
+        return false;
+    *ret_ms = value > ADMIN_WAIT_MS_MAX / units[i].ms ? ADMIN_WAIT_MS_MAX : value * units[i].ms;
+    return true;
+}
+
 enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms, struct error *ret_error)
 {
     struct slice text;
-    uint64_t value = 0, unit = 1000;
     *ret_ms = 0;
-    if (!request_query(r, "wait", &text))
+    if (!request_query(r, "wait", &text) || slice_eq_cstr(text, "false"))
         return OK;
-    if (text.len == 0 || slice_eq_cstr(text, "true")) {
-        *ret_ms = ADMIN_WAIT_MS_MAX;
+    *ret_ms = ADMIN_WAIT_MS_MAX;
+    if (text.len == 0 || slice_eq_cstr(text, "true") || read_duration(text, ret_ms))
         return OK;
-    }
-    struct slice digits = text;
-    if (slice_ends(text, SLICE_LIT("ms"))) {
-        digits.len -= 2;
-        unit = 1;
-    } else if (slice_ends(text, SLICE_LIT("s"))) {
-        digits.len -= 1;
-    }
-    if (!slice_to_u64(digits, &value)) {
-        error_set(ret_error, ERR_INVALID, "the query parameter wait is not a time");
-        error_hint(ret_error, "write wait=30s or wait=500ms");
-        return ERR_INVALID;
-    }
-    *ret_ms = value > ADMIN_WAIT_MS_MAX / unit ? ADMIN_WAIT_MS_MAX : value * unit;
-    return OK;
+    error_set(ret_error, ERR_INVALID, "the query parameter wait is not a time");
+    error_hint(ret_error, "write wait=30s, wait=500ms or wait=5m, which is the most");
+    return ERR_INVALID;
+}
+
+bool request_query_flag(struct admin_request *r, const char *name)
+{
+    struct slice text;
+    return request_query(r, name, &text) && !slice_eq_cstr(text, "false") &&
+           !slice_eq_cstr(text, "0");
 }
 
 /* ---- arrival ---- */
@@ -344,6 +356,7 @@ static void on_request(void *ctx, struct http_exchange *x)
         return;
     }
     r->route = match.route;
+    r->kind = route_kind(match.route);
     r->body_bytes_max = route_body_bytes_max(match.route->body);
     if (match.route->body == ROUTE_BODY_NONE || !request->has_body) {
         dispatch(r);

@@ -11,9 +11,9 @@
 #include "base/check.h"
 #include "base/limits.h"
 
-#define X(handler, method, path, body, status, request, response, query, summary)                  \
-    {#handler, ROUTE_##method, path,  ROUTE_BODY_##body, status,                                   \
-     request,  response,       query, summary,           handler},
+#define X(id, handler, method, path, body, status, request, response, query, summary)              \
+    {#id,     ROUTE_##method, path,  ROUTE_BODY_##body, status,                                    \
+     request, response,       query, summary,           handler},
 const struct route routes_table[] = {ADMIN_ROUTES(X)};
 #undef X
 const size_t routes_count = ARRAY_LEN(routes_table);
@@ -22,6 +22,12 @@ const char *route_method_text(enum route_method method)
 {
     static const char *const texts[] = {"GET", "POST", "PUT", "DELETE"};
     return texts[method];
+}
+
+enum store_kind route_kind(const struct route *route)
+{
+    bool is_workflow = slice_starts(slice_cstr(route->path), SLICE_LIT("/workflows"));
+    return is_workflow ? STORE_WORKFLOW : STORE_FUNCTION;
 }
 
 size_t route_body_bytes_max(enum route_body body)

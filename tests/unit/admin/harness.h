@@ -7,6 +7,9 @@
  *   a bundle with "GATE"      evaluates only after harness_open_gate()
  *   an input with "throw"     fails as a TypeError; others come back as output
  *   an input with "wait"      is done only when harness_finish_runs() is called
+ *   a bundle with "WORKFLOW"  exports only a workflow, one with "HANDLER" derp's handler
+ *
+ * Executions of workflows are rows of the real store and run nothing (fake_durable.h).
  *
  * The fake counts, so that tests can say what happened in which order. */
 #pragma once
@@ -27,6 +30,7 @@
 
 #include "admin/admin.h"
 #include "base/clock.h"
+#include "guest/abi.h"
 #include "loop/loop.h"
 #include "loop/post.h"
 
@@ -41,13 +45,21 @@ struct fake {
     pthread_mutex_t lock;
     struct admin_execute *waiting;
     enum err change_fails;
+    struct list durables;     /* of struct fake_durable that wait; fake_durable.h */
+    char durable_order[1024]; /* "start pause cancel " */
+    uint32_t durable_wait_ms; /* of the last operation */
+    int64_t durable_version, durable_record;
 };
+
+void fake_durable(void *ctx, struct admin_durable *d);
+void fake_durable_cancel(void *ctx, struct admin_durable *d);
 
 static inline void fake_init(struct fake *f)
 {
     memset(f, 0, sizeof(*f));
     sem_init(&f->gate, 0, 0);
     pthread_mutex_init(&f->lock, NULL);
+    list_init(&f->durables);
 }
 
 static inline bool fake_has(struct slice s, const char *word)
@@ -77,7 +89,9 @@ static inline enum err fake_evaluate(void *ctx, struct slice function, struct sl
     f->running_now--;
     pthread_mutex_unlock(&f->lock);
     if (!fake_has(code, "BROKEN")) {
-        *ret_exports = 1;
+        *ret_exports = fake_has(code, "WORKFLOW")  ? ABI_EXPORT_WORKFLOW
+                       : fake_has(code, "HANDLER") ? ABI_EXPORT_HANDLER
+                                                   : ABI_EXPORT_FETCH;
         return OK;
     }
     bytes_append_cstr(&ret_failure->message, "ReferenceError: x is not defined");
@@ -148,7 +162,13 @@ static inline void fake_metrics(void *ctx, struct bytes *out)
 
 static inline struct admin_host fake_host(struct fake *f)
 {
-    return (struct admin_host){f, fake_evaluate, fake_change, fake_execute, fake_metrics};
+    return (struct admin_host){f,
+                               fake_evaluate,
+                               fake_change,
+                               fake_execute,
+                               fake_metrics,
+                               fake_durable,
+                               fake_durable_cancel};
 }
 
 static inline void remove_folder(const char *folder)

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What only workflows have as resources: check (replay unfinished executions on code that is not
+ * published) and migrate. The code of a check is bundled on the pool as an upload's is, then the
+ * host replays; both may take long, and end when the client goes. */
+#include "admin/body.h"
+#include "admin/internal.h"
+#include "base/limits.h"
+#include "loop/work.h"
+#include "script/bundle.h"
+#include "script/sourcemap.h"
+
+enum { CHECKS_MAX = 4 }; /* at once: each holds a module and replays */
+
+struct check {
+    struct admin *admin;
+    struct admin_request *request;
+    const char *name; /* of the workflow */
+    struct work work;
+    struct bytes source;
+    struct bundle bundle;
+    struct bundle_failure failure;
+    struct error error;
+    bool is_bundled;
+};
+
+static void check_done(void *arg)
+{
+    struct check *c = arg;
+    c->admin->checks--;
+    bytes_done(&c->source);
+    bundle_done(&c->bundle);
+    bundle_failure_done(&c->failure);
+}
+
+/* ---- what the body says ---- */
+
+static enum err wrong_body(struct error *ret_error)
+{
+    error_set(ret_error, ERR_INVALID,
+              "the request body is not {\"source\": \"text\"} or {\"bundle\": \"text\", "
+              "\"source_map\": \"text\"}");
+    error_hint(ret_error, "'limpet workflow check NAME FILE' bundles FILE and sends it");
+    return ERR_INVALID;
+}
+
+static enum err read_check(struct check *c, struct slice text, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    struct body_value root, value;
+    bool has_source = false;
+    enum err err = body_parse(text, &root, ret_error);
+    if (err)
+        return err;
+    if (root.kind != BODY_OBJECT)
+        return wrong_body(ret_error);
+    struct body_walk walk = body_walk(&root);
+    while (body_next_member(&walk, &key, &value)) {
+        struct slice name = bytes_slice(&key);
+        struct bytes *out = NULL;
+        if (slice_eq_cstr(name, "source"))
+            out = &c->source;
+        else if (slice_eq_cstr(name, "bundle") || slice_eq_cstr(name, "code"))
+            out = &c->bundle.code;
+        else if (slice_eq_cstr(name, "source_map"))
+            out = &c->bundle.source_map;
+        if (!out || (value.kind != BODY_STRING && value.kind != BODY_NULL))
+            return wrong_body(ret_error);
+        if (value.kind == BODY_NULL)
+            continue;
+        has_source |= out == &c->source;
+        c->is_bundled |= out == &c->bundle.code;
+        bytes_clear(out);
+        body_string(&value, out);
+        if (out->len > LIMIT_SOURCE_BYTES) {
+            error_set(ret_error, ERR_TOO_LARGE,
+                      "'%.*s' has %zu bytes, more than the %d that a module may have",
+                      SLICE_ARG(name), out->len, LIMIT_SOURCE_BYTES);
+            error_hint(ret_error, "leave large data out of the module");
+            return ERR_TOO_LARGE;
+        }
+    }
+    if (has_source == c->is_bundled || (has_source && c->bundle.source_map.len > 0))
+        return wrong_body(ret_error);
+    return OK;
+}
+
+/* ---- check ---- */
+
+static void run_bundle(struct work *w)
+{
+    struct check *c = container_of(w, struct check, work);
+    enum err err;
+    if (!c->is_bundled) {
+        struct bundle_config config = {.esbuild = c->admin->esbuild, .name = c->name};
+        err = bundle_source(&config, bytes_slice(&c->source), &c->bundle, &c->failure, &c->error);
+        CHECK(err == c->error.code);
+    } else if (c->bundle.source_map.len > 0) {
+        struct sourcemap *map = NULL;
+        err = sourcemap_parse(bytes_slice(&c->bundle.source_map), &map, &c->error);
+        if (err)
+            error_context(&c->error, err, "the source map cannot be read");
+        sourcemap_free(map);
+    }
+}
+
+/* A report of the host is JSON. */
+static void on_reported(struct admin_request *r, struct admin_durable *d)
+{
+    if (d->error.code) {
+        reply_error(r, &d->error);
+        return;
+    }
+    struct bytes body = d->report;
+    d->report = BYTES_INIT;
+    reply_json(r, 200, &body);
+}
+
+/* As a failed build, but there is none. */
+static void reply_bundle_failed(struct check *c)
+{
+    struct slice message = bytes_slice(&c->failure.message);
+    struct build_row row = {
+        .error_file = bytes_slice(&c->failure.file),
+        .error_frame = bytes_slice(&c->failure.frame),
+        .error_line = c->failure.line,
+        .error_column = c->failure.column,
+    };
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '{');
+    json_key(&w, "error");
+    json_open(&w, '{');
+    json_key(&w, "code");
+    json_cstr(&w, error_text(c->error.code));
+    json_key(&w, "message");
+    json_slice(&w, message.len > 0 ? message : slice_cstr(c->error.message));
+    json_key(&w, "hint");
+    json_cstr(&w, c->error.hint[0] ? c->error.hint : "nothing was checked; fix this first");
+    build_failure_json(&w, &row);
+    json_close(&w, '}');
+    json_close(&w, '}');
+    reply_json(c->request, error_http_status(c->error.code), &body);
+}
+
+static void on_bundled(struct work *w)
+{
+    struct check *c = container_of(w, struct check, work);
+    struct admin_request *r = c->request;
+    bytes_done(&c->source);
+    if (c->error.code) {
+        reply_bundle_failed(c);
+    } else if (r->exchange) {
+        struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_CHECK, on_reported);
+        op->durable.workflow = r->params[0];
+        op->durable.code = bytes_slice(&c->bundle.code); /* c is in r's arena */
+        op->durable.source_map = bytes_slice(&c->bundle.source_map);
+        durable_op_start(op);
+    }
+    request_release(r);
+}
+
+static enum err check_room(const struct admin *a, struct error *ret_error)
+{
+    if (a->checks < CHECKS_MAX)
+        return OK;
+    error_set(ret_error, ERR_OVERLOAD, "%d checks are running, which is the limit", CHECKS_MAX);
+    error_hint(ret_error, "try again when one has ended");
+    return ERR_OVERLOAD;
+}
+
+void workflow_check(struct admin_request *r)
+{
+    struct error error = {0};
+    struct function_row workflow;
+    struct check *c = NULL;
+    enum err err = function_read(r, r->params[0], &workflow, &error);
+    if (!err)
+        err = check_room(r->admin, &error);
+    if (!err) {
+        c = arena_new_struct(r->arena, struct check);
+        c->admin = r->admin;
+        c->admin->checks++;
+        arena_on_free(r->arena, check_done, c);
+        err = read_check(c, r->body, &error);
+    }
+    if (err) {
+        reply_error(r, &error);
+        return;
+    }
+    request_body_drop(r);
+    request_hold(r);
+    c->request = r;
+    c->name = arena_cstr(r->arena, workflow.name);
+    c->work.run = run_bundle;
+    c->work.done = on_bundled;
+    work_start(r->admin->loop, &c->work);
+}
+
+/* ---- migrate ---- */
+
+void workflow_migrate(struct admin_request *r)
+{
+    struct function_row workflow;
+    struct error error = {0};
+    enum err err = function_read(r, r->params[0], &workflow, &error);
+    if (!err && workflow.version == 0) {
+        err = error_set(&error, ERR_NOT_READY, "workflow '%.*s' has no version to move to",
+                        SLICE_ARG(workflow.name));
+        error_hint(&error, "'limpet workflow build list %.*s' shows how its builds went",
+                   SLICE_ARG(workflow.name));
+    }
+    if (err) {
+        reply_error(r, &error);
+        return;
+    }
+    struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_MIGRATE, on_reported);
+    op->durable.workflow = r->params[0];
+    durable_op_start(op);
+}
