@@ -65,7 +65,12 @@ static enum err option_take(struct args *args, const struct flag *flag, const ch
         error_hint(ret_error, "write %s alone", flag->name);
         return ERR_INVALID;
     }
-    if (flag->value && !inline_value) {
+    uint64_t ms;
+    bool is_optional = flag->value && flag->value[0] == '[';
+    if (is_optional && !inline_value) {
+        bool has_value = *i + 1 < argc && args_duration(argv[*i + 1], &ms);
+        value = has_value ? argv[++*i] : "";
+    } else if (flag->value && !inline_value) {
         if (*i + 1 >= argc) {
             error_set(ret_error, ERR_INVALID, "%s needs a value", flag->name);
             error_hint(ret_error, "write %s %s", flag->name, flag->value);
@@ -101,6 +106,38 @@ static enum err unknown_flag(const struct command *command, const char *token,
     return ERR_INVALID;
 }
 
+/* The longest run of leading words that names a command; *ret_words: how many. */
+static void find_command(struct args *args, const struct tokens *tokens, size_t *ret_words)
+{
+    char path[sizeof(args->path)] = "";
+    *ret_words = 0;
+    for (size_t i = 0; i < tokens->len && i < tokens->flags_end; i++) {
+        size_t len = strlen(path);
+        if (is_flag(tokens->items[i]) || len + strlen(tokens->items[i]) + 2 > sizeof(path))
+            return;
+        snprintf(path + len, sizeof(path) - len, "%s%s", len ? " " : "", tokens->items[i]);
+        args->command = command_find(path);
+        bool is_group = command_is_group(path);
+        if (!args->command && !is_group)
+            return;
+        memcpy(args->path, path, sizeof(path));
+        *ret_words = i + 1;
+        if (args->command)
+            return;
+        args->group = args->path;
+    }
+}
+
+/* Has the command that the words so far name a flag of its own by this name? */
+static bool is_own_flag(const struct tokens *words, const char *token)
+{
+    struct args args = {0};
+    const char *value;
+    size_t count;
+    find_command(&args, words, &count);
+    return args.command && flag_find(args.command->flags, token, &value);
+}
+
 /* First pass. */
 static enum err take_globals(int argc, char **argv, struct args *args, struct tokens *rest,
                              struct error *ret_error)
@@ -124,7 +161,7 @@ static enum err take_globals(int argc, char **argv, struct args *args, struct to
         }
         const struct flag *flag =
             is_flag(argv[i]) ? flag_find(commands_global_flags, argv[i], &value) : NULL;
-        if (!flag) {
+        if (!flag || is_own_flag(rest, argv[i])) {
             rest->items[rest->len++] = argv[i];
             continue;
         }
@@ -134,28 +171,6 @@ static enum err take_globals(int argc, char **argv, struct args *args, struct to
             return err;
     }
     return OK;
-}
-
-/* The longest run of leading words that names a command; *ret_words: how many. */
-static void find_command(struct args *args, const struct tokens *tokens, size_t *ret_words)
-{
-    char path[sizeof(args->path)] = "";
-    *ret_words = 0;
-    for (size_t i = 0; i < tokens->len && i < tokens->flags_end; i++) {
-        size_t len = strlen(path);
-        if (is_flag(tokens->items[i]) || len + strlen(tokens->items[i]) + 2 > sizeof(path))
-            return;
-        snprintf(path + len, sizeof(path) - len, "%s%s", len ? " " : "", tokens->items[i]);
-        args->command = command_find(path);
-        bool is_group = command_is_group(path);
-        if (!args->command && !is_group)
-            return;
-        memcpy(args->path, path, sizeof(path));
-        *ret_words = i + 1;
-        if (args->command)
-            return;
-        args->group = args->path;
-    }
 }
 
 /* The command or group that a wrong word was most likely meant for, judged by that word alone. */
@@ -309,6 +324,36 @@ const char *args_get(const struct args *args, const char *flag)
 bool args_has(const struct args *args, const char *flag)
 {
     return args_get(args, flag) != NULL;
+}
+
+bool args_duration(const char *text, uint64_t *ret_ms)
+{
+    static const struct {
+        const char *suffix;
+        uint64_t ms;
+    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 3600 * 1000}, {"", 1000}};
+    struct slice digits = slice_cstr(text);
+    size_t i = 0;
+    while (!slice_ends(digits, slice_cstr(units[i].suffix)))
+        i++;
+    digits.len -= strlen(units[i].suffix);
+    uint64_t value;
+    if (!slice_to_u64(digits, &value) || value > UINT64_MAX / 2 / units[i].ms)
+        return false;
+    *ret_ms = value * units[i].ms;
+    return true;
+}
+
+enum err args_duration_of(const struct args *args, const char *flag, uint64_t def, uint64_t *ret_ms,
+                          struct error *ret_error)
+{
+    const char *text = args_get(args, flag);
+    *ret_ms = def;
+    if (!text || !*text || args_duration(text, ret_ms))
+        return OK;
+    error_set(ret_error, ERR_INVALID, "%s %s is not a duration", flag, text);
+    error_hint(ret_error, "write 500ms, 30s, 5m or 2h");
+    return ERR_INVALID;
 }
 
 enum err args_uint(const struct args *args, const char *flag, uint64_t def, uint64_t most,

@@ -36,6 +36,11 @@ NODISCARD enum err args_parse(int argc, char **argv, struct args *ret_args,
 /* Value of a flag given once (the last one holds), "" for one without value, NULL if absent. */
 const char *args_get(const struct args *args, const char *flag);
 bool args_has(const struct args *args, const char *flag);
+/* "500ms", "30s", "5m", "2h", "30" (seconds); false: it is none. */
+bool args_duration(const char *text, uint64_t *ret_ms);
+/* A flag that is a duration: in milliseconds, def if absent or without value. */
+NODISCARD enum err args_duration_of(const struct args *args, const char *flag, uint64_t def,
+                                    uint64_t *ret_ms, struct error *ret_error);
 /* A flag that is a number from 0 to most; def if absent. */
 NODISCARD enum err args_uint(const struct args *args, const char *flag, uint64_t def, uint64_t most,
                              uint64_t *ret_value, struct error *ret_error);

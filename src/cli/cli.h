@@ -16,6 +16,10 @@ struct cli {
     const char *token;  /* or NULL */
 };
 
+/* "workflow" for the commands of workflows, which share their code with those of functions; else
+ * "function". */
+const char *cli_word(const struct cli *cli);
+
 int cmd_help(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_serve(struct cli *cli);
@@ -31,8 +35,20 @@ int cmd_env_set(struct cli *cli);
 int cmd_env_get(struct cli *cli);
 int cmd_env_list(struct cli *cli);
 int cmd_env_delete(struct cli *cli);
+int cmd_workflow_run(struct cli *cli);
+int cmd_workflow_check(struct cli *cli);
+int cmd_workflow_migrate(struct cli *cli);
 int cmd_execution_list(struct cli *cli);
 int cmd_execution_show(struct cli *cli);
+int cmd_execution_wait(struct cli *cli);
+int cmd_execution_journal(struct cli *cli);
+int cmd_execution_logs(struct cli *cli);
+int cmd_execution_signal(struct cli *cli);
+int cmd_execution_cancel(struct cli *cli);
+int cmd_execution_pause(struct cli *cli);
+int cmd_execution_resume(struct cli *cli);
+int cmd_execution_retry(struct cli *cli);
+int cmd_execution_fork(struct cli *cli);
 
 /* What `limpet help serve` prints is the server's. */
 int serve_help(void);

@@ -17,6 +17,7 @@ enum { CLIENT_CONNECT_MS = 5000, CLIENT_REPLY_BYTES_MAX = 256 * 1024 * 1024 };
 struct transfer {
     struct cli *cli;
     struct bytes body;
+    const char *next;                                    /* of the Link header */
     void (*on_line)(struct cli *cli, struct slice line); /* NULL: collect */
     CURL *curl;
 };
@@ -42,6 +43,20 @@ static size_t on_data(char *ptr, size_t size, size_t count, void *arg)
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
     if (t->on_line && status == 200)
         feed_lines(t);
+    return size * count;
+}
+
+/* "</executions?cursor=x>; rel="next"" */
+static size_t on_header(char *ptr, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+    struct slice value = slice_of(ptr, size * count);
+    struct slice name = slice_split(&value, ':');
+    value = slice_trim(value);
+    ptrdiff_t end = slice_find(value, '>');
+    if (slice_eq_nocase(name, SLICE_LIT("link")) && end > 1 && value.ptr[0] == '<' &&
+        memmem(value.ptr, value.len, "rel=\"next\"", 10))
+        t->next = arena_cstr(t->cli->arena, slice_of(value.ptr + 1, (size_t)end - 1));
     return size * count;
 }
 
@@ -107,6 +122,8 @@ static CURLcode perform(struct transfer *t, const char *method, const char *path
     curl_easy_setopt(t->curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(t->curl, CURLOPT_WRITEFUNCTION, on_data);
     curl_easy_setopt(t->curl, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(t->curl, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
     if (is_local(cli->server))
         curl_easy_setopt(t->curl, CURLOPT_PROXY, "");
     if (body.len > 0) {
@@ -153,6 +170,7 @@ int client_call(struct cli *cli, const char *method, const char *path, struct sl
     char detail[CURL_ERROR_SIZE] = "";
     CURLcode code = perform(&t, method, path, body, detail, &reply.status);
     reply.text = arena_copy(cli->arena, bytes_slice(&t.body));
+    reply.next = t.next;
     bytes_done(&t.body);
     if (code)
         return say_unreachable(cli, code, detail);
@@ -220,11 +238,127 @@ const char *client_path(struct cli *cli, const char *format, const char *a, cons
     return arena_cstr(cli->arena, bytes_slice(&out));
 }
 
+const char *client_object_path(struct cli *cli, const char *name, const char *rest, const char *b)
+{
+    return client_path(cli, arena_printf(cli->arena, "/%ss/%%s%s", cli_word(cli), rest), name, b);
+}
+
 void reply_print(const struct reply *reply)
 {
     fwrite(reply->text.ptr, 1, reply->text.len, stdout);
     if (reply->text.len > 0 && reply->text.ptr[reply->text.len - 1] != '\n')
         putchar('\n');
+}
+
+/* ---- lists ---- */
+
+/* What stands between the brackets of a page, behind that of the pages before. */
+static void print_items(const struct body_value *page, bool *has_printed)
+{
+    struct slice items = slice_trim(slice_of(page->text.ptr + 1, page->text.len - 2));
+    if (items.len > 0)
+        printf("%s%.*s", *has_printed ? "," : "", SLICE_ARG(items));
+    *has_printed |= items.len > 0;
+}
+
+struct each {
+    void (*on_item)(struct cli *cli, const struct body_value *item, void *arg);
+    void *arg;
+    bool has_printed;
+};
+
+static void each_page(struct cli *cli, const struct reply *reply, struct each *e)
+{
+    if (cli->is_json) {
+        print_items(&reply->json, &e->has_printed);
+        return;
+    }
+    struct body_walk walk = body_walk(&reply->json);
+    struct body_value item;
+    while (body_next_item(&walk, &item))
+        e->on_item(cli, &item, e->arg);
+}
+
+int client_each(struct cli *cli, const char *path,
+                void (*on_item)(struct cli *cli, const struct body_value *item, void *arg),
+                void *arg)
+{
+    struct arena *whole = cli->arena, *last = arena_new(NULL); /* path lies in the last page's */
+    struct each e = {.on_item = on_item, .arg = arg};
+    int code = EXIT_OK;
+    for (bool is_first = true; !code && path; is_first = false) {
+        struct reply reply;
+        cli->arena = arena_new(NULL);
+        code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
+        if (!code && reply.json.kind != BODY_ARRAY)
+            code = client_refused(cli, &reply);
+        if (!code && cli->is_json && is_first)
+            putchar('[');
+        if (!code)
+            each_page(cli, &reply, &e);
+        path = code ? NULL : reply.next;
+        arena_free(last);
+        last = cli->arena;
+    }
+    arena_free(last);
+    cli->arena = whole;
+    if (!code && cli->is_json)
+        printf("]\n");
+    return code;
+}
+
+struct list_rows {
+    const struct client_list *list;
+    struct table table;
+    size_t count;
+};
+
+static void add_row(struct cli *cli, const struct body_value *item, void *arg)
+{
+    struct list_rows *rows = arg;
+    rows->list->row(cli, &rows->table, item);
+    rows->count++;
+}
+
+static void print_table(const struct list_rows *rows)
+{
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    if (rows->count == 0 && rows->list->empty) {
+        say_progress(false, "%s", rows->list->empty);
+        return;
+    }
+    table_write(&rows->table, &out);
+    fputs(bytes_cstr(&out), stdout);
+}
+
+/* The first page only. */
+static int add_page(struct cli *cli, struct list_rows *rows)
+{
+    struct reply reply;
+    int code = client_send(cli, "GET", rows->list->path, SLICE_EMPTY, 0, &reply);
+    if (code)
+        return code;
+    if (reply.json.kind != BODY_ARRAY)
+        return client_refused(cli, &reply);
+    if (cli->is_json) {
+        reply_print(&reply);
+        return EXIT_OK;
+    }
+    struct body_walk walk = body_walk(&reply.json);
+    struct body_value item;
+    while (body_next_item(&walk, &item))
+        add_row(cli, &item, rows);
+    return EXIT_OK;
+}
+
+int client_list(struct cli *cli, const struct client_list *list)
+{
+    struct list_rows rows = {.list = list, .table = table_new(list->titles, list->columns)};
+    int code = list->is_all ? client_each(cli, list->path, add_row, &rows) : add_page(cli, &rows);
+    if (!code && !cli->is_json)
+        print_table(&rows);
+    table_done(&rows.table);
+    return code;
 }
 
 /* ---- reading ---- */

@@ -7,10 +7,13 @@
 #include "admin/body.h"
 #include "cli/cli.h"
 
+struct table;
+
 struct reply {
     int status;
     struct slice text;      /* the whole body */
     struct body_value json; /* kind BODY_NULL when there is no body */
+    const char *next;       /* path of the next page of a list, or NULL */
 };
 
 /* Sends and receives, whatever the status. EXIT_OK when a server answered; else the error has been
@@ -26,8 +29,27 @@ NODISCARD int client_refused(struct cli *cli, const struct reply *reply);
  * ended it. */
 NODISCARD int client_follow(struct cli *cli, const char *path,
                             void (*on_line)(struct cli *cli, struct slice line));
-/* A path with its %s filled by escaped texts: at most three. */
+/* A path with its %s filled by escaped texts: at most two. */
 const char *client_path(struct cli *cli, const char *format, const char *a, const char *b);
+/* "/functions/NAME" or "/workflows/NAME" and what follows, in which one %s may stand. */
+const char *client_object_path(struct cli *cli, const char *name, const char *rest, const char *b);
+
+/* Shows a list: as the server sent it with --json, else as a table. */
+struct client_list {
+    const char *path;
+    const char *const *titles;
+    size_t columns;
+    /* Adds the cells of one item. */
+    void (*row)(struct cli *cli, struct table *table, const struct body_value *item);
+    const char *empty; /* said when there is none; NULL: the titles alone are shown */
+    bool is_all;       /* all pages, not only the first */
+};
+NODISCARD int client_list(struct cli *cli, const struct client_list *list);
+/* Calls on_item for each item of all pages, whose memory is gone afterwards; with --json they are
+ * printed as one array instead. For lists that may be long. */
+NODISCARD int
+client_each(struct cli *cli, const char *path,
+            void (*on_item)(struct cli *cli, const struct body_value *item, void *arg), void *arg);
 
 /* The whole answer as the server sent it, to standard output. */
 void reply_print(const struct reply *reply);

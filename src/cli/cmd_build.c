@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `function build status` and `function build list`. */
+ * `build status` and `build list` of functions and workflows. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -35,7 +35,7 @@ int build_show_ended(struct cli *cli, const struct reply *reply, bool is_failed)
     }
     char ago[32], time[32];
     say_ago(json_number(build, "created_at_ms"), clock_wall_us() / 1000, ago, sizeof(ago));
-    print_row("function", json_text(cli, build, "function"));
+    print_row(cli_word(cli), json_text(cli, build, cli_word(cli)));
     print_row("build", json_text(cli, build, "id"));
     print_row("status", json_text(cli, build, "status"));
     print_row("version", json_text(cli, build, "version"));
@@ -54,44 +54,37 @@ int build_show_ended(struct cli *cli, const struct reply *reply, bool is_failed)
 int cmd_build_status(struct cli *cli)
 {
     struct reply reply;
-    const char *path = client_path(cli, "/functions/%s/builds/%s", cli->args.positional[0],
-                                   cli->args.positional[1]);
+    const char *path =
+        client_object_path(cli, cli->args.positional[0], "/builds/%s", cli->args.positional[1]);
     int code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
     return code ? code : build_show_ended(cli, &reply, false);
+}
+
+static void build_row(struct cli *cli, struct table *table, const struct body_value *build)
+{
+    char ago[32], took[32] = "";
+    struct body_value error = json_member(build, "error");
+    struct slice message = json_text(cli, &error, "message");
+    double ms = json_decimal(build, "duration_ms");
+    say_ago(json_number(build, "created_at_ms"), clock_wall_us() / 1000, ago, sizeof(ago));
+    if (ms >= 0)
+        say_duration(ms, took, sizeof(took));
+    table_cell(table, json_text(cli, build, "id"));
+    table_cell(table, json_text(cli, build, "status"));
+    table_cell(table, json_text(cli, build, "version"));
+    table_cell(table, slice_cstr(ago));
+    table_cell(table, slice_cstr(took));
+    table_cell(table, slice_split(&message, '\n'));
 }
 
 int cmd_build_list(struct cli *cli)
 {
     static const char *const titles[] = {"BUILD", "STATUS", "VERSION", "CREATED", "TOOK", "ERROR"};
-    struct reply reply;
-    const char *path = client_path(cli, "/functions/%s/builds", cli->args.positional[0], NULL);
-    int code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
-    if (code)
-        return code;
-    if (cli->is_json || reply.json.kind != BODY_ARRAY) {
-        reply_print(&reply);
-        return EXIT_OK;
-    }
-    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    CLEANUP(table_done) struct table table = table_new(titles, ARRAY_LEN(titles));
-    struct body_walk walk = body_walk(&reply.json);
-    struct body_value build;
-    while (body_next_item(&walk, &build)) {
-        char ago[32], took[32] = "";
-        struct body_value error = json_member(&build, "error");
-        struct slice message = json_text(cli, &error, "message");
-        double ms = json_decimal(&build, "duration_ms");
-        say_ago(json_number(&build, "created_at_ms"), clock_wall_us() / 1000, ago, sizeof(ago));
-        if (ms >= 0)
-            say_duration(ms, took, sizeof(took));
-        table_cell(&table, json_text(cli, &build, "id"));
-        table_cell(&table, json_text(cli, &build, "status"));
-        table_cell(&table, json_text(cli, &build, "version"));
-        table_cell(&table, slice_cstr(ago));
-        table_cell(&table, slice_cstr(took));
-        table_cell(&table, slice_split(&message, '\n'));
-    }
-    table_write(&table, &out);
-    fputs(bytes_cstr(&out), stdout);
-    return EXIT_OK;
+    const struct client_list list = {
+        .path = client_object_path(cli, cli->args.positional[0], "/builds", NULL),
+        .titles = titles,
+        .columns = ARRAY_LEN(titles),
+        .row = build_row,
+    };
+    return client_list(cli, &list);
 }

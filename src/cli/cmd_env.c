@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `function env set|get|list|delete`. */
+ * `env set|get|list|delete` of functions and workflows. */
 #include <stdio.h>
 
 #include "admin/names.h"
@@ -11,8 +11,7 @@
 
 static const char *var_path(struct cli *cli)
 {
-    return client_path(cli, "/functions/%s/env/%s", cli->args.positional[0],
-                       cli->args.positional[1]);
+    return client_object_path(cli, cli->args.positional[0], "/env/%s", cli->args.positional[1]);
 }
 
 int cmd_env_set(struct cli *cli)
@@ -56,29 +55,22 @@ int cmd_env_get(struct cli *cli)
     return EXIT_OK;
 }
 
+static void env_row(struct cli *cli, struct table *table, const struct body_value *var)
+{
+    table_cell(table, json_text(cli, var, "name"));
+    table_cell(table, json_text(cli, var, "value"));
+}
+
 int cmd_env_list(struct cli *cli)
 {
     static const char *const titles[] = {"NAME", "VALUE"};
-    struct reply reply;
-    const char *path = client_path(cli, "/functions/%s/env", cli->args.positional[0], NULL);
-    int code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
-    if (code)
-        return code;
-    if (cli->is_json || reply.json.kind != BODY_ARRAY) {
-        reply_print(&reply);
-        return EXIT_OK;
-    }
-    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    CLEANUP(table_done) struct table table = table_new(titles, ARRAY_LEN(titles));
-    struct body_walk walk = body_walk(&reply.json);
-    struct body_value var;
-    while (body_next_item(&walk, &var)) {
-        table_cell(&table, json_text(cli, &var, "name"));
-        table_cell(&table, json_text(cli, &var, "value"));
-    }
-    table_write(&table, &out);
-    fputs(bytes_cstr(&out), stdout);
-    return EXIT_OK;
+    const struct client_list list = {
+        .path = client_object_path(cli, cli->args.positional[0], "/env", NULL),
+        .titles = titles,
+        .columns = ARRAY_LEN(titles),
+        .row = env_row,
+    };
+    return client_list(cli, &list);
 }
 
 int cmd_env_delete(struct cli *cli)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `function upload` and `deploy`: bundle here, with the code that the server bundles with, then
- * upload and wait until the build has ended. */
+ * `function upload`, `workflow upload` and `deploy`: bundle here, with the code that the server
+ * bundles with, then upload and wait until the build has ended. */
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,7 +103,7 @@ static void say_frame(struct slice file, int64_t line, int64_t column, struct sl
 }
 
 /* esbuild refused it: the same shape as a build that failed on the server. */
-static int say_bundle_failed(struct cli *cli, const struct upload *u, struct bundle_failure *f,
+static int say_bundle_failed(struct cli *cli, const char *file, struct bundle_failure *f,
                              const struct error *e)
 {
     if (e->code != ERR_BUILD_FAILED)
@@ -136,13 +136,13 @@ static int say_bundle_failed(struct cli *cli, const struct upload *u, struct bun
         fprintf(stderr, "%s\n", bytes_cstr(&out));
         return EXIT_FAILED;
     }
-    fprintf(stderr, "error: %s cannot be bundled: %.*s\n", u->file, SLICE_ARG(message));
+    fprintf(stderr, "error: %s cannot be bundled: %.*s\n", file, SLICE_ARG(message));
     say_frame(bytes_slice(&f->file), f->line, f->column, bytes_slice(&f->frame));
     fprintf(stderr, "hint: %s\n", e->hint[0] ? e->hint : "nothing was uploaded");
     return EXIT_FAILED;
 }
 
-static int bundle(struct cli *cli, const struct upload *u, struct bundle *ret_bundle)
+int build_bundle(struct cli *cli, const char *name, const char *file, struct bundle *ret_bundle)
 {
     struct error error = {0};
     struct bundle_failure failure = {0};
@@ -152,21 +152,21 @@ static int bundle(struct cli *cli, const struct upload *u, struct bundle *ret_bu
         error_hint(&error, "install it (npm install esbuild), or set LIMPET_ESBUILD to its path");
         return say_error(cli->is_json, &error, EXIT_FAILED);
     }
-    struct bundle_config config = {.esbuild = esbuild, .name = u->name};
+    struct bundle_config config = {.esbuild = esbuild, .name = name};
     uint64_t began = clock_monotonic_ns();
     int code = EXIT_OK;
-    if (access(u->file, R_OK) != 0) {
-        error_set(&error, ERR_NOT_FOUND, "%s cannot be read", u->file);
+    if (access(file, R_OK) != 0) {
+        error_set(&error, ERR_NOT_FOUND, "%s cannot be read", file);
         error_hint(&error, "check the path");
         code = say_error(cli->is_json, &error, EXIT_FAILED);
-    } else if (bundle_file(&config, u->file, ret_bundle, &failure, &error)) {
-        code = say_bundle_failed(cli, u, &failure, &error);
+    } else if (bundle_file(&config, file, ret_bundle, &failure, &error)) {
+        code = say_bundle_failed(cli, file, &failure, &error);
         bundle_failure_done(&failure);
     } else {
         char size[32], time[32];
         say_bytes(ret_bundle->code.len, size, sizeof(size));
         say_duration((double)(clock_monotonic_ns() - began) / 1e6, time, sizeof(time));
-        say_progress(cli->is_json, "bundled %s (%s) in %s", u->file, size, time);
+        say_progress(cli->is_json, "bundled %s (%s) in %s", file, size, time);
     }
     free(esbuild);
     return code;
@@ -263,7 +263,7 @@ static int wait_on(struct cli *cli, const struct upload *u, int64_t number)
     for (;;) {
         struct reply reply;
         const char *id = arena_printf(cli->arena, "%lld", (long long)number);
-        const char *path = client_path(cli, "/functions/%s/builds/%s?wait=60s", u->name, id);
+        const char *path = client_object_path(cli, u->name, "/builds/%s?wait=60s", id);
         int code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
         if (code)
             return code;
@@ -282,7 +282,7 @@ int cmd_upload(struct cli *cli)
     struct error error = {0};
     if (read_upload(cli, &u, &error))
         return say_error(cli->is_json, &error, EXIT_USAGE);
-    int code = bundle(cli, &u, &b);
+    int code = build_bundle(cli, u.name, u.file, &b);
     if (code)
         return code;
     CLEANUP(bytes_done) struct bytes body = BYTES_INIT;
@@ -290,7 +290,8 @@ int cmd_upload(struct cli *cli)
     bundle_done(&b);
     struct reply reply;
     say_waiting(cli, "building …");
-    code = client_send(cli, "POST", "/functions?wait=60s", bytes_slice(&body), 422, &reply);
+    const char *path = arena_printf(cli->arena, "/%ss?wait=60s", cli_word(cli));
+    code = client_send(cli, "POST", path, bytes_slice(&body), 422, &reply);
     say_waiting(cli, "");
     if (code)
         return code;

@@ -21,7 +21,8 @@ enum exit_code {
 struct flag {
     const char *name;       /* "--input"; NULL ends a list */
     const char *short_name; /* "-f", or NULL */
-    const char *value;      /* "JSON" in the help; NULL: the flag takes no value */
+    const char *value; /* "JSON" in the help; NULL: the flag takes no value; "[DURATION]": it may
+                          be left out, and a word behind is one only if it is a duration */
     const char *help;
     bool is_repeatable;
 };

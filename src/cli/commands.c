@@ -37,6 +37,23 @@ static const struct flag run_flags[] = {
     {0},
 };
 
+static const struct flag workflow_upload_flags[] = {
+    {"--memory-mb", NULL, "N", "memory of one execution, 4 to 4096 (default 64)", false},
+    {"--cpu-ms", NULL, "N", "CPU time between two waits (default 1000)", false},
+    {"--egress", NULL, "DOMAIN", "a domain that may be reached; more than once for more", true},
+    {0},
+};
+
+static const struct flag workflow_run_flags[] = {
+    {"--input", NULL, "JSON", "the body; @FILE reads a file, - standard input (default {})", false},
+    {"--metadata", NULL, "JSON", "an object beside the body", false},
+    {"--id", NULL, "KEY", "the same KEY again is the same execution", false},
+    {"--wait", NULL, "[DURATION]", "print the output when it has ended; 30s, 5m: or give up",
+     false},
+    {"--tail", NULL, NULL, "wait, with log lines on standard error", false},
+    {0},
+};
+
 static const struct flag logs_flags[] = {
     {"--follow", "-f", NULL, "keep printing lines as they come, until interrupted", false},
     {"--after", NULL, "ID", "only lines after this one", false},
@@ -50,8 +67,39 @@ static const struct flag delete_flags[] = {
 };
 
 static const struct flag execution_list_flags[] = {
-    {"--function", NULL, "NAME", "only those of one function", false},
+    {"--function", NULL, "NAME", "only runs of one function", false},
+    {"--workflow", NULL, "NAME", "only executions of one workflow", false},
+    {"--status", NULL, "STATUS", "queued, running, suspended, completed, failed or cancelled",
+     false},
+    {"--parent", NULL, "ID", "only those that an execution started", false},
     {"--limit", "-n", "N", "how many, newest first (default 50)", false},
+    {"--all", NULL, NULL, "all there are", false},
+    {0},
+};
+
+static const struct flag journal_flags[] = {
+    {"--values", NULL, NULL, "print the results too", false},
+    {0},
+};
+
+static const struct flag signal_flags[] = {
+    {"--data", NULL, "JSON", "what it carries; @FILE reads a file, - standard input (default null)",
+     false},
+    {0},
+};
+
+static const struct flag retry_flags[] = {
+    {"--version", NULL, "N|latest", "run that version (default: the one it ran)", false},
+    {0},
+};
+
+static const struct flag fork_flags[] = {
+    {"--record", NULL, "N", "keep the records before number N (default: all)", false},
+    {0},
+};
+
+static const struct flag wait_flags[] = {
+    {"--timeout", NULL, "DURATION", "give up after 30s, 5m, 2h (default: never)", false},
     {0},
 };
 
@@ -88,14 +136,67 @@ const struct command commands_table[] = {
      cmd_env_list},
     {"function env delete", "NAME KEY", "Delete an environment variable", NULL, no_flags,
      cmd_env_delete},
-    {"execution list", "", "Runs through the control API, newest first", NULL, execution_list_flags,
+    {"workflow upload", "NAME FILE", "Bundle, upload and build a workflow", upload_details,
+     workflow_upload_flags, cmd_upload},
+    {"workflow list", "", "All workflows", NULL, no_flags, cmd_function_list},
+    {"workflow show", "NAME", "One workflow and its limits", NULL, no_flags, cmd_function_show},
+    {"workflow delete", "NAME", "Delete a workflow and all that belongs to it", NULL, delete_flags,
+     cmd_function_delete},
+    {"workflow run", "NAME", "Start an execution",
+     "NAME is a module's default workflow, NAME.EXPORT any that it exports. Prints the id of the\n"
+     "execution; with --wait or --tail its output.",
+     workflow_run_flags, cmd_workflow_run},
+    {"workflow check", "NAME FILE", "Would running executions agree with this code?",
+     "Replays every unfinished execution on FILE without publishing it, and lists those whose\n"
+     "journal the code does not follow, with record and line. Exit code 1 if there are any.",
+     no_flags, cmd_workflow_check},
+    {"workflow migrate", "NAME", "Move executions to the newest version",
+     "Those whose journal the newest version does not follow stay on theirs.", no_flags,
+     cmd_workflow_migrate},
+    {"workflow logs", "NAME", "Log lines of a workflow", NULL, logs_flags, cmd_function_logs},
+    {"workflow build status", "NAME ID", "One build, and why it failed", NULL, no_flags,
+     cmd_build_status},
+    {"workflow build list", "NAME", "Builds of a workflow", NULL, no_flags, cmd_build_list},
+    {"workflow env set", "NAME KEY VALUE", "Set an environment variable",
+     "Write -- before a value that begins with a dash.", no_flags, cmd_env_set},
+    {"workflow env get", "NAME KEY", "Print an environment variable", NULL, no_flags, cmd_env_get},
+    {"workflow env list", "NAME", "Environment variables of a workflow", NULL, no_flags,
+     cmd_env_list},
+    {"workflow env delete", "NAME KEY", "Delete an environment variable", NULL, no_flags,
+     cmd_env_delete},
+    {"execution list", "", "Executions, newest first", NULL, execution_list_flags,
      cmd_execution_list},
-    {"execution show", "ID", "One run with input, output, error and logs", NULL, no_flags,
+    {"execution show", "ID", "One execution with input, output and error", NULL, no_flags,
      cmd_execution_show},
+    {"execution journal", "ID", "What an execution of a workflow has done, a line a record",
+     "Number, time since the start, op, label, digest of the result, attempts, error.",
+     journal_flags, cmd_execution_journal},
+    {"execution logs", "ID", "Log lines of one execution", NULL, logs_flags, cmd_execution_logs},
+    {"execution signal", "ID NAME", "Send a signal to an execution",
+     "It is delivered once, also to one that does not wait for it yet.", signal_flags,
+     cmd_execution_signal},
+    {"execution cancel", "ID", "Ask an execution to end",
+     "Its finally blocks run, and its children are asked too.", no_flags, cmd_execution_cancel},
+    {"execution pause", "ID", "Stop running an execution until it is resumed", NULL, no_flags,
+     cmd_execution_pause},
+    {"execution resume", "ID", "Go on with a paused execution", NULL, no_flags,
+     cmd_execution_resume},
+    {"execution retry", "ID", "Run a failed execution again from where it failed", NULL,
+     retry_flags, cmd_execution_retry},
+    {"execution fork", "ID", "Start a new execution with the records of another",
+     "Prints the id of the new one.", fork_flags, cmd_execution_fork},
+    {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
+     wait_flags, cmd_execution_wait},
     {"help", "[COMMAND]", "Explain a command", NULL, no_flags, cmd_help},
     {"version", "", "Print the version", NULL, no_flags, cmd_version},
 };
 const size_t commands_count = ARRAY_LEN(commands_table);
+
+const char *cli_word(const struct cli *cli)
+{
+    const char *path = cli->args.command ? cli->args.command->path : "";
+    return strncmp(path, "workflow ", 9) == 0 ? "workflow" : "function";
+}
 
 const struct command *command_find(const char *path)
 {

@@ -65,6 +65,36 @@ void say_duration(double ms, char *ret_text, size_t size)
                  (long long)ms / 1000 % 60);
 }
 
+void say_elapsed(int64_t ms, char *ret_text, size_t size)
+{
+    long long all = ms < 0 ? 0 : ms, s = all / 1000;
+    if (s < 3600)
+        snprintf(ret_text, size, "+%lld.%03llds", s, all % 1000);
+    else if (s < 86400)
+        snprintf(ret_text, size, "+%lldh%02lldm%02llds", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(ret_text, size, "+%lldd%02lldh%02lldm", s / 86400, s / 3600 % 24, s / 60 % 60);
+}
+
+static void append_clean(struct bytes *out, struct slice text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        bool is_control = (unsigned char)c < 0x20 || c == 0x7f;
+        bytes_append_char(out, is_control ? ' ' : c);
+    }
+}
+
+void say_cell(struct bytes *out, struct slice text, size_t width)
+{
+    size_t chars = 0;
+    append_clean(out, text);
+    for (size_t i = 0; i < text.len; i++)
+        chars += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    while (chars++ < width + 2)
+        bytes_append_char(out, ' ');
+}
+
 void say_bytes(uint64_t bytes, char *ret_text, size_t size)
 {
     if (bytes < 1000)
@@ -90,11 +120,7 @@ void table_cell(struct table *t, struct slice text)
 {
     if (text.len == 0)
         text = SLICE_LIT("-");
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        bool is_control = (unsigned char)c < 0x20 || c == 0x7f;
-        bytes_append_char(&t->text, is_control ? ' ' : c);
-    }
+    append_clean(&t->text, text);
     bytes_append_char(&t->text, '\0');
     t->cells++;
 }

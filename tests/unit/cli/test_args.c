@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "base/check.h"
-#include "cli/args.h"
+#include "cli/cli.h"
 
 static struct args args;
 static struct error error;
@@ -163,6 +163,110 @@ static void numbers_are_checked(void **state)
     assert_int_equal(n, 100);
 }
 
+static void workflows_share_the_commands_of_functions(void **state)
+{
+    (void)state;
+    static const char *const shared[] = {"upload hello hello.ts",
+                                         "list",
+                                         "show hello",
+                                         "delete hello",
+                                         "logs hello",
+                                         "build status hello 1",
+                                         "build list hello",
+                                         "env set hello K V",
+                                         "env get hello K",
+                                         "env list hello",
+                                         "env delete hello K",
+                                         "run hello"};
+    for (size_t i = 0; i < ARRAY_LEN(shared); i++) {
+        char line[64];
+        struct cli cli = {0};
+        snprintf(line, sizeof(line), "workflow %s", shared[i]);
+        assert_int_equal(parse(line), OK);
+        assert_non_null(args.command);
+        cli.args = args;
+        assert_string_equal(cli_word(&cli), "workflow");
+        snprintf(line, sizeof(line), "function %s", shared[i]);
+        assert_int_equal(parse(line), OK);
+        cli.args = args;
+        assert_string_equal(cli_word(&cli), "function");
+    }
+    takes("deploy hello.ts", "deploy");
+    assert_string_equal(cli_word(&(struct cli){.args = args}), "function");
+    takes("workflow check hello hello.ts", "workflow check");
+    takes("workflow migrate hello", "workflow migrate");
+    refuses("workflow rnu hello", "no command 'workflow rnu'", "workflow run");
+    refuses("workfow run hello", "no command 'workfow'", "workflow");
+    refuses("workflow upload hello a.ts --isolation module", "no flag --isolation", "");
+}
+
+static void executions_have_commands(void **state)
+{
+    (void)state;
+    takes("execution list --workflow shop --status failed --limit 5 --all", "execution list");
+    takes("execution journal ID --values", "execution journal");
+    takes("execution logs ID -f", "execution logs");
+    takes("execution signal ID approved --data {}", "execution signal");
+    takes("execution fork ID --record 7", "execution fork");
+    takes("execution wait ID --timeout 5m", "execution wait");
+    refuses("execution signal ID", "needs ID NAME", "usage");
+    refuses("execution singal ID x", "no command 'execution singal'", "execution signal");
+    refuses("execution list --staus failed", "no flag --staus", "--status");
+}
+
+/* --version alone is the program's; behind `execution retry` it names one of a workflow. */
+static void a_flag_of_the_command_comes_first(void **state)
+{
+    (void)state;
+    takes("execution retry ID --version 3", "execution retry");
+    assert_string_equal(args_get(&args, "--version"), "3");
+    takes("execution retry --version latest ID", "execution retry");
+    assert_string_equal(args_get(&args, "--version"), "latest");
+    assert_string_equal(args.positional[0], "ID");
+    refuses("execution retry ID --version", "--version needs a value", "--version N|latest");
+    assert_int_equal(parse("--version"), OK);
+    assert_null(args.command);
+}
+
+static void a_value_may_be_left_out(void **state)
+{
+    (void)state;
+    uint64_t ms;
+    takes("workflow run shop --wait", "workflow run");
+    assert_string_equal(args_get(&args, "--wait"), "");
+    assert_int_equal(args_duration_of(&args, "--wait", 7, &ms, NULL), OK);
+    assert_int_equal(ms, 7);
+    takes("workflow run --wait shop", "workflow run");
+    assert_string_equal(args_get(&args, "--wait"), "");
+    assert_string_equal(args.positional[0], "shop");
+    takes("workflow run --wait 30s shop --tail", "workflow run");
+    assert_int_equal(args_duration_of(&args, "--wait", 7, &ms, NULL), OK);
+    assert_int_equal(ms, 30000);
+    assert_string_equal(args.positional[0], "shop");
+    takes("workflow run shop --wait=2h", "workflow run");
+    assert_int_equal(args_duration_of(&args, "--wait", 7, &ms, NULL), OK);
+    assert_int_equal(ms, 7200000);
+    takes("workflow run shop --wait=soon", "workflow run");
+    assert_int_equal(args_duration_of(&args, "--wait", 7, &ms, &error), ERR_INVALID);
+    takes("workflow run shop", "workflow run");
+    assert_false(args_has(&args, "--wait"));
+}
+
+static void durations_have_units(void **state)
+{
+    (void)state;
+    uint64_t ms = 0;
+    static const char *const bad[] = {
+        "", "s", "ms", "1d", "x1s", "1.5s", "-1s", "99999999999999999999s", "9999999999999999h"};
+    assert_true(args_duration("500ms", &ms) && ms == 500);
+    assert_true(args_duration("30s", &ms) && ms == 30000);
+    assert_true(args_duration("5m", &ms) && ms == 300000);
+    assert_true(args_duration("2h", &ms) && ms == 7200000);
+    assert_true(args_duration("30", &ms) && ms == 30000);
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        assert_false(args_duration(bad[i], &ms));
+}
+
 static void the_table_is_sound(void **state)
 {
     (void)state;
@@ -187,6 +291,11 @@ int main(void)
         cmocka_unit_test(mistakes_are_explained),
         cmocka_unit_test(help_needs_no_arguments),
         cmocka_unit_test(numbers_are_checked),
+        cmocka_unit_test(workflows_share_the_commands_of_functions),
+        cmocka_unit_test(executions_have_commands),
+        cmocka_unit_test(a_flag_of_the_command_comes_first),
+        cmocka_unit_test(a_value_may_be_left_out),
+        cmocka_unit_test(durations_have_units),
         cmocka_unit_test(the_table_is_sound),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

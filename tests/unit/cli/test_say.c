@@ -72,12 +72,45 @@ static void tables_are_aligned_by_characters(void **state)
     table_done(&t);
 }
 
+static void elapsed_times_stay_short(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t ms;
+        const char *text;
+    } cases[] = {{0, "+0.000s"},
+                 {-5, "+0.000s"},
+                 {1234, "+1.234s"},
+                 {3599999, "+3599.999s"},
+                 {3600000, "+1h00m00s"},
+                 {86399000, "+23h59m59s"},
+                 {86400000LL * 3650, "+3650d00h00m"}};
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char text[32];
+        say_elapsed(cases[i].ms, text, sizeof(text));
+        assert_string_equal(text, cases[i].text);
+    }
+}
+
+static void cells_are_filled_up(void **state)
+{
+    (void)state;
+    struct bytes out = BYTES_INIT;
+    say_cell(&out, SLICE_LIT("a\033b"), 5);
+    say_cell(&out, SLICE_LIT("\xc3\xa4"), 2);
+    say_cell(&out, SLICE_LIT("longer than it"), 4);
+    assert_string_equal(bytes_cstr(&out), "a b    \xc3\xa4   longer than it");
+    bytes_done(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(times_are_relative),
         cmocka_unit_test(durations_and_sizes_have_units),
         cmocka_unit_test(tables_are_aligned_by_characters),
+        cmocka_unit_test(elapsed_times_stay_short),
+        cmocka_unit_test(cells_are_filled_up),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("say", tests, NULL, NULL);
