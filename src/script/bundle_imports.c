@@ -18,10 +18,11 @@ const char *const bundle_platform[] = {
     "derp:runtime/env",
     "limpet",
     "cloudflare:workers",
+    "cloudflare:workflows",
     NULL,
 };
-const char bundle_platform_text[] =
-    "derp:runtime/{types,context,logger,http,sql,env}, limpet and cloudflare:workers";
+const char bundle_platform_text[] = "derp:runtime/{types,context,logger,http,sql,env}, limpet, "
+                                    "cloudflare:workers and cloudflare:workflows";
 
 static bool imports_is_platform(const char *path)
 {

@@ -131,7 +131,8 @@ static void types_vanish_and_platform_imports_stay(void **state)
                                   "import { exec } from 'derp:runtime/sql';\n"
                                   "import * as limpet from 'limpet';\n"
                                   "import { DurableObject } from 'cloudflare:workers';\n"
-                                  "export class A extends DurableObject {}\n"
+                                  "import { NonRetryableError } from 'cloudflare:workflows';\n"
+                                  "export class A extends DurableObject { e = NonRetryableError }\n"
                                   "export const handler = {\n"
                                   "  handle(req: Request): Response {\n"
                                   "    exec('SELECT 1'); return success(limpet as any);\n"
@@ -143,7 +144,8 @@ static void types_vanish_and_platform_imports_stay(void **state)
     expect_lacks(&b.bundle.code, "./types");
     expect_lacks(&b.bundle.code, "derp:runtime/types");
     expect_lacks(&b.bundle.code, "sourceMappingURL");
-    expect_maps(&b, "exec(\"SELECT 1\")", "hello.ts", 10, 5);
+    expect_has(&b.bundle.code, "from \"cloudflare:workflows\"");
+    expect_maps(&b, "exec(\"SELECT 1\")", "hello.ts", 11, 5);
 }
 
 static void the_map_has_the_source_and_no_machine_path(void **state)
