@@ -11,6 +11,7 @@
 #include "request.h"
 #include "response.h"
 #include "text.h"
+#include "workflow.h"
 
 enum { FETCH_BODY_NONE, FETCH_BODY_BYTES, FETCH_BODY_STREAM };
 
@@ -235,6 +236,60 @@ static bool fetch_check_signal(JSContext *ctx, const struct request *r)
     return is_aborted == 0;
 }
 
+/* Outside of steps a workflow sends bodies whole, since the call is recorded: the stream is read
+ * first. */
+struct fetch_gathering {
+    JSValue request, settle[2];
+};
+
+static void fetch_gathered(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
+                           uint32_t len)
+{
+    struct fetch_gathering *g = data;
+    struct request *r = request_of(g->request);
+    struct body *body = &r->message.body;
+    JSValue reason = JS_UNDEFINED;
+    uint8_t *copy = JS_IsUndefined(error) ? malloc(len ? len : 1) : NULL;
+    if (!JS_IsUndefined(error)) {
+        JS_Throw(ctx, JS_DupValue(ctx, error));
+    } else if (!copy) {
+        JS_ThrowOutOfMemory(ctx);
+    } else {
+        memcpy(copy, at, len);
+        JS_FreeValue(ctx, body->value);
+        *body = (struct body){.kind = BODY_BYTES,
+                              .owner = BODY_MALLOC,
+                              .value = JS_UNDEFINED,
+                              .at = copy,
+                              .len = len};
+    }
+    if (!copy || !fetch_check_signal(ctx, r) || !fetch_start(ctx, r, g->settle)) {
+        reason = JS_GetException(ctx);
+        JSValue result = JS_Call(ctx, g->settle[1], JS_UNDEFINED, 1, &reason);
+        JS_FreeValues(ctx, reason, result);
+    }
+    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1]);
+    free(g);
+}
+
+/* False: exception. */
+static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body, JSValue *settle)
+{
+    struct fetch_gathering *g = malloc(sizeof *g);
+    if (!g) {
+        JS_ThrowOutOfMemory(ctx);
+        return false;
+    }
+    *g = (struct fetch_gathering){
+        .request = JS_DupValue(ctx, request),
+        .settle = {JS_DupValue(ctx, settle[0]), JS_DupValue(ctx, settle[1])}};
+    if (body_read(ctx, body, fetch_gathered, g))
+        return true;
+    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1]);
+    free(g);
+    return false;
+}
+
 static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct request *r;
@@ -252,7 +307,11 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
     }
     JSValue promise = JS_NewPromiseCapability(ctx, settle);
     if (!JS_IsException(promise)) {
-        if (!fetch_start(ctx, r, settle)) {
+        struct body *body = &r->message.body;
+        bool is_gathered =
+            workflow_is_main() && (body->kind == BODY_STREAM || body->kind == BODY_SOURCE);
+        if (!(is_gathered ? fetch_gather(ctx, request, body, settle)
+                          : fetch_start(ctx, r, settle))) {
             JS_FreeValue(ctx, promise);
             promise = fetch_reject(ctx);
         }

@@ -43,9 +43,24 @@ function parse(text: string): number | undefined {
     return text.trim() === "" ? undefined : total;
 }
 
+// Texts are mostly constants of the code, so each is parsed once.
+const KNOWN_MAX = 100;
+const known = new Map<string, number>();
+
+function msOf(text: string): number | undefined {
+    let ms = known.get(text);
+    if (ms === undefined) {
+        ms = parse(text);
+        if (ms !== undefined && known.size < KNOWN_MAX) {
+            known.set(text, ms);
+        }
+    }
+    return ms;
+}
+
 /** Milliseconds of a duration; a TypeError says what is wrong with any other value. */
 export function duration(value: unknown, what = "sleep()"): number {
-    const ms = typeof value === "number" ? value : typeof value === "string" ? parse(value) : undefined;
+    const ms = typeof value === "number" ? value : typeof value === "string" ? msOf(value) : undefined;
     if (ms === undefined || !(ms >= 0 && ms <= LONGEST_MS)) {
         throw new TypeError(
             `${what}: ${shown(value)} is not a duration; give milliseconds, or text such as "500 ms", `
