@@ -223,6 +223,8 @@ struct slice execution_tail(const struct execution *x, int64_t *ret_first);
 /* Live, and nothing runs or is due: no external call, no step body, nothing arrived. It then waits
  * only for a deadline, a signal or a child, and may leave memory. */
 bool execution_is_idle(const struct execution *x);
+/* The place and every pending call, as text: at rest, equal after a replay (describe.c). */
+void execution_describe(const struct execution *x, struct bytes *out);
 bool execution_waits_for_events(const struct execution *x); /* a signal or a child is awaited */
 size_t execution_calls(const struct execution *x);          /* pending */
 

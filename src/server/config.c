@@ -31,7 +31,9 @@ const char config_usage[] =
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
     "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
     "new (default 16)\n"
-    "  --keep-s N               seconds that finished executions of workflows are kept (default a "
+    "  --verify-replay          for debugging: replay each execution that leaves memory and "
+    "compare\n"
+    "  --keep-s N seconds that finished executions of workflows are kept (default a "
     "week)\n"
     "  --grace-ms N             time for running requests at a stop (default 30000)\n"
     "  --verbose                log more\n";
@@ -65,6 +67,7 @@ static const struct flag flags[] = {
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
     {"snapshot-after", NUMBER32, AT(snapshot_after), 0, 0, 1000000000},
+    {"verify-replay", FLAG, AT(verifies_replay), 0, 0, 0},
     {"keep-s", NUMBER32, AT(keep_s), 0, 1, 2000000000},
     {"grace-ms", NUMBER32, AT(grace_ms), 0, 0, 3600000},
     {"verbose", FLAG, AT(is_verbose), 0, 0, 0},

@@ -27,6 +27,7 @@ struct config {
     int64_t body_bytes_max;   /* -1: none */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */
+    bool verifies_replay;    /* whatever leaves memory is replayed and compared */
     uint32_t keep_s;         /* finished durable executions */
     uint32_t grace_ms;       /* for running requests at a stop */
     bool is_help, is_verbose;

@@ -103,6 +103,10 @@ static void write_durable(const struct server *s, struct bytes *out)
         (double)sum(s, AT(records)));
     one(out, "limpet_replays_total", "counter", "Executions brought back by replay.",
         (double)sum(s, AT(replays)));
+    one(out, "limpet_verified_replays_total", "counter", "Replays compared by --verify-replay.",
+        (double)atomic_load(&s->verified));
+    one(out, "limpet_verify_failures_total", "counter", "Of those, how many differed.",
+        (double)atomic_load(&s->verify_failures));
     head(out, "limpet_snapshots_total", "counter", "Snapshots of suspended executions.");
     bytes_printf(out, "limpet_snapshots_total{what=\"taken\"} %llu\n",
                  (unsigned long long)sum(s, AT(snapshots_taken)));

@@ -59,7 +59,8 @@ static void task_refuse(struct task *t, const struct error *error)
     run_rest(container_of(t, struct run, task), error);
 }
 
-static struct run *run_new(struct runs *rs, struct deployment *d, const char *id)
+/* is_owner: it may write, so there is only one. */
+static struct run *run_new(struct runs *rs, struct deployment *d, const char *id, bool is_owner)
 {
     struct run *r = calloc(1, sizeof(*r));
     CHECK(r);
@@ -72,7 +73,9 @@ static struct run *run_new(struct runs *rs, struct deployment *d, const char *id
     r->prepare = (struct prepare){.slot = r->slot, .execution_id = id_of(r), .done = prepared};
     r->task = (struct task){
         .slot = r->slot, .start = run_start, .refuse = task_refuse, .is_patient = true};
-    (void)map_put(&rs->map, id_of(r), r);
+    list_push_back(&rs->all, &r->member);
+    if (is_owner)
+        CHECK(!map_put(&rs->map, id_of(r), r));
     return r;
 }
 
@@ -90,7 +93,7 @@ static void wake_arrived(struct post *p)
     if (r)
         run_look(r, m->child);
     else if (!rs->is_draining)
-        run_again(run_new(rs, m->deployment, m->id));
+        run_again(run_new(rs, m->deployment, m->id, true));
     deployment_unref(m->deployment);
     free(m);
 }
@@ -123,7 +126,7 @@ static void check_arrived(struct post *p)
         run_check_tell(c);
         return;
     }
-    r = run_new(rs, c->deployment, c->id);
+    r = run_new(rs, c->deployment, c->id, c->migrates);
     r->check = c;
     run_again(r);
 }
@@ -139,7 +142,7 @@ void run_check(struct worker *w, struct run_check *c)
 
 static void check_drained(struct runs *rs)
 {
-    if (!rs->is_draining || !rs->drained || map_count(&rs->map) > 0)
+    if (!rs->is_draining || !rs->drained || !list_is_empty(&rs->all))
         return;
     void (*done)(void *) = rs->drained;
     rs->drained = NULL;
@@ -154,9 +157,11 @@ void run_forget(struct run *r)
     timer_stop(&r->worker->loop, &r->timer);
     if (run_find(rs, id_of(r)) == r)
         (void)map_remove(&rs->map, id_of(r));
+    list_remove(&r->member);
     execution_free(r->x);
     arena_free(r->arena);
     bytes_done(&r->stack);
+    bytes_done(&r->result);
     free(r);
     s->invocations--;
     slot_release(s);
@@ -302,6 +307,7 @@ struct runs *runs_new(struct worker *w)
     CHECK(rs);
     rs->worker = w;
     list_init(&rs->lingering);
+    list_init(&rs->all);
     return rs;
 }
 
@@ -337,19 +343,11 @@ static void break_off(struct run *r)
 
 void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg)
 {
-    size_t cursor = 0, len = 0;
-    struct slice id;
-    void *value;
     rs->is_draining = true;
     rs->drained = done;
     rs->drained_arg = arg;
-    struct run **all = calloc(map_count(&rs->map) + 1, sizeof(*all)); /* the map changes below */
-    CHECK(all);
-    while (map_next(&rs->map, &cursor, &id, &value))
-        all[len++] = value;
-    for (size_t k = 0; k < len; k++)
-        break_off(all[k]);
-    free(all);
+    LIST_FOREACH (n, &rs->all)
+        break_off(container_of(n, struct run, member));
     check_drained(rs);
 }
 

@@ -41,7 +41,9 @@ struct run_check {
     struct worker *worker;
     struct deployment *deployment;
     char id[37];
-    bool migrates;                     /* and pins it to that deployment's version if it agrees */
+    bool migrates;         /* and pins it to that deployment's version if it agrees */
+    bool verifies;         /* the state, or the end, must be as expected, too */
+    struct bytes expected; /* execution_describe(), or the output or error; bytes_done() */
     void (*done)(struct run_check *c); /* on the control loop */
     void *arg;
     /* out */

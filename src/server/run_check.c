@@ -2,10 +2,15 @@
  *
  * Checking an execution against other code: a run that only replays (execution_config.is_check). It
  * agrees when the code has asked for everything that its journal has, in order; it is then pinned
- * to that version if that was asked for. */
+ * to that version if that was asked for.
+ *
+ * The same machinery verifies (--verify-replay): whenever an execution leaves memory, its journal
+ * is replayed in another isolate and must come to the same state, or to the same end. */
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
+#include "script/deployment.h"
 #include "server/run_internal.h"
 
 static void check_told(struct post *p)
@@ -74,10 +79,62 @@ static void migrate(struct run *r)
                           r->slot->deployment->version);
 }
 
+/* ---- verifying ---- */
+
+static void verified(struct run_check *c)
+{
+    struct server *s = c->worker->server;
+    if (!c->agrees)
+        log_error("a replay differs from the execution", LOG_STR("execution", c->id),
+                  LOG_STR("error", c->error.message), LOG_INT("record", c->record),
+                  LOG_SLICE("recorded", bytes_slice(&c->recorded)),
+                  LOG_SLICE("did", bytes_slice(&c->did)));
+    metric_add(c->agrees ? &s->verified : &s->verify_failures, 1);
+    deployment_unref(c->deployment);
+    bytes_done(&c->expected);
+    bytes_done(&c->recorded);
+    bytes_done(&c->did);
+    bytes_done(&c->stack);
+    free(c);
+}
+
+void run_verify(struct run *r, struct slice expected)
+{
+    struct run_check *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    memcpy(c->id, r->id, sizeof(c->id));
+    c->deployment = deployment_ref(r->slot->deployment);
+    c->verifies = true;
+    c->done = verified;
+    bytes_append_slice(&c->expected, expected);
+    run_check(r->worker, c);
+}
+
+static void compare(struct run *r)
+{
+    struct run_check *c = r->check;
+    CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
+    if (r->result.len > 0) /* the code ended */
+        bytes_append_slice(&state, bytes_slice(&r->result));
+    else
+        execution_describe(r->x, &state);
+    c->agrees = slice_eq(bytes_slice(&state), bytes_slice(&c->expected));
+    if (!c->agrees) {
+        bytes_append_slice(&c->recorded, bytes_slice(&c->expected));
+        bytes_append_slice(&c->did, bytes_slice(&state));
+    }
+    run_check_over(r);
+}
+
+/* ---- stepped ---- */
+
 void run_check_stepped(struct run *r, enum guest_status status)
 {
     enum execution_state state = execution_state(r->x);
-    if (state == EXECUTION_AGREED && r->check->migrates) {
+    if (r->check->verifies &&
+        (state == EXECUTION_AGREED || status == GUEST_DEAD || status == GUEST_FINISHED)) {
+        compare(r);
+    } else if (state == EXECUTION_AGREED && r->check->migrates) {
         migrate(r);
     } else if (state == EXECUTION_AGREED) {
         r->check->agrees = true;

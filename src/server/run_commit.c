@@ -24,6 +24,7 @@ struct run_commit {
     int64_t wake_us;
     int64_t gate_seq; /* of the module's database; 0: none */
     struct bytes snapshot, error;
+    struct bytes expected; /* --verify-replay */
 };
 
 static void commit_free(struct run_commit *c)
@@ -31,6 +32,7 @@ static void commit_free(struct run_commit *c)
     execution_batch_free(c->batch);
     bytes_done(&c->snapshot);
     bytes_done(&c->error);
+    bytes_done(&c->expected);
     free(c);
 }
 
@@ -128,6 +130,8 @@ static void committed(struct store_op *op)
         metric_add(&r->worker->metrics.snapshots_taken, 1);
     tell_director(r, c);
     bool is_finished = c->sets_status && durable_is_finished(c->status);
+    if (c->expected.len > 0 && !r->runs->is_draining)
+        run_verify(r, bytes_slice(&c->expected));
     commit_free(c);
     if (is_finished)
         forget_tail(r);
@@ -300,6 +304,8 @@ void run_collect(struct run *r)
     if (b->is_end) {
         c->sets_status = true;
         c->status = end_status(b->end_status);
+        if (r->worker->server->config.verifies_replay)
+            bytes_append_slice(&c->expected, bytes_slice(&b->end_value));
     } else if (!r->says_running) {
         c->sets_status = true;
         c->status = DURABLE_RUNNING;
@@ -328,6 +334,8 @@ void run_suspend(struct run *r)
             bytes_clear(&c->snapshot);
         }
     }
+    if (r->worker->server->config.verifies_replay)
+        execution_describe(r->x, &c->expected);
     r->stage = RUN_LEAVING;
     run_end_guest(r);
     push(r, c);

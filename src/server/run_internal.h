@@ -20,6 +20,7 @@ enum run_stage {
 };
 
 struct run {
+    struct list member; /* runs->all */
     struct runs *runs;
     struct worker *worker;
     struct slot *slot;
@@ -60,11 +61,13 @@ struct run {
     unsigned failures;
     struct timer timer;
     struct run_check *check;
+    struct bytes result; /* of a check that verifies: how the code ended */
 };
 
 struct runs {
     struct worker *worker;
-    struct map map; /* id -> struct run */
+    struct list all;
+    struct map map; /* id -> struct run that may write; checks only read */
     struct list lingering;
     bool is_draining;
     void (*drained)(void *arg);
@@ -96,6 +99,8 @@ void run_fail(struct run *r,
 bool run_is_settled(const struct run *r);
 
 /* run_check.c */
+/* --verify-replay: the journal, replayed elsewhere, must come to the same. */
+void run_verify(struct run *r, struct slice expected);
 void run_check_stepped(struct run *r, enum guest_status status);
 void run_check_differs(struct run *r, const struct error *error);
 void run_check_tell(struct run_check *c);

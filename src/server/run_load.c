@@ -131,6 +131,8 @@ static bool has_stopped_replay(const struct run *r)
 static void port_value(struct dispatch *d, struct slice json)
 {
     struct run *r = container_of(d, struct run, dispatch);
+    if (r->check)
+        bytes_append_slice(&r->result, json);
     execution_finish(r->x, OK, json);
 }
 
@@ -153,6 +155,8 @@ static void port_fail(struct dispatch *d, const struct error *error, struct slic
     if (slice_eq_cstr(name, "CancelledError") && execution_is_cancelled(r->x))
         e.code = ERR_CANCELLED;
     write_error(r, &e, name, bytes_slice(&r->stack), &json);
+    if (r->check)
+        bytes_append_slice(&r->result, bytes_slice(&json));
     execution_finish(r->x, e.code, bytes_slice(&json));
 }
 
@@ -349,7 +353,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
 static bool is_wanted(struct run *r)
 {
     if (r->check)
-        return !durable_is_finished(r->row.status);
+        return r->check->verifies || !durable_is_finished(r->row.status);
     return !durable_is_finished(r->row.status) && !r->row.is_paused;
 }
 

@@ -38,6 +38,7 @@ struct server {
     struct control *control;
     struct director *director;
     struct lateness wake_lateness;
+    _Atomic uint64_t verified, verify_failures; /* --verify-replay */
     struct databases *databases;
     uint64_t started_ns;
 };
