@@ -11,6 +11,7 @@
 #include "host/sql_journal.h"
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 
@@ -55,9 +56,14 @@ static enum err keep_records(struct guest *g)
 
 static enum err commit_or_end(struct guest *g)
 {
+    bool carries = sql_is_writing(g->sql);
     enum err err = keep_records(g);
+    if (carries)
+        crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
         err = sql_transaction(g->sql, SQL_COMMIT, &g->op_error);
+    if (carries)
+        crash_point(CRASH_SQL_AFTER);
     if (err != OK)
         isolate_trap(g->isolate, ERR_IO, "the commit failed: %s", g->op_error.message);
     return err;

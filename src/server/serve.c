@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "host/guest.h"
 #include "http/egress.h"
@@ -102,6 +103,7 @@ int serve_main(int argc, char **argv)
         return 0;
     }
     log_set_level(s.config.is_verbose ? LOG_DEBUG : LOG_INFO);
+    crash_init();
     setenv("UV_THREADPOOL_SIZE", "16", 0); /* builds must not starve syncs; read at first use */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not our end */

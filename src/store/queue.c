@@ -17,6 +17,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/crash.h"
 #include "base/log.h"
 #include "loop/post.h"
 #include "store/sqlite/writer.h"
@@ -319,6 +320,15 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
     delivery_send(deliveries);
 }
 
+/* For tests that end the process at each such commit. */
+static bool queue_carries_records(const struct mutation *list, const struct mutation *end)
+{
+    for (const struct mutation *m = list; m != end; m = m->next)
+        if (m->kind == MUTATION_DURABLE_COMMIT && m->is_applied && m->commit.count > 0)
+            return true;
+    return false;
+}
+
 /* One transaction. Returns what is left of the list. */
 static struct mutation *queue_batch(struct store *s, struct mutation *list)
 {
@@ -330,8 +340,13 @@ static struct mutation *queue_batch(struct store *s, struct mutation *list)
         end = queue_apply(s, list, &count, &error);
         code = s->writer->is_lost ? error.code : queue_write_dropped(s, &error);
     }
+    bool carries = code == OK && queue_carries_records(list, end);
+    if (carries)
+        crash_point(CRASH_BEFORE);
     if (code == OK)
         code = queue_commit(s, count, &error);
+    if (carries && code == OK)
+        crash_point(CRASH_AFTER);
     if (code != OK)
         writer_rollback(s->writer);
     queue_set_refusing(s, code == OK ? NULL : &error);
