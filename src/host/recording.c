@@ -13,6 +13,8 @@ enum err recording_diverged(struct guest *g)
         isolate_trap(g->isolate, g->op_error.code, "%s", g->op_error.message);
         return g->op_error.code;
     }
+    if (execution_state(g->durable) != EXECUTION_HAS_DIVERGED) /* break_id: it is known how */
+        return op_refuse(g, ERR_DIVERGED, "here the code differs from its journal");
     op_refuse(g, ERR_DIVERGED, "the journal says at record %lld: %s; the code did: %s",
               (long long)d->record, d->recorded, d->did);
     error_hint(&g->op_error, "code that runs again must do the same in the same order: deploy it "
