@@ -42,10 +42,12 @@ enum err director_is_finished(struct director *d, const char *id, bool *ret_is_f
 
 /* ---- after the mutation ---- */
 
-static void wait_or_tell(struct director *d, struct admin_durable *a, const char *id)
+/* may_be_over: it was not started just now. */
+static void wait_or_tell(struct director *d, struct admin_durable *a, const char *id,
+                         bool may_be_over)
 {
     bool is_finished = false;
-    if (director_is_finished(d, id, &is_finished) == OK && is_finished)
+    if (may_be_over && director_is_finished(d, id, &is_finished) == OK && is_finished)
         a->is_finished = true;
     if (a->wait_ms == 0 || a->is_finished || d->is_stopping)
         a->done(a);
@@ -72,7 +74,7 @@ static void mutated(struct store_op *op)
         a->is_new = is_new;
         if (is_new)
             director_wake(d, id, "");
-        wait_or_tell(d, a, id);
+        wait_or_tell(d, a, id, !is_new);
         return;
     }
     director_wake(d, id, "");
@@ -470,7 +472,7 @@ void director_durable(struct director *d, struct admin_durable *a)
             a->done(a);
             return;
         }
-        wait_or_tell(d, a, id);
+        wait_or_tell(d, a, id, true);
         return;
     }
     case ADMIN_DURABLE_RETRY:

@@ -341,7 +341,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     r->signal_last = 0;
     r->awaited_cursor = 0;
     r->waits_for_others = false;
-    if (try_snapshot(r, &config))
+    if (r->row.records > 0 && try_snapshot(r, &config))
         return;
     if (r->row.records > 0)
         metric_add(&r->worker->metrics.replays, 1);
@@ -375,7 +375,8 @@ bool run_start(struct task *t, struct guest *g)
         r->wants_look = false;
         begin(r, g, bytes_slice(&tail), tail_first);
         if (!r->check) {
-            give_signals(r);
+            if (r->row.events > 0)
+                give_signals(r);
             if (r->row.is_cancel_requested)
                 execution_cancel(r->x);
         }
