@@ -100,11 +100,15 @@ void durable_ops_end_waits(struct admin *a)
 static void reply_refused(struct admin_request *r, const struct error *e)
 {
     struct error error = *e;
-    if (!error.hint[0] && error.code == ERR_CONFLICT)
-        error_hint(&error, "'limpet execution show ID' tells its state");
-    else if (!error.hint[0])
-        error_hint(&error, error_is_retryable(error.code) ? "try again in a moment"
-                                                          : "see the server's log");
+    const char *hint = "see the server's log";
+    if (error.code == ERR_CONFLICT || error.code == ERR_NOT_FOUND)
+        hint = "'limpet execution show ID' tells its state and version";
+    else if (error.code == ERR_INVALID)
+        hint = "'limpet execution journal ID' shows its records";
+    else if (error_is_retryable(error.code))
+        hint = "try again in a moment";
+    if (!error.hint[0])
+        error_hint(&error, "%s", hint);
     reply_error(r, &error);
 }
 

@@ -5,10 +5,13 @@
 #include "admin/journal_value.h"
 
 #include "admin/body.h"
+#include "admin/value.h"
 #include "base/json.h"
-#include "guest/abi.h"
 
-enum { VALUE_BYTES_SHOWN = 64 }; /* of a payload that cannot be read */
+enum {
+    VALUE_STEP_BYTES_MAX = 256 * 1024, /* of a step's result; what is beyond is cut */
+    VALUE_BYTES_SHOWN = 64,            /* of a payload that cannot be read */
+};
 
 enum value_op {
 #define OP(CODE, name, number, class, reply, ...) VALUE_OP_##CODE = (number),
@@ -238,9 +241,11 @@ static void attempt_json(struct reader *r, struct json_writer *w)
 }
 
 /* A result of a step, or an error that it threw. */
-static void step_json(struct reader *r, struct json_writer *w)
+static void step_json(const struct reader *r, struct json_writer *w)
 {
-    hex_json(w, r->rest);
+    CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
+    value_to_json(r->rest, VALUE_STEP_BYTES_MAX, &json);
+    json_raw(w, bytes_slice(&json));
 }
 
 /* ---- records ---- */

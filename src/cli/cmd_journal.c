@@ -28,8 +28,10 @@ static void print_value(const struct body_value *record)
         return;
     json_indent(value.text, &text);
     struct slice rest = bytes_slice(&text);
-    while (rest.len > 0)
-        printf("          %.*s\n", SLICE_ARG(slice_split(&rest, '\n')));
+    while (rest.len > 0) {
+        struct slice line = slice_split(&rest, '\n');
+        printf("          %.*s\n", SLICE_ARG(line));
+    }
 }
 
 static void print_record(struct cli *cli, const struct body_value *record, void *arg)

@@ -28,13 +28,15 @@ static int say_run_failed(struct cli *cli, const struct reply *reply)
     struct slice stack = json_text(cli, &error, "stack");
     struct slice hint = json_text(cli, &error, "hint");
     struct slice id = json_text(cli, &reply->json, "execution_id");
+    bool is_run = slice_eq_cstr(json_text(cli, &reply->json, "status"), "failure");
     fprintf(stderr, "error: %.*s\n", SLICE_ARG(json_exception(cli, &error)));
     if (stack.len > 0)
         fprintf(stderr, "%.*s%s", SLICE_ARG(stack), stack.ptr[stack.len - 1] == '\n' ? "" : "\n");
     if (hint.len > 0)
         fprintf(stderr, "hint: %.*s\n", SLICE_ARG(hint));
     else
-        fprintf(stderr, "hint: 'limpet execution show %.*s' has its log lines\n", SLICE_ARG(id));
+        fprintf(stderr, "hint: 'limpet execution %s %.*s' %s\n", is_run ? "show" : "journal",
+                SLICE_ARG(id), is_run ? "has its log lines" : "shows what it has done");
     return EXIT_FAILED;
 }
 

@@ -11,7 +11,27 @@
 #include "cli/say.h"
 #include "script/bundle.h"
 
-/* One paragraph for each execution that would diverge; returns how many. */
+/* "ID  record 3: step "charge"  -> returned  at shop.ts:7:3" */
+static void print_divergence(struct cli *cli, const struct body_value *item)
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    struct slice at = json_text(cli, item, "at"), error = json_text(cli, item, "error");
+    say_cell(&text, json_text(cli, item, "execution_id"), 0);
+    if (error.len > 0) {
+        say_cell(&text, error, 0);
+    } else {
+        bytes_printf(&text, "record %lld: ", (long long)json_number(item, "record"));
+        say_cell(&text, json_text(cli, item, "recorded"), 0);
+        bytes_append_cstr(&text, "-> ");
+        say_cell(&text, json_text(cli, item, "did"), 0);
+    }
+    if (at.len > 0)
+        bytes_append_cstr(&text, "at ");
+    say_cell(&text, at, 0);
+    printf("%.*s\n", SLICE_ARG(slice_trim(bytes_slice(&text))));
+}
+
+/* A line for each execution that would diverge; returns how many. */
 static size_t print_diverged(struct cli *cli, const struct body_value *list)
 {
     size_t count = 0;
@@ -19,19 +39,8 @@ static size_t print_diverged(struct cli *cli, const struct body_value *list)
     if (list->kind != BODY_ARRAY)
         return 0;
     struct body_walk walk = body_walk(list);
-    for (; body_next_item(&walk, &item); count++) {
-        CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
-        struct slice at = json_text(cli, &item, "at");
-        say_cell(&text, json_text(cli, &item, "execution_id"), 0);
-        bytes_printf(&text, "record %lld: ", (long long)json_number(&item, "record"));
-        say_cell(&text, json_text(cli, &item, "recorded"), 0);
-        bytes_append_cstr(&text, "-> ");
-        say_cell(&text, json_text(cli, &item, "did"), 0);
-        if (at.len > 0)
-            bytes_append_cstr(&text, "at ");
-        say_cell(&text, at, 0);
-        printf("%s\n", bytes_cstr(&text));
-    }
+    for (; body_next_item(&walk, &item); count++)
+        print_divergence(cli, &item);
     return count;
 }
 

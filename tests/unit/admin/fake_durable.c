@@ -15,6 +15,7 @@
 
 #include "base/random.h"
 #include "durable/record.h"
+#include "guest/values.h"
 
 enum { FAKE_OP_ENV_GET = 4, FAKE_OP_FETCH = 13, FAKE_OP_STEP = 24, FAKE_OP_EVENT_WAIT = 26 };
 
@@ -108,7 +109,9 @@ static void journal_payloads(struct bytes *chunk)
         add_record(chunk, RECORD_ATTEMPT, FAKE_OP_STEP, 1, ERR_GUEST, "charge", &p);
     }
     bytes_clear(&p);
-    bytes_append_cstr(&p, "\x01\x02");
+    bytes_append_char(&p, VALUE_VERSION);
+    bytes_append_char(&p, (char)(VALUE_SHORT_LATIN1 + 2));
+    bytes_append_cstr(&p, "ok");
     add_record(chunk, RECORD_DONE, FAKE_OP_STEP, 1, 0, "charge", &p);
     bytes_clear(&p);
     bytes_append_u32(&p, 201);

@@ -509,6 +509,7 @@ static void journal_values_are_rendered(void **state)
     assert_true(json_is_null(at(f, "0.value")));
     assert_string_equal(text(f, "1.value"), "s3cret");
     assert_int_equal(number(f, "3.value.attempt"), 2);
+    assert_string_equal(text(f, "4.value"), "ok");
     assert_int_equal(number(f, "5.value.status"), 201);
     assert_string_equal(text(f, "5.value.body"), "body text");
     assert_string_equal(text(f, "5.value.headers.0.0"), "etag");

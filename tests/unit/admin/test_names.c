@@ -95,6 +95,42 @@ static void slips_are_understood(void **state)
     assert_null(names_nearest(SLICE_EMPTY, words, 5));
 }
 
+static void workflows_may_name_an_export(void **state)
+{
+    (void)state;
+    static const char *const good[] = {"shop", "shop.checkout", "shop.$a_1", "shop.default",
+                                       "shop.\xc3\xa4"};
+    static const char *const bad[] = {"",         "Shop",     "shop.",    "shop.1a",  ".a",
+                                      "shop.a-b", "shop.a.b", "shop.a b", "shop.\xff"};
+    struct slice name;
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_int_equal(names_check_workflow(slice_cstr(good[i]), &name, NULL), OK);
+        assert_true(slice_eq_cstr(name, "shop"));
+    }
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        struct error error = {0};
+        assert_int_equal(names_check_workflow(slice_cstr(bad[i]), &name, &error), ERR_INVALID);
+        assert_true(error.hint[0] != '\0');
+    }
+}
+
+static void signals_and_keys_are_short_texts(void **state)
+{
+    (void)state;
+    char text[NAMES_KEY_BYTES_MAX + 2];
+    memset(text, 'a', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    assert_int_equal(names_check_key(slice_cstr(text), NULL), ERR_INVALID);
+    text[NAMES_KEY_BYTES_MAX] = '\0';
+    assert_int_equal(names_check_key(slice_cstr(text), NULL), OK);
+    assert_int_equal(names_check_key(SLICE_LIT("order 1/2 \xc3\xa4"), NULL), OK);
+    assert_int_equal(names_check_signal(SLICE_LIT("approved"), NULL), OK);
+    assert_int_equal(names_check_signal(SLICE_LIT(""), NULL), ERR_INVALID);
+    assert_int_equal(names_check_signal(SLICE_LIT("a\tb"), NULL), ERR_INVALID);
+    assert_int_equal(names_check_signal(SLICE_LIT("a\0b"), NULL), ERR_INVALID);
+    assert_int_equal(names_check_signal(SLICE_LIT("\xff"), NULL), ERR_INVALID);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -103,6 +139,8 @@ int main(void)
         cmocka_unit_test(domains_are_checked),
         cmocka_unit_test(limits_have_ranges),
         cmocka_unit_test(slips_are_understood),
+        cmocka_unit_test(workflows_may_name_an_export),
+        cmocka_unit_test(signals_and_keys_are_short_texts),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("names", tests, NULL, NULL);

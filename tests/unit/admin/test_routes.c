@@ -32,6 +32,32 @@ static void paths_match_their_routes(void **state)
     assert_true(slice_eq_cstr(m.params[0], "a"));
     assert_true(slice_eq_cstr(m.params[1], "B%20"));
     assert_string_equal(found("GET", "/executions/1", &m), "execution_show");
+    assert_string_equal(found("POST", "/executions/1/signal", &m), "execution_signal");
+}
+
+/* What both have is one handler, which is told for which it is asked. */
+static void workflows_have_what_functions_have(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < routes_count; i++) {
+        const struct route *route = &routes_table[i];
+        char path[128];
+        struct route_match m;
+        bool is_function = strncmp(route->path, "/functions", 10) == 0;
+        assert_int_equal(route_kind(route), strncmp(route->path, "/workflows", 10) == 0
+                                                ? STORE_WORKFLOW
+                                                : STORE_FUNCTION);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(routes_table[j].id, route->id);
+        if (!is_function)
+            continue;
+        snprintf(path, sizeof(path), "/workflows%s", route->path + 10);
+        found(route_method_text(route->method), path, &m);
+        assert_non_null(m.route);
+        assert_int_equal(m.route->body, route->body);
+        if (route->handler != execution_run)
+            assert_true(m.route->handler == route->handler);
+    }
 }
 
 static void other_paths_match_nothing(void **state)
@@ -115,6 +141,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_match_their_routes),
+        cmocka_unit_test(workflows_have_what_functions_have),
         cmocka_unit_test(other_paths_match_nothing),
         cmocka_unit_test(wrong_methods_say_what_is_allowed),
         cmocka_unit_test(openapi_describes_every_route),

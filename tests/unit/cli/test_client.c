@@ -23,11 +23,12 @@ struct answerer {
     pthread_t thread;
 };
 
-static void *answer_once(void *arg)
+/* Reads a request, which is then kept in s, and answers it. */
+static void answer_one(struct answerer *s, const char *answer, size_t answer_len)
 {
-    struct answerer *s = arg;
     size_t len = 0;
     int fd = accept(s->fd, NULL, NULL);
+    memset(s->request, 0, sizeof(s->request));
     while (fd >= 0 && len + 1 < sizeof(s->request) && !strstr(s->request, "\r\n\r\n")) {
         ssize_t got = read(fd, s->request + len, sizeof(s->request) - 1 - len);
         if (got <= 0)
@@ -35,8 +36,19 @@ static void *answer_once(void *arg)
         len += (size_t)got;
         s->request[len] = '\0';
     }
-    (void)!write(fd, s->answer, strlen(s->answer));
+    (void)!write(fd, answer, answer_len);
     close(fd);
+}
+
+/* Several answers, one for each connection, are divided by form feeds. */
+static void *answer_all(void *arg)
+{
+    struct answerer *s = arg;
+    struct slice rest = slice_cstr(s->answer);
+    while (rest.len > 0) {
+        struct slice answer = slice_split(&rest, '\f');
+        answer_one(s, answer.ptr, answer.len);
+    }
     return NULL;
 }
 
@@ -52,7 +64,7 @@ static void answerer_start(struct answerer *s, const char *answer)
     getsockname(s->fd, (struct sockaddr *)&address, &len);
     s->port = ntohs(address.sin_port);
     if (answer)
-        pthread_create(&s->thread, NULL, answer_once, s);
+        pthread_create(&s->thread, NULL, answer_all, s);
 }
 
 static void answerer_stop(struct answerer *s)
@@ -184,12 +196,68 @@ static void json_is_indented(void **state)
 
 #define TEST(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
+static void count_item(struct cli *c, const struct body_value *item, void *arg)
+{
+    (void)c;
+    *(int64_t *)arg += json_number(item, "n");
+}
+
+#define PAGE(link, items) "HTTP/1.1 200 OK\r\nConnection: close\r\n" link "\r\n" items
+
+static void pages_are_followed(void **state)
+{
+    (void)state;
+    struct answerer s;
+    int64_t sum = 0;
+    cli.is_json = false;
+    answerer_start(&s, PAGE("Link: </x?cursor=2>; rel=\"next\"\r\n",
+                            "[{\"n\":1},{\"n\":2}]") "\f" PAGE("", "[{\"n\":4}]"));
+    set_server(&s);
+    assert_int_equal(client_each(&cli, "/x", count_item, &sum), EXIT_OK);
+    answerer_stop(&s);
+    assert_int_equal(sum, 7);
+    assert_non_null(strstr(s.request, "GET /x?cursor=2 HTTP/1.1\r\n"));
+}
+
+static void a_page_that_is_refused_ends_the_list(void **state)
+{
+    (void)state;
+    struct answerer s;
+    int64_t sum = 0;
+    cli.is_json = false;
+    answerer_start(
+        &s, PAGE("link: </x?cursor=2>; rel=\"next\"\r\n",
+                 "[{\"n\":1}]") "\f"
+                                "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n"
+                                "{\"error\":{\"code\":\"not_found\",\"message\":\"it is gone\"}}");
+    set_server(&s);
+    assert_int_equal(client_each(&cli, "/x", count_item, &sum), EXIT_NOT_FOUND);
+    answerer_stop(&s);
+    assert_int_equal(sum, 1);
+}
+
+static void paths_name_their_kind(void **state)
+{
+    (void)state;
+    cli.args.command = command_find("workflow show");
+    assert_string_equal(client_object_path(&cli, "shop.a b", "/env/%s", "K/"),
+                        "/workflows/shop.a%20b/env/K%2F");
+    cli.args.command = command_find("function show");
+    assert_string_equal(client_object_path(&cli, "shop", "", NULL), "/functions/shop");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(good_answers_are_read),  TEST(statuses_become_exit_codes),
-        TEST(silence_is_unreachable), TEST(streams_come_line_by_line),
-        TEST(paths_are_escaped),      TEST(json_is_indented),
+        TEST(good_answers_are_read),
+        TEST(statuses_become_exit_codes),
+        TEST(silence_is_unreachable),
+        TEST(streams_come_line_by_line),
+        TEST(paths_are_escaped),
+        TEST(json_is_indented),
+        cmocka_unit_test_setup_teardown(pages_are_followed, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_page_that_is_refused_ends_the_list, setup, teardown),
+        cmocka_unit_test_setup_teardown(paths_name_their_kind, setup, teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("client", tests, NULL, NULL);
