@@ -56,6 +56,8 @@ static inline void bytes_append(struct bytes *b, const void *ptr, size_t len)
         return;
     if (len > b->cap - b->len)
         bytes_reserve(b, len);
+    if (!b->ptr)
+        __builtin_unreachable(); /* what has room has storage: for static analysis */
     memcpy(b->ptr + b->len, ptr, len);
     b->len += len;
 }
