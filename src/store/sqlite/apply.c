@@ -398,9 +398,8 @@ static bool apply_needs_savepoint(const struct mutation *m)
 {
     static const bool table[MUTATION_KINDS] = {
         [MUTATION_BUILD_START] = true,     [MUTATION_PUBLISH] = true,
-        [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_START] = true,
-        [MUTATION_DURABLE_RETRY] = true,   [MUTATION_DURABLE_FORK] = true,
-        [MUTATION_DURABLE_MIGRATE] = true,
+        [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_RETRY] = true,
+        [MUTATION_DURABLE_FORK] = true,    [MUTATION_DURABLE_MIGRATE] = true,
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
     if (m->kind == MUTATION_DURABLE_COMMIT)

@@ -56,6 +56,8 @@ enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t
     bool is_new = false;
     code = durable_add(w, &state, &texts, &is_new, ret_error);
     *ret_number = is_new;
+    if (code != OK) /* nothing is refused from there on, so this is the disk */
+        w->is_lost = true;
     return code;
 }
 

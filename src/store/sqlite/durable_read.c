@@ -103,7 +103,7 @@ enum err store_durable(struct store_reader *r, struct arena *a, struct slice id,
 }
 
 static enum err durable_seq(struct store_reader *r, struct slice id, int64_t *ret_seq,
-                            struct error *ret_error)
+                            int64_t *ret_records, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -111,8 +111,56 @@ static enum err durable_seq(struct store_reader *r, struct slice id, int64_t *re
         reader_first(r, READER_DURABLE_SEQ, PARAMS(P_TEXT(id)), &st, &has_row, ret_error);
     if (code == OK && !has_row)
         return durable_none(id, ret_error);
-    if (code == OK)
+    if (code == OK) {
         *ret_seq = db_int(st, 0);
+        *ret_records = db_int(st, 1);
+    }
+    return code;
+}
+
+/* ---- journals ---- */
+
+static enum err journal_gap(struct slice id, int64_t from, int64_t to, struct error *ret_error)
+{
+    enum err code = error_set(ret_error, ERR_CORRUPT,
+                              "the journal of execution '%.*s' lacks the records from %lld to %lld",
+                              SLICE_ARG(id), (long long)from, (long long)to);
+    error_hint(ret_error, "restore the database from a backup");
+    return code;
+}
+
+/* Inside a transaction, so that the number of records and the chunks belong together. */
+static enum err journal_read(struct store_reader *r, struct slice id, int64_t first,
+                             size_t bytes_max, struct bytes *out, int64_t *ret_first,
+                             int64_t *ret_count, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t seq = 0, records = 0;
+    size_t before = out->len;
+    bool has_row = false;
+    enum err code = durable_seq(r, id, &seq, &records, ret_error);
+    *ret_first = first;
+    *ret_count = 0;
+    if (code != OK || first >= records)
+        return code;
+    int64_t base = seq << STORE_JOURNAL_BITS, end = base + records, next = -1;
+    code = reader_first(r, READER_JOURNAL, PARAMS(P_INT(base), P_INT(base + first), P_INT(end)),
+                        &st, &has_row, ret_error);
+    while (code == OK && has_row && (next < 0 || out->len - before < bytes_max)) {
+        int64_t place = db_int(st, 0) - base, count = db_int(st, 1);
+        if (next >= 0 && place != next)
+            return journal_gap(id, next, place, ret_error);
+        if (next < 0 && place + count <= first)
+            return journal_gap(id, place + count, first + 1, ret_error);
+        if (next < 0)
+            *ret_first = place;
+        next = place + count;
+        bytes_append_slice(out, db_blob(st, 2));
+        code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code == OK && !has_row && next != records)
+        return journal_gap(id, next < 0 ? 0 : next, records, ret_error);
+    *ret_count = next - *ret_first;
     return code;
 }
 
@@ -120,48 +168,35 @@ enum err store_journal(struct store_reader *r, struct slice id, int64_t first, s
                        struct bytes *out, int64_t *ret_first, int64_t *ret_count,
                        struct error *ret_error)
 {
-    CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    int64_t seq = 0, start = first, next = -1;
-    size_t before = out->len;
-    bool has_row = false;
     if (first < 0 || first >> STORE_JOURNAL_BITS)
         return error_set(ret_error, ERR_INVALID, "no journal has a record %lld", (long long)first);
-    enum err code = durable_seq(r, id, &seq, ret_error);
-    int64_t base = seq << STORE_JOURNAL_BITS, end = (seq + 1) << STORE_JOURNAL_BITS;
+    size_t before = out->len;
+    int64_t start = 0, count = 0;
+    enum err code = db_run(&r->db, READER_BEGIN, PARAMS(), ret_error);
+    if (code != OK)
+        return code;
+    code = journal_read(r, id, first, bytes_max, out, &start, &count, ret_error);
     if (code == OK)
-        code = reader_first(r, READER_JOURNAL, PARAMS(P_INT(base), P_INT(base + first), P_INT(end)),
-                            &st, &has_row, ret_error);
-    while (code == OK && has_row && (next < 0 || out->len - before < bytes_max)) {
-        int64_t place = db_int(st, 0) - base, count = db_int(st, 1);
-        if (next >= 0 ? place != next : place + count <= first) {
-            if (next < 0) /* the last chunk ends before `first`: there is no such record yet */
-                break;
-            out->len = before;
-            return error_set(ret_error, ERR_CORRUPT,
-                             "the journal of execution '%.*s' lacks the records from %lld to %lld",
-                             SLICE_ARG(id), (long long)next, (long long)place);
-        }
-        start = next < 0 ? place : start;
-        next = place + count;
-        bytes_append_slice(out, db_blob(st, 2));
-        code = db_step(&r->db, st, &has_row, ret_error);
-    }
+        code = db_run(&r->db, READER_END, PARAMS(), ret_error);
     if (code != OK) {
+        db_rollback(&r->db);
         out->len = before;
         return code;
     }
     *ret_first = start;
-    *ret_count = next < 0 ? 0 : next - start;
+    *ret_count = count;
     return OK;
 }
+
+/* ---- snapshots, signals, what is due ---- */
 
 enum err store_snapshot(struct store_reader *r, struct slice id, struct bytes *out,
                         int64_t *ret_records, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    int64_t seq = 0;
+    int64_t seq = 0, records = 0;
     bool has_row = false;
-    enum err code = durable_seq(r, id, &seq, ret_error);
+    enum err code = durable_seq(r, id, &seq, &records, ret_error);
     if (code == OK)
         code = reader_first(r, READER_SNAPSHOT, PARAMS(P_INT(seq)), &st, &has_row, ret_error);
     if (code != OK)
@@ -178,9 +213,9 @@ enum err store_signals(struct store_reader *r, struct arena *a, struct slice id,
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     struct durable_signal *rows = NULL;
     size_t len = 0, cap = 0, bytes = 0;
-    int64_t seq = 0;
+    int64_t seq = 0, records = 0;
     bool has_row = false;
-    enum err code = durable_seq(r, id, &seq, ret_error);
+    enum err code = durable_seq(r, id, &seq, &records, ret_error);
     if (code == OK)
         code = reader_first(r, READER_SIGNALS,
                             PARAMS(P_INT(seq), P_INT(after), P_INT(READER_PAGE_ROWS_MAX)), &st,

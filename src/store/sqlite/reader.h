@@ -13,6 +13,8 @@ enum {
 };
 
 enum reader_stmt {
+    READER_BEGIN,
+    READER_END,
     READER_FUNCTION_ID,
     READER_FUNCTIONS,
     READER_FUNCTION,

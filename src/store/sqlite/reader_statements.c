@@ -25,12 +25,16 @@
     " d.records, d.events, d.wake_us, d.attempt, d.created_us, d.started_us, d.finished_us"        \
     " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
     " JOIN durable_text t ON t.execution = d.seq"
+#define READER_DURABLES_SEQ(status)                                                                \
+    "SELECT seq FROM durable WHERE function_id = ?3 AND status = " status " AND seq < ?1"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_LOG_SQL                                                                             \
     "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
     " FROM log l JOIN function f ON f.id = l.function_id"
 
 const char *const reader_sqls[READER_STMTS] = {
+    [READER_BEGIN] = "BEGIN",
+    [READER_END] = "COMMIT",
     [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
     [READER_FUNCTIONS] = READER_FUNCTION_SQL " WHERE f.kind = ?1 ORDER BY f.name",
     [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
@@ -52,7 +56,13 @@ const char *const reader_sqls[READER_STMTS] = {
                                              " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
     /* ?3 workflow, ?4 status, ?5 parent. */
     [READER_DURABLES] = READER_DURABLE_SQL " WHERE true" READER_DURABLES_END,
-    [READER_DURABLES_OF] = READER_DURABLE_SQL " WHERE d.function_id = ?3" READER_DURABLES_END,
+    /* Merges what the index has for each status. */
+    [READER_DURABLES_OF] = READER_DURABLE_SQL
+    " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ("0") " UNION ALL " READER_DURABLES_SEQ("1") " UNION ALL " READER_DURABLES_SEQ(
+        "2") " UNION ALL " READER_DURABLES_SEQ("3") " UNION ALL " READER_DURABLES_SEQ("4") " UNION "
+                                                                                           "ALL"
+                                                                                           " " READER_DURABLES_SEQ(
+                                                                                               "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC",
     [READER_DURABLES_IN] = READER_DURABLE_SQL " WHERE d.status = ?4" READER_DURABLES_END,
     [READER_DURABLES_OF_IN] =
         READER_DURABLE_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
@@ -60,7 +70,7 @@ const char *const reader_sqls[READER_STMTS] = {
     " WHERE d.parent = ?5 AND d.parent <> '' AND (?3 = 0 OR d.function_id = ?3)"
     " AND (?4 < 0 OR d.status = ?4)" READER_DURABLES_END,
     [READER_DURABLE] = READER_DURABLE_SQL " WHERE d.id = ?1",
-    [READER_DURABLE_SEQ] = "SELECT seq FROM durable WHERE id = ?1"
+    [READER_DURABLE_SEQ] = "SELECT seq, records FROM durable WHERE id = ?1"
                            " AND function_id IN (SELECT id FROM function)",
     /* ?1 the place of record 0, ?2 of the one asked for, ?3 behind the last one possible. */
     [READER_JOURNAL] =
