@@ -268,7 +268,8 @@ void execution_committed(struct execution *x, int64_t end);
 
 /* ---- snapshots: the execution's own state beside the guest's memory ---- */
 
-/* Only when idle and everything is durable. */
+/* Only when idle and everything has been taken. It is the state after all records: to be stored with
+ * them or later. */
 void execution_save(const struct execution *x, struct bytes *out);
 /* As execution_new() followed by the replay of what was saved, live if nothing is stored after it.
  * ERR_CORRUPT, or ERR_CONFLICT: it belongs to a later journal or another format. */

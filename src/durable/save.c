@@ -51,7 +51,7 @@ static void save_call(const struct call *c, struct bytes *out)
 
 void execution_save(const struct execution *x, struct bytes *out)
 {
-    CHECK(execution_is_live(x) && x->durable == x->end && x->effects_len == 0);
+    CHECK(execution_is_live(x) && x->taken == x->end && x->effects_len == 0);
     CHECK(x->externals == 0 && x->scopes.count == 0 && list_is_empty(&x->local));
     const size_t start = out->len;
     bytes_append_u32(out, 0);

@@ -43,7 +43,10 @@ enum err run_reader(struct worker *w, struct store_reader **ret_reader, struct e
 static void prepared(struct prepare *p, const struct error *error)
 {
     struct run *r = container_of(p, struct run, prepare);
-    if (r->runs->is_draining) {
+    if (r->runs->is_draining && r->check) {
+        error_set(&r->check->error, ERR_UNAVAILABLE, "the server is stopping");
+        run_check_over(r);
+    } else if (r->runs->is_draining) {
         run_forget(r);
     } else if (error->code != OK) {
         run_rest(r, error);
@@ -232,12 +235,20 @@ static uint64_t ms_until(int64_t us)
     return left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
 }
 
-static bool may_linger(struct run *r, int64_t wake_us)
+static bool may_linger(const struct run *r, int64_t wake_us)
 {
     if (r->waits_for_others || wake_us - clock_wall_us() < RUN_STAY_US)
         return true;
     return execution_waits_for_events(r->x) && r->linger_until_ns > clock_monotonic_ns() &&
            list_is_empty(&r->worker->waiting);
+}
+
+/* Executions whose end it waits for, and that may have come already. */
+static bool has_new_children(const struct run *r)
+{
+    uint32_t cursor = r->awaited_cursor;
+    struct slice child;
+    return execution_awaited_child(r->x, &cursor, &child);
 }
 
 void run_settle(struct run *r)
@@ -251,10 +262,9 @@ void run_settle(struct run *r)
         return;
     }
     if (is_idle && !may_linger(r, wake_us)) {
-        if (run_is_settled(r) && !execution_has_batch(r->x) &&
-            execution_durable(r->x) == execution_end(r->x))
+        if (!has_new_children(r))
             run_suspend(r);
-        return; /* else once the commits are there */
+        return; /* else they are looked up when the commits are there */
     }
     if (is_idle && !r->is_lingering && !r->waits_for_others) {
         r->is_lingering = true;
@@ -289,14 +299,22 @@ void run_stepped(struct guest *g, enum guest_status status)
         run_rest(r, &e);
         return;
     }
+    /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */
+    if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->wants_look &&
+        !has_new_children(r) && !r->guest->has_news && !may_linger(r, execution_wake_us(r->x))) {
+        run_suspend(r);
+        return;
+    }
     run_collect(r);
     if (status == GUEST_DEAD || status == GUEST_FINISHED) {
         r->stage = RUN_LEAVING;
         run_end_guest(r); /* run_committed() forgets it */
         return;
     }
-    run_look_for_children(r);
-    run_settle(r);
+    if (r->guest) {
+        run_look_for_children(r);
+        run_settle(r);
+    }
 }
 
 /* ---- all of a thread ---- */

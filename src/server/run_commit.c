@@ -101,9 +101,10 @@ static void refused(struct run *r, const struct error *error)
     if (r->stage == RUN_RESTING)
         timer_stop(&r->worker->loop, &r->timer);
     r->stage = RUN_LEAVING;
+    r->failure = *error;
     drop_outbox(r);
     if (r->in_flight > 0)
-        return; /* the rest is refused too, then here again */
+        return; /* here again with the last of them */
     bool is_lost = error->code == ERR_NOT_FOUND || error->code == ERR_FENCED;
     if (is_lost || r->runs->is_draining)
         run_forget(r);
@@ -141,6 +142,9 @@ static void committed(struct store_op *op)
         guest_committed(r->guest);
         run_look_for_children(r);
         run_settle(r);
+    } else if (r->stage == RUN_LEAVING && run_is_settled(r) && r->failure.code != OK) {
+        struct error e = r->failure;
+        refused(r, &e); /* the ones before what failed were still good */
     } else if (r->stage == RUN_LEAVING && run_is_settled(r)) {
         run_forget(r);
     }
@@ -320,7 +324,10 @@ void run_suspend(struct run *r)
 {
     struct run_commit *c = commit_new(r);
     struct error e;
-    c->first = c->end = execution_end(r->x);
+    if (execution_has_batch(r->x))
+        c->batch = execution_take(r->x);
+    c->end = execution_end(r->x);
+    c->first = c->batch ? c->batch->first : c->end;
     c->sets_status = true;
     c->status = DURABLE_SUSPENDED;
     c->wake_us = execution_wake_us(r->x);

@@ -49,10 +49,11 @@ struct run {
     bool is_broken;     /* what it did cannot be recorded: begin again from the journal */
 
     /* commits */
-    struct list outbox; /* struct run_commit, in order; the first may wait at the SQL gate */
-    unsigned in_flight; /* at the store */
-    int64_t stored;     /* records */
-    bool says_running;  /* the row does */
+    struct list outbox;   /* struct run_commit, in order; the first may wait at the SQL gate */
+    unsigned in_flight;   /* at the store */
+    int64_t stored;       /* records */
+    struct error failure; /* of a commit, while others are on their way */
+    bool says_running;    /* the row does */
     bool is_gated;
     struct sql_gate_wait gate;
     int64_t snapshot_records; /* of the newest snapshot, 0: none */

@@ -339,6 +339,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     r->stored = r->row.records;
     r->says_running = r->row.status == DURABLE_RUNNING;
     r->signal_last = 0;
+    r->failure.code = OK;
     r->awaited_cursor = 0;
     r->waits_for_others = false;
     if (r->row.records > 0 && try_snapshot(r, &config))
@@ -451,7 +452,7 @@ void run_look_for_children(struct run *r)
 void run_look(struct run *r, const char *child)
 {
     struct error e;
-    if (r->stage != RUN_ACTIVE || !r->guest) {
+    if (r->stage != RUN_ACTIVE || !r->guest || r->check) {
         r->wants_look = true; /* it reads everything when it starts */
         return;
     }
