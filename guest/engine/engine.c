@@ -31,7 +31,8 @@ JSValue engine_hook(JSContext *ctx, enum engine_hook hook, int argc, JSValueCons
 static void engine_job_failed(JSContext *ctx)
 {
     JSValue error = JS_GetException(ctx);
-    engine_report(ctx, "Uncaught ", error);
+    if (!eng.has_diverged)
+        engine_report(ctx, "Uncaught ", error);
     JS_FreeValue(ctx, error);
 }
 

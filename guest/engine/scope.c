@@ -157,7 +157,7 @@ void scope_drain(JSContext *ctx, void (*failed)(JSContext *ctx))
         JSContext *job_ctx;
         scope_mark();
         struct layout_link *job = job_list->next;
-        if (job == job_list)
+        if (job == job_list || eng.has_diverged)
             break;
         eng.scope = scope_of_job((const struct scope_job *)job);
         if (marked == job)

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "answer.h"
 #include "base/error.h"
 #include "engine.h"
 #include "json.h"
@@ -65,18 +66,21 @@ static void workflow_cancelled(JSContext *ctx)
 bool workflow_next(JSContext *ctx)
 {
     struct op_reply reply;
-    const struct dispatch *d = eng.dispatches;
+    struct dispatch *d = eng.dispatches;
     if (!d || d->is_answered || eng.has_diverged)
         return false;
+    eng.dispatch = d->number;
     if (!op_ask(ctx, OP_NEXT, &(struct op_next){}, &reply)) {
-        engine_fail(ctx, d->number);
+        if (eng.has_diverged) /* and that was told */
+            JS_FreeValue(ctx, JS_GetException(ctx));
+        else
+            answer_fail(ctx, d);
         return false;
     }
     struct reader in = reader_of(reply.data, reply.len);
     bool is_delivery = reply.len > 0;
     uint32_t number = is_delivery ? reader_u32(&in) : 0, status = is_delivery ? reader_u32(&in) : 0;
     if (is_delivery) {
-        eng.dispatch = d->number;
         if (number == 0) {
             workflow_cancelled(ctx);
         } else if (status == ABI_STATUS_RUN) {

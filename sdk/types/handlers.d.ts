@@ -24,3 +24,11 @@ interface ExportedHandler<E = Env> {
 
 /** A default export that is a function may also return a value, which is sent as JSON. */
 type FunctionHandler<E = Env> = (request: Request, env: E, ctx: ExecutionContext) => unknown;
+
+/** A default export that is a workflow in the style of Cloudflare, without a class. */
+interface ExportedWorkflow<T = any> {
+    run(
+        event: Readonly<import("cloudflare:workers").WorkflowEvent<T>>,
+        step: import("cloudflare:workers").WorkflowStep,
+    ): unknown;
+}

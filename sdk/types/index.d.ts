@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The module `limpet`, and with it everything else that a function sees: naming this package in
-// "types" of a tsconfig declares the globals and derp:runtime/* too.
+// The module `limpet`, and with it everything else that a function or workflow sees: naming this package
+// in "types" of a tsconfig declares the globals, derp:runtime/* and cloudflare:* too.
 
 /// <reference path="globals.d.ts" />
 /// <reference path="derp.d.ts" />
+/// <reference path="cloudflare.d.ts" />
 /// <reference path="handlers.d.ts" />
 
 import type * as derpEnv from "derp:runtime/env";
@@ -34,3 +35,165 @@ export declare const log: {
     readonly warn: typeof derpLogger.warn;
     readonly error: typeof derpLogger.error;
 };
+
+// --- workflows: code that cannot be lost ------------------------------------------------------------
+//
+// A workflow is ordinary code that goes on where it was after the process was killed. What it learns from
+// outside (fetch, Date, Math.random, crypto, timers, sql, env) is recorded, and a replay gives it the same
+// again; so between two runs the code must not differ in what it calls, and in which order.
+
+/** Milliseconds, or text such as "500 ms", "1.5h", "3 days", "2 minutes 30 seconds". A month is 30 days, a
+ *  year 365. */
+export type Duration = number | string;
+
+/** Something that startChild() can start; made by workflow(). Export it. */
+export interface Workflow<Input = any, Output = any> {
+    /** Never there; carries the types. */
+    readonly __types?: (input: Input) => Output;
+}
+
+/**
+ * Makes a workflow. Export it as `default`, as `main`, or under any name: `limpet workflow run NAME` starts
+ * `default`, else `main`, else the only one; `NAME.EXPORT` starts any.
+ *
+ * `input` is the JSON that it was started with; what the function returns is its output, as JSON.
+ */
+export declare function workflow<Input = any, Output = unknown>(
+    body: (input: Input, run: Run) => Output | PromiseLike<Output>,
+): Workflow<Input, Awaited<Output>>;
+
+/** The execution, and all that a workflow calls. */
+export interface Run {
+    /** Of the execution; a UUID. */
+    readonly id: string;
+    /** Name of the workflow. */
+    readonly workflow: string;
+    /** What was given beside the input when it was started. */
+    readonly metadata: Record<string, any>;
+    readonly startedAt: Date;
+    /** Aborts when the execution is cancelled; its reason is a CancelledError. */
+    readonly signal: AbortSignal;
+    readonly step: typeof step;
+    readonly sleep: typeof sleep;
+    readonly sleepUntil: typeof sleepUntil;
+    readonly waitForEvent: typeof waitForEvent;
+    readonly startChild: typeof startChild;
+    readonly now: typeof now;
+    readonly progress: typeof progress;
+}
+
+export interface StepOptions {
+    /** How often a failed step is tried again; 5 if not given, Infinity for ever. */
+    retries?: number;
+    /**
+     * How long to wait before each retry. A duration is the first delay, which then doubles; an object says
+     * more. "constant" and "linear" begin with 200 ms as "exponential" does, which is the default.
+     */
+    backoff?: Duration | "exponential" | "linear" | "constant" | {
+        /** Before the first retry; 200 ms if not given. */
+        delay?: Duration;
+        /** By which it grows each time; 2 if not given, 1: it stays, 0: it grows by `delay` itself. */
+        factor?: number;
+        /** It grows no further; 1 minute if not given, or `delay` if that is longer. */
+        max?: Duration;
+    };
+    /** Of one attempt, which then counts as failed; none if not given. */
+    timeout?: Duration;
+}
+
+export interface StepContext {
+    /** 1, 2, … */
+    readonly attempt: number;
+}
+
+/**
+ * Runs the body and records its result, once: a replay takes the result from the journal and does not run
+ * the body. Nothing inside is recorded singly, so a body that was cut off runs again from its beginning.
+ *
+ * The result may be anything that structuredClone() carries, and is always a copy. An error of the last
+ * attempt is thrown here as an error of the same kind, with its name, message, cause and own properties
+ * (an error class of yours becomes the platform's class that it extends: look at `error.name`).
+ *
+ * Do not change variables of the workflow inside the body: a replay would not. Steps do not nest.
+ */
+export declare function step<T>(
+    name: string, body: (context: StepContext) => T | PromiseLike<T>,
+): Promise<Awaited<T>>;
+export declare function step<T>(
+    name: string, options: StepOptions | undefined, body: (context: StepContext) => T | PromiseLike<T>,
+): Promise<Awaited<T>>;
+
+/** Waits, for milliseconds or for years; a workflow that sleeps needs no memory. In the body of a step it is
+ *  an ordinary timer. */
+export declare function sleep(duration: Duration): Promise<void>;
+
+/** Waits until a time: a Date, milliseconds since 1970, or ISO text. */
+export declare function sleepUntil(time: Date | number | string): Promise<void>;
+
+/** A signal that was sent to the execution. */
+export interface WorkflowEvent<T = any> {
+    readonly name: string;
+    readonly data: T;
+    /** When it was sent. */
+    readonly at: Date;
+}
+
+/** Waits for the next signal of this name; signals that came before are kept in their order. */
+export declare function waitForEvent<T = any>(
+    name: string, options?: {
+        /** Rejects with a TimeoutError after this time; for ever if not given. */
+        timeout?: Duration;
+    },
+): Promise<WorkflowEvent<T>>;
+
+/** An execution of another workflow. */
+export interface Child<Output = any> {
+    readonly id: string;
+    /** Its output. Rejects with its error if it failed, with a ChildCancelledError if it was cancelled. */
+    result(): Promise<Output>;
+    /** Sends it a signal; nothing happens if it has ended. */
+    signal(name: string, data?: unknown): Promise<void>;
+    /** Asks it to end. */
+    cancel(): Promise<void>;
+}
+
+export interface ChildOptions {
+    /** The same id is the same execution: it is started once, whoever starts it. */
+    id?: string;
+}
+
+/** Starts an execution of a workflow: one that this module exports, or any by its name ("name" or
+ *  "name.export"). */
+export declare function startChild<Input, Output>(
+    workflow: Workflow<Input, Output>, input: Input, options?: ChildOptions,
+): Promise<Child<Output>>;
+export declare function startChild<Output = any>(
+    workflow: string | (abstract new (...args: any[]) => object), input?: unknown, options?: ChildOptions,
+): Promise<Child<Output>>;
+
+/** Milliseconds since 1970. Time stands still while a workflow's code runs. */
+export declare function now(): number;
+
+/** Replaces what others can read as the execution's progress. */
+export declare function progress(value: unknown): void;
+
+/** The execution was cancelled: everything that it waits for rejects with this, once. What it starts
+ *  afterwards, to clean up, works. */
+export declare class CancelledError extends Error {
+    constructor(message?: string, options?: { cause?: unknown });
+}
+
+/** A child was cancelled, while this execution was not. */
+export declare class ChildCancelledError extends Error {
+    constructor(message?: string, options?: { cause?: unknown });
+}
+
+/** No event came in time, or the last attempt of a step took too long. */
+export declare class TimeoutError extends Error {
+    constructor(message?: string, options?: { cause?: unknown });
+}
+
+/** A step that throws this is not tried again. */
+export declare class NonRetryableError extends Error {
+    constructor(message?: string, options?: { cause?: unknown } | string);
+}
