@@ -327,29 +327,47 @@ void journal_value_json(const struct record *record, struct bytes *out)
                                                    : VALUE_BYTES_SHOWN));
 }
 
-/* "TypeError: it is no function" of {"name", "message"}. */
-static void error_value_text(struct slice json, struct bytes *out)
+static bool find_member(const struct body_value *v, const char *name, struct body_value *ret_member)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
-    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
-    CLEANUP(bytes_done) struct bytes message = BYTES_INIT;
-    struct body_value root, member;
-    if (body_parse(json, &root, NULL))
+    if (v->kind != BODY_OBJECT)
+        return false;
+    struct body_walk walk = body_walk(v);
+    while (body_next_member(&walk, &key, ret_member)) {
+        if (slice_eq_cstr(bytes_slice(&key), name))
+            return true;
+    }
+    return false;
+}
+
+static void append_text(const struct body_value *v, struct bytes *out)
+{
+    if (v->kind == BODY_STRING)
+        body_string(v, out);
+    else
+        bytes_append_slice(out, v->text);
+}
+
+/* "TypeError: it is no function" of {"name", "message"}. Steps wrap what they threw: {"error": …},
+ * or
+ * {"value": …} when it is no error. */
+static void error_value_text(struct slice json, struct bytes *out)
+{
+    struct body_value root, inner, name, message;
+    if (body_parse(json, &root, NULL) || root.kind == BODY_NULL)
         return;
-    if (root.kind != BODY_OBJECT) {
-        bytes_append_slice(out, root.text); /* anything may be thrown */
+    if (find_member(&root, "error", &inner) || find_member(&root, "value", &inner))
+        root = inner;
+    bool has_name = find_member(&root, "name", &name);
+    if (!find_member(&root, "message", &message)) {
+        append_text(&root, out);
         return;
     }
-    struct body_walk walk = body_walk(&root);
-    while (body_next_member(&walk, &key, &member)) {
-        bool is_name = slice_eq_cstr(bytes_slice(&key), "name");
-        if (member.kind == BODY_STRING && (is_name || slice_eq_cstr(bytes_slice(&key), "message")))
-            body_string(&member, is_name ? &name : &message);
-    }
-    bytes_append_slice(out, bytes_slice(&name));
-    if (name.len > 0 && message.len > 0)
+    if (has_name) {
+        append_text(&name, out);
         bytes_append_cstr(out, ": ");
-    bytes_append_slice(out, bytes_slice(&message));
+    }
+    append_text(&message, out);
 }
 
 void journal_value_error(const struct record *r, struct bytes *out)

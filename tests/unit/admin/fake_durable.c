@@ -135,6 +135,9 @@ static void journal_payloads(struct bytes *chunk)
     bytes_append_cstr(&p, "\xff"); /* too short for a fetch */
     add_record(chunk, RECORD_DONE, FAKE_OP_FETCH, 5, 0, "GET https://example.net/", &p);
     add_record(chunk, RECORD_CANCEL, 0, 0, 0, "", NULL);
+    bytes_clear(&p);
+    bytes_append_cstr(&p, "{\"code\":\"guest_error\",\"name\":\"TypeError\",\"message\":\"no\"}");
+    add_record(chunk, RECORD_END, 0, 0, ERR_GUEST, "failed", &p);
     bytes_done(&p);
 }
 

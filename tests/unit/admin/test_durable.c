@@ -475,7 +475,7 @@ static void the_journal_is_shown(void **state)
     assert_int_equal(json_array_size(f->json), 0);
     tell(f, f->path, "journal", "null");
     assert_int_equal(get_of(f, f->path, "/journal"), 200);
-    assert_int_equal(json_array_size(f->json), 10);
+    assert_int_equal(json_array_size(f->json), 11);
     assert_false(has_header(f, "link:"));
     assert_int_equal(number(f, "0.n"), 0);
     assert_string_equal(text(f, "0.kind"), "start");
@@ -497,6 +497,8 @@ static void the_journal_is_shown(void **state)
     assert_string_equal(text(f, "7.error"), "no answer");
     assert_string_equal(text(f, "7.status"), "network");
     assert_string_equal(text(f, "9.kind"), "cancel");
+    assert_true(json_is_null(at(f, "9.error")));
+    assert_string_equal(text(f, "10.error"), "TypeError: no");
 }
 
 static void journal_values_are_rendered(void **state)
@@ -526,10 +528,10 @@ static void the_journal_comes_in_pages(void **state)
     upload_workflow(f, "shop");
     snprintf(f->path, sizeof(f->path), "%s", start_one(f, "{}"));
     tell(f, f->path, "journal", "null");
-    for (int limit = 1; limit <= 10; limit++) {
+    for (int limit = 1; limit <= 11; limit++) {
         snprintf(path, sizeof(path), "%s/journal?limit=%d", f->path, limit);
-        assert_int_equal(count_pages(f, path, &rows), (10 + limit - 1) / limit);
-        assert_int_equal(rows, 10);
+        assert_int_equal(count_pages(f, path, &rows), (11 + limit - 1) / limit);
+        assert_int_equal(rows, 11);
     }
     get_of(f, f->path, "/journal?after=3&limit=1");
     assert_int_equal(number(f, "0.n"), 4);
