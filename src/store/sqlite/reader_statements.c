@@ -28,6 +28,8 @@
 #define READER_DURABLES_SEQ(status)                                                                \
     "SELECT seq FROM durable WHERE function_id = ?3 AND status = " status " AND seq < ?1"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
+#define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
+#define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
 #define READER_LOG_SQL                                                                             \
     "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
     " FROM log l JOIN function f ON f.id = l.function_id"
@@ -80,9 +82,12 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_SNAPSHOT] = "SELECT records, data FROM snapshot WHERE execution = ?1",
     [READER_SIGNALS] = "SELECT seq, at_us, name, data FROM signal WHERE execution = ?1"
                        " AND seq > ?2 ORDER BY seq LIMIT ?3",
-    [READER_DUE] = "SELECT due_us, seq, id FROM durable WHERE due_us < ?1"
-                   " AND (due_us, seq) > (?2, ?3) AND function_id IN (SELECT id FROM function)"
-                   " ORDER BY due_us, seq LIMIT ?4",
+    /* Before ?1, after (?2, ?3). In two halves, so that both are ranges of the index: many may be
+       due at the same time. */
+    [READER_DUE] = READER_DUE_SQL
+    " WHERE due_us = ?2 AND due_us < ?1 AND seq > ?3 AND " READER_DUE_LIVES
+    " UNION ALL " READER_DUE_SQL " WHERE due_us > ?2 AND due_us < ?1 AND " READER_DUE_LIVES
+    " ORDER BY due_us, seq LIMIT ?4",
     [READER_DURABLE_COUNTS] =
         "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0), coalesce(sum(suspended), 0),"
         " coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(cancelled), 0),"

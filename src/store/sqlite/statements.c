@@ -169,8 +169,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TIDY_DELETED_LOGS] =
         "DELETE FROM log WHERE id IN"
         " (SELECT id FROM log WHERE function_id = ?1 ORDER BY id LIMIT ?2)",
-    [WRITER_TIDY_DELETED_DURABLES] =
-        WRITER_DURABLE_SQL " WHERE function_id = ?1 ORDER BY seq LIMIT 1",
+    [WRITER_TIDY_DELETED_DURABLES] = WRITER_DURABLE_SQL " WHERE function_id = ?1 LIMIT 1",
     [WRITER_TIDY_DELETED_DONE] = "DELETE FROM function_deleted WHERE function_id = ?1",
     /* ?1, ?2: counts from which trimming pays; ?3, ?4: what is kept. */
     [WRITER_TIDY_EXCESS] =
