@@ -287,7 +287,7 @@ int client_each(struct cli *cli, const char *path,
     struct each e = {.on_item = on_item, .arg = arg};
     int code = EXIT_OK;
     for (bool is_first = true; !code && path; is_first = false) {
-        struct reply reply;
+        struct reply reply = {0};
         cli->arena = arena_new(NULL);
         code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
         if (!code && reply.json.kind != BODY_ARRAY)
@@ -334,7 +334,7 @@ static void print_table(const struct list_rows *rows)
 /* The first page only. */
 static int add_page(struct cli *cli, struct list_rows *rows)
 {
-    struct reply reply;
+    struct reply reply = {0};
     int code = client_send(cli, "GET", rows->list->path, SLICE_EMPTY, 0, &reply);
     if (code)
         return code;
