@@ -76,8 +76,11 @@ async function startTimes(ctx: Context, count: number): Promise<number[]> {
     const data = tempDir('limpet-bench-');
     try {
         const first = await startLimpet({ data });
-        for (let i = 0; i < count; i++) await first.deploy(`f${i}`, helloModule(`f${i}`));
-        await first.stop();
+        try {
+            for (let i = 0; i < count; i++) await first.deploy(`f${i}`, helloModule(`f${i}`));
+        } finally {
+            await first.stop();
+        }
         const times: number[] = [];
         for (let i = 0; i < Math.max(3, Math.ceil(ctx.repeats / 4)); i++) {
             const httpPort = await freePort();

@@ -20,6 +20,8 @@ export interface Target {
 
 export interface Load {
     perSecond: number;
+    /** In all; 0 where the tool does not say. */
+    requests: number;
     p50Us: number;
     p99Us: number;
 }
@@ -47,12 +49,12 @@ export async function wrk(dir: string, target: Target, seconds: number, connecti
     }
     const file = path.join(dir, 'load.lua');
     fs.writeFileSync(file, script);
-    const r = await run('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '-s', file, `http://127.0.0.1:${target.port}${target.path}`]);
+    const r = await run('taskset', ['-c', LOAD_CORE, 'wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', file, `http://127.0.0.1:${target.port}${target.path}`]);
     const m = /REPORT (\{.*\})/.exec(r.stdout);
     if (r.code !== 0 || !m) throw new Error(`wrk failed (${r.code}): ${r.stdout}${r.stderr}`);
     const report = JSON.parse(m[1]!);
     if (report.errors > 0) throw new Error(`${report.errors} of ${report.requests} requests failed: ${r.stdout}`);
-    return { perSecond: report.requests / (report.us / 1e6), p50Us: report.p50, p99Us: report.p99 };
+    return { requests: report.requests, perSecond: report.requests / (report.us / 1e6), p50Us: report.p50, p99Us: report.p99 };
 }
 
 export async function h2load(target: Target, seconds: number, connections = CONNECTIONS, streams = 8): Promise<Load> {
@@ -62,7 +64,7 @@ export async function h2load(target: Target, seconds: number, connections = CONN
     const status = /requests: (\d+) total.*?(\d+) succeeded, (\d+) failed, (\d+) errored/.exec(r.stdout);
     if (r.code !== 0 || !rate || !status) throw new Error(`h2load failed (${r.code}): ${r.stdout}${r.stderr}`);
     if (Number(status[3]) > 0 || Number(rate[1]) === 0) throw new Error(`requests failed: ${status[0]}`);
-    return { perSecond: Number(rate[1]), p50Us: NaN, p99Us: NaN };
+    return { requests: Number(status[1]), perSecond: Number(rate[1]), p50Us: NaN, p99Us: NaN };
 }
 
 export function median(values: number[]): number {
@@ -73,6 +75,7 @@ export function median(values: number[]): number {
 
 export function medianLoad(loads: Load[]): Load {
     return {
+        requests: loads.reduce((sum, l) => sum + l.requests, 0),
         perSecond: median(loads.map((l) => l.perSecond)),
         p50Us: median(loads.map((l) => l.p50Us)),
         p99Us: median(loads.map((l) => l.p99Us)),

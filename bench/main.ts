@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { tempDir } from '../tests/server/harness.ts';
+import { steps, stepLatency, stepsSerial, workflowLatency } from './durable.ts';
 import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
@@ -33,12 +34,16 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     start: { run: start1, what: 'start to first answer, one function', needsLimpet: true },
     restart: { run: restart100, what: 'restart to first answer, 100 functions', needsLimpet: true },
     memory: { run: memory, what: 'idle server, live isolate', needsLimpet: true },
+    steps: { run: steps, what: '64 executions at once, 10 steps each, durable: limpet, restate, dbos' },
+    'steps-serial': { run: stepsSerial, what: 'the same where each step makes a request, so that the one before must be durable' },
+    'step-latency': { run: stepLatency, what: 'one durable step alone, beside a bare commit', needsLimpet: true },
+    'workflow-latency': { run: workflowLatency, what: 'start to result of a workflow of one step: limpet, restate, dbos' },
     soak: { run: soak, what: 'mixed load: growth, wrong answers', needsLimpet: true },
 };
 
 const USAGE = `usage: bench/run BUILD_FOLDER [options]
   --only CASE[,CASE]    run these cases: ${Object.keys(CASES).join(' ')}
-  --without NAME[,NAME] leave out these servers: limpet workerd node nginx deno bun
+  --without NAME[,NAME] leave out these servers: limpet workerd node nginx deno bun restate dbos
   --seconds N           length of one load (5)
   --rounds N            loads a server, interleaved, medians compared (3)
   --repeats N           deploys; starts are a quarter of it (30)

@@ -20,10 +20,13 @@ export interface Running {
 
 const isArm = process.arch === 'arm64';
 const packaged = (file: string) => path.join(process.env.LIMPET_ROOT!, 'bench', 'node_modules', file);
-const PROGRAM = {
+export const PROGRAM = {
     workerd: packaged(`@cloudflare/workerd-linux-${isArm ? 'arm64' : '64'}/bin/workerd`),
     deno: packaged(`@deno/linux-${isArm ? 'arm64' : 'x64'}-glibc/deno`),
     bun: packaged(`@oven/bun-linux-${isArm ? 'aarch64' : 'x64'}/bin/bun`),
+    restate: packaged(`@restatedev/restate-server-linux-${isArm ? 'arm64' : 'x64'}/bin/restate-server`),
+    dbos: '/usr/lib/postgresql/15/bin/postgres',
+    node24: packaged(`node-linux-${isArm ? 'arm64' : 'x64'}/bin/node`), // for the services of restate and dbos
 };
 
 /** False for a peer whose makers ship no program for this processor. */
@@ -167,6 +170,8 @@ export async function versions(): Promise<Record<string, string>> {
         workerd: (await first(PROGRAM.workerd, ['--version'])).replace('workerd ', ''),
         deno: (await first(PROGRAM.deno, ['--version'])).replace('deno ', ''),
         bun: await first(PROGRAM.bun, ['--version']),
+        restate: (await first(PROGRAM.restate, ['--version'])).replace(/^restate(-server)? /, ''),
+        postgres: (await first(PROGRAM.dbos, ['--version'])).replace(/^postgres \(PostgreSQL\) /, ''),
         nginx: (await first('nginx', ['-v'])).replace('nginx version: nginx/', ''),
         wrk: /wrk (\S+)/.exec(await first('wrk', ['-v']))?.[1] ?? '?',
     };

@@ -10,10 +10,12 @@ export interface Row {
     /** Shown behind the figure: percentiles, a second measure. */
     note?: string;
     budget?: { op: '>=' | '<=' | '<'; value: number };
+    /** The disk had one of its spells meanwhile: neither met nor missed. */
+    isDiscarded?: boolean;
 }
 
 export function passes(row: Row): boolean | undefined {
-    if (!row.budget) return undefined;
+    if (!row.budget || row.isDiscarded) return undefined;
     const { op, value } = row.budget;
     return op === '>=' ? row.figure >= value : op === '<=' ? row.figure <= value : row.figure < value;
 }
@@ -38,7 +40,7 @@ export function table(rows: Row[]): string {
             r.what,
             `${formatFigure(r.figure)} ${r.unit}`,
             r.budget ? `${r.budget.op} ${formatFigure(r.budget.value)}` : '',
-            ok === undefined ? '' : ok ? 'pass' : 'FAIL',
+            r.isDiscarded ? 'discarded' : ok === undefined ? '' : ok ? 'pass' : 'FAIL',
             r.note ?? '',
         ];
     });

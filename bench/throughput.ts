@@ -10,9 +10,11 @@ import type { Context } from './main.ts';
 import * as peers from './peers.ts';
 import { formatLoad, type Row } from './report.ts';
 
-interface Contender {
+export interface Contender {
     name: string;
     target: Target;
+    /** Throws when what was answered during a load turns out not to be so. */
+    check?: (l: Load) => Promise<void>;
 }
 
 async function ask(t: Target): Promise<Answer> {
@@ -26,12 +28,13 @@ async function verify(c: Contender, expected: unknown): Promise<void> {
         throw new Error(`${c.name} answers wrongly: ${res.status} ${res.text.slice(0, 200)}`);
 }
 
-async function contest(ctx: Context, contenders: Contender[], load = wrk as (dir: string, t: Target, s: number) => Promise<Load>): Promise<Map<string, Load>> {
+export async function contest(ctx: Context, contenders: Contender[], load = wrk as (dir: string, t: Target, s: number) => Promise<Load>): Promise<Map<string, Load>> {
     const results = new Map<string, Load[]>();
     for (const c of contenders) await load(ctx.dir, c.target, Math.min(1, ctx.seconds)); // warm-up: JITs, pools
     for (let round = 0; round < ctx.rounds; round++) {
         for (const c of contenders) {
             const l = await load(ctx.dir, c.target, ctx.seconds);
+            await c.check?.(l);
             ctx.progress(`round ${round + 1}/${ctx.rounds} ${c.name}: ${Math.round(l.perSecond)}/s`);
             results.set(c.name, [...(results.get(c.name) ?? []), l]);
         }
@@ -44,8 +47,8 @@ function rateRow(name: string, who: string, l: Load, budget?: Row['budget']): Ro
 }
 
 /** Starts those of the servers that are wanted, runs fn, ends them all. */
-async function withAll<T>(ctx: Context, starts: [string, () => Promise<{ target: Target; stop(): Promise<void> }>][], fn: (list: Contender[]) => Promise<T>): Promise<T> {
-    const started: { name: string; target: Target; stop(): Promise<void> }[] = [];
+export async function withAll<T>(ctx: Context, starts: [string, () => Promise<Omit<Contender, 'name'> & { stop(): Promise<void> }>][], fn: (list: Contender[]) => Promise<T>): Promise<T> {
+    const started: (Contender & { stop(): Promise<void> })[] = [];
     try {
         for (const [name, start] of starts) {
             if (ctx.without.has(name)) continue;
@@ -54,13 +57,18 @@ async function withAll<T>(ctx: Context, starts: [string, () => Promise<{ target:
         }
         return await fn(started);
     } finally {
-        for (const s of started) await s.stop();
+        for (const ended of await Promise.allSettled(started.map((s) => s.stop()))) if (ended.status === 'rejected') ctx.progress(String(ended.reason));
     }
 }
 
 async function limpetWith(module: string, options: UploadOptions = {}, more: Partial<Target> = {}) {
     const s = await startLimpet();
-    await s.deploy('bench', module, options);
+    try {
+        await s.deploy('bench', module, options);
+    } catch (e) {
+        await s.stop(); // or it keeps this process from ending
+        throw e;
+    }
     return { target: targetOf(s, 'bench', more), stop: () => s.stop() };
 }
 
