@@ -218,8 +218,9 @@ int64_t execution_now_us(const struct execution *x); /* what the code's clock sh
 struct slice execution_id(const struct execution *x);
 int64_t execution_end(const struct execution *x);     /* records that exist, stored or not */
 int64_t execution_durable(const struct execution *x); /* records known to be stored */
-/* Records from execution_durable() on, for the module's own database; number of the first. */
+/* Records that neither the store nor the module's own database has yet; number of the first. */
 struct slice execution_tail(const struct execution *x, int64_t *ret_first);
+void execution_kept(struct execution *x); /* the module's database has them now, committed */
 /* Live, and nothing runs or is due: no external call, no step body, nothing arrived. It then waits
  * only for a deadline, a signal or a child, and may leave memory. */
 bool execution_is_idle(const struct execution *x);

@@ -257,6 +257,7 @@ void journal_stored(struct execution *x, int64_t end)
     else
         bytes_consume(&x->log, x->log_head);
     x->log_taken -= x->log_head;
+    x->log_kept -= x->log_kept < x->log_head ? x->log_kept : x->log_head;
     x->log_head = 0;
 }
 
@@ -272,6 +273,13 @@ int64_t execution_durable(const struct execution *x)
 
 struct slice execution_tail(const struct execution *x, int64_t *ret_first)
 {
-    *ret_first = x->durable;
-    return slice_skip(bytes_slice(&x->log), x->log_head);
+    const bool is_kept = x->kept > x->durable;
+    *ret_first = is_kept ? x->kept : x->durable;
+    return slice_skip(bytes_slice(&x->log), is_kept ? x->log_kept : x->log_head);
+}
+
+void execution_kept(struct execution *x)
+{
+    x->kept = journal_log_end(x);
+    x->log_kept = x->log.len;
 }

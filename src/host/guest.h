@@ -146,7 +146,8 @@ struct guest {
     struct execution *durable;
     uint32_t scope; /* of the op that runs: the step whose body called it; 0: none */
     int64_t durable_started_us;
-    bool has_news; /* the execution may have a delivery */
+    struct slice durable_tail; /* names its records in the module's database; the owner's */
+    bool has_news;             /* the execution may have a delivery */
     struct scope_fetches *scopes;
     size_t scopes_len;
 
@@ -199,8 +200,9 @@ void dispatch_gone(struct dispatch *d);    /* the client has left; port function
 
 /* ---- durable executions ---- */
 
-/* The guest runs this execution: before its dispatch is added. */
-void guest_make_durable(struct guest *g, struct execution *x);
+/* The guest runs this execution: before its dispatch is added. tail: what its records are kept
+ * under in the module's database. */
+void guest_make_durable(struct guest *g, struct execution *x, struct slice tail);
 void guest_poke(struct guest *g); /* the execution may have a delivery: step it */
 /* execution_durable() has grown: what waited for it may leave. */
 void guest_committed(struct guest *g);

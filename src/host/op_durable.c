@@ -3,7 +3,6 @@
  * The ops that only durable executions have, and what a durable guest is besides: its deliveries
  * (op NEXT), calls that the execution starts or stops, scopes of steps. The rules are in durable/;
  * here is only what passes between them and the guest. */
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,7 +10,6 @@
 #include "host/recording.h"
 #include "sandbox/snapshot.h"
 #include "script/deployment.h"
-#include "script/engine.h"
 
 static int64_t us_of_ms(double ms)
 {
@@ -294,9 +292,10 @@ void guest_scope_over(struct guest *g, uint32_t scope)
 
 /* ---- the guest ---- */
 
-void guest_make_durable(struct guest *g, struct execution *x)
+void guest_make_durable(struct guest *g, struct execution *x, struct slice tail)
 {
     g->durable = x;
+    g->durable_tail = tail;
     g->durable_started_us = execution_now_us(x);
     g->next_op = GUEST_OWN_OPS;
 }
@@ -309,24 +308,8 @@ void guest_poke(struct guest *g)
 
 /* ---- snapshots ---- */
 
-/* Which engine the memory belongs to. */
-static uint64_t engine_mark(void)
-{
-    static _Atomic uint64_t mark;
-    uint64_t known = atomic_load_explicit(&mark, memory_order_relaxed);
-    if (known != 0)
-        return known;
-    struct record_hash h;
-    record_hash_init(&h, ABI_VERSION);
-    record_hash_add(&h, engine_wasm());
-    known = record_hash_end(&h);
-    atomic_store_explicit(&mark, known, memory_order_relaxed);
-    return known;
-}
-
 struct saved_guest {
     uint32_t version, dispatch, next_op, next_stream;
-    uint64_t engine;
 };
 
 enum { SAVED_VERSION = 1 };
@@ -335,7 +318,7 @@ enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
 {
     CHECK(!isolate_is_running(g->isolate) && g->ops_len == 0 && !list_is_empty(&g->running));
     struct dispatch *d = container_of(g->running.next, struct dispatch, link);
-    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream, engine_mark()};
+    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream};
     bytes_append(out, &saved, sizeof(saved));
     return snapshot_save(g->isolate, out, ret_error);
 }
@@ -347,8 +330,8 @@ enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
     if (saved.len < sizeof(head))
         return error_set(ret_error, ERR_CORRUPT, "the snapshot is cut short");
     memcpy(&head, saved.ptr, sizeof(head));
-    if (head.version != SAVED_VERSION || head.engine != engine_mark())
-        return error_set(ret_error, ERR_CONFLICT, "the snapshot is of another engine");
+    if (head.version != SAVED_VERSION)
+        return error_set(ret_error, ERR_CONFLICT, "the snapshot has another format");
     enum err err = snapshot_apply(g->isolate, slice_skip(saved, sizeof(head)), ret_error);
     if (err != OK)
         return err;

@@ -47,7 +47,7 @@ static enum err keep_records(struct guest *g)
     if (!sql_is_writing(g->sql))
         return OK;
     struct slice tail = execution_tail(g->durable, &first);
-    enum err err = sql_journal_put(g->sql, execution_id(g->durable), first, tail,
+    enum err err = sql_journal_put(g->sql, g->durable_tail, first, tail,
                                    execution_durable(g->durable), &g->op_error);
     if (err != OK)
         isolate_trap(g->isolate, ERR_IO, "the journal of the database: %s", g->op_error.message);
@@ -62,6 +62,8 @@ static enum err commit_or_end(struct guest *g)
         crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
         err = sql_transaction(g->sql, SQL_COMMIT, &g->op_error);
+    if (err == OK && carries)
+        execution_kept(g->durable);
     if (carries)
         crash_point(CRASH_SQL_AFTER);
     if (err != OK)

@@ -154,8 +154,3 @@ void engine_free(struct engine *e)
     sandbox_free(e->sandbox);
     free(e);
 }
-
-struct slice engine_wasm(void)
-{
-    return slice_of(limpet_wasm, limpet_wasm_len);
-}

@@ -36,7 +36,6 @@ NODISCARD enum err engine_new(const struct sandbox_import *imports, size_t impor
 /* The base image, for engine_new() of another process built from the same files. */
 void engine_save(const struct engine *e, struct bytes *out);
 void engine_free(struct engine *e);
-struct slice engine_wasm(void); /* the module, as bytes */
 
 /* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that
  * yields is resumed at once). kind: enum abi_load. ERR_GUEST when op FAIL was called, else what the

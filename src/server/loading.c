@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "loop/work.h"
-#include "sandbox/isolate.h"
+#include "sandbox/snapshot.h"
 #include "script/sourcemap.h"
 #include "server/turn.h"
 #include "store/store.h"
@@ -52,8 +52,11 @@ static void load_run(struct work *w)
         .memory_bytes_max = d->memory_bytes_max,
         .cpu_ns_max = d->cpu_ns_max,
     };
+    uint8_t digest[IMAGE_DIGEST_BYTES];
     if (guest_load(j->server->engine, &load, &j->error) == OK)
         j->image = load.image;
+    if (j->image && d->is_workflow)
+        image_digest(j->image, digest); /* now, not when an engine thread wants it */
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
     bytes_done(&load.workflows);

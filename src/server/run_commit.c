@@ -91,7 +91,7 @@ static void forget_tail(struct run *r)
 {
     struct slot *s = r->slot;
     struct error e;
-    if (s->sql && sql_journal_forget(s->sql, slice_cstr(r->id), &e) != OK)
+    if (s->sql && sql_journal_forget(s->sql, slice_cstr(r->tail_name), &e) != OK)
         log_debug("old records stay in the module's database", LOG_STR("error", e.message));
 }
 

@@ -30,6 +30,7 @@ struct run {
     struct execution_port port;
     enum run_stage stage;
     char id[37];
+    char tail_name[64]; /* in the module's database: id.attempt */
 
     /* while active */
     struct arena *arena; /* of row */

@@ -230,7 +230,8 @@ static enum err read_tail(struct run *r, struct guest *g, struct bytes *out, int
     struct sql_file *file;
     enum err err = g->host->sql(g->host->ctx, g, &conn, &file, ret_error);
     if (err == OK)
-        err = sql_journal_get(conn, slice_cstr(r->id), r->row.records, out, ret_first, ret_error);
+        err = sql_journal_get(conn, slice_cstr(r->tail_name), r->row.records, out, ret_first,
+                              ret_error);
     return err;
 }
 
@@ -270,7 +271,7 @@ static enum err resume(struct run *r, const struct execution_config *config, str
         execution_restore(config, slice_of(saved.ptr + sizeof(len), len), &r->x, ret_error);
     if (err != OK)
         return err;
-    guest_make_durable(r->guest, r->x);
+    guest_make_durable(r->guest, r->x, slice_cstr(r->tail_name));
     err = guest_resume(r->guest, &r->dispatch, slice_skip(saved, sizeof(len) + len), ret_error);
     if (err != OK) {
         execution_free(TAKE(r->x));
@@ -347,7 +348,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     if (r->row.records > 0)
         metric_add(&r->worker->metrics.replays, 1);
     r->x = execution_new(&config);
-    guest_make_durable(g, r->x);
+    guest_make_durable(g, r->x, slice_cstr(r->tail_name));
     guest_add(g, &r->dispatch);
 }
 
@@ -367,6 +368,8 @@ bool run_start(struct task *t, struct guest *g)
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
     enum err err = read_row(r, &e);
+    if (err == OK) /* what an attempt before a retry has left there is void */
+        snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
     bool is_wanted_now = err == OK && is_wanted(r);
     bool is_other_version =
         is_wanted_now && !r->check && r->row.version != r->slot->deployment->version;
