@@ -11,6 +11,8 @@ import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { type Answer, run, Server, type ServerOptions, type UploadOptions, until } from './harness.ts';
 
+export { until };
+
 export const isFinished = (status: string): boolean => ['completed', 'failed', 'cancelled'].includes(status);
 
 /** Uploads a workflow and waits for the end of its build, whichever it is. */
