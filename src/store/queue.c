@@ -57,6 +57,26 @@ static bool queue_take_log(struct store *s, const struct mutation *m)
     return false;
 }
 
+/* What this thread has gathered, newest first, like the queue itself. */
+static _Thread_local struct {
+    struct store *store;
+    struct mutation *newest, *oldest;
+    uint64_t count;
+} queue_gathering;
+
+/* Puts a list on the queue, all of it at once. */
+static void queue_put(struct store *s, struct mutation *newest, struct mutation *oldest,
+                      uint64_t count)
+{
+    atomic_fetch_add(&s->queued, count);
+    struct mutation *head = atomic_load(&s->queue);
+    do
+        oldest->next = head;
+    while (!atomic_compare_exchange_weak(&s->queue, &head, newest));
+    if (!head)
+        sem_post(&s->wake);
+}
+
 void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts)
 {
     if (template->kind == MUTATION_LOG && !queue_take_log(s, template))
@@ -86,13 +106,28 @@ void mutation_enqueue(struct store *s, struct mutation *m)
         m->op->number = 0;
         m->op->internal = NULL;
     }
-    atomic_fetch_add(&s->queued, 1);
-    struct mutation *head = atomic_load(&s->queue);
-    do
-        m->next = head;
-    while (!atomic_compare_exchange_weak(&s->queue, &head, m));
-    if (!head)
-        sem_post(&s->wake);
+    if (queue_gathering.store == s) {
+        m->next = queue_gathering.newest;
+        queue_gathering.newest = m;
+        if (!queue_gathering.oldest)
+            queue_gathering.oldest = m;
+        queue_gathering.count++;
+    } else
+        queue_put(s, m, m, 1);
+}
+
+void store_gather(struct store *s)
+{
+    CHECK(!queue_gathering.store);
+    queue_gathering.store = s;
+}
+
+void store_send(struct store *s)
+{
+    CHECK(queue_gathering.store == s);
+    if (queue_gathering.newest)
+        queue_put(s, queue_gathering.newest, queue_gathering.oldest, queue_gathering.count);
+    memset(&queue_gathering, 0, sizeof(queue_gathering));
 }
 
 /* ---- results ---- */

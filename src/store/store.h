@@ -190,6 +190,12 @@ struct store_op {
     void *internal;
 };
 
+/* From store_gather() to store_send() what this thread asks for is held back, then queued at once:
+ * one transaction for a turn's commits, where the first of them would else be taken alone. Nothing
+ * may wait in between. */
+void store_gather(struct store *s);
+void store_send(struct store *s);
+
 /* Makes the function if it is new (result: the number of the new build, status queued).
  * ERR_OVERLOAD never: callers bound their queues. */
 void store_build_start(struct store *s, struct store_op *op, struct slice function,

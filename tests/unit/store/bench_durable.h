@@ -69,10 +69,12 @@ typedef void (*bench_fn)(struct bench *b, int i, struct store_op *op);
 static inline void bench_round(struct bench *b, int count, bench_fn fn)
 {
     b->h->pending = count;
+    store_gather(b->h->store);
     for (int i = 0; i < count; i++) {
         b->ops[i] = (struct store_op){.loop = &b->h->loop, .done = bench_done};
         fn(b, i, &b->ops[i]);
     }
+    store_send(b->h->store);
     loop_run(&b->h->loop);
     b->round++;
 }

@@ -459,6 +459,32 @@ static void many_threads_commit_at_once(void **state)
     assert_int_equal(stats.queued, 0);
 }
 
+/* What is gathered is one transaction, in order. */
+static void gathered_mutations_go_together(void **state)
+{
+    struct harness *h = *state;
+    struct store_stats before, after;
+    store_stats(h->store, &before);
+    struct store_op op = HARNESS_OP(h);
+    store_gather(h->store);
+    store_durable_start(h->store, NULL, &(struct durable_row){.id = S("a"), .workflow = S("flow")});
+    for (int i = 0; i < 200; i++) {
+        struct bytes records = records_make(i, 1);
+        store_durable_commit(
+            h->store, i == 199 ? &op : NULL,
+            &(struct durable_commit){
+                .id = S("a"), .first = i, .count = 1, .records = bytes_slice(&records)});
+        bytes_done(&records);
+    }
+    store_send(h->store);
+    assert_ok(harness_wait(h, &op));
+    assert_journal(h, "a", 200);
+    store_stats(h->store, &after);
+    assert_int_equal(after.commits - before.commits, 1);
+    assert_int_equal(after.mutations - before.mutations, 201);
+    assert_int_equal(after.commit_sizes[8] - before.commit_sizes[8], 1); /* up to 256 */
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "write") == 0)
@@ -476,6 +502,7 @@ int main(int argc, char **argv)
         TEST(damaged_pages_are_named),
         TEST(a_gap_is_found),
         TEST(many_threads_commit_at_once),
+        TEST(gathered_mutations_go_together),
     };
     return cmocka_run_group_tests_name("durable_crash", tests, NULL, NULL);
 }
