@@ -250,13 +250,18 @@ static void tail_expired(struct timer *t)
 static void fail_hung(struct guest *g)
 {
     struct error e;
+    struct slice name = SLICE_EMPTY;
     error_set(&e, ERR_GUEST,
               "the handler's promise can never settle: nothing that it awaits is pending");
     error_hint(&e, "look for a promise whose resolve is never called");
+    if (g->durable && execution_is_cancelled(g->durable)) { /* it waited for a timer, say */
+        error_set(&e, ERR_CANCELLED, "the execution was cancelled");
+        name = SLICE_LIT("CancelledError");
+    }
     LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         if (!d->is_answered)
-            dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
+            dispatch_fail(d, &e, name, SLICE_EMPTY);
     }
 }
 

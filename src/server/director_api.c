@@ -117,10 +117,10 @@ static void start(struct director *d, struct admin_durable *a)
 /* ---- retry and fork: where to cut the journal ---- */
 
 struct cut {
-    int64_t records;                              /* to keep */
-    int64_t chunk_first;                          /* the chunk that is cut */
-    struct bytes chunk;                           /* its whole content, then its part to keep */
-    int64_t last_failed_step, last_external, end; /* -1: none */
+    int64_t records;     /* to keep */
+    int64_t chunk_first; /* the chunk that is cut */
+    struct bytes chunk;  /* its whole content, then its part to keep */
+    int64_t last_failed_step, last_external, cancel, end; /* -1: none */
     int64_t count;
 };
 
@@ -130,6 +130,8 @@ static void note_record(struct cut *c, const struct record *r)
         c->last_failed_step = c->count;
     if (r->kind == RECORD_DONE && r->op == OP_NUMBER_FETCH)
         c->last_external = c->count;
+    if (r->kind == RECORD_CANCEL && c->cancel < 0)
+        c->cancel = c->count;
     if (r->kind == RECORD_END)
         c->end = c->count;
     c->count++;
@@ -140,7 +142,7 @@ static enum err survey(struct director *d, struct slice id, struct cut *c, struc
 {
     int64_t count = 1, first = 0;
     enum err err = OK;
-    *c = (struct cut){.last_failed_step = -1, .last_external = -1, .end = -1};
+    *c = (struct cut){.last_failed_step = -1, .last_external = -1, .cancel = -1, .end = -1};
     while (err == OK && count > 0) {
         CLEANUP(bytes_done) struct bytes chunk = BYTES_INIT;
         err = store_journal(d->reader, id, c->count, 256 * 1024, &chunk, &first, &count, ret_error);
@@ -170,11 +172,13 @@ static enum err cut_at(struct director *d, struct slice id, int64_t records, str
     return err;
 }
 
-/* From the failed step; else from the last answer from outside, which the failure must have come
- * from; on other code from where it ended. */
-static int64_t retry_place(const struct cut *c, bool is_other_version)
+/* A cancelled one from where it learned of that; else from the failed step; else from the last
+ * answer from outside, which the failure must have come from; on other code from where it ended. */
+static int64_t retry_place(const struct cut *c, bool was_cancelled, bool is_other_version)
 {
     int64_t all = c->end >= 0 ? c->end : c->count;
+    if (was_cancelled && c->cancel >= 0)
+        return c->cancel;
     if (c->last_failed_step >= 0)
         return c->last_failed_step;
     if (!is_other_version && c->last_external >= 0)
@@ -215,7 +219,10 @@ static void retry(struct director *d, struct admin_durable *a)
     if (err == OK)
         err = survey(d, a->id, &c, &e);
     if (err == OK)
-        err = cut_at(d, a->id, retry_place(&c, version > 0 && version != row.version), &c, &e);
+        err = cut_at(
+            d, a->id,
+            retry_place(&c, row.status == DURABLE_CANCELLED, version > 0 && version != row.version),
+            &c, &e);
     if (err == OK) {
         struct request *r = request_new(d, a, a->id);
         store_durable_retry(d->server->store, &r->op, a->id, c.records, c.chunk_first,
