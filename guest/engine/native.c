@@ -338,30 +338,12 @@ static JSValue native_sleep_wait(JSContext *ctx, JSValueConst this_value, int ar
 /* --- asynchronous ops ----------------------------------------------------------------------------
  */
 
-/* When an execution is cancelled, its pending ops are completed so, while a timer of setTimeout()
- * goes on: `again` starts it for the time that is left. */
-enum { TIMER_AGAIN = 1, TIMER_DUE = 2 };
-
-static double native_now(void)
-{
-    double now = 0;
-    (void)op_call(OP_CLOCK, &(struct op_clock){.which = 0}, &now, sizeof now);
-    return now;
-}
-
 static void native_timer_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                               const uint8_t *payload, uint32_t len)
 {
-    bool is_again = status && !JS_IsUndefined(op->values[TIMER_AGAIN]);
-    if (status && !is_again)
-        return; /* cancelled */
-    double left = 0;
-    if (is_again &&
-        (JS_ToFloat64(ctx, &left, op->values[TIMER_DUE]) < 0 || (left -= native_now()) < 0))
-        left = 0;
-    JSValue argument = JS_NewFloat64(ctx, left);
-    JSValue result =
-        JS_Call(ctx, op->values[is_again ? TIMER_AGAIN : 0], JS_UNDEFINED, is_again, &argument);
+    if (status)
+        return; /* cancelled, or the whole execution is */
+    JSValue result = JS_Call(ctx, op->values[0], JS_UNDEFINED, 0, NULL);
     if (JS_IsException(result)) {
         JSValue error = JS_GetException(ctx);
         engine_report(ctx, "Uncaught ", error);
@@ -381,10 +363,6 @@ static JSValue native_timer(JSContext *ctx, JSValueConst this_value, int argc, J
     if (!op)
         return JS_EXCEPTION;
     op->values[0] = JS_DupValue(ctx, argv[1]);
-    if (argc > 2 && workflow_is_main()) {
-        op->values[TIMER_AGAIN] = JS_DupValue(ctx, argv[2]);
-        op->values[TIMER_DUE] = JS_NewFloat64(ctx, native_now() + args.delay_ms);
-    }
     return JS_NewUint32(ctx, op->number);
 }
 
@@ -585,7 +563,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("sqlTransaction", 1, sql_transaction),
     JS_CFUNC_DEF("fetchWait", 4, native_fetch_wait),
     JS_CFUNC_DEF("sleepWait", 1, native_sleep_wait),
-    JS_CFUNC_DEF("timer", 3, native_timer),
+    JS_CFUNC_DEF("timer", 2, native_timer),
     JS_CFUNC_DEF("cancel", 1, native_cancel),
     JS_CFUNC_DEF("streamRead", 2, native_stream_read),
     JS_CFUNC_DEF("streamWrite", 2, native_stream_write),

@@ -70,10 +70,9 @@ export class AbortSignal extends EventTarget {
             throw new TypeError("AbortSignal.timeout: the delay is not a number of milliseconds");
         }
         const signal = signalNew();
-        const begin = (ms: number) => native.timer(ms, () => {
+        native.timer(delay, () => {
             signalAbort(signal, new DOMException("The operation timed out", "TimeoutError"));
-        }, begin);
-        begin(delay);
+        });
         return signal;
     }
 

@@ -64,7 +64,7 @@ export interface Native {
     ): [number, string, [string, string][], Uint8Array<ArrayBuffer>];
     sleepWait(ms: number): void;
 
-    timer(ms: number, fn: () => void, again?: (left: number) => void): number;
+    timer(ms: number, fn: () => void): number;
     cancel(op: number): void;
     streamRead(source: number, max: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
     streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;

@@ -24,7 +24,7 @@ function start(
     id: number, callback: Callback, delay: number, args: unknown[], isRepeating: boolean, level: number,
 ): void {
     const wait = level > NESTING_MAX && delay < NESTED_DELAY_MIN_MS ? NESTED_DELAY_MIN_MS : delay;
-    const fire = () => {
+    const op = native.timer(wait, () => {
         const outer = nesting;
         nesting = level;
         if (!isRepeating) {
@@ -38,14 +38,8 @@ function start(
                 start(id, callback, delay, args, true, Math.min(level + 1, NESTING_MAX + 1));
             }
         }
-    };
-    let op = 0;
-    // Cancelling an execution ends its ops, and a timer goes on with a new one.
-    const begin = (ms: number) => {
-        op = native.timer(ms, fire, begin);
-        (ops ??= new Map()).set(id, op);
-    };
-    begin(wait);
+    });
+    (ops ??= new Map()).set(id, op);
 }
 
 function add(what: string, callback: unknown, ms: unknown, args: unknown[], isRepeating: boolean) {
