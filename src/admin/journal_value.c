@@ -218,9 +218,12 @@ static void env_list_json(struct reader *r, struct json_writer *w)
     json_close(w, ']');
 }
 
+/* The number of the signal, which the code does not get, and what it gets. */
 static void event_json(struct reader *r, struct json_writer *w)
 {
     json_open(w, '{');
+    json_key(w, "seq");
+    json_int(w, take_i64(r));
     json_key(w, "at_ms");
     json_double(w, take_f64(r));
     json_key(w, "data");

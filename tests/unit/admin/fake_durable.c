@@ -125,6 +125,7 @@ static void journal_payloads(struct bytes *chunk)
     bytes_append_lstr(&p, SLICE_LIT("body text"));
     add_record(chunk, RECORD_DONE, FAKE_OP_FETCH, 2, 0, "POST https://example.com/", &p);
     bytes_clear(&p);
+    bytes_append_u64(&p, 1);                  /* the signal's number */
     bytes_append_u64(&p, 0x4278bcfe56800000); /* 1700000000000.0 */
     bytes_append_lstr(&p, SLICE_LIT("{\"by\":\"me\"}"));
     add_record(chunk, RECORD_DONE, FAKE_OP_EVENT_WAIT, 3, 0, "approved", &p);
