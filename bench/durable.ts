@@ -15,6 +15,7 @@ import type { Row } from './report.ts';
 import { type Contender, contest, withAll } from './throughput.ts';
 
 const STEPS = 10;
+const WARM_UP_SECONDS = 3; // peers take a while to their full speed
 
 // "steps": nothing leaves, so records are committed while the code goes on. "effects": each step fetches, and a request
 // leaves only when the records before it are durable. "together": the same requests in one step, none of which waits.
@@ -103,7 +104,7 @@ async function compare(ctx: Context, caseName: string, name: string, input: Inpu
         ['dbos', peer(dbos, ctx, name, input)],
     ], async (list) => {
         for (const c of list) await verify(c.name, c.target, input);
-        const loads = await contest(ctx, list);
+        const loads = await contest(ctx, list, wrk, WARM_UP_SECONDS);
         const rows: Row[] = [...loads].map(([who, l]) => ({
             case: caseName, what: `${who}, ${what}`, figure: l.perSecond * input.n, unit: '/s', note: `an execution of ${input.n}: p50 ${(l.p50Us / 1000).toFixed(1)} ms, p99 ${(l.p99Us / 1000).toFixed(1)} ms`,
         }));
@@ -201,7 +202,7 @@ export const workflowLatency = (ctx: Context): Promise<Row[]> =>
                 const l = await wrk(dir, t, seconds, 1);
                 seen.push(await commits(ctx, 300));
                 return l;
-            });
+            }, WARM_UP_SECONDS);
             const commit = median(seen.map((c) => c.p50Us)) / 1000;
             const rows: Row[] = [];
             for (const [who, l] of loads) {

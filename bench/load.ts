@@ -53,6 +53,7 @@ export async function wrk(dir: string, target: Target, seconds: number, connecti
     const m = /REPORT (\{.*\})/.exec(r.stdout);
     if (r.code !== 0 || !m) throw new Error(`wrk failed (${r.code}): ${r.stdout}${r.stderr}`);
     const report = JSON.parse(m[1]!);
+    if (report.requests === 0) throw new Error(`not one request was answered in ${seconds} s: ${r.stdout}`);
     if (report.errors > 0) throw new Error(`${report.errors} of ${report.requests} requests failed: ${r.stdout}`);
     return { requests: report.requests, perSecond: report.requests / (report.us / 1e6), p50Us: report.p50, p99Us: report.p99 };
 }

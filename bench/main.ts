@@ -11,6 +11,7 @@ import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
 import { soak } from './soak.ts';
+import { replay, resume, sleepers, timers } from './suspended.ts';
 import { hello, helloH2, json, pristine, sql } from './throughput.ts';
 
 export interface Context {
@@ -20,6 +21,9 @@ export interface Context {
     repeats: number;
     isolates: number;
     soakSeconds: number;
+    sleepers: number;
+    timers: number;
+    records: number;
     without: Set<string>;
     progress(text: string): void;
 }
@@ -38,6 +42,10 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     'steps-serial': { run: stepsSerial, what: 'the same where each step makes a request, so that the one before must be durable' },
     'step-latency': { run: stepLatency, what: 'one durable step alone, beside a bare commit', needsLimpet: true },
     'workflow-latency': { run: workflowLatency, what: 'start to result of a workflow of one step: limpet, restate, dbos' },
+    sleepers: { run: sleepers, what: 'many sleeping executions: memory, disk, kill -9 to serving and to the first due', needsLimpet: true },
+    resume: { run: resume, what: 'signal to result of executions with few and many records, from snapshots', needsLimpet: true },
+    replay: { run: replay, what: 'signal to result without a snapshot', needsLimpet: true },
+    timers: { run: timers, what: 'many executions due in one second', needsLimpet: true },
     soak: { run: soak, what: 'mixed load: growth, wrong answers', needsLimpet: true },
 };
 
@@ -48,6 +56,10 @@ const USAGE = `usage: bench/run BUILD_FOLDER [options]
   --rounds N            loads a server, interleaved, medians compared (3)
   --repeats N           deploys; starts are a quarter of it (30)
   --isolates N          live isolates for the memory case (500)
+  --sleepers N          sleeping executions (100000)
+  --timers N            executions due in one second (10000)
+  --records N           of the journal that is replayed (100000)
+  --quick               loads of 1 s in one round, a tenth of the above: to see that it works
   --soak-seconds N      length of the mixed load (20; the budget is for 600)
   --json                print JSON on standard output, the table on standard error
 `;
@@ -56,8 +68,9 @@ async function main(): Promise<number> {
     const { values, positionals } = parseArgs({
         allowPositionals: true,
         options: {
-            only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string', default: '5' }, rounds: { type: 'string', default: '3' },
+            only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string' }, rounds: { type: 'string' },
             repeats: { type: 'string', default: '30' }, isolates: { type: 'string', default: '500' }, 'soak-seconds': { type: 'string', default: '20' },
+            sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
             json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
         },
     });
@@ -70,6 +83,7 @@ async function main(): Promise<number> {
         if (!(n > 0)) throw new Error(`--${name} must be a number above zero, not "${text}"`);
         return n;
     };
+    const many = (name: 'sleepers' | 'timers' | 'records', all: number) => number(values[name] ?? String(values.quick ? all / 10 : all), name);
     process.env.LIMPET_BIN = path.join(positionals[0]!, 'limpet');
     const without = new Set(values.without?.split(',') ?? []);
     const names = values.only?.split(',') ?? Object.keys(CASES);
@@ -79,8 +93,9 @@ async function main(): Promise<number> {
     process.env.TMPDIR = dir; // the servers' data folders go with it
     const ctx: Context = {
         dir, without,
-        seconds: number(values.seconds, 'seconds'), rounds: number(values.rounds, 'rounds'), repeats: number(values.repeats, 'repeats'),
+        seconds: number(values.seconds ?? (values.quick ? '1' : '5'), 'seconds'), rounds: number(values.rounds ?? (values.quick ? '1' : '3'), 'rounds'), repeats: number(values.repeats, 'repeats'),
         isolates: number(values.isolates, 'isolates'), soakSeconds: number(values['soak-seconds'], 'soak-seconds'),
+        sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),
         progress: (text) => process.stderr.write(`  ${text}\n`),
     };
     const about = { ...machine(), ...(await versions()) };
@@ -103,15 +118,16 @@ async function main(): Promise<number> {
     }
 
     const failed = rows.filter((r) => passes(r) === false).length;
+    const discarded = rows.filter((r) => r.budget && r.isDiscarded).length;
     const text = [
         '',
         Object.entries(about).map(([k, v]) => `${k} ${v}`).join(', '),
-        `one core a server, load from another; loads of ${ctx.seconds} s, medians of ${ctx.rounds} rounds`,
+        `one core a server, load from another (durable cases: the whole machine for each); loads of ${ctx.seconds} s, medians of ${ctx.rounds} rounds`,
         '',
         table(rows),
         '',
         ...broken.map((b) => `broken: ${b.case}: ${b.error}`),
-        `${rows.filter((r) => passes(r)).length} budgets met, ${failed} missed, ${broken.length} cases broken`,
+        `${rows.filter((r) => passes(r)).length} budgets met, ${failed} missed, ${broken.length} cases broken${discarded ? `, ${discarded} figures discarded: the disk was not the same before and after` : ''}`,
         '',
     ].join('\n');
     (values.json ? process.stderr : process.stdout).write(text);

@@ -171,7 +171,7 @@ export async function versions(): Promise<Record<string, string>> {
         deno: (await first(PROGRAM.deno, ['--version'])).replace('deno ', ''),
         bun: await first(PROGRAM.bun, ['--version']),
         restate: (await first(PROGRAM.restate, ['--version'])).replace(/^restate(-server)? /, ''),
-        postgres: (await first(PROGRAM.dbos, ['--version'])).replace(/^postgres \(PostgreSQL\) /, ''),
+        postgres: /\(PostgreSQL\) (\S+)/.exec((await run(PROGRAM.dbos, ['--version']).catch(() => ({ stdout: '' }))).stdout)?.[1] ?? '?',
         nginx: (await first('nginx', ['-v'])).replace('nginx version: nginx/', ''),
         wrk: /wrk (\S+)/.exec(await first('wrk', ['-v']))?.[1] ?? '?',
     };

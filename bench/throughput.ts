@@ -28,9 +28,9 @@ async function verify(c: Contender, expected: unknown): Promise<void> {
         throw new Error(`${c.name} answers wrongly: ${res.status} ${res.text.slice(0, 200)}`);
 }
 
-export async function contest(ctx: Context, contenders: Contender[], load = wrk as (dir: string, t: Target, s: number) => Promise<Load>): Promise<Map<string, Load>> {
+export async function contest(ctx: Context, contenders: Contender[], load = wrk as (dir: string, t: Target, s: number) => Promise<Load>, warmUpSeconds = 1): Promise<Map<string, Load>> {
     const results = new Map<string, Load[]>();
-    for (const c of contenders) await load(ctx.dir, c.target, Math.min(1, ctx.seconds)); // warm-up: JITs, pools
+    for (const c of contenders) await load(ctx.dir, c.target, warmUpSeconds); // JITs, pools
     for (let round = 0; round < ctx.rounds; round++) {
         for (const c of contenders) {
             const l = await load(ctx.dir, c.target, ctx.seconds);
