@@ -20,7 +20,7 @@ static void *batch_grow(void *array, size_t *cap, size_t size)
 void execution_effect(struct execution *x, const struct execution_effect *effect)
 {
     const bool is_replayed = x->state == EXECUTION_REPLAYING && x->is_tail;
-    if (!execution_is_live(x) && !is_replayed)
+    if (!execution_is_live(x) && !is_replayed && effect->kind != EXECUTION_LOG)
         return;
     if (!x->arena)
         x->arena = arena_new(NULL);
@@ -74,12 +74,13 @@ struct execution_batch *execution_take(struct execution *x)
                                   .effects_len = x->effects_len,
                                   .signals = memory->consumed,
                                   .signals_len = x->consumed_len,
+                                  .is_cancel = x->has_cancel,
                                   .is_end = x->has_ended,
                                   .end_status = x->end_status,
                                   .end_value = x->end_value,
                                   .internal = memory};
     x->effects_len = x->effects_cap = x->consumed_len = x->consumed_cap = 0;
-    x->has_ended = false;
+    x->has_ended = x->has_cancel = false;
     x->end_value = BYTES_INIT;
     bytes_append_slice(&b->records, journal_take(x, &b->first, &b->count));
     return b;

@@ -27,6 +27,8 @@ static bool deliver_local(struct execution *x, struct execution_delivery *ret_de
 static void deliver_cancel(struct execution *x, struct execution_delivery *ret_delivery)
 {
     x->is_cancel_asked = x->is_cancelled = true;
+    if (execution_is_live(x) || journal_is_tail(x))
+        x->has_cancel = true;
     LIST_FOREACH (n, &x->calls)
         call_give_up(x, container_of(n, struct call, link));
     *ret_delivery = (struct execution_delivery){.kind = EXECUTION_CANCEL};

@@ -245,7 +245,7 @@ struct execution_effect {
     int64_t at_us;
 };
 /* Adds an effect that is stored with the records made so far; copied. Only when LIVE, or in the
- * replay of a tail record. */
+ * replay of a tail record; log lines always: their caller knows which are stored. */
 void execution_effect(struct execution *x, const struct execution_effect *effect);
 
 struct execution_batch {
@@ -255,6 +255,7 @@ struct execution_batch {
     size_t effects_len;
     const int64_t *signals; /* seqs consumed */
     size_t signals_len;
+    bool is_cancel;      /* has CANCEL: children are to be told, too */
     bool is_end;         /* has END: */
     uint32_t end_status; /* as for execution_finish() */
     struct bytes end_value;

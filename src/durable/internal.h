@@ -163,7 +163,7 @@ struct execution {
     size_t effects_len, effects_cap;
     int64_t *consumed;
     size_t consumed_len, consumed_cap;
-    bool has_ended;
+    bool has_ended, has_cancel;
     uint32_t end_status;
     struct bytes end_value;
 };

@@ -17,13 +17,22 @@
 
 enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
 
+/* Lines outside of steps are counted: a replay prints them again, and the store has so many. */
+static bool is_stored_line(struct guest *g)
+{
+    g->lines++;
+    if (g->lines_stored < 0)
+        return execution_state(g->durable) != EXECUTION_IS_LIVE;
+    return g->lines <= g->lines_stored;
+}
+
 /* Lines of an execution are stored with its records; what was printed before is not printed again
  * by a replay. */
 static enum err log_durably(struct guest *g, int level, struct slice text)
 {
     struct execution_effect line = {
         .kind = EXECUTION_LOG, .level = level, .value = text, .at_us = clock_wall_us()};
-    if (g->scope == 0 && execution_state(g->durable) != EXECUTION_IS_LIVE)
+    if (g->scope == 0 && is_stored_line(g))
         return OK;
     execution_effect(g->durable, &line);
     return OK;

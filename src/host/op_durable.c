@@ -296,6 +296,7 @@ void guest_make_durable(struct guest *g, struct execution *x, struct slice tail)
 {
     g->durable = x;
     g->durable_tail = tail;
+    g->lines = 0;
     g->durable_started_us = execution_now_us(x);
     g->next_op = GUEST_OWN_OPS;
 }
@@ -310,6 +311,7 @@ void guest_poke(struct guest *g)
 
 struct saved_guest {
     uint32_t version, dispatch, next_op, next_stream;
+    int64_t lines;
 };
 
 enum { SAVED_VERSION = 1 };
@@ -318,7 +320,7 @@ enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
 {
     CHECK(!isolate_is_running(g->isolate) && g->ops_len == 0 && !list_is_empty(&g->running));
     struct dispatch *d = container_of(g->running.next, struct dispatch, link);
-    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream};
+    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream, g->lines};
     bytes_append(out, &saved, sizeof(saved));
     return snapshot_save(g->isolate, out, ret_error);
 }
@@ -337,6 +339,7 @@ enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
         return err;
     g->next_op = head.next_op;
     g->next_stream = head.next_stream;
+    g->lines = head.lines;
     g->next_dispatch = head.dispatch;
     d->guest = g;
     d->id = head.dispatch;

@@ -245,6 +245,31 @@ struct director_note *director_note_new(struct server *s, const char *id, size_t
     return n;
 }
 
+/* They were asked to end, by the commit that this is about. */
+static void wake_children(struct director *d, const char *parent)
+{
+    struct durable_filter filter = {.parent = slice_cstr(parent), .status = -1};
+    struct store_page page = {.limit = 1000};
+    struct arena *a = arena_new(NULL);
+    struct error e;
+    enum err err;
+    do {
+        struct durable_row *rows;
+        size_t len = 0;
+        err = store_durables(d->reader, a, &filter, &page, &rows, &len, &page.cursor, &e);
+        for (size_t k = 0; err == OK && k < len; k++) {
+            char id[37] = "";
+            snprintf(id, sizeof(id), "%.*s", SLICE_ARG(rows[k].id));
+            if (!durable_is_finished(rows[k].status))
+                director_wake(d, id, "");
+        }
+    } while (err == OK && page.cursor.len > 0);
+    if (err != OK)
+        log_warn("children cannot be woken; they end when they wake", LOG_STR("parent", parent),
+                 LOG_STR("error", e.message));
+    arena_free(a);
+}
+
 static void note_arrived(struct post *p)
 {
     struct director_note *n = container_of(p, struct director_note, post);
@@ -255,6 +280,8 @@ static void note_arrived(struct post *p)
         director_wake(d, n->parent, n->id);
     for (size_t k = 0; k < n->wakes_len; k++)
         director_wake(d, n->wakes[k], "");
+    if (n->cancels_children)
+        wake_children(d, n->id);
     if (n->is_suspended)
         suspended(d, n->id, n->wake_us);
     if (n->watched[0])

@@ -28,6 +28,7 @@ struct director_note {
     char id[37];
     bool is_finished;
     bool is_suspended;
+    bool cancels_children;
     int64_t wake_us;  /* with is_suspended */
     char parent[37];  /* to be told of the end, "" if none */
     char watched[37]; /* `id` waits for the end of this one, which does not know it; "" */

@@ -22,6 +22,7 @@ struct run_commit {
     enum durable_status status;
     int64_t first, end;
     int64_t wake_us;
+    int64_t lines;
     int64_t gate_seq; /* of the module's database; 0: none */
     struct bytes snapshot, error;
     struct bytes expected; /* --verify-replay */
@@ -59,11 +60,13 @@ static void tell_director(struct run *r, const struct run_commit *c)
     size_t targets = count_targets(b), at = 0;
     bool is_finished = c->sets_status && durable_is_finished(c->status);
     bool is_suspended = c->sets_status && c->status == DURABLE_SUSPENDED;
-    if (targets == 0 && !is_finished && !is_suspended)
+    bool is_cancel = b && b->is_cancel;
+    if (targets == 0 && !is_finished && !is_suspended && !is_cancel)
         return;
     struct director_note *n = director_note_new(r->worker->server, r->id, targets);
     n->is_finished = is_finished;
     n->is_suspended = is_suspended;
+    n->cancels_children = is_cancel;
     n->wake_us = r->wants_look ? 0 : c->wake_us;
     if (is_finished && r->row.parent.len > 0)
         snprintf(n->parent, sizeof(n->parent), "%.*s", SLICE_ARG(r->row.parent));
@@ -228,6 +231,8 @@ static void submit(struct run *r, struct run_commit *c)
         d.messages_len = l.messages_len;
         d.logs = l.logs;
         d.logs_len = l.logs_len;
+        d.lines = l.logs_len > 0 ? c->lines : 0;
+        d.cancels_children = b->is_cancel;
         d.progress = l.progress;
         if (b->is_end && b->end_status == OK)
             d.output = bytes_slice(&b->end_value);
@@ -285,6 +290,7 @@ static struct run_commit *commit_new(struct run *r)
     CHECK(c);
     c->wake_us = EXECUTION_NEVER;
     c->first = c->end = execution_durable(r->x);
+    c->lines = r->guest ? r->guest->lines : 0;
     if (r->guest && r->guest->sql_file)
         c->gate_seq = (int64_t)r->guest->gate_seq;
     return c;

@@ -327,6 +327,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
                                       .op_text = op_name};
     r->guest = g;
     g->run = r;
+    g->lines_stored = r->check ? INT64_MAX : r->row.lines;
     r->dispatch = (struct dispatch){
         .port = &workflow_port,
         .kind = ABI_DISPATCH_WORKFLOW,

@@ -110,8 +110,9 @@ void store_durable_commit(struct store *s, struct store_op *op, const struct dur
         struct log_row *logs = commit_copy_array(&at, c->logs, c->logs_len, sizeof(*c->logs));
         if (pass == 0) {
             commit_each_text(&m->commit, children, messages, logs, commit_add_len, &texts);
-            m = realloc(m, sizeof(*m) + arrays + texts);
-            CHECK(m);
+            struct mutation *bigger = realloc(m, sizeof(*m) + arrays + texts);
+            CHECK(bigger);
+            m = bigger;
             continue;
         }
         m->commit.signals = signals;

@@ -125,6 +125,7 @@ struct durable_row {
     int64_t events;             /* signals, ends of children and requests that it was sent so far */
     int64_t wake_us;            /* when it is due; INT64_MAX: only an event makes it due */
     int64_t attempt;            /* 1; one more for each retry */
+    int64_t lines; /* log lines stored that the code printed outside of steps; -1: not known */
     int64_t created_us, started_us, finished_us; /* 0: not yet */
 };
 
@@ -165,6 +166,8 @@ struct durable_commit {
     size_t children_len; /* one whose id exists is left as it is */
     const struct durable_message *messages;
     size_t messages_len;
+    bool cancels_children;      /* those that have not ended are asked to */
+    int64_t lines;              /* with logs: as in durable_row; 0: unchanged */
     const struct log_row *logs; /* function and execution are filled in by the store */
     size_t logs_len;
 };

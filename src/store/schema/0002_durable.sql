@@ -19,6 +19,7 @@ CREATE TABLE durable (
     wake_us INTEGER NOT NULL,         -- 9223372036854775807: only an event makes it due
     due_us INTEGER, -- wake_us, or NULL when nothing but a mutation makes it run: finished, paused, no deadline
     attempt INTEGER NOT NULL,
+    lines INTEGER NOT NULL DEFAULT 0, -- of its log that are not a step's; -1: not known
     created_us INTEGER NOT NULL,
     started_us INTEGER NOT NULL,
     finished_us INTEGER NOT NULL,

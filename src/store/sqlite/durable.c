@@ -24,6 +24,7 @@ static struct durable_state durable_read(sqlite3_stmt *st)
         .attempt = db_int(st, 12),
         .started_us = db_int(st, 13),
         .finished_us = db_int(st, 14),
+        .lines = db_int(st, 15),
     };
 }
 
@@ -90,15 +91,16 @@ enum err durable_save(struct writer *w, const struct durable_state *before,
                       PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
                              P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events),
                              P_INT(s->signals_last), P_INT(s->signals_waiting), P_INT(s->attempt),
-                             P_INT(s->started_us)),
+                             P_INT(s->started_us), P_INT(s->lines)),
                       ret_error);
-    enum err code = db_run(
-        &w->db, WRITER_DURABLE_MOVE,
-        PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
-               P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events), P_INT(s->signals_last),
-               P_INT(s->signals_waiting), P_INT(s->attempt), P_INT(s->started_us), P_INT(s->status),
-               P_INT(s->is_paused), P_INT(s->wake_us), durable_due(s), P_INT(s->finished_us)),
-        ret_error);
+    enum err code =
+        db_run(&w->db, WRITER_DURABLE_MOVE,
+               PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
+                      P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events),
+                      P_INT(s->signals_last), P_INT(s->signals_waiting), P_INT(s->attempt),
+                      P_INT(s->started_us), P_INT(s->status), P_INT(s->is_paused),
+                      P_INT(s->wake_us), durable_due(s), P_INT(s->finished_us), P_INT(s->lines)),
+               ret_error);
     if (code == OK && (s->status != before->status || s->is_paused != before->is_paused)) {
         durable_count(w, before, -1);
         durable_count(w, after, 1);
@@ -286,6 +288,27 @@ enum err durable_receive(struct writer *w, struct durable_state *state,
     state->signals_waiting++;
     durable_wake(state);
     return OK;
+}
+
+enum err durable_cancel_children(struct writer *w, struct slice parent, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    const struct durable_message message = {0}; /* without a name: to end */
+    bool has_row = false;
+    enum err code =
+        db_query(&w->db, WRITER_DURABLE_CHILDREN, PARAMS(P_TEXT(parent)), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        struct durable_state before = durable_read(st), after = before;
+        int64_t ignored;
+        code = durable_receive(w, &after, &message, &ignored, ret_error);
+        if (code == OK)
+            code = durable_save(w, &before, &after, ret_error);
+        if (code == OK)
+            code = db_step(&w->db, st, &has_row, ret_error);
+    }
+    return code;
 }
 
 /* ---- journal ---- */

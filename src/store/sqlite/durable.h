@@ -14,7 +14,7 @@ struct durable_state {
     enum durable_status status;
     bool is_paused, is_cancel_requested, has_waiters;
     int64_t records, events, signals_last, signals_waiting, wake_us, attempt, started_us,
-        finished_us;
+        finished_us, lines;
 };
 
 /* Place of a record in table journal. */
@@ -34,6 +34,9 @@ NODISCARD enum err durable_find(struct writer *w, struct slice id, struct durabl
                                 struct error *ret_error);
 enum err durable_finished_error(struct slice id, const struct durable_state *state,
                                 struct error *ret_error);
+/* Asks all that it has started and that have not ended to end. */
+NODISCARD enum err durable_cancel_children(struct writer *w, struct slice parent,
+                                           struct error *ret_error);
 NODISCARD enum err durable_save(struct writer *w, const struct durable_state *before,
                                 const struct durable_state *after, struct error *ret_error);
 

@@ -235,6 +235,10 @@ static enum err commit_write(struct writer *w, const struct durable_commit *c,
         code = commit_children(w, c, after, ret_error);
     for (size_t i = 0; i < c->messages_len && code == OK; i++)
         code = commit_message(w, c, &c->messages[i], after, ret_error);
+    if (code == OK && c->cancels_children)
+        code = durable_cancel_children(w, c->id, ret_error);
+    if (c->lines != 0)
+        after->lines = c->lines;
     if (code == OK) /* last: it asks what has happened */
         code = commit_status(w, c, after, ret_error);
     return code == OK ? durable_save(w, before, after, ret_error) : code;

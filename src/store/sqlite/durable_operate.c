@@ -124,6 +124,7 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
     after.is_cancel_requested = false;
     after.wake_us = after.finished_us = after.signals_waiting = 0;
     after.attempt++;
+    after.lines = -1; /* which of them belong to the records that are kept, nobody knows */
     return durable_save(w, &before, &after, ret_error);
 }
 

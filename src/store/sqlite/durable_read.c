@@ -29,6 +29,7 @@ static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a)
         .created_us = db_int(st, 19),
         .started_us = db_int(st, 20),
         .finished_us = db_int(st, 21),
+        .lines = db_int(st, 22),
     };
 }
 
@@ -77,7 +78,7 @@ enum err store_durables(struct store_reader *r, struct arena *a,
         return code;
     *ret_rows = rows;
     *ret_len = len;
-    *ret_next = has_row ? reader_cursor_text(a, rows[len - 1].seq) : SLICE_EMPTY;
+    *ret_next = has_row && len ? reader_cursor_text(a, rows[len - 1].seq) : SLICE_EMPTY;
     return OK;
 }
 

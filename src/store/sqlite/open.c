@@ -109,7 +109,9 @@ static enum err open_lease(struct writer *w, struct error *ret_error)
     char host[64] = "", sql[512];
     if (gethostname(host, sizeof(host) - 1))
         host[0] = '\0';
-    host[strspn(host, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.")] = '\0';
+    for (size_t i = 0; i < sizeof(host) && host[i]; i++)
+        if (host[i] == '\'')
+            host[i] = '_'; /* it becomes a part of SQL */
     int len = snprintf(sql, sizeof(sql),
                        "INSERT INTO lease (name, owner, epoch, taken_us)"
                        " VALUES ('server', 'process %d on %s', 1, %lld)"

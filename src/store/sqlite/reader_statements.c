@@ -22,7 +22,8 @@
 #define READER_DURABLE_SQL                                                                         \
     "SELECT d.seq, d.id, f.name, d.export_name, d.key, d.version, d.status, d.is_paused,"          \
     " d.is_cancel_requested, d.parent, t.input, t.metadata, t.output, t.error, t.progress,"        \
-    " d.records, d.events, d.wake_us, d.attempt, d.created_us, d.started_us, d.finished_us"        \
+    " d.records, d.events, d.wake_us, d.attempt, d.created_us, d.started_us, d.finished_us, "      \
+    "d.lines"                                                                                      \
     " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
     " JOIN durable_text t ON t.execution = d.seq"
 #define READER_DURABLES_SEQ(status)                                                                \

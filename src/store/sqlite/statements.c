@@ -13,8 +13,8 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
 
 #define WRITER_DURABLE_SQL                                                                         \
     "SELECT seq, function_id, version, status, is_paused, is_cancel_requested, has_waiters,"       \
-    " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us"   \
-    " FROM durable"
+    " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us,"  \
+    " lines FROM durable"
 
 const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_BEGIN] = "BEGIN IMMEDIATE",
@@ -110,17 +110,20 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_DURABLE_FIND] =
         WRITER_DURABLE_SQL " WHERE id = ?1 AND function_id IN (SELECT id FROM function)",
     [WRITER_DURABLE_FIND_ANY] = WRITER_DURABLE_SQL " WHERE id = ?1",
+    /* Few statuses more than these are in the index of a parent's children. */
+    [WRITER_DURABLE_CHILDREN] =
+        WRITER_DURABLE_SQL " WHERE parent = ?1 AND parent <> '' AND status < 3",
     [WRITER_DURABLE_PARENT] = "SELECT parent FROM durable WHERE seq = ?1",
     /* What is in no index. */
     [WRITER_DURABLE_MARK] =
         "UPDATE durable SET version = ?2, is_cancel_requested = ?3, has_waiters = ?4,"
         " records = ?5, events = ?6, signals_last = ?7, signals_waiting = ?8, attempt = ?9,"
-        " started_us = ?10 WHERE seq = ?1",
+        " started_us = ?10, lines = ?11 WHERE seq = ?1",
     [WRITER_DURABLE_MOVE] =
         "UPDATE durable SET version = ?2, is_cancel_requested = ?3, has_waiters = ?4,"
         " records = ?5, events = ?6, signals_last = ?7, signals_waiting = ?8, attempt = ?9,"
         " started_us = ?10, status = ?11, is_paused = ?12, wake_us = ?13, due_us = ?14,"
-        " finished_us = ?15 WHERE seq = ?1",
+        " finished_us = ?15, lines = ?16 WHERE seq = ?1",
     [WRITER_DURABLE_DELETE] = "DELETE FROM durable WHERE seq = ?1",
     [WRITER_DURABLE_TEXT_ADD] =
         "INSERT INTO durable_text (execution, input, metadata) VALUES (?1, ?2, ?3)",
