@@ -122,7 +122,7 @@ enum execution_kind {
 struct execution_retry {
     uint32_t attempts_max; /* in all; 0: without end */
     int64_t delay_us;      /* before the second attempt */
-    double factor;         /* of the delay, each time */
+    double factor;         /* of the delay, each time; 0: it grows by delay_us each time */
     int64_t delay_max_us;
     int64_t timeout_us; /* of one attempt; EXECUTION_NEVER: none */
 };

@@ -120,7 +120,8 @@ void step_give_up(struct execution *x, struct call *c)
 
 static int64_t step_delay_us(const struct call *c)
 {
-    const double delay = (double)c->retry.delay_us * pow(c->retry.factor, c->failed - 1);
+    const double grown = c->retry.factor == 0 ? c->failed : pow(c->retry.factor, c->failed - 1);
+    const double delay = (double)c->retry.delay_us * grown;
     if (!(delay > 0))
         return 0;
     return delay < (double)c->retry.delay_max_us ? (int64_t)delay : c->retry.delay_max_us;

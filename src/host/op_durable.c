@@ -85,7 +85,7 @@ enum err op_step(struct guest *g, const struct op_step_args *a)
             {
                 .attempts_max = a->attempts_max,
                 .delay_us = us_of_ms(a->delay_ms),
-                .factor = a->factor >= 1 ? a->factor : 1,
+                .factor = a->factor >= 1 || a->factor == 0 ? a->factor : 1,
                 .delay_max_us = us_of_ms(a->delay_max_ms),
                 .timeout_us = a->timeout_ms > 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
             },

@@ -163,6 +163,23 @@ static void a_step_is_tried_again_later_and_later(void **state)
     assert_int_equal(execution_end(w->x), 1 + 4 + 1);
 }
 
+static void a_factor_of_0_lets_the_delay_grow_by_itself(void **state)
+{
+    struct world *w = *state;
+    struct execution_call step = flaky(6);
+    static const int64_t delays[] = {1, 2, 3, 4, 4};
+    step.retry.factor = 0;
+    step.retry.delay_max_us = 4 * WORLD_SECOND;
+    uint32_t scope = assert_call(w, &step, 1);
+    for (uint32_t i = 0; i < ARRAY_LEN(delays); i++) {
+        execution_step_done(w->x, scope, ERR_GUEST, false, SLICE_LIT("{}"), SLICE_LIT("no luck"));
+        assert_rests(w);
+        assert_int_equal(execution_wake_us(w->x), w->now_us + delays[i] * WORLD_SECOND);
+        w->now_us += delays[i] * WORLD_SECOND;
+        scope = assert_run(w, 1, i + 2);
+    }
+}
+
 static void failed_attempts_survive_a_crash(void **state)
 {
     struct world *w = *state;
@@ -550,6 +567,7 @@ int main(void)
         T(pending_calls_are_started_again_by_id),
         T(a_step_runs_at_once_and_is_one_record),
         T(a_step_is_tried_again_later_and_later),
+        T(a_factor_of_0_lets_the_delay_grow_by_itself),
         T(failed_attempts_survive_a_crash),
         T(a_step_that_never_ran_is_run_after_a_crash),
         T(an_attempt_may_take_too_long),
