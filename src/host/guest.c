@@ -167,8 +167,10 @@ static uint32_t write_input(struct guest *g, struct slice input)
 /* Starts the oldest waiting dispatch. False: it has failed without running. */
 static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
 {
-    struct dispatch *d = container_of(list_pop_front(&g->starting), struct dispatch, link);
-    list_push_back(&g->running, &d->link);
+    struct list *n = list_pop_front(&g->starting);
+    CHECK(n);
+    list_push_back(&g->running, n);
+    struct dispatch *d = container_of(n, struct dispatch, link);
     if (d->is_gone) {
         dispatch_end(d);
         return false;
@@ -230,10 +232,9 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
 static void fail_all(struct guest *g, const struct error *error)
 {
     g->is_dead = true;
-    while (!list_is_empty(&g->starting)) {
-        struct list *n = list_pop_front(&g->starting);
+    struct list *n;
+    while ((n = list_pop_front(&g->starting)))
         list_push_back(&g->running, n);
-    }
     while (!list_is_empty(&g->running))
         dispatch_fail(container_of(g->running.next, struct dispatch, link), error, SLICE_EMPTY,
                       SLICE_EMPTY);

@@ -166,6 +166,7 @@ static void drop_if_empty(struct director *d, const char *id, struct watchers *w
 
 static void waiter_end(struct waiter *v, bool is_finished)
 {
+    // analyze: who goes through the list takes its first each time
     struct admin_durable *op = v->op;
     timer_stop(control_loop(v->director->control), &v->timer);
     list_remove(&v->link);
