@@ -179,9 +179,7 @@ static inline int bench_run(const char *folder)
                                                    DURABLE_RUNNING, DURABLE_COMPLETED};
     for (size_t s = 0; s < ARRAY_LEN(statuses); s++) {
         bench_status = statuses[s];
-        uint64_t ns = 0;
         char what[64];
-        (void)ns;
         bench_begin(b);
         if (bench_status != DURABLE_COMPLETED)
             for (int r = 0; r < 100; r++) {

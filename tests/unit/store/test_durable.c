@@ -418,6 +418,29 @@ static void children_run_the_serving_version(void **state)
     assert_int_equal(durable_counted(h).by_status[DURABLE_QUEUED], 1);
 }
 
+/* Only those that run, and each once. */
+static void a_cancel_goes_to_the_children(void **state)
+{
+    struct harness *h = *state;
+    struct durable_child children[] = {{.id = S("c1"), .workflow = S("flow")},
+                                       {.id = S("c2"), .workflow = S("flow")},
+                                       {.id = S("c3"), .workflow = S("flow")}};
+    assert_ok(durable_start(h, "p"));
+    assert_ok(durable_start(h, "stranger"));
+    assert_ok(COMMIT(h, "p", .count = 1, .children = children, .children_len = 3));
+    assert_ok(durable_suspend(h, "c1", 0, NEVER, 0));
+    assert_ok(durable_end(h, "c2", 0, DURABLE_COMPLETED));
+    assert_ok(durable_cancel(h, "c3"));
+    assert_ok(COMMIT(h, "p", .first = 1, .count = 1, .cancels_children = true));
+    assert_true(durable_get(h, "c1").is_cancel_requested);
+    assert_int_equal(durable_get(h, "c1").wake_us, 0);
+    assert_int_equal(durable_get(h, "c1").events, 1);
+    assert_false(durable_get(h, "c2").is_cancel_requested);
+    assert_int_equal(durable_get(h, "c3").events, 1);
+    assert_false(durable_get(h, "stranger").is_cancel_requested);
+    assert_false(durable_get(h, "p").is_cancel_requested);
+}
+
 /* startChild() with a key that somebody else has used: both learn of the end. */
 static void a_child_of_somebody_else_is_waited_for(void **state)
 {
@@ -480,7 +503,10 @@ static void lines_are_in_the_log_of_the_execution(void **state)
     assert_ok(durable_start(h, "a"));
     struct log_row lines[] = {{.level = 1, .at_us = 5, .text = S("one")},
                               {.level = 2, .text = S("two")}};
-    assert_ok(COMMIT(h, "a", .count = 1, .logs = lines, .logs_len = 2));
+    assert_ok(COMMIT(h, "a", .count = 1, .logs = lines, .logs_len = 2, .lines = 2));
+    assert_int_equal(durable_get(h, "a").lines, 2);
+    assert_ok(COMMIT(h, "a", .first = 1, .count = 1));
+    assert_int_equal(durable_get(h, "a").lines, 2); /* unchanged */
     assert_ok(store_logs(h->reader, h->arena, S("flow"), S("a"), -1, 10, &rows, &len, &h->error));
     assert_int_equal(len, 2);
     assert_slice(rows[0].text, "one");
@@ -587,6 +613,7 @@ int main(void)
         TEST(due_ones_come_in_order),
         TEST(no_event_is_missed_by_suspending),
         TEST(children_run_the_serving_version),
+        TEST(a_cancel_goes_to_the_children),
         TEST(a_child_of_somebody_else_is_waited_for),
         TEST(messages_go_with_the_records),
         TEST(lines_are_in_the_log_of_the_execution),
