@@ -55,7 +55,7 @@ void director_wake(struct director *d, const char *id, const char *child)
                  LOG_STR("error", e.message));
     /* A paused one is told too, if it is in memory: without a deployment nothing would begin. */
     if (err == OK && !deployment && row.is_paused)
-        err = control_deployment(d->control, row.workflow, row.version, &deployment, &e);
+        (void)control_deployment(d->control, row.workflow, row.version, &deployment, &e);
     arena_free(a);
     if (!deployment)
         return;
@@ -166,7 +166,6 @@ static void drop_if_empty(struct director *d, const char *id, struct watchers *w
 
 static void waiter_end(struct waiter *v, bool is_finished)
 {
-    // analyze: who goes through the list takes its first each time
     struct admin_durable *op = v->op;
     timer_stop(control_loop(v->director->control), &v->timer);
     list_remove(&v->link);
@@ -216,8 +215,9 @@ static void finished(struct director *d, const char *id)
         return;
     for (size_t k = 0; k < w->runs_len; k++)
         director_wake(d, w->runs[k], id);
-    while (!list_is_empty(&w->waiters))
-        waiter_end(container_of(w->waiters.next, struct waiter, link), true);
+    struct list *n;
+    while ((n = list_pop_front(&w->waiters)))
+        waiter_end(container_of(n, struct waiter, link), true);
     watchers_free(w);
 }
 
@@ -324,8 +324,9 @@ void director_stop(struct director *d)
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;
         (void)map_remove(&d->watchers, id);
-        while (!list_is_empty(&w->waiters))
-            waiter_end(container_of(w->waiters.next, struct waiter, link), false);
+        struct list *n;
+        while ((n = list_pop_front(&w->waiters)))
+            waiter_end(container_of(n, struct waiter, link), false);
         watchers_free(w);
         cursor = 0;
     }

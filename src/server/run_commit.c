@@ -84,9 +84,9 @@ static void tell_director(struct run *r, const struct run_commit *c)
 
 static void drop_outbox(struct run *r)
 {
-    struct list *n;
-    while ((n = list_pop_front(&r->outbox)))
+    LIST_FOREACH (n, &r->outbox)
         commit_free(container_of(n, struct run_commit, link));
+    list_init(&r->outbox);
 }
 
 /* The execution has ended durably: what its transactions kept is not needed any more. */

@@ -161,7 +161,9 @@ static void trim(struct timer *t)
 static void worker_turn(void *arg)
 {
     struct worker *w = arg;
+    store_gather(w->server->store); /* what this turn has to have stored is one transaction */
     turn_run(w);
+    store_send(w->server->store);
     publish_gauges(w);
 }
 
