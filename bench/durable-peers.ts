@@ -21,7 +21,7 @@ export class Program {
     private ended = false;
     private readonly onExit = () => this.child.kill('SIGKILL');
 
-    constructor(readonly name: string, private readonly command: string[], private readonly env: Record<string, string> = {}, cwd?: string) {
+    constructor(readonly name: string, private readonly command: string[], private readonly env: Record<string, string> = {}, private readonly cwd?: string) {
         this.child = spawn(command[0]!, command.slice(1), { cwd, stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1', ...env } });
         for (const stream of [this.child.stdout!, this.child.stderr!]) stream.setEncoding('utf8').on('data', (d: string) => (this.output = (this.output + d).slice(-4000)));
         this.child.on('error', (e) => {
@@ -55,9 +55,24 @@ export class Program {
         clearTimeout(timer);
     }
 
+    /** Proportional memory of it and its children. */
+    pssBytes(): number {
+        const of = (pid: string): number => {
+            try {
+                const pss = Number(/^Pss:\s+(\d+) kB/m.exec(fs.readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8'))![1]) * 1024;
+                const children = fs.readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim();
+                return pss + (children ? children.split(' ').reduce((sum, child) => sum + of(child), 0) : 0);
+            } catch (e) {
+                if (['ENOENT', 'ESRCH'].includes((e as NodeJS.ErrnoException).code!)) return 0; // a backend that has just ended
+                throw e;
+            }
+        };
+        return of(String(this.pid));
+    }
+
     /** The same command again. */
     again(): Program {
-        return new Program(this.name, this.command, this.env);
+        return new Program(this.name, this.command, this.env, this.cwd);
     }
 }
 
@@ -68,7 +83,16 @@ export interface DurablePeer {
     /** Starts one and answers at once. */
     sendPath(name: string): string;
     programs: Program[];
+    /** How many executions have gone to sleep, by its own books. */
+    sleeping(): Promise<number>;
+    /** kill -9 of the program that has the timers, and its next start. Everything else lives on. */
+    crash(): Promise<void>;
     stop(): Promise<void>;
+}
+
+async function crash(programs: Program[], index: number): Promise<void> {
+    await programs[index]!.stop('SIGKILL');
+    programs[index] = programs[index]!.again();
 }
 
 async function stopAll(programs: Program[]): Promise<void> {
@@ -98,6 +122,11 @@ disable-web-ui = true
     const server = new Program('restate', [PROGRAM.restate, '--config-file', path.join(folder, 'restate.toml'), '--no-logo'], { DO_NOT_TRACK: '1' }, folder);
     const sdk = new Program('restate service', [PROGRAM.node24, here('peer-restate.mjs'), String(service)], { RESTATE_LOGGING: 'ERROR', NODE_ENV: 'production' });
     const programs = [server, sdk];
+    const ask = async (query: string): Promise<any[]> => {
+        const res = await send(admin, '/query', { method: 'POST', body: JSON.stringify({ query }), headers: { 'content-type': 'application/json', accept: 'application/json' } });
+        if (res.status !== 200) throw new Error(`restate: ${res.status} ${res.text}`);
+        return res.json.rows;
+    };
     try {
         await server.ready(answers(admin, '/health'));
         await server.ready(answers(ingress, '/restate/health'));
@@ -105,7 +134,11 @@ disable-web-ui = true
             const res = await send(admin, '/deployments', { method: 'POST', body: JSON.stringify({ uri: `http://127.0.0.1:${service}` }), headers: { 'content-type': 'application/json' } });
             return res.status === 201 || res.status === 200;
         });
-        return { port: ingress, prefix: '/bench/', sendPath: (name) => `/bench/${name}/send`, programs, stop: () => stopAll(programs) };
+        await server.ready(async () => (await ask('SELECT COUNT(*) AS n FROM sys_invocation')).length === 1); // every partition has its leader
+        return {
+            port: ingress, prefix: '/bench/', sendPath: (name) => `/bench/${name}/send`, programs, stop: () => stopAll(programs), crash: () => crash(programs, 0),
+            sleeping: async () => (await ask("SELECT COUNT(*) AS n FROM sys_invocation WHERE status = 'suspended'"))[0].n,
+        };
     } catch (e) {
         await stopAll(programs);
         throw e;
@@ -135,7 +168,15 @@ export async function dbos(ctx: Context): Promise<DurablePeer> {
         const app = new Program('dbos', [PROGRAM.node24, here('peer-dbos.mjs'), String(service), `postgresql://postgres@127.0.0.1:${port}/bench`], { NODE_ENV: 'production' });
         programs.push(app);
         await app.ready(answers(service, '/'));
-        return { port: service, prefix: '/', sendPath: (name) => `/${name}`, programs, stop: () => stopAll(programs) };
+        return {
+            port: service, prefix: '/', sendPath: (name) => `/${name}`, programs, stop: () => stopAll(programs), crash: () => crash(programs, 1),
+            async sleeping() {
+                const sql = "SELECT count(*) FROM dbos.operation_outputs WHERE function_name = 'DBOS.sleep'";
+                const r = await run(`${POSTGRES}/psql`, ['-h', '127.0.0.1', '-p', String(port), '-U', 'postgres', '-d', 'bench', '-Atc', sql]);
+                if (r.code !== 0) throw new Error(r.stderr);
+                return Number(r.stdout);
+            },
+        };
     } catch (e) {
         await stopAll(programs);
         throw e;

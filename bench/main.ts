@@ -11,7 +11,7 @@ import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
 import { soak } from './soak.ts';
-import { replay, resume, sleepers, timers } from './suspended.ts';
+import { replay, resume, sleepers, sleepersPeers, timers } from './suspended.ts';
 import { hello, helloH2, json, pristine, sql } from './throughput.ts';
 
 export interface Context {
@@ -43,6 +43,7 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     'step-latency': { run: stepLatency, what: 'one durable step alone, beside a bare commit', needsLimpet: true },
     'workflow-latency': { run: workflowLatency, what: 'start to result of a workflow of one step: limpet, restate, dbos' },
     sleepers: { run: sleepers, what: 'many sleeping executions: memory, disk, kill -9 to serving and to the first due', needsLimpet: true },
+    'sleepers-peers': { run: sleepersPeers, what: 'a tenth of the sleepers: restate, dbos' },
     resume: { run: resume, what: 'signal to result of executions with few and many records, from snapshots', needsLimpet: true },
     replay: { run: replay, what: 'signal to result without a snapshot', needsLimpet: true },
     timers: { run: timers, what: 'many executions due in one second', needsLimpet: true },

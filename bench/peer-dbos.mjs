@@ -17,10 +17,9 @@ async function effects({ n, url }) {
     return sum;
 }
 
-let resumed = 0;
-async function sleeper({ ms }) {
-    await DBOS.sleep(ms);
-    resumed++;
+async function sleeper({ at, url }) {
+    await DBOS.sleep(at - (await DBOS.now()));
+    if (url) await DBOS.runStep(async () => void (await fetch(url)), { name: 'tell' });
 }
 
 const workflows = Object.fromEntries([steps, effects, sleeper].map((f) => [f.name, DBOS.registerWorkflow(f)]));
@@ -37,7 +36,7 @@ http.createServer(async (req, res) => {
         for await (const chunk of req) chunks.push(chunk);
         const name = req.url.slice(1);
         const workflow = workflows[name];
-        if (!workflow) answer = { resumed };
+        if (!workflow) answer = name;
         else {
             const handle = await DBOS.startWorkflow(workflow)(JSON.parse(Buffer.concat(chunks)));
             answer = name === 'sleeper' ? null : await handle.getResult();

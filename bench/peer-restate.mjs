@@ -17,10 +17,11 @@ const bench = restate.service({
             for (let i = 0; i < n; i++) sum += await ctx.run('step', async () => ((await (await fetch(url)).json()).hello ? i : 0));
             return sum;
         },
-        async sleeper(ctx, { ms }) {
-            await ctx.sleep(ms);
-            return Date.now();
-        },
+        // leaves memory soon, as Limpet's do, and not after the minute that is the default
+        sleeper: restate.handlers.handler({ inactivityTimeout: 50 }, async (ctx, { at, url }) => {
+            await ctx.sleep(at - (await ctx.date.now()));
+            if (url) await ctx.run('tell', async () => void (await fetch(url)));
+        }),
     },
 });
 

@@ -4,15 +4,18 @@
 // to resume one from its snapshot or by replay, and how late ten thousand timers of one second are. The server has the
 // whole machine.
 import { execFileSync } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
-import path from 'node:path';
+import http from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { type Server, send, tempDir, until } from '../tests/server/harness.ts';
 import { deployWorkflow, show, signal, start, suspended } from '../tests/server/workflow-harness.ts';
 import { framed } from './commits.ts';
+import { dbos, restate } from './durable-peers.ts';
 import { startWhole } from './limpet.ts';
 import { median } from './load.ts';
 import type { Context } from './main.ts';
-import { freePort } from './peers.ts';
+import { freePort, isInstalled } from './peers.ts';
 import { sendMany } from './pipeline.ts';
 import { formatFigure, type Row } from './report.ts';
 
@@ -149,6 +152,56 @@ export const sleepers = (ctx: Context): Promise<Row[]> =>
             await s.stop();
             fs.rmSync(s.data, { recursive: true, force: true });
         }
+    });
+
+/** What the peers need for a tenth of it; no budget. */
+export const sleepersPeers = (ctx: Context): Promise<Row[]> =>
+    framed(ctx, 'sleepers-peers', async () => {
+        const count = Math.ceil(ctx.sleepers / 10);
+        let told: ((value: unknown) => void) | undefined;
+        const ear = http.createServer((_req, res) => {
+            res.end();
+            told?.(undefined);
+        }).listen(0, '127.0.0.1');
+        await once(ear, 'listening');
+        const url = `http://127.0.0.1:${(ear.address() as AddressInfo).port}/`;
+        const rows: Row[] = [];
+        try {
+            for (const [name, begin] of [['restate', restate], ['dbos', dbos]] as const) {
+                if (ctx.without.has(name) || !isInstalled(name)) continue;
+                const peer = await begin(ctx);
+                try {
+                    const sleep = async (n: number, body: unknown) => {
+                        const had = await peer.sleeping();
+                        await sendMany(peer.port, n, () => ({ method: 'POST', path: peer.sendPath('sleeper'), body }), (_i, status, text) => {
+                            if (status !== 202 && status !== 200) throw new Error(`${name}: ${status} ${text}`);
+                        });
+                        for (const end = Date.now() + 300_000; (await peer.sleeping()) < had + n; await pause(100)) if (Date.now() > end) throw new Error(`${name}: ${await peer.sleeping()} of ${had + n} sleep`);
+                    };
+                    const pss = () => peer.programs.reduce((sum, p) => sum + p.pssBytes(), 0);
+                    await sleep(64, { at: Date.now() + 86_400_000 }); // what the first ones bring with them
+                    const before = pss();
+                    await sleep(count, { at: Date.now() + 86_400_000 });
+                    await pause(3000);
+                    const more = pss() - before;
+                    const at = Date.now() + 3000;
+                    await sleep(1, { at, url });
+                    const resumed = new Promise((resolve) => (told = resolve));
+                    await pause(Math.max(0, at - Date.now() - 50));
+                    const killed = Date.now();
+                    await peer.crash();
+                    await Promise.race([resumed, pause(120_000).then(() => Promise.reject(new Error(`${name}: nothing resumed in two minutes`)))]);
+                    const ms = Date.now() - killed;
+                    rows.push({ case: 'sleepers-peers', what: `${name}, ${count.toLocaleString('en')} sleeping executions, memory more`, figure: mb(more), unit: 'MB' });
+                    rows.push({ case: 'sleepers-peers', what: `${name}, kill -9 to the first due one resumed`, figure: ms, unit: 'ms' });
+                } finally {
+                    await peer.stop();
+                }
+            }
+        } finally {
+            ear.close();
+        }
+        return rows;
     });
 
 const WAITER = `
