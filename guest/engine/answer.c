@@ -21,11 +21,18 @@ void answer_fail(JSContext *ctx, struct dispatch *d)
     engine_fail(ctx, d->number);
 }
 
-static void answer_text(struct dispatch *d, struct text json)
+/* False: exception; the host did not take it (it is too large, say). */
+static bool answer_text(JSContext *ctx, struct dispatch *d, struct text json)
 {
+    struct op_respond_value args = {.dispatch = d->number, .json = op_bytes(json.at, json.len)};
+    uint8_t ignored[4];
+    int32_t len = op_call(OP_RESPOND_VALUE, &args, ignored, sizeof ignored);
+    if (len < 0) {
+        op_throw(ctx, len);
+        return false;
+    }
     d->is_answered = true;
-    op_tell(OP_RESPOND_VALUE,
-            &(struct op_respond_value){.dispatch = d->number, .json = op_bytes(json.at, json.len)});
+    return true;
 }
 
 /* Sends a response head, with a body in memory or none. False: exception. */
@@ -151,8 +158,7 @@ static bool answer_bytes(JSContext *ctx, struct dispatch *d, uint32_t status, st
         return false;
     }
     if (is_json) {
-        answer_text(d, bytes);
-        return true;
+        return answer_text(ctx, d, bytes);
     }
     JSValue value = JS_UNDEFINED;
     if (may_be_json) {
@@ -165,9 +171,8 @@ static bool answer_bytes(JSContext *ctx, struct dispatch *d, uint32_t status, st
     if (JS_IsUndefined(value))
         value = text_decode(ctx, (const uint8_t *)bytes.at, bytes.len, false);
     struct buffer out = {0};
-    bool is_ok = !JS_IsException(value) && json_write(ctx, value, &out) == JSON_WRITTEN;
-    if (is_ok)
-        answer_text(d, (struct text){.at = (char *)out.data, .len = out.len});
+    bool is_ok = !JS_IsException(value) && json_write(ctx, value, &out) == JSON_WRITTEN &&
+                 answer_text(ctx, d, (struct text){.at = (char *)out.data, .len = out.len});
     buffer_done(&out);
     JS_FreeValue(ctx, value);
     return is_ok;
@@ -213,8 +218,7 @@ static bool answer_execute(JSContext *ctx, struct dispatch *d, struct response *
         return false;
     }
     if (body->kind == BODY_NONE) {
-        answer_text(d, (struct text){.at = "null", .len = 4});
-        return true;
+        return answer_text(ctx, d, (struct text){.at = "null", .len = 4});
     }
     if (body->kind == BODY_TEXT || body->kind == BODY_BYTES) {
         struct text flat = body_flat(ctx, body);
@@ -240,8 +244,7 @@ static bool answer_execute(JSContext *ctx, struct dispatch *d, struct response *
 static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
 {
     if (JS_IsUndefined(value) && d->kind == ABI_DISPATCH_WORKFLOW) {
-        answer_text(d, (struct text){.at = "null", .len = 4});
-        return true;
+        return answer_text(ctx, d, (struct text){.at = "null", .len = 4});
     }
     if (JS_IsUndefined(value)) {
         JS_ThrowTypeError(ctx,
@@ -262,10 +265,10 @@ static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
     if (written == JSON_NOTHING)
         JS_ThrowTypeError(ctx,
                           "the handler returned a value that has no JSON form, such as a function");
-    if (written == JSON_WRITTEN)
-        answer_text(d, (struct text){.at = (const char *)out.data, .len = out.len});
+    bool is_ok = written == JSON_WRITTEN &&
+                 answer_text(ctx, d, (struct text){.at = (const char *)out.data, .len = out.len});
     buffer_done(&out);
-    return written == JSON_WRITTEN;
+    return is_ok;
 }
 
 /* Answers with what the handler gave; value is consumed. */
@@ -274,8 +277,7 @@ void answer_with(JSContext *ctx, struct dispatch *d, JSValue value)
     struct response *r = response_of(value);
     bool is_ok;
     if (d->kind == ABI_DISPATCH_SETUP) {
-        answer_text(d, (struct text){.at = "null", .len = 4});
-        is_ok = true;
+        is_ok = answer_text(ctx, d, (struct text){.at = "null", .len = 4});
     } else if (r) {
         is_ok = d->kind == ABI_DISPATCH_HTTP ? answer_http(ctx, d, r) : answer_execute(ctx, d, r);
     } else {
