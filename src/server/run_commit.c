@@ -326,6 +326,14 @@ void run_collect(struct run *r)
 
 /* ---- leaving ---- */
 
+uint64_t run_snapshot_sum(struct slice parts)
+{
+    struct record_hash h;
+    record_hash_init(&h, 0);
+    record_hash_add(&h, parts);
+    return record_hash_end(&h);
+}
+
 void run_suspend(struct run *r)
 {
     struct run_commit *c = commit_new(r);
@@ -341,10 +349,14 @@ void run_suspend(struct run *r)
     if (c->end - r->snapshot_records >= after) {
         CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
         execution_save(r->x, &state);
+        bytes_append_u64(&c->snapshot, 0); /* its sum, below */
         bytes_append_lstr(&c->snapshot, bytes_slice(&state));
         if (guest_save(r->guest, &c->snapshot, &e) != OK) { /* then by replay */
             log_debug("no snapshot", LOG_STR("execution", r->id), LOG_STR("error", e.message));
             bytes_clear(&c->snapshot);
+        } else {
+            uint64_t sum = run_snapshot_sum(slice_skip(bytes_slice(&c->snapshot), sizeof(sum)));
+            memcpy(c->snapshot.ptr, &sum, sizeof(sum));
         }
     }
     if (r->worker->server->config.verifies_replay)

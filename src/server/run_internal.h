@@ -95,6 +95,7 @@ bool run_stop_replay(struct run *r); /* true: it has diverged, and is being deal
 /* run_commit.c */
 void run_collect(struct run *r); /* hands what is new to the store */
 void run_suspend(struct run *r); /* and leaves */
+uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
 /* After the last commit has been handed over: leaves when they are all there. */
 void run_fail(struct run *r,
               struct slice error_json); /* without a record: the journal stays as it is */

@@ -257,13 +257,19 @@ static void give_signals(struct run *r)
     arena_free(a);
 }
 
-/* The snapshot's parts: u32 length of the execution's, that part, the guest's. */
+/* The snapshot's parts: u64 run_snapshot_sum() of the rest, u32 length of the execution's, that
+ * part, the guest's. */
 static enum err resume(struct run *r, const struct execution_config *config, struct slice saved,
                        struct error *ret_error)
 {
     uint32_t len;
-    if (saved.len < sizeof(len))
+    uint64_t sum;
+    if (saved.len < sizeof(sum) + sizeof(len))
         return error_set(ret_error, ERR_CORRUPT, "the snapshot is cut short");
+    memcpy(&sum, saved.ptr, sizeof(sum));
+    saved = slice_skip(saved, sizeof(sum));
+    if (sum != run_snapshot_sum(saved))
+        return error_set(ret_error, ERR_CORRUPT, "the snapshot is damaged");
     memcpy(&len, saved.ptr, sizeof(len));
     if (len > saved.len - sizeof(len))
         return error_set(ret_error, ERR_CORRUPT, "the snapshot is cut short");
