@@ -213,9 +213,13 @@ static void hot_touch(struct hot_visit *v, JSValueConst object, int depth)
 }
 
 /* Objects whose shapes are worth keeping: what the language makes, and literals found in most
- * handlers. */
+ * handlers. Functions get their properties one by one, and each await makes two without any, so the
+ * shapes on the way are kept too: an object of each, the emptiest first. */
 static const char kept_source[] =
-    "[{}, [], new Map, new Set, new Date(0), /x/, /x/.exec('x'), new Error('x'), new "
+    "[...[() => {}, async () => {}, function* () {}, async function* () {}].flatMap((f) => {"
+    "const proto = Object.getPrototypeOf(f), make = () => Object.create(proto);"
+    "return [make(), Object.defineProperty(make(), 'length', {value: 0, configurable: true}), f]"
+    "}), Object.create(Promise.prototype), {}, [], new Map, new Set, new Date(0), /x/, /x/.exec('x'), new Error('x'), new "
     "TypeError('x'),"
     "new Uint8Array(1), new ArrayBuffer(1), new Promise(() => {}), (async () => {})(),"
     "(function* () { yield 1 })(), [][Symbol.iterator](), ''[Symbol.iterator](), new "
