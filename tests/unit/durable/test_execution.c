@@ -46,6 +46,12 @@ static void the_clock_stands_while_code_runs(void **state)
     assert_int_equal(execution_now_us(w->x), began);
     assert_rests(w);
     assert_int_equal(execution_wake_us(w->x), began + 5 * WORLD_SECOND);
+    world_commit(w);
+    w->now_us += WORLD_SECOND;
+    world_crash(w); /* the deadline is where it was */
+    assert_call(w, &timer, 1);
+    assert_rests(w);
+    assert_int_equal(execution_wake_us(w->x), began + 5 * WORLD_SECOND);
     assert_true(execution_is_idle(w->x));
     w->now_us = began + 7 * WORLD_SECOND;
     assert_false(execution_is_idle(w->x));
