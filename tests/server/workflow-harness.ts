@@ -245,7 +245,7 @@ type Cell = string | number | null | Buffer;
 /** Runs statements on a database that no server has open; rows of each. Integers above 2^53 lose digits: write those in the SQL. */
 export async function database(file: string, statements: [sql: string, ...params: Cell[]][]): Promise<Cell[][][]> {
     const jobs = statements.map(([sql, ...params]) => [sql, params.map((p) => (Buffer.isBuffer(p) ? { hex: p.toString('hex') } : p))]);
-    const done = await run('python3', ['-c', PYTHON, file], { input: JSON.stringify(jobs) });
+    const done = await run(fs.existsSync('/usr/bin/python3') ? '/usr/bin/python3' : 'python3', ['-c', PYTHON, file], { input: JSON.stringify(jobs) });
     if (done.code !== 0) throw new Error(`${file}: ${done.stderr}`);
     return done.json.map((rows: any[][]) => rows.map((row) => row.map((v) => (v !== null && typeof v === 'object' ? Buffer.from(v.hex, 'hex') : v))));
 }
