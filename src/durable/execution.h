@@ -102,8 +102,10 @@ enum execution_answer {
     EXECUTION_REPLAYED, /* *ret_result is its result; do nothing */
     EXECUTION_DIVERGED, /* end the guest: the execution is in one of the final states below */
 };
-/* A synchronous op. In replay of a tail record (execution_is_tail() is true right after) mutations
- * that belong to the op are to be added again. */
+/* A synchronous op. LIVE also makes a replay whose records are used up go live: pending calls are
+ * started inside. DIVERGED is also what a check answers when its records are used up (AGREED), and
+ * what follows execution_finish(). In replay of a tail record (execution_is_tail() is true right
+ * after) mutations that belong to the op are to be added again. */
 enum execution_answer execution_sync(struct execution *x, uint32_t op, uint64_t digest,
                                      struct slice label, struct execution_result *ret_result);
 void execution_sync_done(struct execution *x, uint32_t op, uint64_t digest, struct slice label,
@@ -123,8 +125,8 @@ struct execution_retry {
     uint32_t attempts_max; /* in all; 0: without end */
     int64_t delay_us;      /* before the second attempt */
     double factor;         /* of the delay, each time; 0: it grows by delay_us each time */
-    int64_t delay_max_us;
-    int64_t timeout_us; /* of one attempt; EXECUTION_NEVER: none */
+    int64_t delay_max_us;  /* EXECUTION_NEVER: none */
+    int64_t timeout_us;    /* of one attempt; EXECUTION_NEVER: none */
 };
 
 struct execution_call {
@@ -185,8 +187,9 @@ enum execution_state execution_state(const struct execution *x);
 const struct error *execution_error(const struct execution *x);
 
 struct execution_divergence {
-    int64_t record;     /* number */
-    uint32_t id;        /* of the call whose stack would tell the source line; 0: the code ended */
+    int64_t record; /* number */
+    uint32_t id;    /* of the call whose stack would tell the source line; 0: the code has ended, or
+                       stands in the execution_sync() that answered DIVERGED */
     char recorded[320]; /* "step \"charge\"" */
     char did[320];      /* "step \"refund\"", "returned" */
 };
@@ -196,13 +199,18 @@ const struct execution_divergence *execution_divergence(const struct execution *
 
 void execution_arrive(struct execution *x, uint32_t id, uint32_t status, struct slice payload);
 /* Signals are delivered in the order of their seq, each once; one that was seen already (its seq
- * is not above the last) is ignored. data: JSON. */
+ * is not above the last) is ignored. Only signals that the store still has may be passed, in order,
+ * and after a restart all of them again. They are kept until consumed: who accepts them bounds
+ * them. data: JSON. */
 void execution_signal(struct execution *x, int64_t seq, int64_t at_us, struct slice name,
                       struct slice data);
-/* status 0: payload is the child's output, else its error (JSON). */
+/* status 0: payload is the child's output, else its error (JSON). Ignored when live unless a call
+ * waits for that child: so before an execution leaves memory, who has not looked up a child since
+ * it is awaited must do so. */
 void execution_child_done(struct execution *x, struct slice child, uint32_t status,
                           struct slice payload);
-/* Children whose result the code waits for, one after the other: cursor 0 first; false: no more. */
+/* Children whose result the code waits for, when live, one after the other: cursor 0 first; false:
+ * no more. A cursor that is kept gives only those that are awaited since. */
 bool execution_awaited_child(const struct execution *x, uint32_t *cursor, struct slice *ret_child);
 /* Someone wants it to end: all pending calls complete with ERR_CANCELLED once the code has been
  * told (a delivery CANCEL, recorded). Once; later calls do nothing. */
@@ -270,8 +278,8 @@ void execution_committed(struct execution *x, int64_t end);
 
 /* ---- snapshots: the execution's own state beside the guest's memory ---- */
 
-/* Only when idle and everything has been taken. It is the state after all records: to be stored with
- * them or later. */
+/* Only when idle and everything has been taken. It is the state after all records: to be stored
+ * with them or later. */
 void execution_save(const struct execution *x, struct bytes *out);
 /* As execution_new() followed by the replay of what was saved, live if nothing is stored after it.
  * ERR_CORRUPT, or ERR_CONFLICT: it belongs to a later journal or another format. */

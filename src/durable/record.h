@@ -3,16 +3,18 @@
  * The records of a journal: the one format in which what an execution learned from outside is kept.
  * docs/journal.md describes the same format for other programs. Little-endian, unaligned:
  *
- *     u32 len      bytes after this field
- *     u32 crc      CRC-32 (zlib's) of the bytes after this field
- *     u8  version  RECORD_VERSION
- *     u8  kind     enum record_kind
- *     u16 op       number in host/ops.def; 0 where there is none
- *     u32 id       number of the asynchronous call in its execution (1, 2, ...); 0 where there is
- * none u64 digest   record_digest() of the op and its arguments i64 at_us    microseconds since
- * 1970 when it was delivered to the code u16 status   0, or enum err u16 label_len label        for
- * people: "charge", "GET https://...", "sleep 3 days"; UTF-8 payload      the rest: the result, as
- * the op's row in ops.def says
+ *     u32 len        bytes after this field
+ *     u32 crc        CRC-32 (zlib's) of the bytes after this field
+ *     u8  version    RECORD_VERSION
+ *     u8  kind       enum record_kind
+ *     u16 op         number in host/ops.def; 0 where there is none
+ *     u32 id         number of the asynchronous call (1, 2, ...); 0 where there is none
+ *     u64 digest     struct record_hash of the op and its arguments
+ *     i64 at_us      microseconds since 1970 when it was delivered to the code
+ *     u16 status     0, or enum err
+ *     u16 label_len
+ *     label          for people: "charge", "GET https://...", "sleep 3 days"; UTF-8
+ *     payload        the rest: the result, as the op's row in ops.def says
  *
  * Records are numbered from 0 by their place. A chunk is a whole number of records one after the
  * other, and the number of its first. Formats of older versions stay readable for ever. */
@@ -31,14 +33,21 @@ enum {
 };
 
 enum record_kind {
-    RECORD_START = 1, /* record 0. at_us: the first time that the code sees; payload: empty */
-    RECORD_SYNC = 2,  /* a synchronous op and its result */
-    RECORD_DONE = 3,  /* call `id` completed: delivered to the code at this place */
-    RECORD_ATTEMPT =
-        4, /* step `id` failed and will be tried again. status: of the failure; payload: u32
-              attempt that failed (from 1), i64 us when the next one is due, lstr message */
-    RECORD_CANCEL = 5, /* the code learned that it shall end */
-    RECORD_END = 6, /* status 0: completed, ERR_CANCELLED: cancelled, else failed; the last one */
+    /* Record 0. at_us: the first time that the code sees. Payload: empty. */
+    RECORD_START = 1,
+    /* A synchronous op and its result. */
+    RECORD_SYNC = 2,
+    /* Call `id` completed: delivered to the code at this place. Payload of an event that came:
+     * i64 seq of the signal, then what the code gets. */
+    RECORD_DONE = 3,
+    /* Step `id` failed and will be tried again. status: of the failure. Payload: u32 attempt that
+     * failed (from 1), i64 us when the next one is due, lstr message. */
+    RECORD_ATTEMPT = 4,
+    /* The code learned that it shall end. */
+    RECORD_CANCEL = 5,
+    /* The last one. status 0: completed, ERR_CANCELLED: cancelled, else failed. digest: of the
+     * value if it completed. */
+    RECORD_END = 6,
 };
 
 struct record {
