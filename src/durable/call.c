@@ -116,7 +116,7 @@ void call_remove(struct execution *x, struct call *c)
 
 static void calls_free(struct list *calls)
 {
-    for (struct list *n; (n = list_pop_front(calls));)
+    LIST_FOREACH (n, calls)
         call_free(container_of(n, struct call, link));
 }
 

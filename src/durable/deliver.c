@@ -151,25 +151,23 @@ static void live_done(struct execution *x, struct call *c, uint32_t status, stru
     call_remove(x, c);
 }
 
-static void live_item(struct execution *x, struct item *item,
+static void live_call(struct execution *x, struct call *c, bool is_complete,
                       struct execution_delivery *ret_delivery)
 {
-    struct call *c = container_of(item, struct call, item);
-    switch (item->kind) {
-    case ITEM_DONE:
+    if (is_complete)
         live_done(x, c, c->status, bytes_slice(&c->result), 0, ret_delivery);
-        break;
-    case ITEM_RUN:
+    else
         *ret_delivery = (struct execution_delivery){.kind = EXECUTION_RUN,
                                                     .id = (uint32_t)c->by_id.key,
                                                     .scope = step_start(x, c),
                                                     .attempt = c->failed + 1};
-        break;
-    case ITEM_SIGNAL:
-        c = event_take(x, container_of(item, struct channel, item));
-        live_done(x, c, OK, bytes_slice(&x->scratch), EVENT_SEQ_BYTES, ret_delivery);
-        break;
-    }
+}
+
+static void live_signal(struct execution *x, struct channel *ch,
+                        struct execution_delivery *ret_delivery)
+{
+    struct call *c = event_take(x, ch);
+    live_done(x, c, OK, bytes_slice(&x->scratch), EVENT_SEQ_BYTES, ret_delivery);
 }
 
 static bool live_next(struct execution *x, struct execution_delivery *ret_delivery)
@@ -186,7 +184,11 @@ static bool live_next(struct execution *x, struct execution_delivery *ret_delive
     struct list *n = list_pop_front(&x->ready);
     if (!n)
         return false;
-    live_item(x, container_of(n, struct item, link), ret_delivery);
+    struct item *item = container_of(n, struct item, link);
+    if (item->kind == ITEM_SIGNAL)
+        live_signal(x, container_of(item, struct channel, item), ret_delivery);
+    else
+        live_call(x, container_of(item, struct call, item), item->kind == ITEM_DONE, ret_delivery);
     return true;
 }
 
@@ -245,7 +247,7 @@ bool execution_next_of(struct execution *x, uint32_t id, struct execution_delive
     if (!c || !c->is_complete || c->is_given_up)
         return false;
     list_remove(&c->item.link);
-    live_item(x, &c->item, ret_delivery);
+    live_call(x, c, true, ret_delivery);
     return true;
 }
 

@@ -265,15 +265,15 @@ bool execution_waits_for_events(const struct execution *x)
 
 void events_go_live(struct execution *x)
 {
-    struct list *n;
     while (!list_is_empty(&x->early_signals))
         signal_post(x, container_of(x->early_signals.next, struct signal, link));
-    while ((n = list_pop_front(&x->early_children))) {
+    LIST_FOREACH (n, &x->early_children) {
         struct early_child *e = container_of(n, struct early_child, link);
         child_ended(x, slice_of(e->text, e->name_len), e->status,
                     slice_of(e->text + e->name_len, e->payload_len));
         free(e);
     }
+    list_init(&x->early_children);
 }
 
 static void channels_free(struct map *map)
@@ -287,7 +287,6 @@ static void channels_free(struct map *map)
 
 void events_done(struct execution *x)
 {
-    struct list *n;
     for (size_t i = 0; x->signals.buckets && i < (size_t)1 << x->signals.bits; i++)
         for (struct table_node *s = x->signals.buckets[i], *next; s; s = next) {
             next = s->next;
@@ -297,7 +296,7 @@ void events_done(struct execution *x)
     id_table_free_nodes(&x->gone);
     channels_free(&x->events);
     channels_free(&x->children);
-    while ((n = list_pop_front(&x->early_children)))
+    LIST_FOREACH (n, &x->early_children)
         free(container_of(n, struct early_child, link));
     bytes_done(&x->scratch);
 }
