@@ -122,8 +122,17 @@ static void calls_free(struct list *calls)
 
 void calls_trim(struct execution *x)
 {
-    for (; x->spare_len > CALL_SPARES_LIVE_MAX; x->spare_len--)
-        call_free(container_of(list_pop_front(&x->spare), struct call, link));
+    struct list kept;
+    list_init(&kept);
+    for (x->spare_len = 0; x->spare_len < CALL_SPARES_LIVE_MAX; x->spare_len++) {
+        struct list *n = list_pop_front(&x->spare);
+        if (!n)
+            break;
+        list_push_back(&kept, n);
+    }
+    calls_free(&x->spare);
+    list_init(&x->spare);
+    list_splice_back(&x->spare, &kept);
 }
 
 void calls_done(struct execution *x)
