@@ -58,6 +58,14 @@ sum=$(cksum <"$dir/body")
 
 fetch() { curl -s --max-time 30 "$@"; }
 fetch_sum() { fetch "$@" | cksum; }
+# curl 7.88 may drop an HTTP/2 answer whose reset comes in the same packet as its head: it is asked again.
+broken_off() {
+    for _ in 1 2 3 4 5 6 7 8; do
+        got=$(fetch "$@" -o /dev/null -w '%{http_code} %{size_download}')
+        [ "$got" = "000 0" ] || break
+    done
+    echo "$got"
+}
 upload_sum() { fetch -T - "$@" <"$dir/body" | cksum; }
 for kind in h1 h2 tls-h1 tls-h2; do
     case $kind in
@@ -79,7 +87,7 @@ for kind in h1 h2 tls-h1 tls-h2; do
         check "$kind: expectation" 1000000 fetch $flags -H "Expect: 100-continue" --data-binary "@$dir/body" "$url/sink"
         check "$kind: a body that nobody reads" ignored fetch $flags --data-binary "@$dir/body" "$url/ignore"
         check "$kind: a download" 50000000 fetch $flags -o /dev/null -w '%{size_download}' "$url/down?n=50000000"
-        check "$kind: an answer that breaks off" "200 4" fetch $flags -o /dev/null -w '%{http_code} %{size_download}' "$url/cut"
+        check "$kind: an answer that breaks off" "200 4" broken_off $flags "$url/cut"
     }
 done
 
