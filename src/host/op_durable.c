@@ -108,9 +108,23 @@ enum err op_step_done(struct guest *g, const struct op_step_done_args *a)
 
 /* ---- events ---- */
 
+/* The label of a record keeps it whole: a retry reads it there. */
+static enum err check_signal_name(struct guest *g, struct slice name)
+{
+    if (name.len <= RECORD_LABEL_BYTES_MAX)
+        return OK;
+    op_refuse(g, ERR_INVALID,
+              "the name of a signal has %zu bytes, more than the %d that it may have", name.len,
+              RECORD_LABEL_BYTES_MAX);
+    error_hint(&g->op_error, "put what is long into the signal's data");
+    return ERR_INVALID;
+}
+
 enum err op_event_wait(struct guest *g, const struct op_event_wait_args *a)
 {
     enum err err = check_main(g, "waitForEvent()");
+    if (err == OK)
+        err = check_signal_name(g, a->name);
     if (err != OK)
         return err;
     struct execution_call call = {
@@ -220,6 +234,8 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
 {
     if (a->name.len == 0)
         return op_refuse(g, ERR_INVALID, "a signal needs a name");
+    if (check_signal_name(g, a->name) != OK)
+        return ERR_INVALID;
     char once[64];
     if (g->durable)
         snprintf(once, sizeof(once), "%.36s-%lld", execution_id(g->durable).ptr,

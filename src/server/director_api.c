@@ -2,9 +2,11 @@
  *
  * What the admin API asks of durable executions. Each is a mutation of the store; when that is
  * durable the execution is woken, so that it sees what happened to it, and the caller is told. */
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/names.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "durable/record.h"
@@ -116,6 +118,8 @@ static void start(struct director *d, struct admin_durable *a)
 
 /* ---- retry and fork: where to cut the journal ---- */
 
+enum { SURVEY_BYTES = 256 * 1024 }; /* of a journal, read at once */
+
 struct cut {
     int64_t records;     /* to keep */
     int64_t chunk_first; /* the chunk that is cut */
@@ -145,7 +149,8 @@ static enum err survey(struct director *d, struct slice id, struct cut *c, struc
     *c = (struct cut){.last_failed_step = -1, .last_external = -1, .cancel = -1, .end = -1};
     while (err == OK && count > 0) {
         CLEANUP(bytes_done) struct bytes chunk = BYTES_INIT;
-        err = store_journal(d->reader, id, c->count, 256 * 1024, &chunk, &first, &count, ret_error);
+        err =
+            store_journal(d->reader, id, c->count, SURVEY_BYTES, &chunk, &first, &count, ret_error);
         struct slice rest = bytes_slice(&chunk);
         struct record r;
         while (err == OK && rest.len > 0) {
@@ -186,6 +191,81 @@ static int64_t retry_place(const struct cut *c, bool was_cancelled, bool is_othe
     return all;
 }
 
+/* ---- retry: signals that were consumed behind the cut ---- */
+
+enum { TAKEN_BYTES_MAX = 64 * 1024 * 1024 }; /* of their data; the store takes them in one go */
+
+/* The record's label is the name of the signal, not cut. */
+_Static_assert((int)NAMES_SIGNAL_BYTES_MAX <= (int)RECORD_LABEL_BYTES_MAX,
+               "a label has the whole name");
+
+struct taken {
+    struct arena *arena; /* of their texts */
+    struct durable_signal *rows;
+    size_t len, cap, bytes;
+};
+
+/* A call of waitForEvent() that completed: i64 seq, f64 milliseconds since 1970, lstr data. */
+static enum err take_back(struct taken *t, const struct record *r, struct error *ret_error)
+{
+    enum { HEAD_BYTES = 8 + 8 + 4 };
+    uint64_t seq, at_bits;
+    uint32_t len;
+    double at_ms;
+    if (r->payload.len < HEAD_BYTES)
+        return error_set(ret_error, ERR_CORRUPT, "a record of a signal is too short");
+    memcpy(&seq, r->payload.ptr, sizeof(seq));
+    memcpy(&at_bits, r->payload.ptr + 8, sizeof(at_bits));
+    memcpy(&len, r->payload.ptr + 16, sizeof(len));
+    at_bits = le64toh(at_bits);
+    memcpy(&at_ms, &at_bits, sizeof(at_ms));
+    if (le32toh(len) != r->payload.len - HEAD_BYTES)
+        return error_set(ret_error, ERR_CORRUPT, "a record of a signal has another length");
+    t->bytes += r->payload.len;
+    if (t->bytes > TAKEN_BYTES_MAX) {
+        error_set(ret_error, ERR_TOO_LARGE,
+                  "the retry would have to give back signals of more than %d bytes",
+                  TAKEN_BYTES_MAX);
+        error_hint(ret_error, "limpet execution fork --record N keeps more of the journal");
+        return ERR_TOO_LARGE;
+    }
+    if (t->len == t->cap) {
+        t->cap = t->cap ? 2 * t->cap : 16;
+        t->rows = reallocarray(t->rows, t->cap, sizeof(*t->rows));
+        CHECK(t->rows);
+    }
+    t->rows[t->len++] =
+        (struct durable_signal){.seq = (int64_t)le64toh(seq),
+                                .at_us = (int64_t)(at_ms * 1000 + 0.5),
+                                .name = arena_copy(t->arena, r->label),
+                                .data = arena_copy(t->arena, slice_skip(r->payload, HEAD_BYTES))};
+    return OK;
+}
+
+/* Those of the records from number `from` on. */
+static enum err taken_behind(struct director *d, struct slice id, int64_t from, struct taken *t,
+                             struct error *ret_error)
+{
+    int64_t next = from, first = 0, count = 1;
+    enum err err = OK;
+    while (err == OK && count > 0) {
+        CLEANUP(bytes_done) struct bytes chunk = BYTES_INIT;
+        err = store_journal(d->reader, id, next, SURVEY_BYTES, &chunk, &first, &count, ret_error);
+        struct slice rest = bytes_slice(&chunk);
+        struct record r;
+        for (int64_t n = first; err == OK && rest.len > 0; n++) {
+            err = record_take(&rest, &r, ret_error);
+            if (err == OK && n >= from && r.kind == RECORD_DONE && r.op == OP_NUMBER_EVENT_WAIT &&
+                r.status == OK)
+                err = take_back(t, &r, ret_error);
+        }
+        next = first + count;
+    }
+    return err;
+}
+
+/* ---- retry and fork ---- */
+
 static enum err serving_version(struct director *d, struct slice workflow, int64_t *ret_version,
                                 struct error *ret_error)
 {
@@ -202,9 +282,10 @@ static void retry(struct director *d, struct admin_durable *a)
 {
     struct durable_row row;
     struct error e;
-    struct cut c;
+    struct cut c = {0};
     int64_t version = a->version;
     struct arena *arena = arena_new(NULL);
+    struct taken taken = {.arena = arena};
     enum err err = store_durable(d->reader, arena, a->id, &row, &e);
     if (err == OK && row.status != DURABLE_FAILED && row.status != DURABLE_CANCELLED) {
         err = error_set(&e, ERR_CONFLICT, "the execution is %s", durable_status_text(row.status));
@@ -223,14 +304,22 @@ static void retry(struct director *d, struct admin_durable *a)
             d, a->id,
             retry_place(&c, row.status == DURABLE_CANCELLED, version > 0 && version != row.version),
             &c, &e);
+    if (err == OK)
+        err = taken_behind(d, a->id, c.records, &taken, &e);
     if (err == OK) {
         struct request *r = request_new(d, a, a->id);
-        store_durable_retry(d->server->store, &r->op, a->id, c.records, c.chunk_first,
-                            bytes_slice(&c.chunk), version);
-        bytes_done(&c.chunk);
+        struct durable_retry how = {.records = c.records,
+                                    .chunk_first = c.chunk_first,
+                                    .chunk = bytes_slice(&c.chunk),
+                                    .version = version,
+                                    .signals = taken.rows,
+                                    .signals_len = taken.len};
+        store_durable_retry(d->server->store, &r->op, a->id, &how);
     } else {
         fail(a, &e);
     }
+    bytes_done(&c.chunk);
+    free(taken.rows);
     arena_free(arena);
 }
 

@@ -257,14 +257,14 @@ void run_settle(struct run *r)
         return;
     int64_t wake_us = execution_wake_us(r->x);
     bool is_idle = execution_is_idle(r->x);
-    if (is_idle && r->wants_look) {
-        run_look(r, "");
-        return;
-    }
     if (is_idle && !may_linger(r, wake_us)) {
-        if (!has_new_children(r))
+        if (has_new_children(r))
+            return; /* they are looked up when the commits are there */
+        if (!r->is_stale || run_look_at_all(r))
             run_suspend(r);
-        return; /* else they are looked up when the commits are there */
+        else if (!r->guest->has_news && run_is_settled(r)) /* the store cannot be read now */
+            timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, timer_fired);
+        return;
     }
     if (is_idle && !r->is_lingering && !r->waits_for_others) {
         r->is_lingering = true;
@@ -300,8 +300,8 @@ void run_stepped(struct guest *g, enum guest_status status)
         return;
     }
     /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */
-    if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->wants_look &&
-        !has_new_children(r) && !r->guest->has_news && !may_linger(r, execution_wake_us(r->x))) {
+    if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->is_stale && !has_new_children(r) &&
+        !r->guest->has_news && !may_linger(r, execution_wake_us(r->x))) {
         run_suspend(r);
         return;
     }

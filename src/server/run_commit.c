@@ -215,7 +215,7 @@ static void submit(struct run *r, struct run_commit *c)
         .sets_status = c->sets_status,
         .status = c->status,
         .wake_us = c->wake_us,
-        .events_seen = r->row.events,
+        .events_seen = r->events_seen,
         .snapshot = bytes_slice(&c->snapshot),
         .error = bytes_slice(&c->error),
     };

@@ -59,7 +59,9 @@ struct run {
     struct sql_gate_wait gate;
     int64_t snapshot_records; /* of the newest snapshot, 0: none */
 
-    bool wants_look; /* woken while it could not look */
+    bool wants_look;     /* woken while it was not active */
+    bool is_stale;       /* something has happened since everything was looked at */
+    int64_t events_seen; /* of the row, when everything was looked at */
     unsigned failures;
     struct timer timer;
     struct run_check *check;
@@ -90,11 +92,12 @@ NODISCARD enum err run_reader(struct worker *w, struct store_reader **ret_reader
 bool run_start(struct task *t, struct guest *g);
 void run_look(struct run *r, const char *child); /* for what happened to it */
 void run_look_for_children(struct run *r);
+bool run_look_at_all(struct run *r); /* before it leaves; true: nothing new */
 bool run_stop_replay(struct run *r); /* true: it has diverged, and is being dealt with */
 
 /* run_commit.c */
-void run_collect(struct run *r); /* hands what is new to the store */
-void run_suspend(struct run *r); /* and leaves */
+void run_collect(struct run *r);               /* hands what is new to the store */
+void run_suspend(struct run *r);               /* and leaves */
 uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
 /* After the last commit has been handed over: leaves when they are all there. */
 void run_fail(struct run *r,

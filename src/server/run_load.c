@@ -253,7 +253,7 @@ static void give_signals(struct run *r)
         }
     } while (err == OK && len == LOAD_SIGNALS);
     if (err != OK)
-        r->wants_look = true; /* once more before it leaves */
+        r->is_stale = true; /* once more before it leaves */
     arena_free(a);
 }
 
@@ -347,6 +347,8 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     r->stored = r->row.records;
     r->says_running = r->row.status == DURABLE_RUNNING;
     r->signal_last = 0;
+    r->is_stale = false;
+    r->events_seen = r->row.events;
     r->failure.code = OK;
     r->awaited_cursor = 0;
     r->waits_for_others = false;
@@ -427,7 +429,7 @@ static void look_at_child(struct run *r, struct slice child)
                              SLICE_LIT("{\"name\":\"Error\",\"message\":\"there is no such "
                                        "execution (any more)\"}"));
     } else if (err != OK) {
-        r->wants_look = true;
+        r->is_stale = true;
     } else if (durable_is_finished(row.status)) {
         bool is_ok = row.status == DURABLE_COMPLETED;
         execution_child_done(r->x, child,
@@ -459,6 +461,25 @@ void run_look_for_children(struct run *r)
     }
 }
 
+/* The row's number of events is read first: whatever is in it has happened before the looks that
+ * follow. What was started in a commit that is on its way is not there yet, so that is awaited. */
+bool run_look_at_all(struct run *r)
+{
+    struct error e;
+    if (!run_is_settled(r) || execution_has_batch(r->x))
+        return false;
+    if (read_row(r, &e) != OK)
+        return false;
+    r->is_stale = false;
+    r->events_seen = r->row.events;
+    give_signals(r);
+    if (r->row.is_cancel_requested)
+        execution_cancel(r->x);
+    r->awaited_cursor = 0;
+    run_look_for_children(r);
+    return !r->is_stale && !r->guest->has_news;
+}
+
 void run_look(struct run *r, const char *child)
 {
     struct error e;
@@ -466,14 +487,12 @@ void run_look(struct run *r, const char *child)
         r->wants_look = true; /* it reads everything when it starts */
         return;
     }
-    r->wants_look = false;
+    r->is_stale = true; /* more than this one thing may have happened, and be in the row's count */
     if (child[0])
         look_at_child(r, slice_cstr(child));
     /* The dispatch points into the row that was read first, which the guest has long since. */
-    if (read_row(r, &e) != OK) {
-        r->wants_look = true;
+    if (read_row(r, &e) != OK)
         return;
-    }
     if (r->row.is_paused || durable_is_finished(r->row.status)) {
         run_end_guest(r);
         r->stage = RUN_LEAVING;
