@@ -54,6 +54,8 @@ enum mutation_kind {
 struct mutation_cut {
     struct slice new_id, chunk;
     int64_t records, chunk_first, version;
+    const struct durable_signal *signals; /* behind the mutation */
+    size_t signals_len;
 };
 
 /* One allocation with all its texts behind it. Freed by the writer thread. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mutations of durable executions: as mutation.c, but a commit has arrays, which are copied
- * behind the mutation together with their texts. Any thread; nothing here waits. */
+ * The mutations of durable executions: as mutation.c, but a commit and a retry have arrays, which
+ * are copied behind the mutation together with their texts. Any thread; nothing here waits. */
 #include "store/internal.h"
 
 #define TEXTS(...) ((struct slice *const[]){__VA_ARGS__, NULL})
@@ -152,13 +152,32 @@ void store_durable_pause(struct store *s, struct store_op *op, struct slice id, 
     durable_send(s, &m, TEXTS(&m.name));
 }
 
-void store_durable_retry(struct store *s, struct store_op *op, struct slice id, int64_t records,
-                         int64_t chunk_first, struct slice chunk, int64_t version)
+void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
+                         const struct durable_retry *retry)
 {
-    struct mutation m = durable_of(MUTATION_DURABLE_RETRY, op, id);
-    m.cut = (struct mutation_cut){
-        .records = records, .chunk_first = chunk_first, .chunk = chunk, .version = version};
-    durable_send(s, &m, TEXTS(&m.name, &m.cut.chunk));
+    size_t arrays = retry->signals_len * sizeof(*retry->signals), texts = id.len + retry->chunk.len;
+    for (size_t i = 0; i < retry->signals_len; i++)
+        texts += retry->signals[i].name.len + retry->signals[i].data.len;
+    struct mutation *m = malloc(sizeof(*m) + arrays + texts);
+    CHECK(m);
+    *m = durable_of(MUTATION_DURABLE_RETRY, op, id);
+    char *at = (char *)(m + 1);
+    struct durable_signal *signals =
+        commit_copy_array(&at, retry->signals, retry->signals_len, sizeof(*signals));
+    m->cut = (struct mutation_cut){.records = retry->records,
+                                   .chunk_first = retry->chunk_first,
+                                   .chunk = retry->chunk,
+                                   .version = retry->version,
+                                   .signals = signals,
+                                   .signals_len = retry->signals_len};
+    commit_copy_text(&m->name, &at);
+    commit_copy_text(&m->cut.chunk, &at);
+    for (size_t i = 0; i < retry->signals_len; i++) {
+        commit_copy_text(&signals[i].name, &at);
+        commit_copy_text(&signals[i].data, &at);
+    }
+    m->bytes = arrays + texts;
+    mutation_enqueue(s, m);
 }
 
 void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,

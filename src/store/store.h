@@ -247,9 +247,19 @@ void store_durable_pause(struct store *s, struct store_op *op, struct slice id, 
 /* A finished execution that failed or was cancelled becomes queued again with the first `records`
  * records of its journal, which the caller has as a chunk from number `chunk_first` (the one that
  * is cut; chunks above go), on the given version (0: as it was). Snapshot, output, error go; what
- * was asked of it (cancel) is forgotten. ERR_CONFLICT: it is not finished, or completed. */
-void store_durable_retry(struct store *s, struct store_op *op, struct slice id, int64_t records,
-                         int64_t chunk_first, struct slice chunk, int64_t version);
+ * was asked of it (cancel) is forgotten. Signals that it had not consumed are still there, and
+ * those that the records behind the cut had consumed come back under their old seqs, so that all
+ * are consumed in their order. ERR_CONFLICT: it is not finished, or completed; ERR_INVALID: a
+ * signal that it was never sent; ERR_TOO_LARGE. */
+struct durable_retry {
+    int64_t records, chunk_first;
+    struct slice chunk;
+    int64_t version;
+    const struct durable_signal *signals;
+    size_t signals_len; /* consumed behind the cut */
+};
+void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
+                         const struct durable_retry *retry);
 /* A new execution with the first `records` records of another, arguments likewise. Version, input
  * and metadata as there. Signals that wait there are not copied. */
 void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,

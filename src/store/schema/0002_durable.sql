@@ -69,7 +69,7 @@ CREATE TABLE signal (
     data TEXT NOT NULL,
     PRIMARY KEY (execution, seq)
 ) STRICT, WITHOUT ROWID;
--- Kept until the execution has finished, also when the signal has been consumed.
+-- Kept until the execution has completed, also when the signal has been consumed.
 CREATE TABLE signal_once (
     execution INTEGER NOT NULL,
     once TEXT NOT NULL,
@@ -99,7 +99,7 @@ CREATE TABLE durable_count (
 -- Work left for the writer's idle moments: what hangs on these is to be removed.
 CREATE TABLE durable_purge (
     execution INTEGER PRIMARY KEY,
-    is_all INTEGER NOT NULL -- 0: only its signals, it has finished
+    is_all INTEGER NOT NULL -- 0: only its signals, it has completed
 ) STRICT;
 
 -- Who may write. Each opening takes the next epoch; each transaction checks that it is still its own.

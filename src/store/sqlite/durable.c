@@ -223,12 +223,13 @@ enum err durable_notify(struct writer *w, const struct durable_state *ended,
     return code;
 }
 
-enum err durable_clear(struct writer *w, const struct durable_state *state, struct error *ret_error)
+enum err durable_clear(struct writer *w, struct durable_state *state, struct error *ret_error)
 {
     const struct db_param *params = PARAMS(P_INT(state->seq), P_INT(STORE_TIDY_ROWS));
     enum err code = db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state->seq)), ret_error);
-    if (code != OK || !state->signals_last)
+    if (code != OK || state->status != DURABLE_COMPLETED || !state->signals_last)
         return code;
+    state->signals_waiting = 0;
     code = db_run(&w->db, WRITER_SIGNALS_DELETE, params, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_SIGNAL_ONCES_DELETE, params, ret_error);

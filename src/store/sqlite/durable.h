@@ -58,8 +58,9 @@ void durable_wake(struct durable_state *state);
 /* The end of an execution, or its removal, is an event for its parent and who else waits for it. */
 NODISCARD enum err durable_notify(struct writer *w, const struct durable_state *ended,
                                   struct error *ret_error);
-/* Removes what only an unfinished execution needs: snapshot and signals. */
-NODISCARD enum err durable_clear(struct writer *w, const struct durable_state *state,
+/* Removes what nobody needs after its end: the snapshot, and the signals of a completed one. Those
+ * of one that failed or was cancelled stay: a retry goes on with them. */
+NODISCARD enum err durable_clear(struct writer *w, struct durable_state *state,
                                  struct error *ret_error);
 /* Adds a signal, or asks to cancel when the name is empty. *ret_seq: of the signal; a repeated one
  * has that of the first. state: of the receiver, unfinished; the caller saves it. */

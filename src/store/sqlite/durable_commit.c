@@ -191,7 +191,6 @@ static enum err commit_status(struct writer *w, const struct durable_commit *c,
     state->wake_us = DURABLE_NEVER;
     state->finished_us = now;
     state->is_paused = false;
-    state->signals_waiting = 0;
     enum err code = durable_clear(w, state, ret_error);
     return code == OK ? durable_notify(w, state, ret_error) : code;
 }

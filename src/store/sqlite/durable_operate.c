@@ -74,25 +74,38 @@ static enum err operate_append_rest(struct writer *w, int64_t seq, const struct 
                           : OK;
 }
 
-/* What its end left for the tidying is removed now: the number of a place is used again. */
 static enum err operate_revive(struct writer *w, const struct durable_state *state, int64_t from,
                                struct error *ret_error)
 {
-    const struct db_param *all = PARAMS(P_INT(state->seq), P_INT(INT64_MAX));
-    enum err code = db_run(&w->db, WRITER_SIGNALS_DELETE, all, ret_error);
-    if (code == OK)
-        code = db_run(&w->db, WRITER_SIGNAL_ONCES_DELETE, all, ret_error);
-    if (code == OK)
-        code = db_run(&w->db, WRITER_DURABLE_PURGE_DELETE, PARAMS(P_INT(state->seq)), ret_error);
-    if (code == OK)
-        code = db_run(
-            &w->db, WRITER_JOURNAL_CUT,
-            PARAMS(P_INT(durable_place(state->seq, from)), P_INT(durable_place(state->seq + 1, 0))),
-            ret_error);
+    enum err code = db_run(
+        &w->db, WRITER_JOURNAL_CUT,
+        PARAMS(P_INT(durable_place(state->seq, from)), P_INT(durable_place(state->seq + 1, 0))),
+        ret_error);
     if (code == OK)
         code =
             db_run(&w->db, WRITER_DURABLE_TEXT_END,
                    PARAMS(P_INT(state->seq), P_TEXT(SLICE_EMPTY), P_TEXT(SLICE_EMPTY)), ret_error);
+    return code;
+}
+
+/* Their records are cut off, so they are to be consumed again, in their old order. */
+static enum err operate_put_back(struct writer *w, const struct mutation *m,
+                                 struct durable_state *state, struct error *ret_error)
+{
+    enum err code = OK;
+    for (size_t i = 0; i < m->cut.signals_len && code == OK; i++) {
+        const struct durable_signal *s = &m->cut.signals[i];
+        if (s->seq < 1 || s->seq > state->signals_last || !s->name.len)
+            return error_set(ret_error, ERR_INVALID,
+                             "execution '%.*s' was never sent the signal %lld that is to come back",
+                             SLICE_ARG(m->name), (long long)s->seq);
+        code = db_run(&w->db, WRITER_SIGNAL_PUT_BACK,
+                      PARAMS(P_INT(state->seq), P_INT(s->seq), P_INT(s->at_us), P_TEXT(s->name),
+                             P_TEXT(s->data)),
+                      ret_error);
+        if (code == OK)
+            state->signals_waiting += db_changes(&w->db);
+    }
     return code;
 }
 
@@ -107,6 +120,10 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
                          "execution '%.*s' cannot be retried: it is %s, neither failed nor "
                          "cancelled",
                          SLICE_ARG(m->name), durable_status_text(before.status));
+    if (code == OK && m->bytes > STORE_COMMIT_BYTES_MAX)
+        code = error_set(ret_error, ERR_TOO_LARGE,
+                         "a retry keeps a chunk and brings back signals of at most %d bytes",
+                         STORE_COMMIT_BYTES_MAX);
     if (code == OK)
         code = operate_check_cut(w, m, &before, ret_error);
     if (code == OK && cut->version)
@@ -115,14 +132,16 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
         code = operate_revive(w, &before, cut->chunk_first, ret_error);
     if (code == OK)
         code = operate_append_rest(w, before.seq, cut, ret_error);
+    after = before;
+    if (code == OK)
+        code = operate_put_back(w, m, &after, ret_error);
     if (code != OK)
         return code;
-    after = before;
     after.status = DURABLE_QUEUED;
     after.records = cut->records;
     after.version = cut->version ? cut->version : before.version;
     after.is_cancel_requested = false;
-    after.wake_us = after.finished_us = after.signals_waiting = 0;
+    after.wake_us = after.finished_us = 0;
     after.attempt++;
     after.lines = -1; /* which of them belong to the records that are kept, nobody knows */
     return durable_save(w, &before, &after, ret_error);

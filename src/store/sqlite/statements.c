@@ -155,6 +155,8 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_SNAPSHOT_DELETE] = "DELETE FROM snapshot WHERE execution = ?1",
     [WRITER_SIGNAL_ADD] =
         "INSERT INTO signal (execution, seq, at_us, name, data) VALUES (?1, ?2, ?3, ?4, ?5)",
+    [WRITER_SIGNAL_PUT_BACK] = "INSERT OR IGNORE INTO signal (execution, seq, at_us, name, data)"
+                               " VALUES (?1, ?2, ?3, ?4, ?5)",
     [WRITER_SIGNAL_DELETE] = "DELETE FROM signal WHERE execution = ?1 AND seq = ?2",
     [WRITER_SIGNALS_DELETE] =
         "DELETE FROM signal WHERE execution = ?1 AND seq IN"

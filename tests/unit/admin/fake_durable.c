@@ -254,7 +254,7 @@ void fake_durable(void *ctx, struct admin_durable *d)
         store_durable_pause(f->store, &x->op, d->id, d->kind == ADMIN_DURABLE_PAUSE);
         return;
     case ADMIN_DURABLE_RETRY:
-        store_durable_retry(f->store, &x->op, d->id, 0, 0, SLICE_EMPTY, 0);
+        store_durable_retry(f->store, &x->op, d->id, &(struct durable_retry){0});
         return;
     case ADMIN_DURABLE_FORK:
         random_uuid7(x->id);

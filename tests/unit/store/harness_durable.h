@@ -117,15 +117,27 @@ static inline enum err durable_pause(struct harness *h, const char *id, bool is_
     return harness_wait(h, &op);
 }
 
-static inline enum err durable_retry(struct harness *h, const char *id, int64_t records,
-                                     int64_t chunk_first, int64_t version)
+static inline enum err durable_retry_with(struct harness *h, const char *id, int64_t records,
+                                          int64_t chunk_first, int64_t version,
+                                          const struct durable_signal *signals, size_t signals_len)
 {
     struct bytes chunk = records_make(chunk_first, records - chunk_first);
     struct store_op op = HARNESS_OP(h);
-    store_durable_retry(h->store, &op, slice_cstr(id), records, chunk_first, bytes_slice(&chunk),
-                        version);
+    store_durable_retry(h->store, &op, slice_cstr(id),
+                        &(struct durable_retry){.records = records,
+                                                .chunk_first = chunk_first,
+                                                .chunk = bytes_slice(&chunk),
+                                                .version = version,
+                                                .signals = signals,
+                                                .signals_len = signals_len});
     bytes_done(&chunk);
     return harness_wait(h, &op);
+}
+
+static inline enum err durable_retry(struct harness *h, const char *id, int64_t records,
+                                     int64_t chunk_first, int64_t version)
+{
+    return durable_retry_with(h, id, records, chunk_first, version, NULL, 0);
 }
 
 static inline enum err durable_fork(struct harness *h, const char *id, const char *new_id,

@@ -70,12 +70,110 @@ static void a_retry_cuts_the_journal(void **state)
     assert_int_equal(counts.by_status[DURABLE_QUEUED], 4);
     assert_int_equal(counts.by_status[DURABLE_FAILED], 0);
     assert_int_equal(counts.by_status[DURABLE_CANCELLED], 0);
-    /* It goes on where it was cut, and what it took before may come again. */
+    /* It goes on where it was cut. */
     assert_ok(COMMIT(h, "a", .first = 4, .count = 2));
     assert_journal(h, "a", 6);
+}
+
+/* Signals of an execution as "seq:name:data", joined by blanks; its row must have counted them. */
+static char *signals_of(struct harness *h, const char *id)
+{
+    struct durable_signal *rows;
+    size_t len;
+    assert_ok(store_signals(h->reader, h->arena, slice_cstr(id), 0, &rows, &len, &h->error));
+    char *text = arena_printf(h->arena, "%s", "");
+    for (size_t i = 0; i < len; i++)
+        text =
+            arena_printf(h->arena, "%s%s%lld:%.*s:%.*s", text, i ? " " : "", (long long)rows[i].seq,
+                         SLICE_ARG(rows[i].name), SLICE_ARG(rows[i].data));
+    char query[128];
+    snprintf(query, sizeof(query), "SELECT signals_waiting FROM durable WHERE id = '%s'", id);
+    assert_int_equal(rows_of(h, query), len);
+    return text;
+}
+
+#define REMEMBERED "SELECT count(*) FROM signal_once"
+
+static void a_retry_has_the_signals_that_were_not_taken(void **state)
+{
+    struct harness *h = *state;
     int64_t seq = 0;
-    assert_ok(durable_signal(h, "a", "s", "1", "once", &seq));
-    assert_int_equal(seq, 2);
+    static const char *const ids[] = {"failed", "cancelled", "completed"};
+    static const enum durable_status ends[] = {DURABLE_FAILED, DURABLE_CANCELLED,
+                                               DURABLE_COMPLETED};
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        assert_ok(durable_start(h, ids[i]));
+        assert_ok(durable_signal(h, ids[i], "x", "1", "", NULL));
+        assert_ok(durable_signal(h, ids[i], "y", "2", "once", NULL));
+        assert_ok(durable_signal(h, ids[i], "x", "3", "", NULL));
+        assert_ok(COMMIT(h, ids[i], .count = 1, .signals = (int64_t[]){1}, .signals_len = 1));
+        assert_ok(durable_end(h, ids[i], 1, ends[i]));
+    }
+    assert_string_equal(signals_of(h, "failed"), "2:y:2 3:x:3");
+    assert_string_equal(signals_of(h, "cancelled"), "2:y:2 3:x:3");
+    assert_string_equal(signals_of(h, "completed"), "");
+    assert_int_equal(rows_of(h, REMEMBERED), 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(durable_signal(h, ids[i], "x", "4", "", NULL), ERR_CONFLICT);
+        assert_ok(durable_retry(h, ids[i], 1, 0, 0));
+        assert_string_equal(signals_of(h, ids[i]), "2:y:2 3:x:3");
+        assert_ok(durable_signal(h, ids[i], "y", "2", "once", &seq)); /* is there already */
+        assert_int_equal(seq, 2);
+        assert_ok(durable_signal(h, ids[i], "x", "4", "", &seq));
+        assert_int_equal(seq, 4);
+        assert_string_equal(signals_of(h, ids[i]), "2:y:2 3:x:3 4:x:4");
+        assert_ok(COMMIT(h, ids[i], .first = 1, .count = 1, .signals = (int64_t[]){2, 4},
+                         .signals_len = 2));
+        assert_string_equal(signals_of(h, ids[i]), "3:x:3");
+        assert_ok(durable_end(h, ids[i], 2, DURABLE_COMPLETED)); /* now they go */
+        assert_string_equal(signals_of(h, ids[i]), "");
+    }
+    assert_int_equal(rows_of(h, REMEMBERED), 0);
+}
+
+static void a_retry_puts_back_the_signals_taken_behind_its_cut(void **state)
+{
+    struct harness *h = *state;
+    assert_ok(durable_start(h, "a"));
+    for (int i = 0; i < 4; i++)
+        assert_ok(durable_signal(h, "a", "x", (char[]){(char)('1' + i), 0}, i ? "" : "o", NULL));
+    assert_ok(COMMIT(h, "a", .count = 2, .signals = (int64_t[]){1}, .signals_len = 1));
+    assert_ok(
+        COMMIT(h, "a", .first = 2, .count = 2, .signals = (int64_t[]){3, 2}, .signals_len = 2));
+    assert_ok(durable_end(h, "a", 4, DURABLE_FAILED));
+    assert_string_equal(signals_of(h, "a"), "4:x:4");
+
+    struct durable_signal strange = {.seq = 5, .at_us = 1, .name = S("x"), .data = S("5")};
+    assert_int_equal(durable_retry_with(h, "a", 2, 2, 0, &strange, 1), ERR_INVALID);
+    assert_text_has(h->error.message, "never sent the signal 5");
+    assert_int_equal(durable_get(h, "a").status, DURABLE_FAILED);
+    assert_journal(h, "a", 5);
+    assert_string_equal(signals_of(h, "a"), "4:x:4");
+
+    /* In the order of their records; one of them is there (harmless). */
+    struct durable_signal taken[] = {{.seq = 3, .at_us = 33, .name = S("x"), .data = S("3")},
+                                     {.seq = 2, .at_us = 22, .name = S("x"), .data = S("2")},
+                                     {.seq = 4, .at_us = 44, .name = S("x"), .data = S("4")}};
+    assert_ok(durable_retry_with(h, "a", 2, 2, 0, taken, 3));
+    assert_string_equal(signals_of(h, "a"), "2:x:2 3:x:3 4:x:4");
+    assert_int_equal(rows_of(h, "SELECT at_us FROM signal WHERE seq = 2"), 22);
+    int64_t seq = 0;
+    assert_ok(durable_signal(h, "a", "x", "1", "o", &seq)); /* its record is kept */
+    assert_int_equal(seq, 1);
+    assert_ok(durable_signal(h, "a", "x", "5", "", &seq));
+    assert_int_equal(seq, 5);
+    assert_ok(COMMIT(h, "a", .first = 2, .count = 1, .signals = (int64_t[]){2}, .signals_len = 1));
+    assert_string_equal(signals_of(h, "a"), "3:x:3 4:x:4 5:x:5");
+    /* Those of a fork that its records name were never in its own table. */
+    assert_ok(durable_end(h, "a", 3, DURABLE_CANCELLED));
+    assert_ok(durable_fork(h, "a", "f", 3, 3));
+    assert_ok(durable_end(h, "f", 3, DURABLE_FAILED));
+    assert_string_equal(signals_of(h, "f"), "");
+    assert_ok(durable_retry_with(h, "f", 2, 2, 0, &taken[1], 1));
+    assert_string_equal(signals_of(h, "f"), "2:x:2");
+    /* All that hangs on a removed one goes. */
+    assert_ok(function_delete(h, "flow"));
+    wait_for_rows(h, REMAINS, 0);
 }
 
 static void a_retry_is_refused(void **state)
@@ -320,7 +418,7 @@ static void a_long_journal_goes_in_steps(void **state)
         m.once = slice_cstr(once);
         store_durable_signal(h->store, NULL, &m);
     }
-    assert_ok(durable_end(h, "b", 0, DURABLE_FAILED));
+    assert_ok(durable_end(h, "b", 0, DURABLE_COMPLETED));
     wait_for_rows(h,
                   "SELECT (SELECT count(*) FROM signal) + (SELECT count(*) FROM signal_once)"
                   " + (SELECT count(*) FROM durable_purge)",
@@ -336,6 +434,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, durable_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
         TEST(a_retry_cuts_the_journal),
+        TEST(a_retry_has_the_signals_that_were_not_taken),
+        TEST(a_retry_puts_back_the_signals_taken_behind_its_cut),
         TEST(a_retry_is_refused),
         TEST(a_fork_has_the_first_records),
         TEST(a_migration_needs_what_was_checked),
