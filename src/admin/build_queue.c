@@ -169,12 +169,12 @@ static void run_bundle(struct work *w)
     bytes_done(&b->source);
 }
 
-/* Does it export what its kind is started by? */
-static enum err check_exports(const struct build *b, struct error *ret_error)
+enum err build_check_exports(enum store_kind kind, struct slice function, uint32_t exports,
+                             struct error *ret_error)
 {
-    bool has_workflow = b->exports & (ABI_EXPORT_WORKFLOW | ABI_EXPORT_HANDLER);
-    bool has_function = b->exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION | ABI_EXPORT_HANDLER);
-    if (b->kind == STORE_WORKFLOW && !has_workflow) {
+    bool has_workflow = exports & (ABI_EXPORT_WORKFLOW | ABI_EXPORT_HANDLER);
+    bool has_function = exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION | ABI_EXPORT_HANDLER);
+    if (kind == STORE_WORKFLOW && !has_workflow) {
         error_set(ret_error, ERR_BUILD_FAILED, "the module exports no workflow");
         error_hint(ret_error,
                    "export one: import { workflow } from \"limpet\"; export default "
@@ -182,11 +182,11 @@ static enum err check_exports(const struct build *b, struct error *ret_error)
                    has_function ? "; functions are uploaded with 'limpet function upload'" : "");
         return ERR_BUILD_FAILED;
     }
-    if (b->kind == STORE_FUNCTION && !has_function && has_workflow) {
+    if (kind == STORE_FUNCTION && !has_function && has_workflow) {
         error_set(ret_error, ERR_BUILD_FAILED,
                   "the module exports only workflows, no function that could answer requests");
         error_hint(ret_error, "upload it with 'limpet workflow upload %.*s FILE'",
-                   SLICE_ARG(b->function));
+                   SLICE_ARG(function));
         return ERR_BUILD_FAILED;
     }
     return OK;
@@ -208,7 +208,7 @@ static void run_evaluate(struct work *w)
                                   bytes_slice(&b->bundle.source_map), &b->options, &b->exports,
                                   &b->failure, &b->error);
     if (!err)
-        err = check_exports(b, &b->error);
+        err = build_check_exports(b->kind, b->function, b->exports, &b->error);
     CHECK(err == b->error.code);
 }
 

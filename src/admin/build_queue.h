@@ -59,6 +59,11 @@ struct build_watch {
     struct list link;
 };
 
+/* Does a module that exports these (guest/abi.h) have what its kind is started by?
+ * ERR_BUILD_FAILED. Any thread. */
+NODISCARD enum err build_check_exports(enum store_kind kind, struct slice function,
+                                       uint32_t exports, struct error *ret_error);
+
 struct build_queue *build_queue_new(const struct build_queue_config *config);
 void build_queue_free(struct build_queue *q); /* must be idle; NULL is allowed */
 /* Queues. ERR_OVERLOAD, ERR_UNAVAILABLE (stopping): the upload's texts are released all the same.

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What only workflows have as resources: check (replay unfinished executions on code that is not
- * published) and migrate. The code of a check is bundled on the pool as an upload's is, then the
- * host replays; both may take long, and end when the client goes. */
+ * published) and migrate. The code of a check is bundled and evaluated on the pool as an upload's
+ * is, so that code which could not be published is refused as there, whether or not there is
+ * anything to replay; then the host replays. Both may take long; replays end when the client goes.
+ */
 #include "admin/body.h"
+#include "admin/build_queue.h"
 #include "admin/internal.h"
 #include "base/limits.h"
 #include "loop/work.h"
@@ -15,7 +18,8 @@ enum { CHECKS_MAX = 4 }; /* at once: each holds a module and replays */
 struct check {
     struct admin *admin;
     struct admin_request *request;
-    const char *name; /* of the workflow */
+    const char *name;               /* of the workflow */
+    struct version_options options; /* of the version that serves */
     struct work work;
     struct bytes source;
     struct bundle bundle;
@@ -87,7 +91,22 @@ static enum err read_check(struct check *c, struct slice text, struct error *ret
 
 /* ---- check ---- */
 
-static void run_bundle(struct work *w)
+static void evaluate(struct check *c)
+{
+    const struct admin_host *host = &c->admin->host;
+    struct slice name = slice_cstr(c->name);
+    uint32_t exports = 0;
+    enum err err = host->evaluate(host->ctx, name, bytes_slice(&c->bundle.code),
+                                  bytes_slice(&c->bundle.source_map), &c->options, &exports,
+                                  &c->failure, &c->error);
+    if (!err)
+        err = build_check_exports(STORE_WORKFLOW, name, exports, &c->error);
+    CHECK(err == c->error.code);
+    if (err && !error_is_retryable(err)) /* not the server's, so the code's */
+        c->error.code = ERR_BUILD_FAILED;
+}
+
+static void run_build(struct work *w)
 {
     struct check *c = container_of(w, struct check, work);
     enum err err;
@@ -102,6 +121,8 @@ static void run_bundle(struct work *w)
             error_context(&c->error, err, "the source map cannot be read");
         sourcemap_free(map);
     }
+    if (!c->error.code)
+        evaluate(c);
 }
 
 /* A report of the host is JSON. */
@@ -117,7 +138,7 @@ static void on_reported(struct admin_request *r, struct admin_durable *d)
 }
 
 /* As a failed build, but there is none. */
-static void reply_bundle_failed(struct check *c)
+static void reply_build_failed(struct check *c)
 {
     struct slice message = bytes_slice(&c->failure.message);
     struct build_row row = {
@@ -143,13 +164,13 @@ static void reply_bundle_failed(struct check *c)
     reply_json(c->request, error_http_status(c->error.code), &body);
 }
 
-static void on_bundled(struct work *w)
+static void on_built(struct work *w)
 {
     struct check *c = container_of(w, struct check, work);
     struct admin_request *r = c->request;
     bytes_done(&c->source);
     if (c->error.code) {
-        reply_bundle_failed(c);
+        reply_build_failed(c);
     } else if (r->exchange) {
         struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_CHECK, on_reported);
         op->durable.workflow = r->params[0];
@@ -174,12 +195,16 @@ void workflow_check(struct admin_request *r)
     struct error error = {0};
     struct function_row workflow;
     struct check *c = NULL;
+    struct version_row version = {0};
     enum err err = function_read(r, r->params[0], &workflow, &error);
+    if (!err && workflow.version > 0)
+        err = store_version(r->admin->reader, r->arena, workflow.name, 0, &version, &error);
     if (!err)
         err = check_room(r->admin, &error);
     if (!err) {
         c = arena_new_struct(r->arena, struct check);
         c->admin = r->admin;
+        c->options = version.options;
         c->admin->checks++;
         arena_on_free(r->arena, check_done, c);
         err = read_check(c, r->body, &error);
@@ -192,8 +217,8 @@ void workflow_check(struct admin_request *r)
     request_hold(r);
     c->request = r;
     c->name = arena_cstr(r->arena, workflow.name);
-    c->work.run = run_bundle;
-    c->work.done = on_bundled;
+    c->work.run = run_build;
+    c->work.done = on_built;
     work_start(r->admin->loop, &c->work);
 }
 

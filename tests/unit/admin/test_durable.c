@@ -574,10 +574,10 @@ static void code_is_checked(void **state)
 {
     struct fixture *f = *state;
     upload_workflow(f, "shop");
-    assert_int_equal(ask(f, "POST", "/workflows/shop/check", "{\"bundle\":\"12345\"}"), 200);
-    assert_int_equal(number(f, "checked"), 5);
+    assert_int_equal(ask(f, "POST", "/workflows/shop/check", "{\"bundle\":\"WORKFLOW\"}"), 200);
+    assert_int_equal(number(f, "checked"), 8);
     assert_string_equal(text(f, "diverged.0.did"), "returned");
-    assert_int_equal(ask(f, "POST", "/workflows/shop/check", "{\"code\":\"1\"}"), 200);
+    assert_int_equal(ask(f, "POST", "/workflows/shop/check", "{\"code\":\"WORKFLOW\"}"), 200);
     static const char *const bodies[] = {"{}",
                                          "[]",
                                          "{\"source\":\"x\",\"bundle\":\"y\"}",
@@ -598,6 +598,24 @@ static void code_is_checked(void **state)
     assert_int_equal(number(f, "migrated"), 2);
     ask(f, "POST", "/workflows/none/migrate", NULL);
     expect_error(f, 404, "not_found");
+}
+
+/* Before anything is replayed, as an upload of it would be. */
+static void code_that_cannot_be_published_is_not_checked(void **state)
+{
+    struct fixture *f = *state;
+    upload_workflow(f, "shop");
+    ask(f, "POST", "/workflows/shop/check", "{\"bundle\":\"WORKFLOW BROKEN\"}");
+    expect_error(f, 422, "build_failed");
+    assert_string_equal(text(f, "error.message"), "ReferenceError: x is not defined");
+    assert_string_equal(text(f, "error.file"), "source.ts");
+    assert_int_equal(number(f, "error.line"), 2);
+    assert_int_equal(number(f, "error.column"), 5);
+    assert_non_null(strstr(text(f, "error.frame"), "BROKEN"));
+    ask(f, "POST", "/workflows/shop/check", "{\"bundle\":\"only a function\"}");
+    expect_error(f, 422, "build_failed");
+    assert_string_equal(text(f, "error.message"), "the module exports no workflow");
+    assert_null(strstr(f->fake.durable_order, "check"));
 }
 
 static void metrics_count_by_status(void **state)
@@ -640,6 +658,7 @@ int main(void)
         TEST(the_journal_comes_in_pages),
         TEST(streams_end_with_their_execution),
         TEST(code_is_checked),
+        TEST(code_that_cannot_be_published_is_not_checked),
         TEST(metrics_count_by_status),
     };
     log_set_level(LOG_ERROR + 1);
