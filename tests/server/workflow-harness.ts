@@ -253,6 +253,43 @@ export async function database(file: string, statements: [sql: string, ...params
 /** The metadata of a stopped server. */
 export const metadata = (data: string, statements: [sql: string, ...params: Cell[]][]): Promise<Cell[][][]> => database(`${data}/db.sqlite`, statements);
 
+// ---- histories ----
+
+/** A stored journal: tests/histories/README.md. */
+export interface History {
+    format: number;
+    made_by: string;
+    workflow: string;
+    export: string;
+    source: string;
+    id: string;
+    key: string;
+    input: unknown;
+    metadata: unknown;
+    created_us: number;
+    cancel_requested: boolean;
+    attempt: number;
+    journal: string[];
+    status: string;
+    output: unknown;
+    error: { code: string; name: string | null; message: string } | null;
+    progress: unknown;
+    lines: string[];
+}
+export const HISTORY_VERSION = 1;
+
+/** The single records of a chunk: each has its length in front. */
+export function recordsOf(chunk: Buffer): Buffer[] {
+    const records: Buffer[] = [];
+    for (let at = 0; at < chunk.length; ) {
+        const end = at + 4 + chunk.readUInt32LE(at);
+        assert.ok(end <= chunk.length, 'a whole number of records');
+        records.push(chunk.subarray(at, end));
+        at = end;
+    }
+    return records;
+}
+
 // ---- chance ----
 
 /** A generator whose numbers follow from the seed alone. */
