@@ -209,11 +209,21 @@ void journal_diverged(struct execution *x, const struct record *recorded, uint32
 void journal_append(struct execution *x, const struct record *r)
 {
     CHECK(x->at == x->end);
+    x->log_last = x->log.len;
     record_append(r, &x->log);
     if (r->kind != RECORD_ATTEMPT)
         x->told++;
     x->at++;
     x->end++;
+}
+
+void execution_sync_undo(struct execution *x)
+{
+    CHECK(x->end > x->taken && x->log_last >= x->log_taken && x->log_last < x->log.len);
+    x->log.len = x->log_last;
+    x->told--;
+    x->at--;
+    x->end--;
 }
 
 /* The number after the log's last record. */

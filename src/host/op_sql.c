@@ -49,12 +49,12 @@ static enum err keep_records(struct guest *g)
     struct slice tail = execution_tail(g->durable, &first);
     enum err err = sql_journal_put(g->sql, g->durable_tail, first, tail,
                                    execution_durable(g->durable), &g->op_error);
-    if (err != OK)
-        isolate_trap(g->isolate, ERR_IO, "the journal of the database: %s", g->op_error.message);
+    if (err == ERR_SQL) /* ours, not the code's */
+        err = error_context(&g->op_error, ERR_IO, "the journal of the database");
     return err;
 }
 
-static enum err commit_or_end(struct guest *g)
+static enum err commit_recorded_now(struct guest *g)
 {
     bool carries = sql_is_writing(g->sql);
     enum err err = keep_records(g);
@@ -66,9 +66,28 @@ static enum err commit_or_end(struct guest *g)
         execution_kept(g->durable);
     if (carries)
         crash_point(CRASH_SQL_AFTER);
-    if (err != OK)
-        isolate_trap(g->isolate, ERR_IO, "the commit failed: %s", g->op_error.message);
     return err;
+}
+
+/* A disk that fails or is full is no answer to the code: nothing is recorded, the guest ends, and
+ * its owner has it begin again from the journal, until the disk takes it. */
+static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
+{
+    if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE))
+        return recording_done(r, err);
+    isolate_trap(g->isolate, ERR_IO, "%s", g->op_error.message);
+    return err;
+}
+
+/* Commits what r is the last record of. If a constraint refuses, that is r's result. */
+static enum err commit_recorded(struct guest *g, struct recording *r)
+{
+    (void)recording_done(r, OK); /* goes with the others into the transaction that it ends */
+    enum err err = commit_recorded_now(g);
+    if (err == OK)
+        return OK;
+    execution_sync_undo(g->durable);
+    return sql_recorded(g, r, err);
 }
 
 /* A statement outside of the guest's own transactions gets one, so that its record is in it. */
@@ -76,17 +95,16 @@ static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
                               struct recording *r)
 {
     if (g->sql_depth > 0)
-        return recording_done(r, exec(g, a));
+        return sql_recorded(g, r, exec(g, a));
     enum err err = connect_sql(g);
     if (err == OK)
         err = sql_transaction(g->sql, SQL_BEGIN, &g->op_error);
     if (err != OK)
-        return recording_done(r, err);
-    err = recording_done(r, exec(g, a));
+        return sql_recorded(g, r, err);
+    err = exec(g, a);
+    err = err == OK ? commit_recorded(g, r) : sql_recorded(g, r, err);
     if (err != OK)
         sql_rollback_all(g->sql);
-    else
-        err = commit_or_end(g);
     g->gate_seq = sql_conn_seen(g->sql);
     return err;
 }
@@ -103,15 +121,16 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
     return exec_recorded(g, a, &r);
 }
 
-static enum err transact(struct guest *g, const struct op_sql_transaction_args *a)
+static enum err transact(struct guest *g, const struct op_sql_transaction_args *a,
+                         struct recording *r)
 {
     if (a->action > SQL_ROLLBACK)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", a->action);
     if (a->action != SQL_BEGIN && g->sql_depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
     enum err err = connect_sql(g);
-    if (err == OK && a->action == SQL_COMMIT && g->sql_depth == 1 && guest_is_recorded(g))
-        err = commit_or_end(g);
+    if (err == OK && a->action == SQL_COMMIT && g->sql_depth == 1 && r->guest)
+        err = commit_recorded(g, r);
     else if (err == OK)
         err = sql_transaction(g->sql, (enum sql_action)a->action, &g->op_error);
     if (err != OK)
@@ -136,9 +155,7 @@ enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_arg
     if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
                           RECORDING_ARGS(RECORDING_VALUE(a->action))))
         return err;
-    if (r.guest && a->action == SQL_COMMIT && g->sql_depth == 1) {
-        (void)recording_done(&r, OK); /* goes with the others into the transaction that it ends */
-        return transact(g, a);
-    }
-    return recording_done(&r, transact(g, a));
+    bool is_last = a->action == SQL_COMMIT && g->sql_depth == 1; /* is recorded by its commit */
+    err = transact(g, a, &r);
+    return is_last && r.guest ? err : sql_recorded(g, &r, err);
 }
