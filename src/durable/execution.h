@@ -110,6 +110,8 @@ enum execution_answer execution_sync(struct execution *x, uint32_t op, uint64_t 
                                      struct slice label, struct execution_result *ret_result);
 void execution_sync_done(struct execution *x, uint32_t op, uint64_t digest, struct slice label,
                          uint32_t status, struct slice payload);
+/* Takes back the record of the last execution_sync_done(), which nobody has seen yet. */
+void execution_sync_undo(struct execution *x);
 bool execution_is_tail(
     const struct execution *x); /* of the last execution_sync() that was REPLAYED */
 
