@@ -136,12 +136,32 @@ static void version_key(struct slice name, int64_t version, struct bytes *out)
     bytes_printf(out, "%.*s@%lld", SLICE_ARG(name), (long long)version);
 }
 
+/* The version that serves, known under its number and under 0. */
+static enum err serving_deployment(struct control *c, struct slice name,
+                                   struct deployment **ret_deployment, struct error *ret_error)
+{
+    struct version_row v;
+    struct arena *a = arena_new(NULL);
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    enum err err = store_version(c->reader, a, name, 0, &v, ret_error);
+    if (err == OK)
+        err = control_deployment(c, name, v.number, ret_deployment, ret_error);
+    if (err == OK) {
+        version_key(name, 0, &key);
+        (void)map_put(&c->workflows, bytes_slice(&key), deployment_ref(*ret_deployment));
+    }
+    arena_free(a);
+    return err;
+}
+
 enum err control_deployment(struct control *c, struct slice name, int64_t version,
                             struct deployment **ret_deployment, struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     version_key(name, version, &key);
     struct deployment *d = map_get(&c->workflows, bytes_slice(&key));
+    if (!d && version == 0)
+        return serving_deployment(c, name, ret_deployment, ret_error);
     if (!d) {
         enum err err = make_deployment(c, name, version, &d, ret_error);
         if (err != OK)
@@ -266,6 +286,8 @@ static void host_change(void *ctx, struct admin_change *request)
     struct deployment *d = NULL;
     request->error.code = OK;
     forget_workflow(c, request->function);
+    if (request->is_deleted)
+        director_removed(c->director);
     enum err err = make_deployment(c, request->function, 0, &d, &request->error);
     if (err == OK && d->is_workflow) {
         track_database(c, request->function, d);

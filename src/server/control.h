@@ -17,8 +17,8 @@ struct loop *control_loop(struct control *c); /* any thread, to post to */
 void control_run(struct control *c);
 void control_free(struct control *c);
 
-/* A version of a workflow, as new executions or old ones run it: a reference for the caller.
- * ERR_NOT_FOUND: deleted. Control thread. */
+/* A version of a workflow (0: the one that serves), as new executions or old ones run it: a
+ * reference for the caller. ERR_NOT_FOUND: deleted. Control thread. */
 NODISCARD enum err control_deployment(struct control *c, struct slice name, int64_t version,
                                       struct deployment **ret_deployment, struct error *ret_error);
 /* Code that is only to be checked, with the options of the version that serves. */

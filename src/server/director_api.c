@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/names.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/random.h"
 #include "durable/record.h"
@@ -16,6 +17,7 @@
 #include "server/director_internal.h"
 #include "server/metrics.h"
 #include "server/run.h"
+#include "server/worker.h"
 
 struct request {
     struct store_op op;
@@ -64,7 +66,6 @@ static void mutated(struct store_op *op)
     struct admin_durable *a = r->admin;
     char id[37];
     memcpy(id, r->id, sizeof(id));
-    bool is_new = op->number == 1;
     struct error e = op->error;
     free(r);
     if (e.code != OK) {
@@ -72,13 +73,6 @@ static void mutated(struct store_op *op)
         return;
     }
     a->error.code = OK;
-    if (a->kind == ADMIN_DURABLE_START) {
-        a->is_new = is_new;
-        if (is_new)
-            director_wake(d, id, "");
-        wait_or_tell(d, a, id, !is_new);
-        return;
-    }
     director_wake(d, id, "");
     a->done(a);
 }
@@ -97,6 +91,78 @@ static struct request *request_new(struct director *d, struct admin_durable *a, 
 
 /* ---- start ---- */
 
+/* A start on its way: from here to the store, from there to the engine thread that owns it, which
+ * begins at once and tells us. */
+struct start {
+    struct store_op op;
+    struct post post;
+    struct director *director;
+    struct admin_durable *admin;
+    struct worker *worker;
+    struct deployment *deployment;
+    struct arena *arena;
+    struct durable_row row;
+    char id[37];
+};
+
+static void start_told(struct post *p)
+{
+    struct start *s = container_of(p, struct start, post);
+    struct director *d = s->director;
+    struct admin_durable *a = s->admin;
+    char id[37];
+    memcpy(id, s->id, sizeof(id));
+    bool is_new = s->op.number != 0;
+    struct error e = s->op.error;
+    free(s);
+    if (e.code != OK) {
+        fail(a, &e);
+        return;
+    }
+    a->error.code = OK;
+    a->is_new = is_new;
+    wait_or_tell(d, a, id, !is_new);
+}
+
+/* On the engine thread. */
+static void start_committed(struct store_op *op)
+{
+    struct start *s = container_of(op, struct start, op);
+    if (op->error.code == OK && op->number != 0) {
+        s->row.version = op->number;
+        run_begin(s->worker, s->deployment, s->id, &s->row, TAKE(s->arena));
+    }
+    arena_free(s->arena);
+    deployment_unref(s->deployment);
+    s->post.fn = start_told;
+    loop_post(control_loop(s->director->control), &s->post);
+}
+
+static void start_at_owner(struct director *d, struct admin_durable *a,
+                           struct deployment *deployment, const struct durable_row *row)
+{
+    struct start *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->director = d;
+    s->admin = a;
+    s->deployment = deployment;
+    memcpy(s->id, a->new_id, sizeof(s->id));
+    s->worker = director_owner(d, s->id);
+    s->arena = arena_new(NULL);
+    s->row = (struct durable_row){
+        .id = slice_cstr(s->id),
+        .export_name = arena_copy(s->arena, row->export_name),
+        .input = arena_copy(s->arena, row->input),
+        .metadata = arena_copy(s->arena, row->metadata),
+        .created_us = row->created_us,
+        .status = DURABLE_QUEUED,
+        .attempt = 1,
+    };
+    s->op.loop = &s->worker->loop;
+    s->op.done = start_committed;
+    store_durable_start(d->server->store, &s->op, row);
+}
+
 static void start(struct director *d, struct admin_durable *a)
 {
     struct slice rest = a->workflow, module = slice_split(&rest, '.');
@@ -111,9 +177,14 @@ static void start(struct director *d, struct admin_durable *a)
         .key = a->key,
         .input = a->body.len > 0 ? a->body : SLICE_LIT("null"),
         .metadata = a->metadata.len > 0 ? a->metadata : SLICE_LIT("{}"),
+        .created_us = clock_wall_us(),
     };
-    struct request *r = request_new(d, a, row.id);
-    store_durable_start(d->server->store, &r->op, &row);
+    struct deployment *deployment;
+    enum err err = control_deployment(d->control, module, 0, &deployment, &a->error);
+    if (err == OK)
+        start_at_owner(d, a, deployment, &row);
+    else
+        a->done(a);
 }
 
 /* ---- retry and fork: where to cut the journal ---- */

@@ -101,6 +101,20 @@ static void wake_arrived(struct post *p)
     free(m);
 }
 
+void run_begin(struct worker *w, struct deployment *d, const char *id,
+               const struct durable_row *row, struct arena *arena)
+{
+    if (w->runs->is_draining || run_find(w->runs, slice_cstr(id))) {
+        arena_free(arena);
+        return;
+    }
+    struct run *r = run_new(w->runs, d, id, true);
+    r->arena = arena;
+    r->row = *row;
+    r->has_row = true;
+    run_again(r);
+}
+
 void run_wake(struct worker *w, struct run_wake *m)
 {
     m->worker = w;

@@ -10,6 +10,8 @@
 #include "loop/post.h"
 #include "server/worker.h"
 
+struct arena;
+struct durable_row;
 struct run;
 struct runs;
 
@@ -34,6 +36,10 @@ struct run_wake {
     char child[37]; /* the one that has ended, "" if none */
 };
 void run_wake(struct worker *w, struct run_wake *m); /* takes over m, from malloc */
+/* On the worker's thread: an execution that has just been made, with its row (arena is taken over),
+ * which spares reading it. */
+void run_begin(struct worker *w, struct deployment *d, const char *id,
+               const struct durable_row *row, struct arena *arena);
 
 /* Replays an execution on other code, without going on. The sender owns it until done. */
 struct run_check {

@@ -59,6 +59,7 @@ struct run {
     struct sql_gate_wait gate;
     int64_t snapshot_records; /* of the newest snapshot, 0: none */
 
+    bool has_row;        /* it was given: it has just been made */
     bool wants_look;     /* woken while it was not active */
     bool is_stale;       /* something has happened since everything was looked at */
     int64_t events_seen; /* of the row, when everything was looked at */

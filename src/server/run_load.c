@@ -376,13 +376,15 @@ bool run_start(struct task *t, struct guest *g)
     CLEANUP(bytes_done) struct bytes tail = BYTES_INIT;
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
-    enum err err = read_row(r, &e);
+    bool is_fresh = r->has_row && !r->wants_look;
+    r->has_row = false;
+    enum err err = is_fresh ? OK : read_row(r, &e);
     if (err == OK) /* what an attempt before a retry has left there is void */
         snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
     bool is_wanted_now = err == OK && is_wanted(r);
     bool is_other_version =
         is_wanted_now && !r->check && r->row.version != r->slot->deployment->version;
-    if (is_wanted_now && !is_other_version)
+    if (is_wanted_now && !is_other_version && !is_fresh)
         err = read_tail(r, g, &tail, &tail_first, &e);
     if (err == OK && is_wanted_now && !is_other_version) {
         r->wants_look = false;

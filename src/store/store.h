@@ -225,7 +225,7 @@ void store_env_delete(struct store *s, struct store_op *op, struct slice functio
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
 /* By id; ERR_CONFLICT if it has finished already. */
 void store_execution_finish(struct store *s, struct store_op *op, const struct execution_row *row);
-/* Result: number 1 if it was made now, 0 if an execution with this id was there already (a start
+/* Result: the version that it is pinned to if it was made now, 0 if an execution with this id was there already (a start
  * with the same key). The version is the serving one of the workflow at that moment: ERR_NOT_READY
  * if there is none. Fields used: id, workflow, export_name, key, parent, input, metadata,
  * created_us (0: now). */
@@ -356,6 +356,10 @@ NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t un
                              int64_t after_wake_us, int64_t after_seq, int64_t limit,
                              struct durable_due **ret_rows, size_t *ret_len,
                              struct error *ret_error);
+/* Is anything of deleted functions still to be removed? Executions of theirs are gone at once for
+ * every reader, but who waits for one is made due only when it is removed. */
+NODISCARD enum err store_is_removing(struct store_reader *r, bool *ret_is_removing,
+                                     struct error *ret_error);
 struct durable_counts {
     int64_t by_status[6], paused;
 };

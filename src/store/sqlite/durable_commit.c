@@ -55,7 +55,7 @@ enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t
                                   .created_us = row->created_us};
     bool is_new = false;
     code = durable_add(w, &state, &texts, &is_new, ret_error);
-    *ret_number = is_new;
+    *ret_number = is_new ? state.version : 0;
     if (code != OK) /* nothing is refused from there on, so this is the disk */
         w->is_lost = true;
     return code;

@@ -262,6 +262,16 @@ enum err store_due(struct store_reader *r, struct arena *a, int64_t until_us, in
     return OK;
 }
 
+enum err store_is_removing(struct store_reader *r, bool *ret_is_removing, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_REMOVING, PARAMS(), &st, &has_row, ret_error);
+    if (code == OK)
+        *ret_is_removing = has_row && db_int(st, 0) != 0;
+    return code;
+}
+
 enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret_counts,
                               struct error *ret_error)
 {
