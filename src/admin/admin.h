@@ -32,6 +32,7 @@ struct admin_change {
     void (*done)(
         struct admin_change *c); /* on the control loop: every engine thread has taken it */
     struct slice function;       /* borrowed until done */
+    bool is_deleted;             /* it was: one of its name that is there is another, made since */
     struct error error;
     void *internal;
 };

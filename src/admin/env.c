@@ -96,7 +96,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
     if (op->error.code)
         reply_error(r, &op->error);
     else
-        change_announce(r, r->params[0], on_announced);
+        change_announce(r, r->params[0], false, on_announced);
 }
 
 static enum err read_value(struct slice body, struct bytes *ret_value, struct error *ret_error)

@@ -500,7 +500,7 @@ static void on_deleted(struct admin_request *r, const struct store_op *op)
         return;
     }
     log_followers_end(r->admin, r->params[0]);
-    change_announce(r, r->params[0], on_delete_announced);
+    change_announce(r, r->params[0], true, on_delete_announced);
 }
 
 void function_delete(struct admin_request *r)

@@ -183,7 +183,7 @@ void durable_ops_end_waits(struct admin *a);
 void log_followers_end(struct admin *a, struct slice function /* "": all */);
 
 /* Sends host->change for a function, then fn; keeps r alive meanwhile. fn answers. */
-void change_announce(struct admin_request *r, struct slice function,
+void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
                      void (*fn)(struct admin_request *r, const struct error *e));
 /* The OpenAPI document. */
 void openapi_write(struct bytes *out);

@@ -74,12 +74,13 @@ static void on_change_done(struct admin_change *change)
     request_release(c->request);
 }
 
-void change_announce(struct admin_request *r, struct slice function,
+void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
                      void (*fn)(struct admin_request *r, const struct error *e))
 {
     struct request_change *c = arena_new_struct(r->arena, struct request_change);
     c->change.done = on_change_done;
     c->change.function = function;
+    c->change.is_deleted = is_deleted;
     c->request = r;
     c->fn = fn;
     request_hold(r);

@@ -21,6 +21,7 @@ enum {
     DIRECTOR_PAGE = 500,      /* rows read at once; then others have their turn */
     DIRECTOR_RETRY_MS = 1000, /* after a read that failed */
     DIRECTOR_TIMER_MS_MAX = 60 * 60 * 1000,
+    DIRECTOR_REMOVED_MS = 50, /* between looks whether the store has removed what was deleted */
 };
 
 /* ---- wakes ---- */
@@ -234,6 +235,87 @@ static void watch(struct director *d, const char *id, const char *watched)
     memcpy(w->runs[w->runs_len++], id, 37);
 }
 
+/* ---- deleted workflows ---- */
+
+/* Ends the waits for what is not there any more. */
+static void drop_gone(struct director *d)
+{
+    size_t cursor = 0;
+    struct slice key;
+    void *value;
+    bool is_finished;
+    while (map_next(&d->watchers, &cursor, &key, &value)) {
+        char id[37];
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(key));
+        if (director_is_finished(d, id, &is_finished) != ERR_NOT_FOUND)
+            continue;
+        finished(d, id);
+        cursor = 0;
+    }
+}
+
+static void wake_page(struct timer *t);
+
+static void removed_later(struct director *d, uint64_t ms, void (*fn)(struct timer *t))
+{
+    if (!d->is_stopping)
+        timer_start(control_loop(d->control), &d->removed_timer, ms, fn);
+}
+
+static void removed_failed(struct director *d, const struct error *e, void (*fn)(struct timer *t))
+{
+    log_warn("who waits for deleted executions cannot be read, trying again",
+             LOG_STR("error", e->message));
+    removed_later(d, DIRECTOR_RETRY_MS, fn);
+}
+
+/* The store removes executions in steps, and makes due who waits for one with it. */
+static void await_removal(struct timer *t)
+{
+    struct director *d = container_of(t, struct director, removed_timer);
+    bool is_removing;
+    struct error e;
+    d->removed_seq = 0;
+    if (store_is_removing(d->reader, &is_removing, &e) != OK)
+        removed_failed(d, &e, await_removal);
+    else if (is_removing)
+        removed_later(d, DIRECTOR_REMOVED_MS, await_removal);
+    else
+        wake_page(t);
+}
+
+/* Everything that is due by an event, a page at a time, as nobody knows which of it waits for one
+ * that was removed: what is not in memory comes in, what is looks again. */
+static void wake_page(struct timer *t)
+{
+    struct director *d = container_of(t, struct director, removed_timer);
+    struct durable_due *rows;
+    size_t len = 0;
+    struct error e;
+    struct arena *a = arena_new(NULL);
+    enum err err = store_due(d->reader, a, 1, 0, d->removed_seq, DIRECTOR_PAGE, &rows, &len, &e);
+    for (size_t k = 0; err == OK && k < len; k++) {
+        char id[37];
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(rows[k].id));
+        d->removed_seq = rows[k].seq;
+        director_wake(d, id, "");
+    }
+    if (err != OK)
+        removed_failed(d, &e, wake_page);
+    else if (len == DIRECTOR_PAGE)
+        removed_later(d, 0, wake_page);
+    arena_free(a);
+}
+
+void director_removed(struct director *d)
+{
+    if (d->is_stopping)
+        return;
+    drop_gone(d);
+    timer_stop(control_loop(d->control), &d->removed_timer); /* again from the start */
+    await_removal(&d->removed_timer);
+}
+
 /* ---- notes of the engine threads ---- */
 
 struct director_note *director_note_new(struct server *s, const char *id, size_t wakes_len)
@@ -321,6 +403,7 @@ void director_stop(struct director *d)
     void *value;
     d->is_stopping = true;
     timer_stop(control_loop(d->control), &d->timer);
+    timer_stop(control_loop(d->control), &d->removed_timer);
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;
         (void)map_remove(&d->watchers, id);

@@ -17,6 +17,9 @@ NODISCARD enum err director_new(struct control *c, struct server *s, struct dire
 void director_free(struct director *d);
 void director_stop(struct director *d); /* no more wakes; waiters are told */
 
+/* A workflow was deleted, with its executions: who waits for one of them learns that. */
+void director_removed(struct director *d);
+
 /* For admin_host. */
 void director_durable(struct director *d, struct admin_durable *op);
 void director_cancel(struct director *d, struct admin_durable *op);

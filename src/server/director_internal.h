@@ -18,6 +18,8 @@ struct director {
     struct timer timer;
     int64_t armed_us;          /* what timer is set for; INT64_MAX: nothing */
     int64_t mark_us, mark_seq; /* everything due up to here has been woken */
+    struct timer removed_timer;
+    int64_t removed_seq; /* of the last one that was woken for director_removed() */
     bool is_stopping;
 };
 
