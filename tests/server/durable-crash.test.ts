@@ -91,22 +91,76 @@ async function changeSnapshots(data: string, change: (blob: Buffer) => Buffer): 
     return rows!.length;
 }
 
-// A snapshot is: u32 length of the execution's part, that part, a few words about the guest, the guest's pages behind "lsnp".
+// A snapshot is: u64 sum of the rest, u32 length of the execution's part, that part, a few words about the guest, the guest's pages behind "lsnp".
 
-/** Changes a byte of the header of the pages and mends the checksum, so that only the meaning is wrong. */
-function changeGuest(blob: Buffer, offset: number): Buffer {
-    const at = blob.indexOf('lsnp');
-    assert.ok(at > 4 + blob.readUInt32LE(0));
-    blob[at + offset]! ^= 0x01;
-    blob.writeUInt32LE(crc32(blob.subarray(at + 8)), at + 4);
+/** SipHash-1-3 as src/durable/record.c has it, in halves of 32 bits. */
+function sum(bytes: Buffer): Buffer {
+    const head = Buffer.alloc(16);
+    head.writeUInt32LE(bytes.length, 8);
+    const tail = Buffer.alloc(8 - (bytes.length % 8));
+    tail[tail.length - 1] = head.length + bytes.length;
+    const all = Buffer.concat([head, bytes, tail]);
+    const v = new Uint32Array(8); // low and high half of each word
+    const key = Buffer.from('limpet records 1'), start = Buffer.from('uespemosmodnarodarenegylsetybdet');
+    for (let k = 0; k < 8; k++) v[k] = start.readUInt32LE(4 * k) ^ key.readUInt32LE(4 * (k % 4));
+    const add = (a: number, b: number) => {
+        const low = v[a]! + v[b]!;
+        v[a + 1] = v[a + 1]! + v[b + 1]! + (low > 0xffffffff ? 1 : 0);
+        v[a] = low;
+    };
+    const turnAndMix = (a: number, bits: number, b: number) => {
+        let low = v[a]!, high = v[a + 1]!;
+        if (bits >= 32) [low, high, bits] = [high, low, bits - 32];
+        if (bits > 0) [low, high] = [(low << bits) | (high >>> (32 - bits)), (high << bits) | (low >>> (32 - bits))];
+        v[a] = low ^ (b < 0 ? 0 : v[b]!);
+        v[a + 1] = high ^ (b < 0 ? 0 : v[b + 1]!);
+    };
+    const round = () => {
+        add(0, 2); turnAndMix(2, 13, 0); turnAndMix(0, 32, -1);
+        add(4, 6); turnAndMix(6, 16, 4);
+        add(0, 6); turnAndMix(6, 21, 0);
+        add(4, 2); turnAndMix(2, 17, 4); turnAndMix(4, 32, -1);
+    };
+    for (let at = 0; at < all.length; at += 8) {
+        const low = all.readUInt32LE(at), high = all.readUInt32LE(at + 4);
+        v[6]! ^= low;
+        v[7]! ^= high;
+        round();
+        v[0]! ^= low;
+        v[1]! ^= high;
+    }
+    v[4]! ^= 0xff;
+    for (let k = 0; k < 3; k++) round();
+    const out = Buffer.alloc(8);
+    out.writeUInt32LE((v[0]! ^ v[2]! ^ v[4]! ^ v[6]!) >>> 0);
+    out.writeUInt32LE((v[1]! ^ v[3]! ^ v[5]! ^ v[7]!) >>> 0, 4);
+    return out;
+}
+
+/** Mends the sum in front, so that the parts have to find out by themselves. */
+function summed(blob: Buffer): Buffer {
+    sum(blob.subarray(8)).copy(blob);
     return blob;
 }
 
+const EXECUTION = 12; // where its part begins
+const guestPart = (blob: Buffer): number => EXECUTION + blob.readUInt32LE(8);
+
+/** Changes a byte of the header of the pages and mends the checksums, so that only the meaning is wrong. */
+function changeGuest(blob: Buffer, offset: number): Buffer {
+    const at = blob.indexOf('lsnp');
+    assert.ok(at > guestPart(blob));
+    assert.deepEqual(sum(blob.subarray(8)), blob.subarray(0, 8), 'the sum is understood');
+    blob[at + offset]! ^= 0x01;
+    blob.writeUInt32LE(crc32(blob.subarray(at + 8)), at + 4);
+    return summed(blob);
+}
+
 function changeExecution(blob: Buffer, offset: number): Buffer {
-    const len = blob.readUInt32LE(0);
-    blob[4 + offset]! ^= 0x01;
-    blob.writeUInt32LE(crc32(blob.subarray(8, 4 + len)), 4);
-    return blob;
+    const end = guestPart(blob);
+    blob[EXECUTION + offset]! ^= 0x01;
+    blob.writeUInt32LE(crc32(blob.subarray(EXECUTION + 4, end)), EXECUTION);
+    return summed(blob);
 }
 
 const refuses = (m: Map<string, number>): void => {
@@ -153,7 +207,9 @@ const WAYS: Record<string, Way> = {
         proves: (m) => assert.ok(m.get('limpet_replays_total')! > 0),
     },
     'a byte flipped anywhere': editing((b) => { b[dice.below(b.length)]! ^= 1 << dice.below(8); return b; }),
-    'a byte flipped of the words between the two parts': editing((b) => { const from = 4 + b.readUInt32LE(0); b[from + dice.below(b.indexOf('lsnp') - from)]! ^= 1 << dice.below(8); return b; }),
+    'a byte flipped of the words between the two parts': editing((b) => { const from = guestPart(b); b[from + dice.below(b.indexOf('lsnp') - from)]! ^= 1 << dice.below(8); return b; }),
+    'a format of later, of these words': editing((b) => { b[guestPart(b)]! ^= 1; return summed(b); }),
+    'pages damaged, under a sum that is right': editing((b) => { const from = b.indexOf('lsnp'); b[from + dice.below(b.length - from)]! ^= 1 << dice.below(8); return summed(b); }),
     'cut short': editing((b) => b.subarray(0, 1 + dice.below(b.length - 1))),
     'something behind the end': editing((b) => Buffer.concat([b, Buffer.from([1])])),
     'bytes of nothing': editing((b) => Buffer.alloc(b.length)),
