@@ -50,6 +50,8 @@ struct guest_host {
                 struct slice text);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
+    /* Does this process still own the executions? ERR_FENCED. */
+    enum err (*owns)(void *ctx, struct error *ret_error);
     /* There is something to do for the guest: call guest_step() in this or the next turn. */
     void (*runnable)(void *ctx, struct guest *g);
     /* counters for metrics, this thread only */

@@ -58,6 +58,9 @@ static enum err commit_recorded_now(struct guest *g)
 {
     bool carries = sql_is_writing(g->sql);
     enum err err = keep_records(g);
+    if (err == OK &&
+        carries) /* whoever takes over asks for this lock before it reads the records */
+        err = g->host->owns(g->host->ctx, &g->op_error);
     if (carries)
         crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
@@ -73,7 +76,7 @@ static enum err commit_recorded_now(struct guest *g)
  * its owner has it begin again from the journal, until the disk takes it. */
 static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
 {
-    if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE))
+    if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE && err != ERR_FENCED))
         return recording_done(r, err);
     isolate_trap(g->isolate, ERR_IO, "%s", g->op_error.message);
     return err;

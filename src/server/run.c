@@ -310,7 +310,11 @@ void run_stepped(struct guest *g, enum guest_status status)
         struct error e;
         error_set(&e, ERR_IO, "the journal in the module's database could not be written");
         r->is_broken = false;
-        run_rest(r, &e);
+        run_end_guest(r);
+        if (worker_owns(r->worker, &e) == ERR_FENCED && run_is_settled(r))
+            run_forget(r); /* its new owner has it */
+        else
+            run_rest(r, &e);
         return;
     }
     /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */

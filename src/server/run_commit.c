@@ -39,7 +39,7 @@ static void commit_free(struct run_commit *c)
 
 bool run_is_settled(const struct run *r)
 {
-    return r->in_flight == 0 && list_is_empty(&r->outbox);
+    return r->in_flight == 0 && list_is_empty(&r->outbox) && !r->is_gated;
 }
 
 /* ---- what the others must be told ---- */
@@ -106,8 +106,8 @@ static void refused(struct run *r, const struct error *error)
     r->stage = RUN_LEAVING;
     r->failure = *error;
     drop_outbox(r);
-    if (r->in_flight > 0)
-        return; /* here again with the last of them */
+    if (!run_is_settled(r))
+        return; /* here again with the last of them, or when the gate opens */
     bool is_lost = error->code == ERR_NOT_FOUND || error->code == ERR_FENCED;
     if (is_lost || r->runs->is_draining)
         run_forget(r);
@@ -251,14 +251,12 @@ static void pump(struct run *r);
 static void gate_open(struct sql_gate_wait *w, const struct error *error)
 {
     struct run *r = container_of(w, struct run, gate);
+    struct error e = error->code != OK ? *error : r->failure;
     r->is_gated = false;
-    if (error->code == OK) {
+    if (e.code != OK)
+        refused(r, &e);
+    else
         pump(r);
-        return;
-    }
-    struct error e = *error;
-    drop_outbox(r);
-    refused(r, &e);
 }
 
 static void pump(struct run *r)

@@ -75,6 +75,14 @@ static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_
     return err;
 }
 
+enum err worker_owns(void *ctx, struct error *ret_error)
+{
+    struct worker *w = ctx;
+    struct store_reader *reader;
+    enum err err = run_reader(w, &reader, ret_error);
+    return err == OK ? store_owns(w->server->store, reader, ret_error) : err;
+}
+
 /* ---- routes ---- */
 
 static struct slot *slot_new(struct worker *w, struct deployment *d)
@@ -213,6 +221,11 @@ static void worker_close_all(struct worker *w)
     w->http = NULL;
     LIST_FOREACH (n, &w->slots)
         slot_abandon(container_of(n, struct slot, link));
+    LIST_FOREACH (n, &w->slots) {
+        struct slot *s = container_of(n, struct slot, link);
+        if (s->is_workflow)
+            slot_retire(s);
+    }
     while (map_next(&w->routes, &cursor, &name, &slot)) {
         (void)map_remove(&w->routes, name);
         slot_retire(slot);
@@ -267,6 +280,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .sql = worker_sql,
         .log = worker_log,
         .workflow = worker_workflow,
+        .owns = worker_owns,
         .runnable = turn_runnable,
     };
 }

@@ -90,6 +90,8 @@ struct worker_change {
 };
 void worker_change(struct worker *w, struct worker_change *c);
 
+/* struct guest_host's owns(). */
+enum err worker_owns(void *worker, struct error *ret_error);
 /* The slot of a deployment that no name routes to: of a workflow, or of code to be checked. */
 struct slot *worker_slot(struct worker *w, struct deployment *d);
 

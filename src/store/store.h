@@ -375,6 +375,11 @@ enum {
     STORE_BUCKET_US = 64,       /* 64 us ... 262 ms, longer */
 };
 
+/* Is the lease still this store's? ERR_FENCED: no, and never again. What is written elsewhere under a
+ * lock that the next owner takes, too, after its lease, is fenced by asking this under that lock. */
+NODISCARD enum err store_owns(const struct store *s, struct store_reader *r,
+                              struct error *ret_error);
+
 struct store_stats {
     uint64_t commits, mutations, commit_ns_total, logs_dropped;
     uint64_t commit_sizes[STORE_BUCKETS], commit_times[STORE_BUCKETS];

@@ -3,6 +3,7 @@
  * Reads of durable executions: rows, journals, snapshots, signals, and which are due. As reader.c:
  * each statement sees one committed state and is released before the call returns. */
 #include "store/sqlite/reader.h"
+#include "store/sqlite/writer.h"
 
 static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a)
 {
@@ -284,4 +285,14 @@ enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret
         ret_counts->by_status[i] = db_int(st, i);
     ret_counts->paused = db_int(st, (int)ARRAY_LEN(ret_counts->by_status));
     return OK;
+}
+
+enum err store_owns(const struct store *s, struct store_reader *r, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_EPOCH, PARAMS(), &st, &has_row, ret_error);
+    if (code == OK && (!has_row || db_int(st, 0) != s->writer->epoch))
+        code = error_set(ret_error, ERR_FENCED, "another server has taken over %s", s->path);
+    return code;
 }

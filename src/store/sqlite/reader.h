@@ -43,6 +43,7 @@ enum reader_stmt {
     READER_DUE,
     READER_REMOVING,
     READER_DURABLE_COUNTS,
+    READER_EPOCH,
     READER_STMTS,
 };
 

@@ -90,6 +90,7 @@ const char *const reader_sqls[READER_STMTS] = {
     " UNION ALL " READER_DUE_SQL " WHERE due_us > ?2 AND due_us < ?1 AND " READER_DUE_LIVES
     " ORDER BY due_us, seq LIMIT ?4",
     [READER_REMOVING] = "SELECT EXISTS (SELECT 1 FROM function_deleted)",
+    [READER_EPOCH] = "SELECT epoch FROM lease WHERE name = 'server'",
     [READER_DURABLE_COUNTS] =
         "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0), coalesce(sum(suspended), 0),"
         " coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(cancelled), 0),"
