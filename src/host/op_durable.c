@@ -236,10 +236,15 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
         return op_refuse(g, ERR_INVALID, "a signal needs a name");
     if (check_signal_name(g, a->name) != OK)
         return ERR_INVALID;
-    char once[64];
+    /* The same signal from the same place is one, also after a retry; another one is another. */
+    char once[80];
+    struct record_hash h;
+    record_hash_init(&h, OP_NUMBER_SIGNAL);
+    record_hash_add(&h, a->name);
+    record_hash_add(&h, a->data);
     if (g->durable)
-        snprintf(once, sizeof(once), "%.36s-%lld", execution_id(g->durable).ptr,
-                 (long long)execution_end(g->durable));
+        snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable).ptr,
+                 (long long)execution_end(g->durable), (unsigned long long)record_hash_end(&h));
     struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
                                       .target = a->execution,
                                       .name = a->name,

@@ -225,10 +225,10 @@ void store_env_delete(struct store *s, struct store_op *op, struct slice functio
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
 /* By id; ERR_CONFLICT if it has finished already. */
 void store_execution_finish(struct store *s, struct store_op *op, const struct execution_row *row);
-/* Result: the version that it is pinned to if it was made now, 0 if an execution with this id was there already (a start
- * with the same key). The version is the serving one of the workflow at that moment: ERR_NOT_READY
- * if there is none. Fields used: id, workflow, export_name, key, parent, input, metadata,
- * created_us (0: now). */
+/* Result: the version that it is pinned to if it was made now, 0 if an execution with this id was
+ * there already (a start with the same key). The version is the serving one of the workflow at that
+ * moment: ERR_NOT_READY if there is none. Fields used: id, workflow, export_name, key, parent,
+ * input, metadata, created_us (0: now). */
 void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row);
 /* Result: the number of events that it was sent so far (durable_row.events), so that who suspends
  * it knows whether it is due at once. Messages to executions that are gone or have finished are
@@ -375,8 +375,9 @@ enum {
     STORE_BUCKET_US = 64,       /* 64 us ... 262 ms, longer */
 };
 
-/* Is the lease still this store's? ERR_FENCED: no, and never again. What is written elsewhere under a
- * lock that the next owner takes, too, after its lease, is fenced by asking this under that lock. */
+/* Is the lease still this store's? ERR_FENCED: no, and never again. What is written elsewhere under
+ * a lock that the next owner takes, too, after its lease, is fenced by asking this under that lock.
+ */
 NODISCARD enum err store_owns(const struct store *s, struct store_reader *r,
                               struct error *ret_error);
 
