@@ -3,15 +3,15 @@
 // every execution that was acknowledged is finished, SQL effects have happened exactly once, HTTP effects at least once and always with
 // the same key, log lines once, and every result is that of an undisturbed run.
 //
-// LIMPET_STORM_KILLS: how often (default 40, with ASan 12). LIMPET_STORM_SEED: the seed, printed at the start, of what the clients do and of
+// LIMPET_STORM_KILLS: how often (default 40). LIMPET_STORM_SEED: the seed, printed at the start, of what the clients do and of
 // when the kills come; the moments themselves are the machine's, so that a seed gives the same work, not the same run.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { IS_ASAN, Server, until } from './harness.ts';
+import { Server, until } from './harness.ts';
 import { complete, Counter, deployWorkflow, execute, isFinished, logTexts, outcome, pages, random, show } from './workflow-harness.ts';
 
-const KILLS = Number(process.env.LIMPET_STORM_KILLS ?? (IS_ASAN ? 12 : 40));
+const KILLS = Number(process.env.LIMPET_STORM_KILLS ?? 40);
 const SEED = Number(process.env.LIMPET_STORM_SEED ?? Math.floor(Math.random() * 2 ** 31));
 const SIGNALS = 4;
 const EACH = 8; // executions a kill
@@ -97,7 +97,7 @@ export const counter = workflow(async ({ n, len }, run) => {
         effect(run, "count");
         seen.push(sql.exec("SELECT count(*) AS c FROM effects WHERE run = ? AND what = 'count'", run.id).one().c);
         if (i % 2) await step("s", () => i); else await sleep(0);
-        log.info("count " + i);
+        if (i % 13 === 1) log.info("count " + i);
     }
     const chance = [Math.random(), crypto.randomUUID(), Date.now()];
     progress(chance);
@@ -160,7 +160,7 @@ const expectedEffects = (job: Job): Record<string, number> => ({
 } as Record<Kind, Record<string, number>>)[job.kind];
 const expectedLogs = (job: Job): string[] => ({
     order: [`order ${job.n}`, ...(job.n % 3 === 0 ? [`undo ${job.n}`] : [])],
-    fan: [], timers: [], listener: ['heard all'], counter: Array.from({ length: job.input.len }, (_, i) => `count ${i}`),
+    fan: [], timers: [], listener: ['heard all'], counter: Array.from({ length: job.input.len }, (_, i) => i).filter((i) => i % 13 === 1).map((i) => `count ${i}`),
     cancelled: [`finally ${job.n}`],
 } as Record<Kind, string[]>)[job.kind];
 
@@ -234,6 +234,7 @@ async function work(s: Server, jobs: Job[], dice: ReturnType<typeof random>, onA
 }
 
 async function check(s: Server, jobs: Job[], counter: Counter): Promise<void> {
+    const areLogsKept = jobs.flatMap(expectedLogs).length < 9000; // of a workflow, 10,000 are
     const { effects, stock, inSteps } = await complete(s, 'storm.audit');
     const byRun = new Map<string, Record<string, number>>();
     for (const { run, what, c } of effects) byRun.set(run, { ...byRun.get(run), [what]: c });
@@ -245,7 +246,7 @@ async function check(s: Server, jobs: Job[], counter: Counter): Promise<void> {
         assert.deepEqual(out, expectedOutput(job), `${job.kind} ${job.n} (${job.id})`);
         if (job.kind === 'counter') assert.deepEqual(end.output.chance, end.progress, 'chance stays what it was');
         assert.deepEqual(byRun.get(job.id!), expectedEffects(job), `SQL effects of ${job.kind} ${job.n} (${job.id})`);
-        assert.deepEqual(await logTexts(s, job.id!), expectedLogs(job), `logs of ${job.kind} ${job.n} (${job.id})`);
+        if (areLogsKept) assert.deepEqual(await logTexts(s, job.id!), expectedLogs(job), `logs of ${job.kind} ${job.n} (${job.id})`);
         byRun.delete(job.id!);
         if (job.kind === 'order') {
             if (job.n % 3 !== 0) sold += job.input.amount;
