@@ -21,11 +21,11 @@ enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int r
     switch (rc & 0xff) {
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        (void)error_set(ret_error, ERR_SQL,
+        (void)error_set(ret_error, ERR_UNAVAILABLE,
                         "database is busy: another transaction held it for more than %d ms",
                         SQL_BUSY_MS);
         error_hint(ret_error, "keep transactions short, or try again");
-        return ERR_SQL;
+        return ERR_UNAVAILABLE;
     case SQLITE_TOOBIG:
         return error_set(ret_error, ERR_LIMIT, "%s (the limit is %d MiB)", message,
                          LIMIT_GUEST_BODY_BYTES / 1024 / 1024);

@@ -354,9 +354,9 @@ static void another_writer_makes_it_busy(void **state)
     assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
     assert_int_equal(sql_conn_open(x->file, &other, &x->error), OK);
     assert_int_equal(sql_transaction(other, SQL_BEGIN, &x->error), OK);
-    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), ERR_SQL);
+    assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), ERR_UNAVAILABLE);
     assert_non_null(strstr(x->error.message, "busy"));
-    assert_int_equal(act(x, SQL_BEGIN), ERR_SQL);
+    assert_int_equal(act(x, SQL_BEGIN), ERR_UNAVAILABLE);
     assert_false(sql_in_transaction(x->conn));
     assert_int_equal(run(x, "SELECT count(*) AS n FROM t", NULL), OK); /* readers go on */
     sql_conn_close(other);                                             /* rolls back */
