@@ -49,14 +49,12 @@ void director_wake(struct director *d, const char *id, const char *child)
         return;
     struct arena *a = arena_new(NULL);
     enum err err = store_durable(d->reader, a, slice_cstr(id), &row, &e);
-    if (err == OK && !durable_is_finished(row.status) && !row.is_paused)
+    /* A paused one, too: it may be in memory, and stops when it looks. */
+    if (err == OK && !durable_is_finished(row.status))
         err = control_deployment(d->control, row.workflow, row.version, &deployment, &e);
     if (err != OK && err != ERR_NOT_FOUND)
         log_warn("an execution cannot be woken", LOG_STR("execution", id),
                  LOG_STR("error", e.message));
-    /* A paused one is told too, if it is in memory: without a deployment nothing would begin. */
-    if (err == OK && !deployment && row.is_paused)
-        (void)control_deployment(d->control, row.workflow, row.version, &deployment, &e);
     arena_free(a);
     if (!deployment)
         return;
