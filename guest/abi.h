@@ -58,16 +58,16 @@ enum abi_dispatch {
     /* Input: lstr function name, lstr execution id. Calls handler.setup(). Answer: RESPOND_VALUE
        with "null". */
     ABI_DISPATCH_SETUP = 3,
-    /* A durable execution. Input: lstr workflow name, lstr execution id, lstr export ("" is the default
-     * one: `default`, else `main`, else the only one, else `handler`), lstr body JSON, lstr metadata
-     * JSON, i64 start (ms since 1970). Answer: RESPOND_VALUE or FAIL; a code that ended because it was
-     * cancelled FAILs with the name "CancelledError". limpet_run() asks op NEXT whenever no job is
-     * left, until there is nothing. */
+    /* A durable execution. Input: lstr workflow name, lstr execution id, lstr export ("" is the
+     * default one: `default`, else `main`, else the only one, else `handler`), lstr body JSON, lstr
+     * metadata JSON, i64 start (ms since 1970). Answer: RESPOND_VALUE or FAIL; a code that ended
+     * because it was cancelled FAILs with the name "CancelledError". limpet_run() asks op NEXT
+     * whenever no job is left, until there is nothing. */
     ABI_DISPATCH_WORKFLOW = 4,
 };
 
 enum {
-    ABI_STATUS_RUN = 0xffff, /* op NEXT: not a completion, run the step's body */
+    ABI_STATUS_RUN = 0xffff,   /* op NEXT: not a completion, run the step's body */
     ABI_CODE_SCOPE_SHIFT = 16, /* op(code): scope << 16 | number */
 };
 
@@ -77,12 +77,12 @@ enum abi_http_flag {
 };
 
 enum abi_export {
-    ABI_EXPORT_FETCH = 1,    /* export default { fetch } */
-    ABI_EXPORT_FUNCTION = 2, /* export default function */
-    ABI_EXPORT_HANDLER = 4,  /* export const handler = { handle } or export function handler */
-    ABI_EXPORT_SETUP = 8,    /* handler.setup */
-    ABI_EXPORT_WORKFLOW = 16, /* at least one export is a workflow: workflow(), { run }, a class that
-                                 extends WorkflowEntrypoint */
+    ABI_EXPORT_FETCH = 1,     /* export default { fetch } */
+    ABI_EXPORT_FUNCTION = 2,  /* export default function */
+    ABI_EXPORT_HANDLER = 4,   /* export const handler = { handle } or export function handler */
+    ABI_EXPORT_SETUP = 8,     /* handler.setup */
+    ABI_EXPORT_WORKFLOW = 16, /* at least one export is a workflow: workflow(), { run }, a class
+                                 that extends WorkflowEntrypoint */
 };
 
 /* A url record: u32 each of scheme_end, username_start, username_end, password_start, password_end,

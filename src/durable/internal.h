@@ -123,7 +123,7 @@ struct execution {
     int64_t durable, taken; /* the log starts with record `durable` at log_head */
     size_t log_head, log_taken;
     size_t log_last; /* where the newest record begins */
-    int64_t kept; /* records before it are in the module's database, too */
+    int64_t kept;    /* records before it are in the module's database, too */
     size_t log_kept;
     struct error error;
     struct execution_divergence divergence;

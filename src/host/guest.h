@@ -149,8 +149,8 @@ struct guest {
     uint32_t scope; /* of the op that runs: the step whose body called it; 0: none */
     int64_t durable_started_us;
     int64_t lines, lines_stored; /* of the log, outside of steps; stored -1: not known */
-    struct slice durable_tail; /* names its records in the module's database; the owner's */
-    bool has_news;             /* the execution may have a delivery */
+    struct slice durable_tail;   /* names its records in the module's database; the owner's */
+    bool has_news;               /* the execution may have a delivery */
     struct scope_fetches *scopes;
     size_t scopes_len;
 
