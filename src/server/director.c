@@ -27,17 +27,12 @@ enum {
 /* ---- wakes ---- */
 
 /* Which engine thread has it: any function of the id will do while one process owns all. */
-static struct worker *owner(struct director *d, const char *id)
+struct worker *director_owner(struct director *d, const char *id)
 {
     uint64_t h = 1469598103934665603ULL; /* FNV-1a */
     for (const char *p = id; *p; p++)
         h = (h ^ (unsigned char)*p) * 1099511628211ULL;
     return d->server->workers[(h >> 32) % d->server->workers_len];
-}
-
-struct worker *director_owner(struct director *d, const char *id)
-{
-    return owner(d, id);
 }
 
 void director_wake(struct director *d, const char *id, const char *child)
@@ -63,7 +58,7 @@ void director_wake(struct director *d, const char *id, const char *child)
     m->deployment = deployment;
     snprintf(m->id, sizeof(m->id), "%s", id);
     snprintf(m->child, sizeof(m->child), "%s", child);
-    run_wake(owner(d, id), m);
+    run_wake(director_owner(d, id), m);
 }
 
 /* ---- timers ---- */
