@@ -171,6 +171,11 @@ void run_forget(struct run *r)
     struct runs *rs = r->runs;
     struct slot *s = r->slot;
     CHECK(!r->guest && run_is_settled(r));
+    if (r->wants_look && !rs->is_draining) { /* what it was woken for is still to be seen */
+        struct director_note *n = director_note_new(r->worker->server, r->id, 1);
+        memcpy(n->wakes[0], r->id, sizeof(r->id));
+        director_send(n);
+    }
     timer_stop(&r->worker->loop, &r->timer);
     if (run_find(rs, id_of(r)) == r)
         (void)map_remove(&rs->map, id_of(r));
@@ -206,9 +211,14 @@ void run_end_guest(struct run *r)
     turn_give_back(r->worker, g);
 }
 
+/* Not before its commits have been answered: it is read from the store. */
 static void rest_over(struct timer *t)
 {
-    run_again(container_of(t, struct run, timer));
+    struct run *r = container_of(t, struct run, timer);
+    if (run_is_settled(r))
+        run_again(r);
+    else
+        timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, rest_over);
 }
 
 void run_rest(struct run *r, const struct error *error)
@@ -326,7 +336,7 @@ void run_stepped(struct guest *g, enum guest_status status)
     run_collect(r);
     if (status == GUEST_DEAD || status == GUEST_FINISHED) {
         r->stage = RUN_LEAVING;
-        run_end_guest(r); /* run_committed() forgets it */
+        run_end_guest(r); /* the answer to its last commit forgets it */
         return;
     }
     if (r->guest) {
@@ -365,8 +375,8 @@ static void break_off(struct run *r)
         list_remove(&r->task.link);
     if (r->guest && r->stage == RUN_ACTIVE)
         run_end_guest(r);
-    if (r->stage == RUN_PREPARING)
-        return; /* prepared() comes */
+    if (r->stage == RUN_PREPARING || (r->check && r->stage == RUN_LEAVING))
+        return; /* prepared() comes, or the store's answer */
     if (r->check) {
         error_set(&r->check->error, ERR_UNAVAILABLE, "the server is stopping");
         run_check_over(r);

@@ -67,7 +67,7 @@ static void tell_director(struct run *r, const struct run_commit *c)
     n->is_finished = is_finished;
     n->is_suspended = is_suspended;
     n->cancels_children = is_cancel;
-    n->wake_us = r->wants_look ? 0 : c->wake_us;
+    n->wake_us = c->wake_us;
     if (is_finished && r->row.parent.len > 0)
         snprintf(n->parent, sizeof(n->parent), "%.*s", SLICE_ARG(r->row.parent));
     for (size_t k = 0; b && k < b->effects_len; k++) {

@@ -81,7 +81,8 @@ struct runs {
 
 /* run.c */
 struct run *run_find(struct runs *rs, struct slice id);
-void run_forget(struct run *r);                          /* frees it */
+/* Frees it. If it wants a look, the director is asked to wake it again. */
+void run_forget(struct run *r);
 void run_end_guest(struct run *r);                       /* gives the isolate back */
 void run_rest(struct run *r, const struct error *error); /* and again after a while */
 void run_settle(struct run *r);                          /* at rest: what now? */
@@ -100,9 +101,8 @@ bool run_stop_replay(struct run *r); /* true: it has diverged, and is being deal
 void run_collect(struct run *r);               /* hands what is new to the store */
 void run_suspend(struct run *r);               /* and leaves */
 uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
-/* After the last commit has been handed over: leaves when they are all there. */
-void run_fail(struct run *r,
-              struct slice error_json); /* without a record: the journal stays as it is */
+/* Failed, without a record: the journal stays as it is. */
+void run_fail(struct run *r, struct slice error_json);
 bool run_is_settled(const struct run *r);
 
 /* run_check.c */

@@ -382,7 +382,7 @@ bool run_start(struct task *t, struct guest *g)
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
     bool is_fresh = r->has_row && !r->wants_look;
-    r->has_row = false;
+    r->has_row = r->wants_look = false; /* everything is read from here on */
     enum err err = is_fresh ? OK : read_row(r, &e);
     if (err == OK) /* what an attempt before a retry has left there is void */
         snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
@@ -392,7 +392,6 @@ bool run_start(struct task *t, struct guest *g)
     if (is_wanted_now && !is_other_version && !is_fresh)
         err = read_tail(r, g, &tail, &tail_first, &e);
     if (err == OK && is_wanted_now && !is_other_version) {
-        r->wants_look = false;
         begin(r, g, bytes_slice(&tail), tail_first);
         if (!r->check) {
             if (r->row.events > 0)
@@ -409,11 +408,7 @@ bool run_start(struct task *t, struct guest *g)
         r->check->is_gone = true;
         run_check_over(r);
     } else {
-        if (is_other_version) { /* it was moved: the director knows to which */
-            struct director_note *n = director_note_new(r->worker->server, r->id, 1);
-            memcpy(n->wakes[0], r->id, sizeof(r->id));
-            director_send(n);
-        }
+        r->wants_look |= is_other_version; /* it was moved: the director knows to which */
         run_forget(r);
     }
     return false;
