@@ -23,6 +23,9 @@
  * Returns the number of dispatches that are not finished: no answer yet, or waitUntil promises
  * open. limpet_abort(dispatch)                the client of this dispatch is gone: its
  * request.signal aborts in the next limpet_run, which the host calls then
+ *   limpet_state(dispatch) -> i32         0: the engine has nothing more of it, 1: it is open,
+ *                                         2: and waits for what was given to waitUntil()
+ *   limpet_forget(dispatch)               the host has given it up: it counts no more
  *
  * and provides these imports, module "limpet":
  *
@@ -68,7 +71,9 @@ enum abi_dispatch {
 
 enum {
     ABI_STATUS_RUN = 0xffff,   /* op NEXT: not a completion, run the step's body */
-    ABI_CODE_SCOPE_SHIFT = 16, /* op(code): scope << 16 | number */
+    /* op(code): whose << 16 | number. whose: in a durable execution the scope of the code, else the
+     * low half of the number of its dispatch. */
+    ABI_CODE_SCOPE_SHIFT = 16,
 };
 
 enum abi_http_flag {

@@ -32,6 +32,8 @@ int32_t limpet_dispatch(uint32_t dispatch, uint32_t kind, const uint8_t *at, uin
 void limpet_complete(uint32_t op, uint32_t status, uint8_t *at, uint32_t len);
 int32_t limpet_run(void);
 void limpet_abort(uint32_t dispatch);
+int32_t limpet_state(uint32_t dispatch);
+void limpet_forget(uint32_t dispatch);
 
 static void boot_atoms(JSContext *ctx)
 {
@@ -149,4 +151,14 @@ int32_t EXPORT(limpet_run)(void)
 void EXPORT(limpet_abort)(uint32_t dispatch)
 {
     dispatch_abort(eng.ctx, dispatch);
+}
+
+int32_t EXPORT(limpet_state)(uint32_t dispatch)
+{
+    return dispatch_state(dispatch);
+}
+
+void EXPORT(limpet_forget)(uint32_t dispatch)
+{
+    dispatch_forget(eng.ctx, dispatch);
 }

@@ -72,6 +72,22 @@ static void dispatch_free(JSContext *ctx, struct dispatch *d)
         free(d);
 }
 
+int32_t dispatch_state(uint32_t number)
+{
+    const struct dispatch *d = dispatch_find(number);
+    return !d ? 0 : d->wait_count == 0 ? 1 : 2;
+}
+
+void dispatch_forget(JSContext *ctx, uint32_t number)
+{
+    struct dispatch *d = dispatch_find(number);
+    if (!d)
+        return;
+    JS_FreeValue(ctx, d->promise);
+    JS_FreeValue(ctx, d->writing);
+    dispatch_free(ctx, d);
+}
+
 bool dispatch_keep(JSContext *ctx)
 {
     if (eng.input_request) {

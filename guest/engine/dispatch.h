@@ -40,6 +40,10 @@ bool dispatch_keep(JSContext *ctx);
 /* Looks at what dispatches wait for. True: something moved, so jobs may be pending again. */
 bool dispatch_poll(JSContext *ctx);
 uint32_t dispatch_count(void);
+/* 0: there is no such dispatch, 1: it is open, 2: and waits for what was given to waitUntil(). */
+int32_t dispatch_state(uint32_t number);
+/* Nobody wants its answer any more: its promises are not looked at again. */
+void dispatch_forget(JSContext *ctx, uint32_t number);
 void dispatch_abort(JSContext *ctx, uint32_t number);
 /* The dispatch of that number; NULL: finished, or never was. */
 struct dispatch *dispatch_find(uint32_t number);

@@ -26,9 +26,15 @@ static int32_t op_checked(int32_t len)
     return len;
 }
 
+/* What the host is told about who calls. */
+static uint32_t op_whose(void)
+{
+    return eng.is_durable ? eng.scope : eng.dispatch & 0xffff;
+}
+
 int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap)
 {
-    return op_call_in(eng.scope, code, args, ret, ret_cap);
+    return op_call_in(op_whose(), code, args, ret, ret_cap);
 }
 
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)
@@ -38,7 +44,8 @@ int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *re
 
 int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t ret_cap)
 {
-    return op_checked(op_import_wait(eng.scope << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
+    return op_checked(
+        op_import_wait(op_whose() << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
 }
 
 /* --- errors --------------------------------------------------------------------------------------

@@ -52,8 +52,6 @@ void dispatch_end(struct dispatch *d)
     struct guest *g = d->guest;
     timer_stop(g->host->loop, &d->wall);
     list_remove(&d->link);
-    if (g->current == d)
-        g->current = NULL;
     drop_held(d);
     struct sink *sink = TAKE(d->sink);
     if (sink) { /* closes a source that is piped to it, too */
@@ -64,6 +62,8 @@ void dispatch_end(struct dispatch *d)
     }
     if (d->source)
         source_orphan(TAKE(d->source));
+    if (d->context)
+        TAKE(d->context)->dispatch = NULL;
     d->guest = NULL;
     d->port->over(d);
 }
@@ -82,8 +82,8 @@ static void wall_expired(struct timer *t)
     error_set(&e, ERR_TIMEOUT, "no %s within %u ms",
               d->is_released ? "progress of the response" : "answer", g->deployment->wall_ms_max);
     error_hint(&e, "await less, or raise the module's wall_ms limit");
-    if (!g->deployment->is_module_isolation)
-        g->is_dead = true; /* nobody else lives in it */
+    if (d->context)
+        context_expire(d->context);
     dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
     guest_report(g);
 }
@@ -181,7 +181,7 @@ static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
     struct guest *g = d->guest;
     if (d->kind == ABI_DISPATCH_WORKFLOW) /* the result is a record, which has its own way out */
         return true;
-    if (!g->is_gated && (!g->sql_file || sql_is_durable(g->sql_file, g->gate_seq)))
+    if (!g->sql.is_gated && (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq)))
         return true;
     struct held_answer *a = calloc(1, sizeof(*a));
     CHECK(a);
@@ -233,7 +233,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
 
     bool is_streamed = a->body_kind == 2;
     if (source || is_streamed)
-        d->sink = sink_new(g, &answer_owner, d);
+        d->sink = sink_new(d->context, &answer_owner, d);
     bytes_append_u32(&g->result, is_streamed ? d->sink->id : 0);
     d->is_answered = true;
     if (source)
@@ -321,10 +321,10 @@ enum err op_fail(struct guest *g, const struct op_fail_args *a)
 {
     struct error e = {0};
     classify_exception(g, a, &e);
-    if (g->is_loading) {
-        g->load_error = e;
-        bytes_append_slice(&g->fail_name, a->name);
-        bytes_append_slice(&g->fail_stack, a->stack);
+    if (g->loading) {
+        g->loading->error = e;
+        bytes_append_slice(&g->loading->fail_name, a->name);
+        bytes_append_slice(&g->loading->fail_stack, a->stack);
         return OK;
     }
     struct dispatch *d = dispatch_find(g, a->dispatch);
@@ -341,6 +341,21 @@ void dispatch_drained(struct dispatch *d)
         sink_drained(d->sink);
 }
 
+/* Some time after the client has left: what it has not given to waitUntil() ends. */
+static void gone_expired(struct timer *t)
+{
+    struct dispatch *d = container_of(t, struct dispatch, wall);
+    struct guest *g = d->guest;
+    if (d->context && context_has_waits(d->context)) {
+        timer_start(g->host->loop, t, g->deployment->wall_ms_max, wall_expired);
+        return;
+    }
+    struct slice text = SLICE_LIT("the client left before the answer, and its request was broken "
+                                  "off; give to ctx.waitUntil() what must go on");
+    g->host->log(g->host->ctx, g->deployment, d, 2, text);
+    wall_expired(t);
+}
+
 void dispatch_gone(struct dispatch *d)
 {
     struct guest *g = d->guest;
@@ -350,7 +365,7 @@ void dispatch_gone(struct dispatch *d)
         return;
     g->gone = true;
     /* Nobody waits for the answer: the isolate is wanted by others. */
-    timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, wall_expired);
+    timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, gone_expired);
     guest_report(g);
     uint32_t source_id = d->source ? d->source->id : 0;
     if (d->sink) {
@@ -358,7 +373,7 @@ void dispatch_gone(struct dispatch *d)
         error_set(&e, ERR_CANCELLED, "the client has gone");
         sink_fail(d->sink, &e); /* if the answer had left, d is over with this and may be freed */
     }
-    struct source *source = source_find(g, source_id);
+    struct source *source = source_id ? source_find(g, source_id) : NULL;
     if (source && source->owner) { /* still owned, so d is still there */
         d->source = NULL;
         source_orphan(source);

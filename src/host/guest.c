@@ -18,12 +18,9 @@ static void guest_init(struct guest *g)
 {
     list_init(&g->starting);
     list_init(&g->running);
+    list_init(&g->contexts);
     list_init(&g->completions);
-    list_init(&g->ops);
-    list_init(&g->sources);
-    list_init(&g->sinks);
-    list_init(&g->held);
-    list_init(&g->uncommitted);
+    list_init(&g->sql.held);
     g->clock_base_ns = clock_monotonic_ns();
 }
 
@@ -31,10 +28,6 @@ static void guest_release(struct guest *g)
 {
     bytes_done(&g->result);
     bytes_done(&g->input);
-    bytes_done(&g->fail_name);
-    bytes_done(&g->fail_stack);
-    bytes_done(&g->workflows);
-    free(g->scopes);
 }
 
 enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest,
@@ -60,7 +53,7 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
 
 void guest_report(struct guest *g)
 {
-    if (g->host && g->host->runnable && !g->is_loading && !g->is_ending)
+    if (g->host && g->host->runnable && !g->loading && !g->is_ending)
         g->host->runnable(g->host->ctx, g);
 }
 
@@ -86,11 +79,11 @@ void guest_discharge(struct guest *g, size_t len)
 
 static void gate_open(struct sql_gate_wait *w, const struct error *error)
 {
-    struct guest *g = container_of(w, struct guest, gate);
+    struct guest *g = container_of(w, struct guest, sql.gate);
     struct list ready, *n;
-    g->is_gated = false;
+    g->sql.is_gated = false;
     list_init(&ready);
-    list_splice_back(&ready, &g->held);
+    list_splice_back(&ready, &g->sql.held);
     while ((n = list_pop_front(&ready))) {
         struct held *h = container_of(n, struct held, link);
         h->release(h, error->code == OK ? NULL : error);
@@ -103,14 +96,14 @@ static void gate_open(struct sql_gate_wait *w, const struct error *error)
 /* The second half of the gate: the commits of the database. */
 static bool gate_pass_sql(struct guest *g, struct held *h)
 {
-    if (!g->is_gated && (!g->sql_file || sql_is_durable(g->sql_file, g->gate_seq)))
+    if (!g->sql.is_gated && (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq)))
         return true;
-    list_push_back(&g->held, &h->link);
-    if (!g->is_gated) {
-        g->is_gated = true;
-        g->gate.done = gate_open;
-        g->gate.seq = g->gate_seq;
-        sql_gate_wait(g->host->loop, g->sql_file, &g->gate);
+    list_push_back(&g->sql.held, &h->link);
+    if (!g->sql.is_gated) {
+        g->sql.is_gated = true;
+        g->sql.gate.done = gate_open;
+        g->sql.gate.seq = g->sql.gate_seq;
+        sql_gate_wait(g->host->loop, g->sql.file, &g->sql.gate);
     }
     return false;
 }
@@ -118,35 +111,46 @@ static bool gate_pass_sql(struct guest *g, struct held *h)
 bool guest_gate_pass(struct guest *g, struct held *h)
 {
     if (g->durable) {
-        h->records = execution_end(g->durable);
-        if (execution_durable(g->durable) < h->records) {
-            list_push_back(&g->uncommitted, &h->link);
+        h->records = execution_end(g->durable->execution);
+        if (execution_durable(g->durable->execution) < h->records) {
+            list_push_back(&g->durable->uncommitted, &h->link);
             return false;
         }
     }
     return gate_pass_sql(g, h);
 }
 
+/* What is released may withdraw others, from whichever list they are in. */
 void guest_committed(struct guest *g)
 {
-    LIST_FOREACH (n, &g->uncommitted) {
+    struct list looked_at, *n;
+    list_init(&looked_at);
+    list_splice_back(&looked_at, &g->durable->uncommitted);
+    while ((n = list_pop_front(&looked_at))) {
         struct held *h = container_of(n, struct held, link);
-        if (execution_durable(g->durable) < h->records)
-            continue;
-        list_remove(&h->link);
-        if (gate_pass_sql(g, h))
+        if (execution_durable(g->durable->execution) < h->records)
+            list_push_back(&g->durable->uncommitted, &h->link);
+        else if (gate_pass_sql(g, h))
             h->release(h, NULL);
     }
 }
 
 /* ---- stepping ---- */
 
+/* Of a dispatch: what the engine gives with each op is a part of it, which must not be another's.
+ */
+static uint32_t next_number(struct guest *g)
+{
+    do
+        g->next_dispatch = g->next_dispatch < INT32_MAX ? g->next_dispatch + 1 : 1;
+    while (context_is_numbered(g, g->next_dispatch));
+    return g->next_dispatch;
+}
+
 void guest_add(struct guest *g, struct dispatch *d)
 {
     d->guest = g;
-    if (++g->next_dispatch > INT32_MAX)
-        g->next_dispatch = 1;
-    d->id = g->next_dispatch;
+    d->id = next_number(g);
     list_push_back(&g->starting, &d->link);
     guest_report(g);
 }
@@ -175,6 +179,7 @@ static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
         dispatch_end(d);
         return false;
     }
+    g->context = context_new(g, d);
     struct error e;
     enum err err = dispatch_encode(d, &g->input, &e);
     uint32_t at = err == OK ? write_input(g, bytes_slice(&g->input)) : 0;
@@ -184,8 +189,7 @@ static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
         dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
         return false;
     }
-    g->current = d;
-    isolate_set_cpu_budget(g->isolate, g->deployment->cpu_ns_max);
+    context_bill(g->context);
     int32_t args[] = {(int32_t)d->id, (int32_t)d->kind, (int32_t)at, (int32_t)g->input.len};
     *ret_status = isolate_call(g->isolate, ENGINE_DISPATCH, args, ARRAY_LEN(args));
     return true;
@@ -215,18 +219,24 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
         *ret_status = stands ? ISOLATE_WAITING : isolate_resume(g->isolate);
         return true;
     }
+    if (g->has_expired)
+        contexts_reap(g);
     while (!list_is_empty(&g->starting))
         if (start_dispatch(g, ret_status))
             return true;
-    if (list_is_empty(&g->completions) && !g->gone && !g->has_news)
-        return false;
-    g->has_news = false;
-    if (!deliver_gone(g) || !completions_deliver(g)) {
-        *ret_status = ISOLATE_TRAPPED;
+    while (!list_is_empty(&g->completions) || g->gone || guest_has_news(g)) {
+        struct context *only = NULL; /* isolation by module: one request's at a time, its bill */
+        if (g->deployment->is_module_isolation && (only = completions_first(g)) &&
+            !context_bill(only))
+            continue; /* it is over */
+        if (g->durable)
+            g->durable->has_news = false;
+        *ret_status = deliver_gone(g) && completions_deliver(g, only)
+                          ? isolate_call(g->isolate, ENGINE_RUN, NULL, 0)
+                          : ISOLATE_TRAPPED;
         return true;
     }
-    *ret_status = isolate_call(g->isolate, ENGINE_RUN, NULL, 0);
-    return true;
+    return false;
 }
 
 static void fail_all(struct guest *g, const struct error *error)
@@ -240,11 +250,14 @@ static void fail_all(struct guest *g, const struct error *error)
                       SLICE_EMPTY);
 }
 
-static void tail_expired(struct timer *t)
+static struct dispatch *first_unanswered(struct guest *g)
 {
-    struct guest *g = container_of(t, struct guest, tail);
-    g->is_dead = true; /* waitUntil work that does not end: no one waits for it */
-    guest_report(g);
+    LIST_FOREACH (n, &g->running) {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        if (!d->is_answered)
+            return d;
+    }
+    return NULL;
 }
 
 /* Promises that nothing can settle any more: better an error now than a time-out later. */
@@ -255,15 +268,14 @@ static void fail_hung(struct guest *g)
     error_set(&e, ERR_GUEST,
               "the handler's promise can never settle: nothing that it awaits is pending");
     error_hint(&e, "look for a promise whose resolve is never called");
-    if (g->durable && execution_is_cancelled(g->durable)) { /* it waited for a timer, say */
+    if (g->durable &&
+        execution_is_cancelled(g->durable->execution)) { /* it waited for a timer, say */
         error_set(&e, ERR_CANCELLED, "the execution was cancelled");
         name = SLICE_LIT("CancelledError");
     }
-    LIST_FOREACH (n, &g->running) {
-        struct dispatch *d = container_of(n, struct dispatch, link);
-        if (!d->is_answered)
-            dispatch_fail(d, &e, name, SLICE_EMPTY);
-    }
+    struct dispatch *d;
+    while ((d = first_unanswered(g)))
+        dispatch_fail(d, &e, name, SLICE_EMPTY);
 }
 
 /* The same for a durable execution, which has no clock but its own. */
@@ -273,8 +285,8 @@ static enum guest_status rest_durable(struct guest *g)
         return GUEST_FINISHED;
     if (isolate_is_running(g->isolate))
         return GUEST_WAITS;
-    if (g->ops_len == 0 && list_is_empty(&g->completions) && !g->has_news &&
-        execution_is_idle(g->durable) && execution_calls(g->durable) == 0) {
+    if (g->ops_len == 0 && list_is_empty(&g->completions) && !guest_has_news(g) &&
+        execution_is_idle(g->durable->execution) && execution_calls(g->durable->execution) == 0) {
         fail_hung(g);
         return GUEST_FINISHED;
     }
@@ -286,23 +298,33 @@ static enum guest_status rest(struct guest *g)
 {
     if (g->durable)
         return rest_durable(g);
-    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->is_gated;
+    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated;
     if (is_quiet && !list_is_empty(&g->running))
         fail_hung(g);
     if (list_is_empty(&g->running)) {
         bool is_idle = !isolate_is_running(g->isolate) && g->sinks_open == 0;
         if (is_idle && (g->unfinished == 0 || is_quiet))
             return GUEST_FINISHED;
-        if (!timer_is_running(&g->tail))
-            timer_start(g->host->loop, &g->tail, g->deployment->wall_ms_max, tail_expired);
-        return GUEST_WAITS;
     }
+    LIST_FOREACH (n, &g->contexts)
+        context_await_tail(container_of(n, struct context, link));
     LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
         if (!timer_is_running(&d->wall))
             dispatch_await(d);
     }
     return GUEST_WAITS;
+}
+
+/* A call into the isolate has ended. */
+static void came_to_rest(struct guest *g)
+{
+    g->unfinished = isolate_result(g->isolate);
+    g->context = NULL;
+    if (!g->deployment->is_module_isolation)
+        return;
+    context_billed(g);
+    contexts_settle(g);
 }
 
 enum guest_status guest_step(struct guest *g)
@@ -313,7 +335,7 @@ enum guest_status guest_step(struct guest *g)
     while (next_call(g, &status)) {
         switch (status) {
         case ISOLATE_DONE:
-            g->unfinished = isolate_result(g->isolate);
+            came_to_rest(g);
             break;
         case ISOLATE_YIELDED:
             return GUEST_AGAIN;
@@ -344,36 +366,48 @@ void guest_end(struct guest *g, const struct error *error)
         CHECK(error);
         fail_all(g, error);
     }
-    timer_stop(g->host->loop, &g->tail);
     isolate_cancel(g->isolate);
-    op_cancel_all(g);
-    streams_end(g);
-    if (g->sql && g->sql_depth > 0)
-        sql_rollback_all(g->sql);
-    g->sql_depth = 0;
+    g->waiting = NULL;
+    g->waiting_call = 0;
+    contexts_end(g);
+    if (g->sql.conn && g->sql.depth > 0)
+        sql_rollback_all(g->sql.conn);
+    g->sql.depth = 0;
+}
+
+static void sql_side_reset(struct guest_sql *sql)
+{
+    CHECK(!sql->is_gated && sql->depth == 0 && list_is_empty(&sql->held));
+    sql->conn = NULL;
+    sql->file = NULL;
+    sql->gate_seq = 0;
+}
+
+void guest_make_ordinary(struct guest *g)
+{
+    if (!g->durable)
+        return;
+    CHECK(list_is_empty(&g->durable->uncommitted));
+    free(g->durable->scopes);
+    free(TAKE(g->durable));
 }
 
 bool guest_recycle(struct guest *g)
 {
     CHECK(!guest_has_work(g));
-    if (g->is_gated)
+    if (g->sql.is_gated)
         return false; /* its wait is in the hands of the gate; see guest_free */
     uint64_t start = clock_monotonic_ns();
     if (!isolate_restore(g->isolate))
         return false;
     g->host->restore_ns += clock_monotonic_ns() - start;
     g->host->restores++;
-    CHECK(g->host_bytes == 0);
-    g->log_lines = 0;
+    CHECK(g->host_bytes == 0 && list_is_empty(&g->contexts));
+    sql_side_reset(&g->sql);
+    guest_make_ordinary(g);
     g->unfinished = 0;
-    g->is_dead = g->gone = g->is_ending = false;
-    g->sql = NULL;
-    g->sql_file = NULL;
-    g->gate_seq = 0;
-    g->durable = NULL;
-    g->has_news = false;
+    g->is_dead = g->gone = g->is_ending = g->has_expired = false;
     g->scope = 0;
-    g->scopes_len = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
     g->clock_base_ns = clock_monotonic_ns();
     return true;
@@ -385,13 +419,14 @@ static void free_now(struct guest *g)
     if (g->host)
         g->host->isolates_discarded++;
     deployment_unref(g->deployment);
+    guest_make_ordinary(g);
     guest_release(g);
     free(g);
 }
 
 static void gate_open_freed(struct sql_gate_wait *w, const struct error *error)
 {
-    free_now(container_of(w, struct guest, gate));
+    free_now(container_of(w, struct guest, sql.gate));
 }
 
 void guest_free(struct guest *g)
@@ -399,18 +434,21 @@ void guest_free(struct guest *g)
     if (!g)
         return;
     CHECK(!guest_has_work(g));
-    if (g->is_gated)
-        g->gate.done = gate_open_freed; /* the gate holds a pointer to it until the sync is over */
+    if (g->sql.is_gated)
+        g->sql.gate.done =
+            gate_open_freed; /* the gate holds a pointer to it until the sync is over */
     else
         free_now(g);
 }
 
 /* ---- loading ---- */
 
-struct load_host {
-    struct guest_host host;
-    struct guest_load *load;
-};
+static void loading_done(struct guest_loading *said)
+{
+    bytes_done(&said->workflows);
+    bytes_done(&said->fail_name);
+    bytes_done(&said->fail_stack);
+}
 
 static void load_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
                      int level, struct slice text)
@@ -424,26 +462,28 @@ static enum err load_in(struct guest *g, struct guest_load *load, struct error *
 {
     isolate_set_cpu_budget(g->isolate, load->cpu_ns_max);
     enum err err = engine_load(g->isolate, ABI_LOAD_MODULE, load->name, load->code, ret_error);
-    if (g->load_error.code != OK && ret_error) {
-        *ret_error = g->load_error;
-        err = g->load_error.code;
+    struct guest_loading *said = g->loading;
+    if (said->error.code != OK && ret_error) {
+        *ret_error = said->error;
+        err = said->error.code;
     }
     if (err != OK) {
-        load->error_name = g->fail_name;
-        load->error_stack = g->fail_stack;
-        g->fail_name = g->fail_stack = BYTES_INIT;
+        load->error_name = said->fail_name;
+        load->error_stack = said->fail_stack;
+        said->fail_name = said->fail_stack = BYTES_INIT;
         return err;
     }
-    load->exports = g->exports;
-    load->workflows = g->workflows;
-    g->workflows = BYTES_INIT;
+    load->exports = said->exports;
+    load->workflows = said->workflows;
+    said->workflows = BYTES_INIT;
     return image_capture(g->isolate, &load->image, ret_error);
 }
 
 enum err guest_load(struct engine *engine, struct guest_load *load, struct error *ret_error)
 {
     struct guest_host host = {.log = load_log, .ctx = load};
-    struct guest g = {.is_loading = true, .host = &host};
+    struct guest_loading said = {0};
+    struct guest g = {.loading = &said, .host = &host};
     guest_init(&g);
     enum err err =
         isolate_new(engine->sandbox, engine->base, load->memory_bytes_max, &g.isolate, ret_error);
@@ -453,18 +493,21 @@ enum err guest_load(struct engine *engine, struct guest_load *load, struct error
     err = load_in(&g, load, ret_error);
     isolate_free(g.isolate);
     guest_release(&g);
+    loading_done(&said);
     return err;
 }
 
 enum err guest_engine_new(struct slice booted, struct engine **ret_engine, struct error *ret_error)
 {
-    struct guest g = {.is_loading = true};
+    struct guest_loading said = {0};
+    struct guest g = {.loading = &said};
     guest_init(&g);
     enum err err = engine_new(op_imports, op_imports_len, &g, booted, ret_engine, ret_error);
-    if (err != OK && g.load_error.code != OK && ret_error) {
-        *ret_error = g.load_error;
+    if (err != OK && said.error.code != OK && ret_error) {
+        *ret_error = said.error;
         error_context(ret_error, err, "the runtime");
     }
     guest_release(&g);
+    loading_done(&said);
     return err;
 }

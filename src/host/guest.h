@@ -99,6 +99,7 @@ struct dispatch {
     /* private */
     uint32_t id;
     struct guest *guest;
+    struct context *context; /* what it causes; ends with it or, for waitUntil(), after it */
     struct list link;
     struct source *source; /* request body, while it streams */
     struct sink *sink;     /* response body, while it streams */
@@ -108,6 +109,54 @@ struct dispatch {
     bool is_gone;             /* the client has left: drop what comes */
     bool is_told_gone;        /* and the guest knows (limpet_abort) */
     struct held_answer *held; /* it waits at the gate */
+};
+
+/* ---- a guest is four: the isolate's side (struct guest), what each dispatch causes (struct
+ * context), its database, and, for a durable execution, what its journal needs. A recycle frees the
+ * last three and restores the first. ---- */
+
+/* What the code of one dispatch has under way, to the end of its waitUntil() work: longer than its
+ * answer. Nothing in it outlives it. With isolation by request a guest has one, with isolation by
+ * module one for each request. */
+struct context {
+    struct list link; /* guest->contexts, oldest first */
+    struct guest *guest;
+    uint32_t id;               /* of its dispatch */
+    struct dispatch *dispatch; /* NULL: over */
+    struct list ops, sources, sinks;
+    unsigned ops_len, sinks_open, log_lines;
+    uint64_t cpu_used_ns; /* isolation by module: of its runs so far */
+    bool is_expired;      /* its time is up */
+    struct timer tail;    /* bounds waitUntil work after the dispatch is over */
+};
+
+struct guest_sql {
+    struct sql_conn *conn; /* NULL: not used yet */
+    struct sql_file *file;
+    unsigned depth;    /* open transactions */
+    uint64_t gate_seq; /* what its outputs depend on */
+    struct sql_gate_wait gate;
+    bool is_gated;    /* gate is waiting */
+    struct list held; /* struct held: outputs that wait */
+};
+
+struct guest_durable {
+    struct execution *execution; /* durable/execution.h; the owner's */
+    struct slice tail;           /* names its records in the module's database; the owner's */
+    int64_t started_us;
+    int64_t lines, lines_stored; /* of the log, outside of steps; stored -1: not known */
+    bool has_news;               /* the execution may have a delivery */
+    struct list uncommitted;     /* struct held: for records to be stored, then for the gate */
+    struct scope_fetches *scopes;
+    size_t scopes_len;
+};
+
+/* While top-level code runs, and what it said: ops LOADED and FAIL. */
+struct guest_loading {
+    struct error error;
+    uint32_t exports;
+    unsigned log_lines;
+    struct bytes workflows, fail_name, fail_stack;
 };
 
 struct guest {
@@ -123,53 +172,32 @@ struct guest {
     /* private */
     struct list starting; /* dispatches to start */
     struct list running;  /* dispatches started and not over */
+    struct list contexts;
     struct list completions;
-    struct list ops, sources, sinks;
-    unsigned ops_len, sinks_open;
+    struct context *context; /* whose code runs; NULL: nobody's */
+    struct context *billed;  /* isolation by module: whose CPU time the call in the isolate is */
+    unsigned ops_len, sinks_open; /* of all contexts */
     uint32_t next_dispatch, next_op, next_stream;
-    struct dispatch *current; /* whose code runs, for logs; exact when isolation is per request */
     uint64_t clock_base_ns;
     struct bytes result; /* of the op that runs */
     struct error op_error;
     struct bytes input; /* scratch for dispatch input */
     size_t host_bytes;  /* buffered for the guest outside its memory; counts towards its limit */
-    unsigned log_lines;
     int32_t unfinished; /* as the guest last said */
-    uint32_t exports;   /* op LOADED */
-    struct bytes workflows;
-    bool is_loading;
+    uint32_t scope;     /* of the op that runs: the step whose body called it; 0: none */
     bool is_ending;
     bool has_hit_ops_limit; /* by its last op */
     bool is_dead;           /* trapped */
+    bool has_expired;       /* some context's time is up */
     bool gone;              /* some dispatch's client has left and the guest has not been told */
-    struct timer tail;      /* bounds waitUntil work after the last dispatch is over */
-
-    /* Durable executions (durable/execution.h); NULL: an ordinary guest. The owner's. */
-    struct execution *durable;
-    uint32_t scope; /* of the op that runs: the step whose body called it; 0: none */
-    int64_t durable_started_us;
-    int64_t lines, lines_stored; /* of the log, outside of steps; stored -1: not known */
-    struct slice durable_tail;   /* names its records in the module's database; the owner's */
-    bool has_news;               /* the execution may have a delivery */
-    struct scope_fetches *scopes;
-    size_t scopes_len;
 
     struct op *waiting;    /* op_wait: the guest's stack stands still */
     uint32_t waiting_call; /* likewise, for a call of the execution */
     uint32_t wait_ret, wait_ret_cap;
 
-    struct sql_conn *sql;
-    struct sql_file *sql_file;
-    unsigned sql_depth; /* open transactions */
-    uint64_t gate_seq;  /* what its outputs depend on */
-    struct sql_gate_wait gate;
-    bool is_gated;           /* gate is waiting */
-    struct list held;        /* struct held: outputs that wait */
-    struct list uncommitted; /* struct held: for records to be stored, then as above */
-
-    /* op FAIL while loading */
-    struct error load_error;
-    struct bytes fail_name, fail_stack;
+    struct guest_sql sql;
+    struct guest_durable *durable; /* NULL: an ordinary guest */
+    struct guest_loading *loading; /* NULL: it has been loaded */
 };
 
 /* Makes a guest with a new isolate of the deployment's image (or of `base` while loading). */
@@ -204,9 +232,12 @@ void dispatch_gone(struct dispatch *d);    /* the client has left; port function
 /* ---- durable executions ---- */
 
 /* The guest runs this execution: before its dispatch is added. tail: what its records are kept
- * under in the module's database. */
-void guest_make_durable(struct guest *g, struct execution *x, struct slice tail);
-void guest_poke(struct guest *g); /* the execution may have a delivery: step it */
+ * under in the module's database. lines_stored: of its log, by the store; -1: not known. */
+void guest_make_durable(struct guest *g, struct execution *x, struct slice tail,
+                        int64_t lines_stored);
+void guest_make_ordinary(struct guest *g); /* takes that back */
+void guest_poke(struct guest *g);          /* the execution may have a delivery: step it */
+bool guest_has_news(const struct guest *g);
 /* execution_durable() has grown: what waited for it may leave. */
 void guest_committed(struct guest *g);
 /* For struct execution_port. */

@@ -34,7 +34,7 @@ static enum err encode_http(struct dispatch *d, struct bytes *out, struct error 
     uint32_t flags = 0, source = 0;
     if (d->has_stream_body) {
         flags = ABI_HTTP_HAS_BODY;
-        d->source = source_new(d->guest, &body_owner, d);
+        d->source = source_new(d->context, &body_owner, d);
         source = d->source->id;
     } else if (d->inline_body.len > 0) {
         flags = ABI_HTTP_HAS_BODY | ABI_HTTP_BODY_INLINE;

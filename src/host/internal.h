@@ -23,6 +23,30 @@ void guest_report(struct guest *g); /* there is work: tell the owner */
 NODISCARD enum err guest_charge(struct guest *g, size_t len);
 void guest_discharge(struct guest *g, size_t len);
 
+/* ---- context.c ---- */
+
+struct context *context_new(struct guest *g, struct dispatch *d);
+/* Does the engine call a context by what it would call this dispatch? */
+bool context_is_numbered(struct guest *g, uint32_t id);
+/* The next call into the isolate uses CPU time of the context. False: it has none left and ends. */
+bool context_bill(struct context *c);
+void context_billed(struct guest *g); /* the call has ended: isolation by module */
+/* Whose code calls an op: by the number that the engine gives with it. NULL: it is over. */
+struct context *context_of_code(struct guest *g, uint32_t number);
+/* Ends what it has under way; its dispatch is over. */
+void context_end(struct context *c);
+void contexts_end(struct guest *g);
+/* Ends those whose dispatch is over and whose code waits for nothing more. Isolate at rest. */
+void contexts_settle(struct guest *g);
+/* Does its code wait for something that it gave to waitUntil()? */
+bool context_has_waits(struct context *c);
+/* Bounds what goes on after the dispatch is over. */
+void context_await_tail(struct context *c);
+/* Its time is up: it ends at the guest's next step, alone or, isolated by request, with the guest.
+ */
+void context_expire(struct context *c);
+void contexts_reap(struct guest *g); /* ends those, isolate at rest */
+
 /* ---- op_durable.c ---- */
 
 /* Numbers of a durable guest's ops that the journal does not know (those of steps) are above those
@@ -39,9 +63,13 @@ enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRIN
 
 /* The call that the guest stands still for: true if it is complete, the guest can go on. */
 bool op_wait_delivered(struct guest *g);
-/* Hands every queued completion to the guest, which runs no code yet. False: the isolate trapped.
- */
-NODISCARD bool completions_deliver(struct guest *g);
+/* Hands the queued completions of a context (NULL: all) to the guest, which runs no code yet.
+ * False: the isolate trapped. */
+NODISCARD bool completions_deliver(struct guest *g, struct context *only);
+/* Whose is the oldest one? */
+struct context *completions_first(struct guest *g);
+/* Cancels what is pending in the context, without a word. */
+void ops_end(struct context *c);
 
 /* ---- stream.c: sources are read by guests, sinks are written by them ---- */
 
@@ -52,7 +80,7 @@ struct source_owner {
 };
 
 struct source {
-    struct list link; /* in guest->sources */
+    struct list link; /* in context->sources */
     struct guest *guest;
     uint32_t id;
     const struct source_owner *owner; /* NULL once the owner is gone */
@@ -74,17 +102,18 @@ struct sink_owner {
 };
 
 struct sink {
-    struct list link; /* in guest->sinks */
+    struct list link; /* in context->sinks; gone when it is over */
     struct guest *guest;
+    struct context *context;
     uint32_t id;
     const struct sink_owner *owner; /* NULL once it is over */
     void *arg;
     struct bytes queued;
-    bool is_open;   /* the head has left, data may follow */
-    bool is_full;   /* the owner asked to wait */
-    bool is_ending; /* the guest ended it */
-    bool is_ended;  /* and the end has left, or it failed */
-    bool is_held;   /* waits at the gate */
+    bool is_open;              /* the head has left, data may follow */
+    bool is_full;              /* the owner asked to wait */
+    bool is_ending;            /* the guest ended it */
+    bool is_sending, is_ended; /* inside owner->write(); over, to be freed after it */
+    bool is_held;              /* waits at the gate */
     struct held held;
     struct op write; /* STREAM_WRITE */
     bool is_writing;
@@ -93,20 +122,20 @@ struct sink {
     bool has_pipe_op;
 };
 
-struct source *source_new(struct guest *g, const struct source_owner *owner, void *arg);
+struct source *source_new(struct context *c, const struct source_owner *owner, void *arg);
 struct source *source_find(struct guest *g, uint32_t id);
 void source_push(struct source *s, struct slice data, bool is_end);
 void source_fail(struct source *s, const struct error *error);
 void source_orphan(struct source *s); /* the owner is gone; what is buffered can be read */
 void source_close(struct source *s);  /* frees */
 
-struct sink *sink_new(struct guest *g, const struct sink_owner *owner, void *arg);
+struct sink *sink_new(struct context *c, const struct sink_owner *owner, void *arg);
 void sink_open(struct sink *s);
 void sink_drained(struct sink *s);
 /* Nobody takes the data any more: writes fail with this error. */
 void sink_fail(struct sink *s, const struct error *error);
 void sink_pipe(struct sink *s, struct source *source);
-void streams_end(struct guest *g); /* frees all */
+void streams_end(struct context *c); /* ends all */
 
 /* ---- answer.c ---- */
 

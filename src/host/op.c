@@ -153,13 +153,15 @@ static bool is_allowed_while_loading(uint32_t number)
 static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
 {
     uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
-    g->scope = code >> ABI_CODE_SCOPE_SHIFT;
+    uint32_t whose = code >> ABI_CODE_SCOPE_SHIFT;
+    g->scope = g->durable ? whose : 0;
+    g->context = context_of_code(g, whose);
     bytes_clear(&g->result);
     g->op_error.code = OK;
     g->op_error.hint[0] = '\0';
     if (!op_name(number))
         return op_refuse(g, ERR_INVALID, "there is no op %u", number);
-    if (g->is_loading && !is_allowed_while_loading(number)) {
+    if (g->loading && !is_allowed_while_loading(number)) {
         op_refuse(g, ERR_FORBIDDEN, "%s is not available in top-level code", names[number]);
         error_hint(&g->op_error, "call it inside the handler: top-level code runs once, at deploy");
         return ERR_FORBIDDEN;
@@ -210,6 +212,7 @@ static int64_t import_op(struct isolate *i, const int64_t *args)
 
 struct completion {
     struct list link;
+    struct context *context;
     uint32_t op;
     enum err status;
     struct bytes payload;
@@ -252,7 +255,7 @@ static bool take_delivery(struct guest *g, uint32_t id, uint32_t ret_at, uint32_
                           int64_t *ret_value)
 {
     struct execution_delivery d;
-    if (!execution_next_of(g->durable, id, &d))
+    if (!execution_next_of(g->durable->execution, id, &d))
         return false;
     bytes_clear(&g->result);
     if (d.status == OK)
@@ -268,7 +271,7 @@ static int64_t wait_recorded(struct guest *g, uint32_t id, uint32_t ret_at, uint
     int64_t value;
     if (take_delivery(g, id, ret_at, ret_cap, &value))
         return value;
-    enum execution_state state = execution_state(g->durable);
+    enum execution_state state = execution_state(g->durable->execution);
     if (state == EXECUTION_HAS_DIVERGED || state == EXECUTION_BROKEN) {
         g->is_dead = true; /* whoever owns it asks why */
         return give_result(g, recording_diverged(g), ret_at, ret_cap);
@@ -297,7 +300,7 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     enum err err = start_op(g, code, (uint32_t)args[1]);
     if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
-    if (err == OK && g->sql_depth > 0)
+    if (err == OK && g->sql.depth > 0)
         err =
             op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
                       op_name(number));
@@ -345,7 +348,7 @@ static int64_t wasi_clock_time_get(struct isolate *i, const int64_t *args)
         return WASI_FAULT;
     uint64_t ns =
         args[0] == 0 ? (uint64_t)clock_wall_us() * 1000 : clock_monotonic_ns() - g->clock_base_ns;
-    if (g->is_loading)
+    if (g->loading)
         ns = 0; /* an image must not depend on when it was made */
     memcpy(to, &ns, sizeof(ns));
     return WASI_OK;
@@ -399,21 +402,26 @@ const size_t op_imports_len = ARRAY_LEN(op_imports);
 static void op_register(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct op *op))
 {
     op->guest = g;
+    op->context = g->context;
     op->cancel = cancel;
     op->id = id;
-    list_push_back(&g->ops, &op->link);
+    list_push_back(&op->context->ops, &op->link);
+    op->context->ops_len++;
     g->ops_len++;
 }
 
 void op_adopt(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct op *op))
 {
     op->is_recorded = true;
+    g->context = context_of_code(g, 0); /* an execution has one */
     op_register(g, op, id, cancel);
 }
 
 enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 {
-    g->has_hit_ops_limit = g->ops_len >= LIMIT_GUEST_OPS_PENDING;
+    if (!g->context || g->context->is_expired)
+        return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
+    g->has_hit_ops_limit = g->context->ops_len >= LIMIT_GUEST_OPS_PENDING;
     if (g->has_hit_ops_limit)
         return op_refuse(g, ERR_LIMIT_OPS,
                          "more than %d operations are pending at once; await some of them first",
@@ -429,6 +437,7 @@ enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 static void op_unregister(struct op *op)
 {
     list_remove(&op->link);
+    op->context->ops_len--;
     op->guest->ops_len--;
 }
 
@@ -437,13 +446,14 @@ void op_complete(struct op *op, enum err status, struct slice payload)
     struct guest *g = op->guest;
     op_unregister(op);
     if (op->is_recorded) {
-        execution_arrive(g->durable, op->id, status, payload);
+        execution_arrive(g->durable->execution, op->id, status, payload);
         guest_poke(g);
         return;
     }
     struct completion *c = calloc(1, sizeof(*c));
     CHECK(c);
     c->op = op->id;
+    c->context = op->context;
     c->status = status;
     bytes_append_slice(&c->payload, payload);
     g->host_bytes += payload.len;
@@ -471,32 +481,44 @@ void op_give_up(struct op *op)
     op->cancel(op);
 }
 
-void op_cancel_all(struct guest *g)
+void ops_end(struct context *c)
 {
-    struct list *n;
-    g->waiting = NULL;
-    g->waiting_call = 0;
-    while (!list_is_empty(&g->ops))
-        op_give_up(container_of(g->ops.next, struct op, link));
-    while ((n = list_pop_front(&g->completions)))
-        completion_free(g, container_of(n, struct completion, link));
+    struct guest *g = c->guest;
+    while (!list_is_empty(&c->ops))
+        op_give_up(container_of(c->ops.next, struct op, link));
+    LIST_FOREACH (n, &g->completions) {
+        struct completion *done = container_of(n, struct completion, link);
+        if (done->context == c)
+            completion_free(g, done);
+    }
 }
 
 struct op *op_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH (n, &g->ops) {
-        struct op *op = container_of(n, struct op, link);
-        if (op->id == id)
-            return op;
+    LIST_FOREACH (m, &g->contexts) {
+        struct context *c = container_of(m, struct context, link);
+        LIST_FOREACH (n, &c->ops) {
+            struct op *op = container_of(n, struct op, link);
+            if (op->id == id)
+                return op;
+        }
     }
     return NULL;
 }
 
-bool completions_deliver(struct guest *g)
+struct context *completions_first(struct guest *g)
 {
-    struct list *n;
-    while ((n = list_pop_front(&g->completions))) {
+    if (list_is_empty(&g->completions))
+        return NULL;
+    return container_of(g->completions.next, struct completion, link)->context;
+}
+
+bool completions_deliver(struct guest *g, struct context *only)
+{
+    LIST_FOREACH (n, &g->completions) { /* nothing in here completes an op */
         struct completion *c = container_of(n, struct completion, link);
+        if (only && c->context != only)
+            continue;
         int32_t at = 0, ignored, size = (int32_t)c->payload.len;
         bool is_ok = true;
         if (size > 0) {

@@ -13,6 +13,7 @@
 #include "base/list.h"
 #include "sandbox/sandbox.h"
 
+struct context;
 struct guest;
 
 enum op_number {
@@ -48,8 +49,9 @@ enum op_class {
 
 /* An op that has been started and not completed. Embedded in what it waits for. */
 struct op {
-    struct list link; /* in guest->ops */
+    struct list link; /* in context->ops */
     struct guest *guest;
+    struct context *context;
     uint32_t id;
     uint32_t scope;   /* of a durable execution's step, 0: none */
     bool is_recorded; /* its completion goes to the execution */
@@ -66,8 +68,6 @@ void op_adopt(struct guest *g, struct op *op, uint32_t id, void (*cancel)(struct
 void op_complete(struct op *op, enum err status, struct slice payload);
 void op_complete_error(struct op *op, const struct error *error);
 void op_give_up(struct op *op); /* cancels without a completion */
-/* Cancels all (the guest ends). */
-void op_cancel_all(struct guest *g);
 struct op *op_find(struct guest *g, uint32_t id);
 
 /* What guests import: for engine_new(). */

@@ -20,10 +20,10 @@ enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
 /* Lines outside of steps are counted: a replay prints them again, and the store has so many. */
 static bool is_stored_line(struct guest *g)
 {
-    g->lines++;
-    if (g->lines_stored < 0)
-        return execution_state(g->durable) != EXECUTION_IS_LIVE;
-    return g->lines <= g->lines_stored;
+    g->durable->lines++;
+    if (g->durable->lines_stored < 0)
+        return execution_state(g->durable->execution) != EXECUTION_IS_LIVE;
+    return g->durable->lines <= g->durable->lines_stored;
 }
 
 /* Lines of an execution are stored with its records; what was printed before is not printed again
@@ -34,7 +34,7 @@ static enum err log_durably(struct guest *g, int level, struct slice text)
         .kind = EXECUTION_LOG, .level = level, .value = text, .at_us = clock_wall_us()};
     if (g->scope == 0 && is_stored_line(g))
         return OK;
-    execution_effect(g->durable, &line);
+    execution_effect(g->durable->execution, &line);
     return OK;
 }
 
@@ -51,23 +51,28 @@ enum err op_log(struct guest *g, const struct op_log_args *a)
     int level = a->level <= 3 ? (int)a->level : 1;
     if (g->durable)
         return log_durably(g, level, text);
-    if (++g->log_lines == LIMIT_GUEST_LOG_LINES) {
+    if (!g->context && !g->loading)
+        return OK; /* of a request that is over */
+    unsigned lines = ++*(g->context ? &g->context->log_lines : &g->loading->log_lines);
+    if (lines == LIMIT_GUEST_LOG_LINES) {
         text = SLICE_LIT("further lines of this request are dropped: the limit is 1000");
         level = 2;
-    } else if (g->log_lines > LIMIT_GUEST_LOG_LINES) {
+    } else if (lines > LIMIT_GUEST_LOG_LINES) {
         return OK;
     }
-    g->host->log(g->host->ctx, g->deployment, g->current, level, text);
+    g->host->log(g->host->ctx, g->deployment, g->context ? g->context->dispatch : NULL, level,
+                 text);
     return OK;
 }
 
 enum err op_clock(struct guest *g, const struct op_clock_args *a)
 {
     double ms = 0;
-    if (g->is_loading)
+    if (g->loading)
         ms = 0;                    /* an image must not depend on when it was made */
     else if (guest_is_recorded(g)) /* stands still while code runs */
-        ms = (double)(execution_now_us(g->durable) - (a->which == 0 ? 0 : g->durable_started_us)) /
+        ms = (double)(execution_now_us(g->durable->execution) -
+                      (a->which == 0 ? 0 : g->durable->started_us)) /
              1000.0;
     else if (a->which == 0)
         ms = (double)clock_wall_us() / 1000.0;
@@ -248,7 +253,7 @@ enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
 {
     if (g->durable && !(a->op & GUEST_OWN_OPS)) {
         if (g->scope == 0) /* a replay does not run the bodies of steps */
-            execution_cancel_call(g->durable, a->op);
+            execution_cancel_call(g->durable->execution, a->op);
         return OK;
     }
     struct op *op = op_find(g, a->op);
@@ -263,8 +268,8 @@ enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
 
 enum err op_loaded(struct guest *g, const struct op_loaded_args *a)
 {
-    g->exports = a->exports;
-    bytes_clear(&g->workflows);
-    bytes_append_slice(&g->workflows, a->workflows);
+    g->loading->exports = a->exports;
+    bytes_clear(&g->loading->workflows);
+    bytes_append_slice(&g->loading->workflows, a->workflows);
     return OK;
 }

@@ -53,13 +53,13 @@ enum err op_next(struct guest *g, const struct op_next_args *a)
     struct execution_delivery d;
     if (!g->durable)
         return check_main(g, "next()");
-    g->has_news = false;
-    if (execution_next(g->durable, &d)) {
+    g->durable->has_news = false;
+    if (execution_next(g->durable->execution, &d)) {
         isolate_set_cpu_budget(g->isolate, g->deployment->cpu_ns_max); /* anew for each */
         give_delivery(g, &d);
         return OK;
     }
-    switch (execution_state(g->durable)) {
+    switch (execution_state(g->durable->execution)) {
     case EXECUTION_HAS_DIVERGED:
     case EXECUTION_BROKEN:
         g->is_dead = true; /* whoever owns it asks why */
@@ -101,8 +101,8 @@ enum err op_step_done(struct guest *g, const struct op_step_done_args *a)
     if (!g->durable)
         return check_main(g, "step()");
     guest_forget_scope(g, a->scope);
-    execution_step_done(g->durable, a->scope, a->failed ? ERR_GUEST : OK, a->failed == 2, a->value,
-                        a->message);
+    execution_step_done(g->durable->execution, a->scope, a->failed ? ERR_GUEST : OK, a->failed == 2,
+                        a->value, a->message);
     return OK;
 }
 
@@ -159,11 +159,11 @@ void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37])
 static void child_id(struct guest *g, const struct op_child_start_args *a, char ret_id[37])
 {
     char place[24];
-    snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable));
+    snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable->execution));
     if (a->key.len > 0)
         durable_id_of_key(a->workflow, a->key, ret_id);
     else
-        durable_id_of_key(execution_id(g->durable), slice_cstr(place), ret_id);
+        durable_id_of_key(execution_id(g->durable->execution), slice_cstr(place), ret_id);
 }
 
 static void start_child(struct guest *g, const struct op_child_start_args *a, struct slice id)
@@ -173,7 +173,7 @@ static void start_child(struct guest *g, const struct op_child_start_args *a, st
                                       .name = a->key,
                                       .value = a->input,
                                       .id = id};
-    execution_effect(g->durable, &effect);
+    execution_effect(g->durable->execution, &effect);
 }
 
 enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
@@ -226,7 +226,7 @@ static enum err record_effect(struct guest *g, enum op_number op, const char *wh
     bool is_known = recording_replays(g, &r, op, label, &err,
                                       RECORDING_ARGS(effect->target, effect->name, effect->value));
     if (!is_known || (r.is_tail && err == OK))
-        execution_effect(g->durable, effect);
+        execution_effect(g->durable->execution, effect);
     return is_known ? err : recording_done(&r, OK);
 }
 
@@ -243,8 +243,9 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
     record_hash_add(&h, a->name);
     record_hash_add(&h, a->data);
     if (g->durable)
-        snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable).ptr,
-                 (long long)execution_end(g->durable), (unsigned long long)record_hash_end(&h));
+        snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable->execution).ptr,
+                 (long long)execution_end(g->durable->execution),
+                 (unsigned long long)record_hash_end(&h));
     struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
                                       .target = a->execution,
                                       .name = a->name,
@@ -264,7 +265,7 @@ enum err op_progress(struct guest *g, const struct op_progress_args *a)
     struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
     if (!g->durable || g->scope == 0)
         return record_effect(g, OP_NUMBER_PROGRESS, "progress()", &effect);
-    execution_effect(g->durable, &effect); /* from inside a step: shown, not recorded */
+    execution_effect(g->durable->execution, &effect); /* from inside a step: shown, not recorded */
     guest_report(g);
     return OK;
 }
@@ -277,33 +278,45 @@ struct scope_fetches {
 
 uint32_t guest_count_fetch(struct guest *g)
 {
-    for (size_t k = 0; k < g->scopes_len; k++)
-        if (g->scopes[k].scope == g->scope)
-            return ++g->scopes[k].count;
-    struct scope_fetches *grown = reallocarray(g->scopes, g->scopes_len + 1, sizeof(*g->scopes));
+    for (size_t k = 0; k < g->durable->scopes_len; k++)
+        if (g->durable->scopes[k].scope == g->scope)
+            return ++g->durable->scopes[k].count;
+    struct scope_fetches *grown =
+        reallocarray(g->durable->scopes, g->durable->scopes_len + 1, sizeof(*g->durable->scopes));
     CHECK(grown);
-    g->scopes = grown;
-    g->scopes[g->scopes_len++] = (struct scope_fetches){g->scope, 1};
+    g->durable->scopes = grown;
+    g->durable->scopes[g->durable->scopes_len++] = (struct scope_fetches){g->scope, 1};
     return 1;
 }
 
 void guest_forget_scope(struct guest *g, uint32_t scope)
 {
-    for (size_t k = 0; k < g->scopes_len; k++) {
-        if (g->scopes[k].scope != scope)
+    for (size_t k = 0; k < g->durable->scopes_len; k++) {
+        if (g->durable->scopes[k].scope != scope)
             continue;
-        g->scopes[k] = g->scopes[--g->scopes_len];
+        g->durable->scopes[k] = g->durable->scopes[--g->durable->scopes_len];
         return;
     }
 }
 
+static struct op *first_in_scope(struct guest *g, uint32_t scope)
+{
+    struct context *c = context_of_code(g, scope);
+    LIST_FOREACH (n, &c->ops) {
+        struct op *op = container_of(n, struct op, link);
+        if (op->scope == scope)
+            return op;
+    }
+    return NULL;
+}
+
+/* What ends one op may end others of the scope: a fetch that is cancelled takes the write of its
+ * body along. */
 void guest_scope_over(struct guest *g, uint32_t scope)
 {
     guest_forget_scope(g, scope);
-    LIST_FOREACH (n, &g->ops) {
-        struct op *op = container_of(n, struct op, link);
-        if (op->scope != scope)
-            continue;
+    struct op *op;
+    while ((op = first_in_scope(g, scope))) {
         struct error e;
         error_set(&e, ERR_CANCELLED, "the step's attempt is over");
         op_complete_error(op, &e);
@@ -313,19 +326,29 @@ void guest_scope_over(struct guest *g, uint32_t scope)
 
 /* ---- the guest ---- */
 
-void guest_make_durable(struct guest *g, struct execution *x, struct slice tail)
+void guest_make_durable(struct guest *g, struct execution *x, struct slice tail,
+                        int64_t lines_stored)
 {
-    g->durable = x;
-    g->durable_tail = tail;
-    g->lines = 0;
-    g->durable_started_us = execution_now_us(x);
+    struct guest_durable *d = calloc(1, sizeof(*d));
+    CHECK(d && !g->durable);
+    d->execution = x;
+    d->tail = tail;
+    d->started_us = execution_now_us(x);
+    d->lines_stored = lines_stored;
+    list_init(&d->uncommitted);
+    g->durable = d;
     g->next_op = GUEST_OWN_OPS;
 }
 
 void guest_poke(struct guest *g)
 {
-    g->has_news = true;
+    g->durable->has_news = true;
     guest_report(g);
+}
+
+bool guest_has_news(const struct guest *g)
+{
+    return g->durable && g->durable->has_news;
 }
 
 /* ---- snapshots ---- */
@@ -341,7 +364,8 @@ enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
 {
     CHECK(!isolate_is_running(g->isolate) && g->ops_len == 0 && !list_is_empty(&g->running));
     struct dispatch *d = container_of(g->running.next, struct dispatch, link);
-    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream, g->lines};
+    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream,
+                                g->durable->lines};
     bytes_append(out, &saved, sizeof(saved));
     return snapshot_save(g->isolate, out, ret_error);
 }
@@ -360,12 +384,12 @@ enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
         return err;
     g->next_op = head.next_op;
     g->next_stream = head.next_stream;
-    g->lines = head.lines;
+    g->durable->lines = head.lines;
     g->next_dispatch = head.dispatch;
     d->guest = g;
     d->id = head.dispatch;
     list_push_back(&g->running, &d->link);
-    g->current = d;
+    g->context = context_new(g, d);
     guest_poke(g);
     return OK;
 }

@@ -124,7 +124,7 @@ static void on_head(struct http_fetch *h)
         return;
     }
     f->has_answered = true;
-    f->source = source_new(f->guest, &fetched_owner, f);
+    f->source = source_new(f->op.context, &fetched_owner, f);
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
     encode_head(h, f->source->id, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
@@ -256,12 +256,12 @@ static size_t add_idempotency_key(struct guest *g, struct fetch *f, size_t heade
     for (size_t k = 0; k < headers_len; k++)
         if (slice_eq_cstr(f->header_list[k].name, "idempotency-key"))
             return headers_len;
-    struct slice execution = execution_id(g->durable);
+    struct slice execution = execution_id(g->durable->execution);
     if (id != 0)
         snprintf(f->key, sizeof(f->key), "%.*s-%u", SLICE_ARG(execution), id);
     else
         snprintf(f->key, sizeof(f->key), "%.*s-%u-%u", SLICE_ARG(execution),
-                 execution_scope_step(g->durable, g->scope), guest_count_fetch(g));
+                 execution_scope_step(g->durable->execution, g->scope), guest_count_fetch(g));
     f->header_list[headers_len] =
         (struct http_header){SLICE_LIT("idempotency-key"), slice_cstr(f->key)};
     return headers_len + 1;
@@ -384,7 +384,7 @@ void guest_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice ar
         return;
     }
     fetch_free(f);
-    execution_arrive(g->durable, id, g->op_error.code, slice_cstr(g->op_error.message));
+    execution_arrive(g->durable->execution, id, g->op_error.code, slice_cstr(g->op_error.message));
 }
 
 void guest_stop_call(struct guest *g, uint32_t id)
@@ -408,7 +408,7 @@ enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
         return err;
     }
     if (a->body_kind == 2)
-        f->sink = sink_new(g, &upload_owner, f);
+        f->sink = sink_new(f->op.context, &upload_owner, f);
     bytes_append_u32(&g->result, f->sink ? f->sink->id : 0);
     fetch_go(g, f);
     return OK;

@@ -17,13 +17,13 @@
 
 static enum err connect_sql(struct guest *g)
 {
-    if (!g->sql) {
-        enum err err = g->host->sql(g->host->ctx, g, &g->sql, &g->sql_file, &g->op_error);
+    if (!g->sql.conn) {
+        enum err err = g->host->sql(g->host->ctx, g, &g->sql.conn, &g->sql.file, &g->op_error);
         if (err != OK)
             return err;
     }
     uint64_t used = isolate_cpu_used_ns(g->isolate), max = g->deployment->cpu_ns_max;
-    sql_conn_set_deadline(g->sql, clock_monotonic_ns() + (used < max ? max - used : 0));
+    sql_conn_set_deadline(g->sql.conn, clock_monotonic_ns() + (used < max ? max - used : 0));
     return OK;
 }
 
@@ -31,9 +31,9 @@ static enum err exec(struct guest *g, const struct op_sql_exec_args *a)
 {
     enum err err = connect_sql(g);
     if (err == OK)
-        err = sql_exec(g->sql, a->sql, a->params, &g->result, &g->op_error);
-    if (g->sql)
-        g->gate_seq = sql_conn_seen(g->sql);
+        err = sql_exec(g->sql.conn, a->sql, a->params, &g->result, &g->op_error);
+    if (g->sql.conn)
+        g->sql.gate_seq = sql_conn_seen(g->sql.conn);
     if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
         isolate_trap(g->isolate, err, "%s", g->op_error.message);
     return err;
@@ -44,11 +44,11 @@ static enum err exec(struct guest *g, const struct op_sql_exec_args *a)
 static enum err keep_records(struct guest *g)
 {
     int64_t first;
-    if (!sql_is_writing(g->sql))
+    if (!sql_is_writing(g->sql.conn))
         return OK;
-    struct slice tail = execution_tail(g->durable, &first);
-    enum err err = sql_journal_put(g->sql, g->durable_tail, first, tail,
-                                   execution_durable(g->durable), &g->op_error);
+    struct slice tail = execution_tail(g->durable->execution, &first);
+    enum err err = sql_journal_put(g->sql.conn, g->durable->tail, first, tail,
+                                   execution_durable(g->durable->execution), &g->op_error);
     if (err == ERR_SQL) /* ours, not the code's */
         err = error_context(&g->op_error, ERR_IO, "the journal of the database");
     return err;
@@ -56,7 +56,7 @@ static enum err keep_records(struct guest *g)
 
 static enum err commit_recorded_now(struct guest *g)
 {
-    bool carries = sql_is_writing(g->sql);
+    bool carries = sql_is_writing(g->sql.conn);
     enum err err = keep_records(g);
     if (err == OK &&
         carries) /* whoever takes over asks for this lock before it reads the records */
@@ -64,9 +64,9 @@ static enum err commit_recorded_now(struct guest *g)
     if (carries)
         crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
-        err = sql_transaction(g->sql, SQL_COMMIT, &g->op_error);
+        err = sql_transaction(g->sql.conn, SQL_COMMIT, &g->op_error);
     if (err == OK && carries)
-        execution_kept(g->durable);
+        execution_kept(g->durable->execution);
     if (carries)
         crash_point(CRASH_SQL_AFTER);
     return err;
@@ -89,7 +89,7 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
     enum err err = commit_recorded_now(g);
     if (err == OK)
         return OK;
-    execution_sync_undo(g->durable);
+    execution_sync_undo(g->durable->execution);
     return sql_recorded(g, r, err);
 }
 
@@ -97,18 +97,18 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
 static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
                               struct recording *r)
 {
-    if (g->sql_depth > 0)
+    if (g->sql.depth > 0)
         return sql_recorded(g, r, exec(g, a));
     enum err err = connect_sql(g);
     if (err == OK)
-        err = sql_transaction(g->sql, SQL_BEGIN, &g->op_error);
+        err = sql_transaction(g->sql.conn, SQL_BEGIN, &g->op_error);
     if (err != OK)
         return sql_recorded(g, r, err);
     err = exec(g, a);
     err = err == OK ? commit_recorded(g, r) : sql_recorded(g, r, err);
     if (err != OK)
-        sql_rollback_all(g->sql);
-    g->gate_seq = sql_conn_seen(g->sql);
+        sql_rollback_all(g->sql.conn);
+    g->sql.gate_seq = sql_conn_seen(g->sql.conn);
     return err;
 }
 
@@ -129,23 +129,23 @@ static enum err transact(struct guest *g, const struct op_sql_transaction_args *
 {
     if (a->action > SQL_ROLLBACK)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", a->action);
-    if (a->action != SQL_BEGIN && g->sql_depth == 0)
+    if (a->action != SQL_BEGIN && g->sql.depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
     enum err err = connect_sql(g);
-    if (err == OK && a->action == SQL_COMMIT && g->sql_depth == 1 && r->guest)
+    if (err == OK && a->action == SQL_COMMIT && g->sql.depth == 1 && r->guest)
         err = commit_recorded(g, r);
     else if (err == OK)
-        err = sql_transaction(g->sql, (enum sql_action)a->action, &g->op_error);
+        err = sql_transaction(g->sql.conn, (enum sql_action)a->action, &g->op_error);
     if (err != OK)
         return err;
     if (a->action == SQL_BEGIN) {
-        g->sql_depth++;
+        g->sql.depth++;
         isolate_hold(g->isolate);
     } else {
-        g->sql_depth--;
+        g->sql.depth--;
         isolate_release(g->isolate);
     }
-    g->gate_seq = sql_conn_seen(g->sql);
+    g->sql.gate_seq = sql_conn_seen(g->sql.conn);
     return OK;
 }
 
@@ -158,7 +158,7 @@ enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_arg
     if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
                           RECORDING_ARGS(RECORDING_VALUE(a->action))))
         return err;
-    bool is_last = a->action == SQL_COMMIT && g->sql_depth == 1; /* is recorded by its commit */
+    bool is_last = a->action == SQL_COMMIT && g->sql.depth == 1; /* is recorded by its commit */
     err = transact(g, a, &r);
     return is_last && r.guest ? err : sql_recorded(g, &r, err);
 }

@@ -7,13 +7,14 @@
 
 enum err recording_diverged(struct guest *g)
 {
-    const struct execution_divergence *d = execution_divergence(g->durable);
-    if (execution_state(g->durable) == EXECUTION_BROKEN) {
-        g->op_error = *execution_error(g->durable);
+    const struct execution_divergence *d = execution_divergence(g->durable->execution);
+    if (execution_state(g->durable->execution) == EXECUTION_BROKEN) {
+        g->op_error = *execution_error(g->durable->execution);
         isolate_trap(g->isolate, g->op_error.code, "%s", g->op_error.message);
         return g->op_error.code;
     }
-    if (execution_state(g->durable) != EXECUTION_HAS_DIVERGED) /* break_id: it is known how */
+    if (execution_state(g->durable->execution) !=
+        EXECUTION_HAS_DIVERGED) /* break_id: it is known how */
         return op_refuse(g, ERR_DIVERGED, "here the code differs from its journal");
     op_refuse(g, ERR_DIVERGED, "the journal says at record %lld: %s; the code did: %s",
               (long long)d->record, d->recorded, d->did);
@@ -48,11 +49,11 @@ bool recording_replays(struct guest *g, struct recording *r, enum op_number op, 
     struct execution_result result = {0};
     r->guest = g;
     r->digest = digest_of(op, args_len, args);
-    switch (execution_sync(g->durable, op, r->digest, label, &result)) {
+    switch (execution_sync(g->durable->execution, op, r->digest, label, &result)) {
     case EXECUTION_LIVE:
         return false;
     case EXECUTION_REPLAYED:
-        r->is_tail = execution_is_tail(g->durable);
+        r->is_tail = execution_is_tail(g->durable->execution);
         *ret_err = give_replayed(g, &result);
         return true;
     case EXECUTION_DIVERGED:
@@ -68,14 +69,15 @@ enum err recording_done(struct recording *r, enum err err)
     if (!g)
         return err;
     if (err == OK) {
-        execution_sync_done(g->durable, r->op, r->digest, r->label, OK, bytes_slice(&g->result));
+        execution_sync_done(g->durable->execution, r->op, r->digest, r->label, OK,
+                            bytes_slice(&g->result));
         return OK;
     }
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
     bytes_append_cstr(&text, g->op_error.code == err ? g->op_error.message : error_text(err));
     if (g->op_error.code == err && g->op_error.hint[0])
         bytes_printf(&text, " (%s)", g->op_error.hint);
-    execution_sync_done(g->durable, r->op, r->digest, r->label, err, bytes_slice(&text));
+    execution_sync_done(g->durable->execution, r->op, r->digest, r->label, err, bytes_slice(&text));
     return err;
 }
 
@@ -84,7 +86,7 @@ enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *
 {
     uint32_t id = 0, scope = 0;
     call->digest = digest_of(call->op, args_len, args);
-    enum err err = execution_call(g->durable, call, &id, &scope, &g->op_error);
+    enum err err = execution_call(g->durable->execution, call, &id, &scope, &g->op_error);
     if (err == ERR_DIVERGED)
         return recording_diverged(g);
     if (err != OK)

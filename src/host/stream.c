@@ -16,24 +16,27 @@ static void sink_pump(struct sink *s);
 
 /* ---- sources ---- */
 
-struct source *source_new(struct guest *g, const struct source_owner *owner, void *arg)
+struct source *source_new(struct context *c, const struct source_owner *owner, void *arg)
 {
     struct source *s = calloc(1, sizeof(*s));
     CHECK(s);
-    s->guest = g;
+    s->guest = c->guest;
     s->owner = owner;
     s->arg = arg;
-    s->id = ++g->next_stream;
-    list_push_back(&g->sources, &s->link);
+    s->id = ++c->guest->next_stream;
+    list_push_back(&c->sources, &s->link);
     return s;
 }
 
 struct source *source_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH (n, &g->sources) {
-        struct source *s = container_of(n, struct source, link);
-        if (s->id == id)
-            return s;
+    LIST_FOREACH (m, &g->contexts) {
+        struct context *c = container_of(m, struct context, link);
+        LIST_FOREACH (n, &c->sources) {
+            struct source *s = container_of(n, struct source, link);
+            if (s->id == id)
+                return s;
+        }
     }
     return NULL;
 }
@@ -173,42 +176,62 @@ static void sink_released(struct held *h, const struct error *error)
     sink_abort(s, error);
 }
 
-struct sink *sink_new(struct guest *g, const struct sink_owner *owner, void *arg)
+struct sink *sink_new(struct context *c, const struct sink_owner *owner, void *arg)
 {
     struct sink *s = calloc(1, sizeof(*s));
     CHECK(s);
-    s->guest = g;
+    s->guest = c->guest;
+    s->context = c;
     s->owner = owner;
     s->arg = arg;
-    s->id = ++g->next_stream;
+    s->id = ++c->guest->next_stream;
     s->held.release = sink_released;
-    list_push_back(&g->sinks, &s->link);
-    g->sinks_open++;
+    list_push_back(&c->sinks, &s->link);
+    c->sinks_open++;
+    c->guest->sinks_open++;
     return s;
 }
 
 static struct sink *sink_find(struct guest *g, uint32_t id)
 {
-    LIST_FOREACH (n, &g->sinks) {
-        struct sink *s = container_of(n, struct sink, link);
-        if (s->id == id)
-            return s;
+    LIST_FOREACH (m, &g->contexts) {
+        struct context *c = container_of(m, struct context, link);
+        LIST_FOREACH (n, &c->sinks) {
+            struct sink *s = container_of(n, struct sink, link);
+            if (s->id == id)
+                return s;
+        }
     }
     return NULL;
 }
 
+static void sink_free(struct sink *s)
+{
+    s->context->sinks_open--;
+    s->guest->sinks_open--;
+    guest_discharge(s->guest, s->queued.len);
+    bytes_done(&s->queued);
+    list_remove(&s->held.link);
+    list_remove(&s->link);
+    free(s);
+}
+
+/* The last call for it, unless its owner says so from inside write(): then sink_pump() frees it. */
 static void sink_over(struct sink *s)
 {
     if (s->is_ended)
         return;
     const struct sink_owner *owner = TAKE(s->owner);
     s->is_ended = true;
-    s->guest->sinks_open--;
-    guest_discharge(s->guest, s->queued.len);
-    bytes_done(&s->queued);
+    if (s->is_writing) {
+        s->is_writing = false;
+        op_complete(&s->write, OK, SLICE_EMPTY);
+    }
     guest_report(s->guest);
     if (owner && owner->over)
         owner->over(s);
+    if (!s->is_sending)
+        sink_free(s);
 }
 
 static void pipe_done(struct sink *s, const struct error *error)
@@ -248,7 +271,9 @@ static bool sink_send(struct sink *s)
         s->is_held = true;
         return false;
     }
+    s->is_sending = true;
     bool wants_more = s->owner ? s->owner->write(s, bytes_slice(&s->queued), s->is_ending) : true;
+    s->is_sending = false;
     guest_discharge(s->guest, s->queued.len);
     bytes_clear(&s->queued);
     s->is_full = !wants_more && !s->is_ending;
@@ -257,7 +282,7 @@ static bool sink_send(struct sink *s)
 
 static void sink_pump(struct sink *s)
 {
-    while (!s->is_ended && s->is_open && !s->is_full && !s->is_held) {
+    while (s->is_open && !s->is_full && !s->is_held) {
         if (s->pipe) {
             pipe_pull(s);
             if (s->pipe->is_failed && s->queued.len == 0) {
@@ -270,10 +295,15 @@ static void sink_pump(struct sink *s)
             break;
         if (!sink_send(s))
             return;
+        if (s->is_ended) { /* the owner has failed meanwhile */
+            sink_free(s);
+            return;
+        }
         if (s->is_ending) {
             if (s->pipe)
                 pipe_done(s, NULL);
             sink_over(s);
+            return;
         }
     }
     if (s->is_writing && s->queued.len == 0 && !s->is_full) {
@@ -296,10 +326,8 @@ void sink_drained(struct sink *s)
 
 void sink_fail(struct sink *s, const struct error *error)
 {
-    if (s->is_held) {
-        list_remove(&s->held.link);
-        s->is_held = false;
-    }
+    list_remove(&s->held.link);
+    s->is_held = false;
     if (s->is_writing) {
         s->is_writing = false;
         op_complete_error(&s->write, error);
@@ -325,7 +353,7 @@ static void write_cancelled(struct op *op)
 enum err op_stream_write(struct guest *g, const struct op_stream_write_args *a)
 {
     struct sink *s = sink_find(g, a->sink);
-    if (!s || s->is_ended || s->is_ending)
+    if (!s || s->is_ending)
         return op_refuse(g, ERR_CANCELLED, "nobody reads this stream any more");
     if (s->is_writing || s->pipe)
         return op_refuse(g, ERR_INVALID, "one write at a time: await the one before");
@@ -346,7 +374,7 @@ enum err op_stream_write(struct guest *g, const struct op_stream_write_args *a)
 enum err op_stream_end(struct guest *g, const struct op_stream_end_args *a)
 {
     struct sink *s = sink_find(g, a->sink);
-    if (!s || s->is_ended || s->is_ending)
+    if (!s || s->is_ending)
         return OK;
     if (a->failed) {
         struct error e;
@@ -370,7 +398,7 @@ enum err op_stream_pipe(struct guest *g, const struct op_stream_pipe_args *a)
     struct sink *s = sink_find(g, a->sink);
     if (!source || source->is_reading || source->pipe)
         return op_refuse(g, ERR_INVALID, "the stream is closed or being read already");
-    if (!s || s->is_ended || s->is_ending || s->is_writing || s->pipe)
+    if (!s || s->is_ending || s->is_writing || s->pipe)
         return op_refuse(g, ERR_CANCELLED, "nobody reads the target any more");
     enum err err = op_begin(g, &s->pipe_op, pipe_cancelled);
     if (err != OK)
@@ -380,28 +408,18 @@ enum err op_stream_pipe(struct guest *g, const struct op_stream_pipe_args *a)
     return OK;
 }
 
-static void sink_free(struct sink *s)
+/* Pending ops have been cancelled before. What ends one may end others: the lists are emptied. */
+void streams_end(struct context *c)
 {
-    if (s->is_held)
-        list_remove(&s->held.link);
-    guest_discharge(s->guest, s->queued.len);
-    bytes_done(&s->queued);
-    list_remove(&s->link);
-    free(s);
-}
-
-/* Pending ops have been cancelled before. */
-void streams_end(struct guest *g)
-{
-    LIST_FOREACH (n, &g->sinks) {
-        struct sink *s = container_of(n, struct sink, link);
+    while (!list_is_empty(&c->sinks)) {
+        struct sink *s = container_of(c->sinks.next, struct sink, link);
+        const struct sink_owner *owner = TAKE(s->owner);
         if (s->pipe)
             TAKE(s->pipe)->pipe = NULL;
-        if (!s->is_ended && s->owner)
-            s->owner->abort(s);
+        if (owner)
+            owner->abort(s);
         sink_free(s);
     }
-    g->sinks_open = 0;
-    LIST_FOREACH (n, &g->sources)
-        source_close(container_of(n, struct source, link));
+    while (!list_is_empty(&c->sources))
+        source_close(container_of(c->sources.next, struct source, link));
 }

@@ -18,6 +18,7 @@ static const struct sandbox_export exports[ENGINE_EXPORTS] = {
     [ENGINE_HEAD] = {"limpet_head", true},         [ENGINE_LOAD] = {"limpet_load", true},
     [ENGINE_DISPATCH] = {"limpet_dispatch", true}, [ENGINE_COMPLETE] = {"limpet_complete", false},
     [ENGINE_RUN] = {"limpet_run", true},           [ENGINE_ABORT] = {"limpet_abort", false},
+    [ENGINE_STATE] = {"limpet_state", true},       [ENGINE_FORGET] = {"limpet_forget", false},
 };
 
 /* Runs a call to its end on this thread. */

@@ -19,6 +19,8 @@ enum engine_export {
     ENGINE_COMPLETE,
     ENGINE_RUN,
     ENGINE_ABORT,
+    ENGINE_STATE,
+    ENGINE_FORGET,
     ENGINE_EXPORTS,
 };
 

@@ -248,7 +248,7 @@ static void timer_fired(struct timer *t)
 {
     struct run *r = container_of(t, struct run, timer);
     execution_tick(r->x);
-    if (!r->guest->has_news)
+    if (!guest_has_news(r->guest))
         run_settle(r);
 }
 
@@ -277,7 +277,7 @@ static bool has_new_children(const struct run *r)
 
 void run_settle(struct run *r)
 {
-    if (!r->guest || r->guest->has_news || r->guest->is_queued)
+    if (!r->guest || guest_has_news(r->guest) || r->guest->is_queued)
         return;
     int64_t wake_us = execution_wake_us(r->x);
     bool is_idle = execution_is_idle(r->x);
@@ -286,7 +286,7 @@ void run_settle(struct run *r)
             return; /* they are looked up when the commits are there */
         if (!r->is_stale || run_look_at_all(r))
             run_suspend(r);
-        else if (!r->guest->has_news && run_is_settled(r)) /* the store cannot be read now */
+        else if (!guest_has_news(r->guest) && run_is_settled(r)) /* the store cannot be read now */
             timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, timer_fired);
         return;
     }
@@ -329,7 +329,7 @@ void run_stepped(struct guest *g, enum guest_status status)
     }
     /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */
     if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->is_stale && !has_new_children(r) &&
-        !r->guest->has_news && !may_linger(r, execution_wake_us(r->x))) {
+        !guest_has_news(r->guest) && !may_linger(r, execution_wake_us(r->x))) {
         run_suspend(r);
         return;
     }

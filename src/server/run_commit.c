@@ -288,9 +288,9 @@ static struct run_commit *commit_new(struct run *r)
     CHECK(c);
     c->wake_us = EXECUTION_NEVER;
     c->first = c->end = execution_durable(r->x);
-    c->lines = r->guest ? r->guest->lines : 0;
-    if (r->guest && r->guest->sql_file)
-        c->gate_seq = (int64_t)r->guest->gate_seq;
+    c->lines = r->guest ? r->guest->durable->lines : 0;
+    if (r->guest && r->guest->sql.file)
+        c->gate_seq = (int64_t)r->guest->sql.gate_seq;
     return c;
 }
 

@@ -262,6 +262,12 @@ static void give_signals(struct run *r)
     arena_free(a);
 }
 
+/* A check prints nothing. */
+static int64_t lines_stored(const struct run *r)
+{
+    return r->check ? INT64_MAX : r->row.lines;
+}
+
 /* The snapshot's parts: u64 run_snapshot_sum() of the rest, u32 length of the execution's, that
  * part, the guest's. */
 static enum err resume(struct run *r, const struct execution_config *config, struct slice saved,
@@ -282,11 +288,11 @@ static enum err resume(struct run *r, const struct execution_config *config, str
         execution_restore(config, slice_of(saved.ptr + sizeof(len), len), &r->x, ret_error);
     if (err != OK)
         return err;
-    guest_make_durable(r->guest, r->x, slice_cstr(r->tail_name));
+    guest_make_durable(r->guest, r->x, slice_cstr(r->tail_name), lines_stored(r));
     err = guest_resume(r->guest, &r->dispatch, slice_skip(saved, sizeof(len) + len), ret_error);
     if (err != OK) {
         execution_free(TAKE(r->x));
-        r->guest->durable = NULL;
+        guest_make_ordinary(r->guest);
     }
     return err;
 }
@@ -338,7 +344,6 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
                                       .op_text = op_name};
     r->guest = g;
     g->run = r;
-    g->lines_stored = r->check ? INT64_MAX : r->row.lines;
     r->dispatch = (struct dispatch){
         .port = &workflow_port,
         .kind = ABI_DISPATCH_WORKFLOW,
@@ -362,7 +367,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     if (r->row.records > 0)
         metric_add(&r->worker->metrics.replays, 1);
     r->x = execution_new(&config);
-    guest_make_durable(g, r->x, slice_cstr(r->tail_name));
+    guest_make_durable(g, r->x, slice_cstr(r->tail_name), lines_stored(r));
     guest_add(g, &r->dispatch);
 }
 
@@ -479,7 +484,7 @@ bool run_look_at_all(struct run *r)
         execution_cancel(r->x);
     r->awaited_cursor = 0;
     run_look_for_children(r);
-    return !r->is_stale && !r->guest->has_news;
+    return !r->is_stale && !guest_has_news(r->guest);
 }
 
 void run_look(struct run *r, const char *child)

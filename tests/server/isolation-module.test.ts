@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { test } from 'node:test';
-import { errorOf, useServer } from './harness.ts';
+import { errorOf, until, useServer } from './harness.ts';
 
 const server = useServer({ args: ['--threads', '1'] });
 
@@ -55,4 +55,32 @@ export default { fetch(request) { n++; if (request.url.endsWith("/loop")) for (;
     assert.equal((await s.request('broken')).json, 1);
     errorOf(await s.request('broken', '/loop'), 500, 'limit_cpu');
     assert.equal((await s.request('broken')).json, 1);
+});
+
+test('each request has log lines, CPU time and timers of its own', async () => {
+    const s = await server();
+    await s.deploy('own', `
+let ticks = 0;
+export default {
+    async fetch(request) {
+        const path = new URL(request.url).pathname;
+        if (path === "/talk") { for (let i = 0; i < 700; i++) console.log("line"); return new Response("said"); }
+        if (path === "/tick") { setInterval(() => ticks++, 1); return new Response("started"); }
+        if (path === "/ticks") { const before = ticks; await new Promise((r) => setTimeout(r, 20)); return Response.json(ticks - before); }
+        if (path === "/last") { console.log("the last line"); return new Response("said"); }
+        for (;;) { // a hog that lets others in
+            const end = Array.from({ length: 2000 }, (_, k) => k * k).sort().length;
+            await new Promise((r) => setTimeout(r, 0));
+        }
+    },
+};`, { isolation: 'module', cpu_ms: 200, wall_ms: 60_000 });
+    for (let i = 0; i < 3; i++) assert.equal((await s.request('own', '/talk')).status, 200);
+    assert.equal((await s.request('own', '/last')).status, 200);
+    await until('the line', async () => (await s.api('GET', '/functions/own/logs?limit=3')).json.some((l: any) => l.text === 'the last line'));
+    assert.equal((await s.request('own', '/tick')).status, 200);
+    assert.equal((await s.request('own', '/ticks')).json, 0);
+    let isOver = false;
+    const hog = s.request('own', '/hog').finally(() => (isOver = true));
+    while (!isOver) await s.request('own', '/last'); // each request would have renewed the time of all
+    errorOf(await hog, 500, 'limit_cpu');
 });

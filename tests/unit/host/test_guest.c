@@ -329,6 +329,43 @@ static void test_shared_isolate(void **state)
     drop(g, d);
 }
 
+/* What a request had under way ends with it, in a guest that lives on. */
+static void test_nothing_of_a_request_stays(void **state)
+{
+    struct deployment *d = deploy(
+        "let ticks = 0, late; export default { async fetch(r) {"
+        " if (r.url.endsWith('ticks')) { const before = ticks;"
+        "   await new Promise(f => setTimeout(f, 20)); return Response.json(ticks - before) }"
+        " if (r.url.endsWith('late')) return Response.json(await late().catch(e => e.name));"
+        " setInterval(() => ticks++, 1);"
+        " late = () => new Promise((f, no) => setTimeout(f, 1)).then(() => 'late');"
+        " return new Response(new ReadableStream({ pull(c) { c.enqueue(new Uint8Array(9));"
+        "   if (++this.n > 3) c.close() }, n: 0 })) } }");
+    d->is_module_isolation = true;
+    struct guest *g = guest_of(d);
+    for (int k = 0; k < 20; k++) {
+        struct recorded *r = request_new("/");
+        guest_add(g, &r->dispatch);
+        assert_int_equal(run(g), GUEST_FINISHED);
+        assert_int_equal(r->error.code, OK);
+        assert_int_equal(r->body.len, 36);
+        assert_true(list_is_empty(&g->contexts));
+        assert_int_equal(g->sinks_open, 0);
+        assert_int_equal(g->ops_len, 0);
+        recorded_free(r);
+    }
+    struct recorded *r = request_new("/ticks"), *late = request_new("/late");
+    guest_add(g, &r->dispatch);
+    assert_int_equal(run(g), GUEST_FINISHED);
+    assert_string_equal(bytes_cstr(&r->body), "0");
+    guest_add(g, &late->dispatch); /* a closure of another request, called by this one: its own */
+    assert_int_equal(run(g), GUEST_FINISHED);
+    assert_string_equal(bytes_cstr(&late->body), "\"late\"");
+    recorded_free(r);
+    recorded_free(late);
+    drop(g, d);
+}
+
 static void test_a_dead_shared_isolate_fails_all(void **state)
 {
     traps_restore();
@@ -543,6 +580,7 @@ int main(void)
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_limits),
         cmocka_unit_test(test_guests_are_pristine),
+        cmocka_unit_test(test_nothing_of_a_request_stays),
         cmocka_unit_test(test_shared_isolate),
         cmocka_unit_test(test_a_dead_shared_isolate_fails_all),
         cmocka_unit_test(test_loading_refuses_io),
