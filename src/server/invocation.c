@@ -295,8 +295,7 @@ void invocation_on_close(struct http_exchange *x, bool is_complete)
     v->exchange = NULL;
     switch (v->stage) {
     case INVOCATION_QUEUED:
-        list_remove(&v->task.link);
-        v->worker->waiting_len--;
+        turn_withdraw(&v->task);
         v->stage = INVOCATION_OVER;
         check_free(v);
         break;

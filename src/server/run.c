@@ -133,7 +133,7 @@ static void check_arrived(struct post *p)
         if (run_is_settled(r) && !r->guest && r->stage != RUN_PREPARING) {
             timer_stop(&r->worker->loop, &r->timer);
             if (r->stage == RUN_WAITING)
-                list_remove(&r->task.link);
+                turn_withdraw(&r->task);
             run_forget(r);
             r = NULL;
         }
@@ -264,7 +264,7 @@ static bool may_linger(const struct run *r, int64_t wake_us)
     if (r->waits_for_others || wake_us - clock_wall_us() < RUN_STAY_US)
         return true;
     return execution_waits_for_events(r->x) && r->linger_until_ns > clock_monotonic_ns() &&
-           list_is_empty(&r->worker->waiting);
+           r->worker->tasks_len == 0;
 }
 
 /* Executions whose end it waits for, and that may have come already. */
@@ -372,7 +372,7 @@ void runs_reclaim(struct runs *rs)
 static void break_off(struct run *r)
 {
     if (r->stage == RUN_WAITING)
-        list_remove(&r->task.link);
+        turn_withdraw(&r->task);
     if (r->guest && r->stage == RUN_ACTIVE)
         run_end_guest(r);
     if (r->stage == RUN_PREPARING || (r->check && r->stage == RUN_LEAVING))

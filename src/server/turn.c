@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The turn: the one place where guests run. Events (bytes, completions, timers, messages) only
- * queue guests; once per batch of events turn_run() runs them:
+ * queue work with its slot; once per batch of events turn_run() runs it:
  *
- *   1. every fresh guest, each until it waits, is finished, or has used up its slice;
- *   2. one slice of one lengthy guest, so that a guest that computes for long costs its neighbors
- * at most one slice of latency, however many such guests there are.
+ *   1. fresh guests, each until it waits, is finished, or has used up its slice, and tasks that get
+ *      an isolate: slot by slot in fair shares (schedule.h), for at most TURN_NS;
+ *   2. one slice of one lengthy guest, shared as fairly, so that a guest that computes for long
+ * costs its neighbors at most one slice of latency, however many such guests there are.
+ *
+ * So a function that seldom runs waits for what runs at that moment, not for what others have
+ * queued. A slot that gets no isolate is stalled until one is free.
  *
  * Answers leave from inside step 1 and 2 through the guest's output gate (host/guest.c), which
  * holds back what depends on a commit that is not on disk. */
@@ -13,57 +17,131 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "host/sql.h"
 #include "http/server.h"
 #include "server/run.h"
 
-enum { TURN_FRESH_MAX = 256 /* then sockets get their turn */, SLOT_IDLE_MAX = 256 };
+enum {
+    TURN_FRESH_MAX = 256, /* then sockets get their turn */
+    TURN_NS = 2000 * 1000,
+    SLOT_IDLE_MAX = 256,
+    SLOT_RESERVE = 8, /* one slot does not get the last eighth of the isolates */
+};
 
 static void run_guest(struct worker *w, struct guest *g);
+
+static void slot_awake(struct slot *s)
+{
+    if (s->is_stalled && list_is_empty(&s->fresh))
+        return;
+    schedule_add(&s->worker->fresh, &s->fresh_share);
+}
 
 void turn_runnable(void *ctx, struct guest *g)
 {
     struct worker *w = ctx;
+    struct slot *s = g->owner;
     if (g->is_queued)
         return;
     g->is_queued = true;
-    list_push_back(&w->fresh, &g->link);
+    list_push_back(&s->fresh, &g->link);
+    slot_awake(s);
     loop_again(&w->loop);
 }
 
-/* Starts the oldest task. False: no isolate is free. */
-static bool start_task(struct worker *w)
+/* ---- tasks ---- */
+
+void turn_enqueue(struct worker *w, struct task *t)
 {
-    struct task *t = container_of(w->waiting.next, struct task, link);
-    struct error e;
-    struct guest *g = turn_take(t->slot, &e);
-    if (!g && e.code == ERR_OVERLOAD)
-        return false;
+    struct slot *s = t->slot;
+    list_push_back(&s->tasks, &t->link);
+    s->waiting_len += !t->is_patient;
+    w->waiting_len += !t->is_patient;
+    w->tasks_len++;
+    slot_awake(s);
+    loop_again(&w->loop);
+}
+
+static void task_out(struct task *t)
+{
     list_remove(&t->link);
-    w->waiting_len -= !t->is_patient;
+    t->slot->waiting_len -= !t->is_patient;
+    t->slot->worker->waiting_len -= !t->is_patient;
+    t->slot->worker->tasks_len--;
+}
+
+void turn_withdraw(struct task *t)
+{
+    if (list_is_linked(&t->link))
+        task_out(t);
+}
+
+static void slot_stall(struct slot *s)
+{
+    s->is_stalled = true;
+    list_push_back(&s->worker->stalled, &s->stalled);
+}
+
+/* An isolate is free, or may be. */
+static void unstall(struct worker *w)
+{
+    struct list *n;
+    if (list_is_empty(&w->stalled))
+        return;
+    while ((n = list_pop_front(&w->stalled))) {
+        struct slot *s = container_of(n, struct slot, stalled);
+        s->is_stalled = false;
+        if (!list_is_empty(&s->tasks))
+            slot_awake(s);
+    }
+    loop_again(&w->loop);
+}
+
+static void start_task(struct slot *s)
+{
+    struct worker *w = s->worker;
+    struct task *t = container_of(s->tasks.next, struct task, link);
+    struct error e;
+    struct guest *g = turn_take(s, &e);
+    if (!g && e.code == ERR_OVERLOAD) {
+        slot_stall(s);
+        return;
+    }
+    task_out(t);
     if (!g) {
         t->refuse(t, &e);
-        return true;
+        return;
     }
     if (!t->start(t, g))
-        return true;
+        return;
     list_remove(
         &g->link); /* out of the fresh list: it runs now, while its pages are in the cache */
     run_guest(w, g);
-    return true;
 }
 
-/* No isolate is free and more wait than may: the newest are turned away. */
+static struct slot *most_waiting(struct worker *w)
+{
+    struct slot *most = NULL;
+    LIST_FOREACH (n, &w->stalled) {
+        struct slot *s = container_of(n, struct slot, stalled);
+        if (!most || s->waiting_len > most->waiting_len)
+            most = s;
+    }
+    return most && most->waiting_len > 0 ? most : NULL;
+}
+
+/* No isolate is free and more wait than may: the newest of who has most waiting are turned away. */
 static void shed_load(struct worker *w)
 {
-    for (struct list *n = w->waiting.prev, *before; w->waiting_len > w->waiting_max; n = before) {
+    struct slot *s;
+    while (w->waiting_len > w->waiting_max && (s = most_waiting(w))) {
+        struct list *n = s->tasks.prev;
+        while (container_of(n, struct task, link)->is_patient)
+            n = n->prev;
         struct task *t = container_of(n, struct task, link);
         struct error e;
-        before = n->prev;
-        if (t->is_patient)
-            continue;
-        list_remove(&t->link);
-        w->waiting_len--;
+        task_out(t);
         error_set(&e, ERR_OVERLOAD,
                   "all %u isolates of this thread are busy and %u requests wait already",
                   w->guests_max, w->waiting_max);
@@ -73,24 +151,72 @@ static void shed_load(struct worker *w)
     }
 }
 
+/* ---- running ---- */
+
+/* One guest or task of the slot. */
+static void run_slot(struct slot *s)
+{
+    struct list *n = list_pop_front(&s->fresh);
+    if (n)
+        run_guest(s->worker, container_of(n, struct guest, link));
+    else if (!list_is_empty(&s->tasks) && !s->is_stalled)
+        start_task(s);
+    else
+        schedule_remove(&s->fresh_share);
+}
+
+/* What the slot has run is paid before it may go away. */
+static uint64_t spend(struct slot *s, struct schedule *from, struct share *share, uint64_t since_ns)
+{
+    uint64_t now = clock_monotonic_ns();
+    schedule_spent(from, share, now - since_ns);
+    s->invocations--;
+    slot_release(s);
+    return now;
+}
+
+static void run_fresh(struct worker *w)
+{
+    struct share *share;
+    uint64_t start = clock_monotonic_ns(), now = start;
+    for (int k = 0; k < TURN_FRESH_MAX && now - start < TURN_NS; k++) {
+        if (!(share = schedule_next(&w->fresh)))
+            return;
+        struct slot *s = container_of(share, struct slot, fresh_share);
+        s->invocations++; /* keeps it */
+        run_slot(s);
+        now = spend(s, &w->fresh, share, now);
+    }
+}
+
+static void run_lengthy(struct worker *w)
+{
+    struct share *share;
+    while ((share = schedule_next(&w->lengthy))) {
+        struct slot *s = container_of(share, struct slot, lengthy_share);
+        struct list *n = list_pop_front(&s->lengthy);
+        if (list_is_empty(&s->lengthy))
+            schedule_remove(share);
+        if (!n)
+            continue;
+        uint64_t start = clock_monotonic_ns();
+        s->invocations++;
+        run_guest(w, container_of(n, struct guest, link));
+        (void)spend(s, &w->lengthy, share, start);
+        return;
+    }
+}
+
 void turn_run(void *arg)
 {
     struct worker *w = arg;
-    struct list *n;
-    int budget = TURN_FRESH_MAX;
-    bool is_free = true;
-    while (budget-- > 0 && (n = list_pop_front(&w->fresh)))
-        run_guest(w, container_of(n, struct guest, link));
-    while (budget-- > 0 && is_free && !list_is_empty(&w->waiting))
-        is_free = start_task(w);
-    if (!is_free) {
+    run_fresh(w);
+    if (!list_is_empty(&w->stalled)) {
         runs_reclaim(w->runs);
         shed_load(w);
     }
-    if ((n = list_pop_front(&w->lengthy)))
-        run_guest(w, container_of(n, struct guest, link));
-    if (!list_is_empty(&w->fresh) || !list_is_empty(&w->lengthy) ||
-        (is_free && !list_is_empty(&w->waiting)))
+    run_lengthy(w);
+    if (!schedule_is_empty(&w->fresh) || !schedule_is_empty(&w->lengthy))
         loop_again(&w->loop);
 }
 
@@ -122,8 +248,7 @@ static void guest_finished(struct worker *w, struct guest *g)
     } else {
         drop_guest(s, g);
     }
-    if (!list_is_empty(&w->waiting))
-        loop_again(&w->loop);
+    unstall(w);
     slot_release(s);
 }
 
@@ -151,7 +276,8 @@ static void run_guest(struct worker *w, struct guest *g)
     case GUEST_AGAIN:
         list_remove(&g->link); /* it may have reported itself meanwhile */
         g->is_queued = true;
-        list_push_back(&w->lengthy, &g->link);
+        list_push_back(&((struct slot *)g->owner)->lengthy, &g->link);
+        schedule_add(&w->lengthy, &((struct slot *)g->owner)->lengthy_share);
         break;
     case GUEST_WAITS:
         break;
@@ -180,7 +306,7 @@ static struct guest *take_guest(struct slot *s, struct error *ret_error)
             s->idle_min = s->idle_len;
         return container_of(n, struct guest, link);
     }
-    if (w->guests_len >= w->guests_max)
+    if (w->guests_len >= w->guests_max || s->guests >= w->guests_max - w->guests_max / SLOT_RESERVE)
         return NULL;
     struct guest *g;
     if (guest_new(&w->host, s->deployment, &g, ret_error) != OK)
@@ -225,13 +351,6 @@ struct guest *turn_take(struct slot *s, struct error *ret_error)
     return g;
 }
 
-void turn_enqueue(struct worker *w, struct task *t)
-{
-    list_push_back(&w->waiting, &t->link);
-    w->waiting_len += !t->is_patient;
-    loop_again(&w->loop);
-}
-
 void turn_give_back(struct worker *w, struct guest *g)
 {
     guest_finished(w, g);
@@ -254,7 +373,11 @@ void slot_release(struct slot *s)
 {
     if (s->is_routed || s->guests > 0 || s->invocations > 0)
         return;
+    CHECK(list_is_empty(&s->tasks));
     list_remove(&s->link);
+    list_remove(&s->stalled);
+    schedule_remove(&s->fresh_share);
+    schedule_remove(&s->lengthy_share);
     sql_conn_close(s->sql);
     sql_file_unref(s->sql_file);
     deployment_unref(s->deployment);

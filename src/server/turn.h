@@ -6,7 +6,8 @@
 #include "server/invocation.h"
 
 void turn_enqueue(struct worker *w,
-                  struct task *t); /* gets an isolate in the next turn, or waits */
+                  struct task *t);  /* gets an isolate in the next turn, or waits */
+void turn_withdraw(struct task *t); /* it does not want one any more, if it still waits */
 /* A guest whose work is over or broken off: pristine again for others, or freed. */
 void turn_give_back(struct worker *w, struct guest *g);
 /* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */

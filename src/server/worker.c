@@ -94,6 +94,9 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
     s->is_routed = true;
     list_init(&s->idle);
     list_init(&s->all);
+    list_init(&s->fresh);
+    list_init(&s->lengthy);
+    list_init(&s->tasks);
     list_push_back(&w->slots, &s->link);
     return s;
 }
@@ -266,9 +269,9 @@ static void worker_init(struct worker *w, struct server *s, int index)
     w->guests_max = (c->isolates_max + n - 1) / n;
     w->waiting_max = (c->queue_max + n - 1) / n;
     list_init(&w->slots);
-    list_init(&w->fresh);
-    list_init(&w->lengthy);
-    list_init(&w->waiting);
+    list_init(&w->stalled);
+    schedule_init(&w->fresh);
+    schedule_init(&w->lengthy);
     loop_init(&w->loop);
     w->runs = runs_new(w);
     loop_on_turn(&w->loop, worker_turn, w);

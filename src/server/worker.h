@@ -8,6 +8,7 @@
 #include "host/guest.h"
 #include "script/deployment.h"
 #include "server/metrics.h"
+#include "server/schedule.h"
 #include "server/server.h"
 
 struct http_client;
@@ -18,7 +19,7 @@ struct http_server;
 
 /* Something that needs an isolate of a slot, and waits for one. */
 struct task {
-    struct list link; /* worker->waiting */
+    struct list link; /* slot->tasks */
     struct slot *slot;
     bool (*start)(struct task *t, struct guest *g); /* false: g was given back, nothing to run */
     void (*refuse)(struct task *t, const struct error *error);
@@ -34,6 +35,13 @@ struct slot {
     unsigned idle_min;      /* least idle_len since the last trim: these were not needed */
     struct guest *resident; /* isolation = "module": the one guest, shared by requests */
     struct list all;        /* every guest that exists */
+    struct list fresh;      /* guests to run that have not used up a slice yet */
+    struct list lengthy;    /* guests that have */
+    struct list tasks;      /* wait for the turn, or for an isolate */
+    unsigned waiting_len;   /* tasks that may be turned away */
+    struct share fresh_share, lengthy_share; /* of fresh and tasks; of lengthy */
+    bool is_stalled;                         /* there was no isolate for its oldest task */
+    struct list stalled;                     /* worker->stalled */
     unsigned guests;
     unsigned invocations;
     struct sql_conn *sql;
@@ -54,10 +62,10 @@ struct worker {
     struct guest_host host;
     struct map routes; /* function name -> struct slot */
     struct list slots;
-    struct list fresh;   /* guests to run that have not used up a slice yet: run first */
-    struct list lengthy; /* guests that have: one slice of one of them a turn */
-    struct list waiting; /* tasks that wait for the turn, or for an isolate */
-    unsigned waiting_len, guests_len;
+    struct schedule fresh, lengthy;  /* slots with something to run: see turn.c */
+    struct list stalled;             /* slots that wait for an isolate */
+    unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */
+    unsigned guests_len;
     unsigned idle_len; /* in all slots */
     unsigned guests_max, waiting_max;
     struct timer trim;
