@@ -224,10 +224,11 @@ static sqlite3_stmt *cache_get(struct sql_conn *c, struct slice sql)
     return entry->stmt;
 }
 
-/* Keeps the one statement of a text. False: it is the caller's to finalize. */
+/* Keeps the one statement of a text. False: it is the caller's to finalize. Pragmas do some of
+ * their work while they are prepared, and the guard looks at them then. */
 static bool cache_put(struct sql_conn *c, struct slice sql, sqlite3_stmt *stmt)
 {
-    if (sql.len > SQL_CACHE_TEXT_BYTES)
+    if (sql.len > SQL_CACHE_TEXT_BYTES || c->is_pragma)
         return false;
     if (c->cached == SQL_CACHE_STATEMENTS)
         cache_evict(c, container_of(c->lru.next, struct sql_cached, lru));
@@ -381,6 +382,7 @@ static enum err exec_prepare(struct sql_conn *c, struct slice *sql, sqlite3_stmt
 {
     const char *tail = NULL;
     c->refusal[0] = 0;
+    c->is_pragma = false;
     int rc = sqlite3_prepare_v3(c->db, sql->ptr, (int)sql->len, SQLITE_PREPARE_PERSISTENT, ret_stmt,
                                 &tail);
     if (rc != SQLITE_OK)

@@ -9,6 +9,7 @@
 #include "host/sql_internal.h"
 
 #include <sched.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -38,23 +39,200 @@ static bool is_one_of(const char *name, const char *const *list)
     return false;
 }
 
-/* Pragmas that tell something, with or without an argument. */
-static const char *const pragmas_told[] = {
-    "table_info",    "table_xinfo",      "table_list",        "index_list",      "index_info",
-    "index_xinfo",   "foreign_key_list", "foreign_key_check", "integrity_check", "quick_check",
-    "function_list", "collation_list",   "module_list",       "pragma_list",     "compile_options",
-    "data_version",  "freelist_count",   "database_list",     "optimize",        NULL};
+/* Pragmas that tell something, with or without an argument; of the database and of SQLite, not of
+ * the server or of this connection. */
+static const char *const pragmas_told[] = {"table_info",
+                                           "table_xinfo",
+                                           "table_list",
+                                           "index_list",
+                                           "index_info",
+                                           "index_xinfo",
+                                           "foreign_key_list",
+                                           "foreign_key_check",
+                                           "integrity_check",
+                                           "quick_check",
+                                           "function_list",
+                                           "collation_list",
+                                           "module_list",
+                                           "pragma_list",
+                                           "compile_options",
+                                           "data_version",
+                                           "freelist_count",
+                                           "optimize",
+                                           NULL};
 /* Pragmas that tell something without an argument and would set it with one. */
 static const char *const pragmas_read[] = {
     "encoding",           "page_count",     "page_size",    "max_page_count", "foreign_keys",
     "journal_mode",       "schema_version", "auto_vacuum",  "cache_size",     "synchronous",
     "recursive_triggers", "secure_delete",  "busy_timeout", "temp_store",     NULL};
-/* Kept in the file for the guest's own use, or gone with the transaction. */
-static const char *const pragmas_set[] = {"user_version", "application_id", "defer_foreign_keys",
-                                          NULL};
-static const char *const modules_made[] = {"fts5",      "fts4",      "fts3",    "rtree",
-                                           "rtree_i32", "fts5vocab", "fts4aux", NULL};
-static const char *const functions_refused[] = {"load_extension", "fts3_tokenizer", NULL};
+/* Kept in the file for the guest's own use. */
+static const char *const pragmas_set[] = {"user_version", "application_id", NULL};
+static const char *const modules_made[] = {"fts5", "fts5vocab", "rtree", "rtree_i32", NULL};
+
+/* Functions of SQLite that compute, by name; whatever else a newer SQLite or an extension brings is
+ * refused until it is put here. Those of ALTER TABLE are only reached by it. */
+static const char *const functions_known[] = {"->",
+                                              "->>",
+                                              "abs",
+                                              "acos",
+                                              "acosh",
+                                              "asin",
+                                              "asinh",
+                                              "atan",
+                                              "atan2",
+                                              "atanh",
+                                              "avg",
+                                              "bm25",
+                                              "ceil",
+                                              "ceiling",
+                                              "changes",
+                                              "char",
+                                              "coalesce",
+                                              "concat",
+                                              "concat_ws",
+                                              "cos",
+                                              "cosh",
+                                              "count",
+                                              "cume_dist",
+                                              "current_date",
+                                              "current_time",
+                                              "current_timestamp",
+                                              "date",
+                                              "datetime",
+                                              "degrees",
+                                              "dense_rank",
+                                              "exp",
+                                              "first_value",
+                                              "floor",
+                                              "format",
+                                              "fts5_get_locale",
+                                              "fts5_insttoken",
+                                              "fts5_locale",
+                                              "glob",
+                                              "group_concat",
+                                              "hex",
+                                              "highlight",
+                                              "if",
+                                              "ifnull",
+                                              "iif",
+                                              "instr",
+                                              "json",
+                                              "json_array",
+                                              "json_array_insert",
+                                              "json_array_length",
+                                              "json_error_position",
+                                              "json_extract",
+                                              "json_group_array",
+                                              "json_group_object",
+                                              "json_insert",
+                                              "json_object",
+                                              "json_patch",
+                                              "json_pretty",
+                                              "json_quote",
+                                              "json_remove",
+                                              "json_replace",
+                                              "json_set",
+                                              "json_type",
+                                              "json_valid",
+                                              "jsonb",
+                                              "jsonb_array",
+                                              "jsonb_array_insert",
+                                              "jsonb_extract",
+                                              "jsonb_group_array",
+                                              "jsonb_group_object",
+                                              "jsonb_insert",
+                                              "jsonb_object",
+                                              "jsonb_patch",
+                                              "jsonb_remove",
+                                              "jsonb_replace",
+                                              "jsonb_set",
+                                              "julianday",
+                                              "lag",
+                                              "last_insert_rowid",
+                                              "last_value",
+                                              "lead",
+                                              "length",
+                                              "like",
+                                              "likelihood",
+                                              "likely",
+                                              "ln",
+                                              "log",
+                                              "log10",
+                                              "log2",
+                                              "lower",
+                                              "ltrim",
+                                              "match",
+                                              "max",
+                                              "min",
+                                              "mod",
+                                              "nth_value",
+                                              "ntile",
+                                              "nullif",
+                                              "octet_length",
+                                              "percent_rank",
+                                              "pi",
+                                              "pow",
+                                              "power",
+                                              "printf",
+                                              "quote",
+                                              "radians",
+                                              "random",
+                                              "randomblob",
+                                              "rank",
+                                              "replace",
+                                              "round",
+                                              "row_number",
+                                              "rtrim",
+                                              "sign",
+                                              "sin",
+                                              "sinh",
+                                              "snippet",
+                                              "sqlite_add_constraint",
+                                              "sqlite_drop_column",
+                                              "sqlite_drop_constraint",
+                                              "sqlite_fail",
+                                              "sqlite_find_constraint",
+                                              "sqlite_rename_column",
+                                              "sqlite_rename_quotefix",
+                                              "sqlite_rename_table",
+                                              "sqlite_rename_test",
+                                              "sqlite_source_id",
+                                              "sqlite_version",
+                                              "sqrt",
+                                              "strftime",
+                                              "string_agg",
+                                              "substr",
+                                              "substring",
+                                              "subtype",
+                                              "sum",
+                                              "tan",
+                                              "tanh",
+                                              "time",
+                                              "timediff",
+                                              "total",
+                                              "total_changes",
+                                              "trim",
+                                              "trunc",
+                                              "typeof",
+                                              "unhex",
+                                              "unicode",
+                                              "unistr",
+                                              "unistr_quote",
+                                              "unixepoch",
+                                              "unlikely",
+                                              "upper",
+                                              "zeroblob"};
+
+static int guard_name_order(const void *key, const void *element)
+{
+    return strcasecmp(key, *(const char *const *)element);
+}
+
+static bool guard_knows_function(const char *name)
+{
+    return name && bsearch(name, functions_known, ARRAY_LEN(functions_known),
+                           sizeof(functions_known[0]), guard_name_order);
+}
 
 PRINTF_LIKE(2, 3) static int guard_refuse(struct sql_conn *c, const char *format, ...)
 {
@@ -70,6 +248,10 @@ static int guard_pragma(struct sql_conn *c, const char *name, const char *value)
     if (is_one_of(name, pragmas_told) || is_one_of(name, pragmas_set) ||
         (!value && is_one_of(name, pragmas_read)))
         return SQLITE_OK;
+    if (strcasecmp(name, "defer_foreign_keys") == 0) /* ends with the transaction, as does that */
+        return c->depth > 0 ? SQLITE_OK
+                            : guard_refuse(c, "PRAGMA defer_foreign_keys is only for inside "
+                                              "transaction(fn)");
     if (value && is_one_of(name, pragmas_read))
         return guard_refuse(c, "PRAGMA %.40s cannot be changed: the server sets it", name);
     return guard_refuse(c, "PRAGMA %.40s is not available", name);
@@ -140,6 +322,7 @@ static int guard_authorize(void *arg, int action, const char *a, const char *b, 
         return guard_refuse(c, "savepoints are not available as SQL: use transaction(fn) in "
                                "transaction(fn)");
     case SQLITE_PRAGMA:
+        c->is_pragma = true;
         return guard_pragma(c, a, b);
     case SQLITE_CREATE_TABLE:
     case SQLITE_CREATE_INDEX:
@@ -158,9 +341,9 @@ static int guard_authorize(void *arg, int action, const char *a, const char *b, 
                    ? SQLITE_OK
                    : guard_refuse(c, "virtual tables of module %.40s are not available", b);
     case SQLITE_FUNCTION:
-        return is_one_of(b, functions_refused)
-                   ? guard_refuse(c, "function %s() is not available", b)
-                   : SQLITE_OK;
+        return guard_knows_function(b)
+                   ? SQLITE_OK
+                   : guard_refuse(c, "function %.60s() is not available", b ? b : "");
     default:
         return SQLITE_OK;
     }
@@ -215,9 +398,7 @@ void sql_guard_install(struct sql_conn *c)
     for (size_t i = 0; i < ARRAY_LEN(limits); i++)
         (void)sqlite3_limit(c->db, limits[i].id, limits[i].value);
     (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    /* The schema is the guest's own work, and triggers that keep a search index need it trusted. */
-    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 1, NULL);
-    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0, NULL);
+    (void)sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
     (void)sqlite3_busy_handler(c->db, guard_busy, c);
     sqlite3_progress_handler(c->db, SQL_PROGRESS_OPS, guard_progress, c);
     (void)sqlite3_set_authorizer(c->db, guard_authorize, c);

@@ -75,6 +75,7 @@ struct sql_conn {
     bool has_frames;      /* the commit in flight wrote to the WAL */
     bool is_aborted;      /* SQLite ended the transaction that the guest believes to be in */
     bool is_internal;     /* the statement being prepared is ours */
+    bool is_pragma;       /* the statement prepared last is one */
     bool has_written;     /* a statement that may write has run in the open transaction */
     unsigned depth;       /* transactions open, as the guest sees it */
     uint64_t deadline_ns; /* 0: none */

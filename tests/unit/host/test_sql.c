@@ -253,12 +253,18 @@ static void authorizer_refuses(void **state)
         "PRAGMA max_page_count=10",
         "PRAGMA trusted_schema=1",
         "PRAGMA incremental_vacuum",
-        "SELECT load_extension('x')",
-        "SELECT fts3_tokenizer('simple')",
+        "PRAGMA database_list",
+        "SELECT * FROM pragma_database_list",
+        "PRAGMA defer_foreign_keys=1", /* outside of a transaction */
+        "PRAGMA compile_options; PRAGMA cache_spill=0",
+        "SELECT sqlite_compileoption_get(1)",
+        "SELECT sqlite_log(1, 'x')",
+        "SELECT rtreecheck('t')",
         "CREATE TEMP TABLE t(a)",
         "CREATE TABLE temp.t(a)",
         "CREATE TEMP VIEW v AS SELECT 1",
         "CREATE VIRTUAL TABLE v USING dbstat",
+        "CREATE VIRTUAL TABLE v USING fts4(x)",
         "CREATE VIRTUAL TABLE v USING csv(x)",
     };
     for (size_t i = 0; i < ARRAY_LEN(refused); i++) {
@@ -272,7 +278,6 @@ static void authorizer_refuses(void **state)
         "PRAGMA user_version=7",
         "PRAGMA foreign_keys",
         "PRAGMA journal_mode",
-        "PRAGMA defer_foreign_keys=1",
         "PRAGMA integrity_check",
         "PRAGMA optimize",
         "SELECT * FROM pragma_table_info('t')",
@@ -286,16 +291,106 @@ static void authorizer_refuses(void **state)
         "REINDEX",
         "CREATE TRIGGER g AFTER INSERT ON t BEGIN INSERT INTO f VALUES('x'); END",
         "INSERT INTO t VALUES(1, 2)",
+        "DROP TRIGGER g",
         "DROP TABLE f",
         "EXPLAIN QUERY PLAN SELECT * FROM t",
         "SELECT unixepoch(), last_insert_rowid()",
+        "ALTER TABLE t RENAME COLUMN b TO c",
+        "ALTER TABLE t RENAME TO u",
+        "ALTER TABLE u DROP COLUMN c",
+        "SELECT row_number() OVER (ORDER BY a), sum(a) OVER () FROM u",
+        "SELECT json_extract('{\"a\":1}', '$.a'), '[1]' -> 0, sqrt(2)",
+        "SELECT value FROM json_each('[1,2]')",
+    };
+    static const char *const absent[] = {
+        "SELECT load_extension('x')",
+        "SELECT fts3_tokenizer('simple')",
+        "SELECT * FROM sqlite_stmt",
+        "SELECT * FROM dbstat",
+        "SELECT * FROM sqlite_dbpage",
+        "SELECT \"no such column\"",
+        "SELECT sqlite_rename_test('main', 'x', 'table', 't', 0, '', 0)",
     };
     for (size_t i = 0; i < ARRAY_LEN(allowed); i++) {
         if (run(x, allowed[i], NULL) != OK)
             fail_msg("%s: %s %s", allowed[i], error_text(x->error.code), x->error.message);
     }
+    for (size_t i = 0; i < ARRAY_LEN(absent); i++) {
+        if (run(x, absent[i], NULL) != ERR_SQL)
+            fail_msg("%s: %s %s", absent[i], error_text(x->error.code), x->error.message);
+    }
     /* Corrupting the schema is SQLite's own refusal. */
     assert_int_equal(run(x, "UPDATE sqlite_master SET sql='x'", NULL), ERR_SQL);
+}
+
+/* Functions of which this server has its own (deps/sqlite): what SQLite's own give. */
+static void own_functions_agree(void **state)
+{
+    struct fixture *x = *state;
+    static const struct {
+        const char *sql, *result;
+    } cases[] = {
+        {"instr('h\u00e9llo', 'l')", "3"},
+        {"instr('abc', '')", "1"},
+        {"instr('', 'a')", "0"},
+        {"instr(NULL, 'a')", "null"},
+        {"instr(x'c3a9', x'a9')", "2"},
+        {"instr('\u00e9', x'a9')", "0"},
+        {"instr(12345, 34)", "3"},
+        {"instr(zeroblob(300000), zeroblob(150000) || x'01')", "0"},
+        {"replace('aaaa', 'aa', 'b')", "'bb'"},
+        {"replace('abc', '', 'x')", "'abc'"},
+        {"replace('abc', 'b', NULL)", "null"},
+        {"replace('a.b.c', '.', '')", "'abc'"},
+        {"length(replace(printf('%.*c', 5000, 'x'), 'x', 'yyy'))", "15000"},
+        {"trim('  a b ')", "'a b'"},
+        {"ltrim('xyxa', 'yx')", "'a'"},
+        {"rtrim('a\u00e9\u00e8', '\u00e8\u00e9')", "'a'"},
+        {"trim('abc', '')", "'abc'"},
+        {"'abc' LIKE 'A%c'", "1"},
+        {"'abc' LIKE 'a_'", "0"},
+        {"'a%c' LIKE 'a\\%c' ESCAPE '\\'", "1"},
+        {"'abc' LIKE 'a\\%c' ESCAPE '\\'", "0"},
+        {"'\u00c9' LIKE '\u00e9'", "0"},
+        {"'aXbXc' LIKE '%x%X%'", "1"},
+        {"'abcd' GLOB '*[b-c]?'", "1"},
+        {"'abcd' GLOB '*[^b-c]?'", "0"},
+        {"'a]' GLOB 'a[]]'", "1"},
+        {"x'61' LIKE 'a'", "0"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        char sql[256], want[64];
+        (void)snprintf(sql, sizeof(sql), "SELECT %s AS v", cases[i].sql);
+        (void)snprintf(want, sizeof(want), "v\n%s\n", cases[i].result);
+        if (run(x, sql, NULL) != OK)
+            fail_msg("%s: %s", sql, x->error.message);
+        assert_string_equal(show(x), want);
+    }
+    assert_int_equal(run(x, "SELECT json_patch(json_quote(hex(zeroblob(40000))), '1')", NULL),
+                     ERR_SQL);
+    assert_non_null(strstr(x->error.message, "64 KiB"));
+}
+
+/* What a pragma does while it is prepared it does each time. */
+static void pragmas_work_again(void **state)
+{
+    struct fixture *x = *state;
+    assert_int_equal(run(x,
+                         "CREATE TABLE p(id INTEGER PRIMARY KEY);"
+                         "CREATE TABLE c(p REFERENCES p(id))",
+                         NULL),
+                     OK);
+    for (int i = 1; i <= 2; i++) {
+        char sql[64];
+        assert_int_equal(sql_transaction(x->conn, SQL_BEGIN, &x->error), OK);
+        assert_int_equal(run(x, "PRAGMA defer_foreign_keys=1", NULL), OK);
+        (void)snprintf(sql, sizeof(sql), "INSERT INTO c VALUES(%d)", i);
+        assert_int_equal(run(x, sql, NULL), OK);
+        (void)snprintf(sql, sizeof(sql), "INSERT INTO p VALUES(%d)", i);
+        assert_int_equal(run(x, sql, NULL), OK);
+        assert_int_equal(sql_transaction(x->conn, SQL_COMMIT, &x->error), OK);
+        assert_int_equal(run(x, "PRAGMA defer_foreign_keys=1", NULL), ERR_FORBIDDEN);
+    }
 }
 
 static void statements_are_kept_and_bounded(void **state)
@@ -417,13 +512,22 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_up, fixture_down)
     const struct CMUnitTest tests[] = {
-        T(values_of_all_types_round_trip),  T(invalid_utf8_is_replaced),
-        T(several_statements_run_in_order), T(errors_carry_sqlites_message),
-        T(bad_params_are_refused),          T(transactions_nest),
-        T(failed_commit_stays_open),        T(deadline_interrupts),
-        T(large_results_are_refused),       T(authorizer_refuses),
-        T(statements_are_kept_and_bounded), T(database_size_is_bounded),
-        T(another_writer_makes_it_busy),    T(threads_write_together),
+        T(values_of_all_types_round_trip),
+        T(invalid_utf8_is_replaced),
+        T(several_statements_run_in_order),
+        T(errors_carry_sqlites_message),
+        T(bad_params_are_refused),
+        T(transactions_nest),
+        T(failed_commit_stays_open),
+        T(deadline_interrupts),
+        T(large_results_are_refused),
+        T(authorizer_refuses),
+        T(own_functions_agree),
+        T(pragmas_work_again),
+        T(statements_are_kept_and_bounded),
+        T(database_size_is_bounded),
+        T(another_writer_makes_it_busy),
+        T(threads_write_together),
         T(opening_fails_clearly),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
