@@ -21,10 +21,9 @@ enum {
     STORE_ARTIFACT_RECENT_MS =
         10 * 60 * 1000,      /* far above LIMIT_BUILD_MS: put, but not yet published */
     STORE_JOURNAL_BITS = 24, /* of a journal's record numbers: more than EXECUTION_RECORDS_MAX */
-    STORE_SIGNALS_WAITING_MAX = 10000,          /* of one execution: ERR_OVERLOAD above */
-    STORE_PURGE_BYTES = 2 * 1024 * 1024,        /* of journals removed in one step */
-    STORE_COMMIT_BYTES_MAX = 256 * 1024 * 1024, /* a durable commit or start: ERR_TOO_LARGE */
-    STORE_PROBE_S = 1,                          /* between tries to write again after a failure */
+    STORE_SIGNALS_WAITING_MAX = 10000,   /* of one execution: ERR_OVERLOAD above */
+    STORE_PURGE_BYTES = 2 * 1024 * 1024, /* of journals removed in one step */
+    STORE_PROBE_S = 1,                   /* between tries to write again after a failure */
 };
 
 enum mutation_kind {

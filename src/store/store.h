@@ -129,6 +129,9 @@ struct durable_row {
     int64_t created_us, started_us, finished_us; /* 0: not yet */
 };
 
+/* Of texts in one commit or start: ERR_TOO_LARGE. */
+enum { STORE_COMMIT_BYTES_MAX = 256 * 1024 * 1024 };
+
 struct durable_signal {
     int64_t seq; /* grows per execution */
     int64_t at_us;
@@ -232,9 +235,10 @@ void store_execution_finish(struct store *s, struct store_op *op, const struct e
 void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row);
 /* Result: the number of events that it was sent so far (durable_row.events), so that who suspends
  * it knows whether it is due at once. Messages to executions that are gone or have finished are
- * dropped. ERR_NOT_FOUND or ERR_NOT_READY naming it: the workflow of a child is not there, or has
- * no version; ERR_OVERLOAD: the receiver of a signal does not take those it has. A child that was
- * there already has this execution woken by its end, too. */
+ * dropped, and a child whose workflow has been deleted meanwhile is not made, as if it had been
+ * deleted right after. ERR_NOT_FOUND: the execution itself is gone. ERR_OVERLOAD: the receiver of a
+ * signal does not take those it has. A child that was there already has this execution woken by its
+ * end, too. */
 void store_durable_commit(struct store *s, struct store_op *op,
                           const struct durable_commit *commit);
 /* Adds a signal, or asks to cancel, and makes a suspended execution due. ERR_NOT_FOUND;

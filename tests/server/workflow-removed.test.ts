@@ -2,8 +2,8 @@
 // Who waits for an execution whose workflow is deleted learns that it is gone: parents at rest, parents in memory, others, requests.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Server, errorOf, useServer } from './harness.ts';
-import { deployWorkflow, outcome, output, show, start, suspended, until, withServer } from './workflow-harness.ts';
+import { type Server, errorOf, IS_ASAN, useServer } from './harness.ts';
+import { deployWorkflow, metadata, outcome, output, show, start, suspended, until, withServer } from './workflow-harness.ts';
 
 const server = useServer({ args: ['--threads', '2'] });
 
@@ -72,3 +72,46 @@ test('one made again under the name is another, also after a kill', async () => 
         assert.match(await output(s, ids[1]!), /no such execution/);
     });
 });
+
+const STARTS = `import { workflow, startChild, sql } from "limpet";
+export const setup = workflow(async () => { sql.exec("CREATE TABLE told (id)"); });
+const tell = async (c) => { try { return await c.result(); } catch (e) { return e.message; } };
+export const computes = workflow(async (rounds) => {
+    const c = await startChild("start-child", null);
+    let x = 0;
+    for (let i = 0; i < rounds; i++) x += i; // in the same turn, so the start is not stored yet
+    return tell(c);
+});
+export const writes = workflow(async () => {
+    const c = await startChild("start-child", null);
+    sql.exec("INSERT INTO told VALUES (?)", c.id);
+    return tell(c);
+});`;
+
+test('a child whose workflow is deleted before its start is stored', async () => {
+    const s = await server();
+    await deployWorkflow(s, 'start-child', SLEEPS);
+    await deployWorkflow(s, 'starts', STARTS, { cpu_ms: 60_000 });
+    const ids = await Promise.all(Array.from({ length: 4 }, () => start(s, 'starts.computes', IS_ASAN ? 2e5 : 3e6)));
+    await deleted(s, 'start-child');
+    for (const id of ids) {
+        const end = await outcome(s, id);
+        assert.match(end.status === 'completed' ? end.output : end.error.message, /there is no|no workflow/, JSON.stringify(end));
+    }
+});
+
+test('a child that only the database of the module tells of, when its workflow is gone', () => withServer({ args: ['--threads', '1'], env: { LIMPET_CRASH_AT: 'sql-after:2' } }, async (s) => {
+    if (!/crash point/.test(s.stdout)) return; // a build without them
+    await deployWorkflow(s, 'start-child', SLEEPS);
+    await deployWorkflow(s, 'starts', STARTS);
+    assert.equal(await output(s, await start(s, 'starts.setup')), null);
+    await start(s, 'starts.writes', null, { id: 'one' }).catch(() => {}); // it may end before it answers
+    await s.exited;
+    await metadata(s.data, [["DELETE FROM function WHERE name = 'start-child'"]]);
+    const next = await s.revive({ env: {} });
+    try {
+        assert.match(await output(next, await start(next, 'starts.writes', null, { id: 'one' })), /there is no such execution/);
+    } finally {
+        await next.kill();
+    }
+}));

@@ -99,6 +99,16 @@ static void records_are_appended_in_order(void **state)
         ERR_NOT_FOUND);
 }
 
+/* It takes no more. */
+static void fill_with_signals(struct harness *h, const char *id)
+{
+    struct durable_message m = {.execution = slice_cstr(id), .name = S("x")};
+    assert_ok(durable_start(h, id));
+    for (int i = 0; i < 9999; i++)
+        store_durable_signal(h->store, NULL, &m);
+    assert_ok(durable_signal(h, id, "x", "", "", NULL));
+}
+
 static void a_refused_commit_leaves_no_trace(void **state)
 {
     struct harness *h = *state;
@@ -108,9 +118,12 @@ static void a_refused_commit_leaves_no_trace(void **state)
     assert_ok(COMMIT(h, "a", .count = 2));
     struct durable_row before = durable_get(h, "a");
     int64_t consumed = 1;
-    struct durable_child children[] = {{.id = S("c1"), .workflow = S("flow")},
-                                       {.id = S("c2"), .workflow = S("gone")}};
-    struct durable_message message = {.execution = S("b"), .name = S("hi"), .data = S("1")};
+    struct durable_child children[] = {{.id = S("c1"), .workflow = S("flow")}};
+    struct durable_message messages[] = {
+        {.execution = S("b"), .name = S("hi"), .data = S("1")},
+        {.execution = S("full"), .name = S("hi"), .data = S("1")},
+    };
+    fill_with_signals(h, "full");
     struct log_row line = {.level = 1, .text = S("hello")};
     struct durable_commit c = {.id = S("a"),
                                .first = 2,
@@ -123,14 +136,14 @@ static void a_refused_commit_leaves_no_trace(void **state)
                                .signals = &consumed,
                                .signals_len = 1,
                                .children = children,
-                               .children_len = 2,
-                               .messages = &message,
-                               .messages_len = 1,
+                               .children_len = 1,
+                               .messages = messages,
+                               .messages_len = 2,
                                .logs = &line,
                                .logs_len = 1};
-    assert_int_equal(durable_commit(h, c, NULL), ERR_NOT_FOUND); /* after it has written much */
-    assert_text_has(h->error.message, "'gone'");
-    c.children_len = 0;
+    assert_int_equal(durable_commit(h, c, NULL), ERR_OVERLOAD); /* after it has written much */
+    assert_text_has(h->error.message, "'full'");
+    c.children_len = c.messages_len = 0;
     c.first = 1;
     assert_int_equal(durable_commit(h, c, NULL), ERR_CONFLICT); /* somebody else wrote */
     c.first = 3;
@@ -160,7 +173,7 @@ static void a_refused_commit_leaves_no_trace(void **state)
     assert_ok(store_snapshot(h->reader, S("a"), &snapshot, &records, &h->error));
     assert_int_equal(records, 0);
     struct durable_counts counts = durable_counted(h);
-    assert_int_equal(counts.by_status[DURABLE_QUEUED], 2);
+    assert_int_equal(counts.by_status[DURABLE_QUEUED], 3);
     assert_int_equal(counts.by_status[DURABLE_COMPLETED], 0);
     /* And the store goes on. */
     assert_ok(COMMIT(h, "a", .first = 2, .count = 1));
@@ -253,14 +266,31 @@ static void signals_are_kept_in_order_until_taken(void **state)
     assert_false(durable_get(h, "a").is_cancel_requested);
 }
 
-static void signals_not_taken_are_bounded(void **state)
+/* The code was told that its child was there, and the workflow has been deleted since: as if right
+ * after the start. A refusal would be for ever. */
+static void a_child_of_a_deleted_workflow_is_not_made(void **state)
 {
     struct harness *h = *state;
     assert_ok(durable_start(h, "a"));
-    struct durable_message m = {.execution = S("a"), .name = S("x")};
-    for (int i = 0; i < 9999; i++)
-        store_durable_signal(h->store, NULL, &m);
-    assert_ok(durable_signal(h, "a", "x", "", "", NULL));
+    struct durable_child children[] = {{.id = S("c1"), .workflow = S("gone")},
+                                       {.id = S("c2"), .workflow = S("flow")}};
+    assert_ok(COMMIT(h, "a", .count = 2, .children = children, .children_len = 2));
+    assert_journal(h, "a", 2);
+    assert_false(durable_is_there(h, "c1"));
+    assert_true(durable_is_there(h, "c2"));
+    assert_int_equal(durable_get(h, "a").events, 0);
+    /* Made again, without a version yet: another one. */
+    struct store_op op = HARNESS_OP(h);
+    store_build_start(h->store, &op, S("gone"), STORE_WORKFLOW);
+    assert_ok(harness_wait(h, &op));
+    assert_ok(COMMIT(h, "a", .first = 2, .count = 1, .children = children, .children_len = 1));
+    assert_false(durable_is_there(h, "c1"));
+}
+
+static void signals_not_taken_are_bounded(void **state)
+{
+    struct harness *h = *state;
+    fill_with_signals(h, "a");
     assert_int_equal(durable_signal(h, "a", "x", "", "", NULL), ERR_OVERLOAD);
     assert_text_has(h->error.message, "'a' has 10000 signals");
     int64_t taken = 7;
@@ -407,14 +437,6 @@ static void children_run_the_serving_version(void **state)
     assert_ok(durable_end(h, "p", 3, DURABLE_COMPLETED));
     assert_ok(durable_end(h, "d", 0, DURABLE_FAILED)); /* its parent has gone on without it */
     assert_int_equal(durable_get(h, "p").events, 1);
-
-    children[1].workflow = S("nobody");
-    children[0].id = S("e");
-    assert_ok(durable_start(h, "q"));
-    assert_int_equal(COMMIT(h, "q", .count = 1, .children = children, .children_len = 2),
-                     ERR_NOT_FOUND);
-    assert_false(durable_is_there(h, "e"));
-    assert_int_equal(durable_counted(h).by_status[DURABLE_QUEUED], 1);
 }
 
 /* Only those that run, and each once. */
@@ -608,6 +630,7 @@ int main(void)
         TEST(a_refused_commit_leaves_no_trace),
         TEST(the_end_is_the_end),
         TEST(signals_are_kept_in_order_until_taken),
+        TEST(a_child_of_a_deleted_workflow_is_not_made),
         TEST(signals_not_taken_are_bounded),
         TEST(due_ones_come_in_order),
         TEST(no_event_is_missed_by_suspending),
