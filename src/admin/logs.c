@@ -146,8 +146,12 @@ static void on_follow_timer(struct timer *t)
     bool has_moved = stats.commits != a->follow_commits;
     a->follow_commits = stats.commits;
     uint64_t now = loop_now_ms(a->loop);
-    LIST_FOREACH (n, &a->followers) {
+    struct list left, *n;
+    list_init(&left);
+    list_splice_back(&left, &a->followers);
+    while ((n = list_pop_front(&left))) { /* a write may end others of the same connection */
         struct follower *f = container_of(n, struct follower, link);
+        list_push_back(&a->followers, n);
         if (!f->is_full && has_moved)
             follower_step(f);
         if (f->is_full || !list_is_linked(&f->link))
@@ -165,8 +169,12 @@ static void on_follow_timer(struct timer *t)
 
 void log_followers_end(struct admin *a, struct slice function)
 {
-    LIST_FOREACH (n, &a->followers) {
+    struct list left, *n;
+    list_init(&left);
+    list_splice_back(&left, &a->followers);
+    while ((n = list_pop_front(&left))) {
         struct follower *f = container_of(n, struct follower, link);
+        list_push_back(&a->followers, n);
         if (function.len > 0 && !slice_eq(function, f->function))
             continue;
         follower_end(f);

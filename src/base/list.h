@@ -55,13 +55,18 @@ static inline void list_remove(struct list *n)
     list_init(n);
 }
 
+/* NULL: it is empty. */
+static inline struct list *list_first(const struct list *l)
+{
+    return list_is_empty(l) ? NULL : l->next;
+}
+
 /* First node removed from the list, or NULL. */
 static inline struct list *list_pop_front(struct list *l)
 {
-    if (list_is_empty(l))
-        return NULL;
-    struct list *n = l->next;
-    list_remove(n);
+    struct list *n = list_first(l);
+    if (n)
+        list_remove(n);
     return n;
 }
 
@@ -77,7 +82,19 @@ static inline void list_splice_back(struct list *to, struct list *from)
     list_init(from);
 }
 
-/* Safe against removal of n inside the body. */
+/* The node to go on with: still in the list, or the walk would never end. */
+static inline struct list *list_go_on(struct list *next, const struct list *l)
+{
+    CHECK(next == l || next->next != next);
+    return next;
+}
+
+/* The body may remove n, and no other node. Where what it calls may reach the list, empty the list
+ * instead:
+ *
+ *     while ((n = list_first(&l)))  or, when nodes stay,
+ *     list_splice_back(&left, &l); while ((n = list_pop_front(&left))) list_push_back(&l, n), ...
+ */
 #define LIST_FOREACH(n, l)                                                                         \
     for (struct list *n = (l)->next, *n##_next = n->next; n != (l);                                \
-         n = n##_next, n##_next = n->next)
+         n = list_go_on(n##_next, l), n##_next = n->next)

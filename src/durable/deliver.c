@@ -29,6 +29,8 @@ static void deliver_cancel(struct execution *x, struct execution_delivery *ret_d
     x->is_cancel_asked = x->is_cancelled = true;
     if (execution_is_live(x) || journal_is_tail(x))
         x->has_cancel = true;
+    /* What the port stops may complete others (execution_arrive), but no call leaves the list
+     * before its delivery. */
     LIST_FOREACH (n, &x->calls)
         call_give_up(x, container_of(n, struct call, link));
     *ret_delivery = (struct execution_delivery){.kind = EXECUTION_CANCEL};
@@ -172,7 +174,7 @@ static void live_signal(struct execution *x, struct channel *ch,
 
 static bool live_next(struct execution *x, struct execution_delivery *ret_delivery)
 {
-    x->is_held = journal_unstored_bytes(x) > EXECUTION_UNSTORED_BYTES_MAX;
+    x->is_held = execution_is_full(x);
     if (x->is_held)
         return false;
     deadline_fire(x);

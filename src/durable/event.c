@@ -267,13 +267,13 @@ void events_go_live(struct execution *x)
 {
     while (!list_is_empty(&x->early_signals))
         signal_post(x, container_of(x->early_signals.next, struct signal, link));
-    LIST_FOREACH (n, &x->early_children) {
+    struct list *n;
+    while ((n = list_pop_front(&x->early_children))) {
         struct early_child *e = container_of(n, struct early_child, link);
         child_ended(x, slice_of(e->text, e->name_len), e->status,
                     slice_of(e->text + e->name_len, e->payload_len));
         free(e);
     }
-    list_init(&x->early_children);
 }
 
 static void channels_free(struct map *map)

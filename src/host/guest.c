@@ -195,15 +195,23 @@ static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
     return true;
 }
 
-/* Tells the guest which clients have gone. False: trapped. */
-static bool deliver_gone(struct guest *g)
+static struct dispatch *next_gone(struct guest *g)
 {
-    g->gone = false;
     LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
+        if (d->is_gone && !d->is_told_gone)
+            return d;
+    }
+    return NULL;
+}
+
+/* Tells the guest which clients have gone; what it does then may end others. False: trapped. */
+static bool deliver_gone(struct guest *g)
+{
+    struct dispatch *d;
+    g->gone = false;
+    while ((d = next_gone(g))) {
         int32_t id = (int32_t)d->id, ignored;
-        if (!d->is_gone || d->is_told_gone)
-            continue;
         d->is_told_gone = true;
         if (!isolate_call_now(g->isolate, ENGINE_ABORT, &id, 1, &ignored))
             return false;

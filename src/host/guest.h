@@ -245,7 +245,8 @@ void guest_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice ar
 void guest_stop_call(struct guest *g, uint32_t id);
 void guest_scope_over(struct guest *g, uint32_t scope);
 /* A guest at rest that waits for nothing but its execution, as bytes, and on from there: in a
- * pristine guest of the same image, durable already, with the dispatch it had. */
+ * pristine guest of the same image, durable already, with the dispatch it had. ERR_CONFLICT: the
+ * body of a step, which has ended, has left something under way. */
 NODISCARD enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error);
 NODISCARD enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
                                 struct error *ret_error);

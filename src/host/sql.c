@@ -194,7 +194,8 @@ void sql_conn_close(struct sql_conn *c)
 {
     if (!c)
         return;
-    LIST_FOREACH (n, &c->lru)
+    struct list *n;
+    while ((n = list_first(&c->lru)))
         cache_evict(c, container_of(n, struct sql_cached, lru));
     map_done(&c->cache);
     (void)sqlite3_finalize(c->begin);

@@ -209,7 +209,8 @@ static void finished(struct director *d, const char *id)
         return;
     for (size_t k = 0; k < w->runs_len; k++)
         director_wake(d, w->runs[k], id);
-    LIST_FOREACH (n, &w->waiters)
+    struct list *n;
+    while ((n = list_first(&w->waiters)))
         waiter_end(container_of(n, struct waiter, link), true);
     watchers_free(w);
 }
@@ -401,7 +402,8 @@ void director_stop(struct director *d)
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;
         (void)map_remove(&d->watchers, id);
-        LIST_FOREACH (n, &w->waiters)
+        struct list *n;
+        while ((n = list_first(&w->waiters)))
             waiter_end(container_of(n, struct waiter, link), false);
         watchers_free(w);
         cursor = 0;
