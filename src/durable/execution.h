@@ -49,9 +49,16 @@ enum {
     EXECUTION_RECORDS_MAX = 10 * 1000 * 1000,    /* in one journal: ERR_LIMIT */
     EXECUTION_VALUE_BYTES_MAX = 4 * 1024 * 1024, /* one result or argument: ERR_TOO_LARGE */
     EXECUTION_CHUNK_BYTES = 256 * 1024,          /* read from the store at once */
-    /* Nothing is delivered while more records than that are not stored. */
-    EXECUTION_UNSTORED_BYTES_MAX = 16 * 1024 * 1024,
+    /* Of records and effects that are not stored: above this nothing is delivered, and code that
+     * runs is to stand still until some are (execution_is_full). */
+    EXECUTION_UNSTORED_BYTES_MAX = 8 * 1024 * 1024,
+    /* Where it cannot stand still, in a transaction, ops are refused from here on. */
+    EXECUTION_UNSTORED_BYTES_LIMIT = 64 * 1024 * 1024,
 };
+_Static_assert(EXECUTION_UNSTORED_BYTES_MAX >= 2 * EXECUTION_VALUE_BYTES_MAX,
+               "one value never fills it");
+_Static_assert(EXECUTION_UNSTORED_BYTES_LIMIT >= 2 * EXECUTION_UNSTORED_BYTES_MAX,
+               "code that stands still in time is refused nothing");
 #define EXECUTION_NEVER INT64_MAX
 
 /* What the execution asks of its surroundings. Called from inside the functions below. */
@@ -255,8 +262,16 @@ struct execution_effect {
     int64_t at_us;
 };
 /* Adds an effect that is stored with the records made so far; copied. Only when LIVE, or in the
- * replay of a tail record; log lines always: their caller knows which are stored. */
+ * replay of a tail record; log lines always: their caller knows which are stored. Of progress the
+ * last is kept. */
 void execution_effect(struct execution *x, const struct execution_effect *effect);
+/* Records and effects that are not stored, taken or not, with what they take beside their bytes. */
+size_t execution_unstored_bytes(const struct execution *x);
+/* Whoever runs the code has it stand still as soon as it can, stores what there is, and lets it go
+ * on when execution_committed() has made room. */
+bool execution_is_full(const struct execution *x);
+/* It could not: nothing more that would be recorded may be begun. */
+bool execution_is_overfull(const struct execution *x);
 
 struct execution_batch {
     int64_t first, count;
@@ -269,14 +284,15 @@ struct execution_batch {
     bool is_end;         /* has END: */
     uint32_t end_status; /* as for execution_finish() */
     struct bytes end_value;
+    size_t effect_bytes; /* for execution_committed() */
     void *internal;
 };
 bool execution_has_batch(const struct execution *x);
 /* All that is new since the last take. Several may be on their way at once, in order. */
 struct execution_batch *execution_take(struct execution *x);
 void execution_batch_free(struct execution_batch *b);
-/* Everything up to record `end` is stored. */
-void execution_committed(struct execution *x, int64_t end);
+/* A batch is stored: everything up to record `end`, and its effects. */
+void execution_committed(struct execution *x, int64_t end, size_t effect_bytes);
 
 /* ---- snapshots: the execution's own state beside the guest's memory ---- */
 

@@ -162,6 +162,10 @@ struct execution {
     struct arena *arena;
     struct execution_effect *effects;
     size_t effects_len, effects_cap;
+    size_t progress_at;    /* in effects, from 1: the last EXECUTION_PUBLISH; 0: none */
+    struct bytes progress; /* its value */
+    size_t effect_bytes;   /* of these */
+    size_t taken_bytes;    /* of those that were taken and are not stored */
     int64_t *consumed;
     size_t consumed_len, consumed_cap;
     bool has_ended, has_cancel;

@@ -144,9 +144,10 @@ struct guest_durable {
     struct execution *execution; /* durable/execution.h; the owner's */
     struct slice tail;           /* names its records in the module's database; the owner's */
     int64_t started_us;
-    int64_t lines, lines_stored; /* of the log, outside of steps; stored -1: not known */
-    bool has_news;               /* the execution may have a delivery */
-    struct list uncommitted;     /* struct held: for records to be stored, then for the gate */
+    int64_t lines, lines_stored;     /* of the log, outside of steps; stored -1: not known */
+    unsigned code_lines, step_lines; /* since the last delivery: outside of steps, in them */
+    bool has_news;                   /* the execution may have a delivery */
+    struct list uncommitted;         /* struct held: for records to be stored, then for the gate */
     struct scope_fetches *scopes;
     size_t scopes_len;
 };

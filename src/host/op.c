@@ -207,6 +207,8 @@ static int64_t import_op(struct isolate *i, const int64_t *args)
     struct guest *g = isolate_user(i);
     g->isolate = i; /* while the engine boots, the isolate is not known otherwise */
     enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
+    if (g->durable && execution_is_full(g->durable->execution))
+        isolate_end_slice(i);
     return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
 }
 

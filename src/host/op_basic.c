@@ -26,15 +26,38 @@ static bool is_stored_line(struct guest *g)
     return g->durable->lines <= g->durable->lines_stored;
 }
 
+/* Counts a line; false: there are too many, nothing is printed. */
+static bool take_line(unsigned *lines, const char *what, struct bytes *scratch, int *level,
+                      struct slice *text)
+{
+    if (++*lines < LIMIT_GUEST_LOG_LINES)
+        return true;
+    if (*lines > LIMIT_GUEST_LOG_LINES) {
+        *lines = LIMIT_GUEST_LOG_LINES + 1; /* a loop never comes round */
+        return false;
+    }
+    bytes_printf(scratch, "further lines of this %s are dropped: the limit is %d", what,
+                 LIMIT_GUEST_LOG_LINES);
+    *text = bytes_slice(scratch);
+    *level = 2;
+    return true;
+}
+
 /* Lines of an execution are stored with its records; what was printed before is not printed again
- * by a replay. */
+ * by a replay. So those outside of steps, which a replay prints again, are counted apart, from one
+ * delivery to the next: a replay drops the same. */
 static enum err log_durably(struct guest *g, int level, struct slice text)
 {
+    CLEANUP(bytes_done) struct bytes scratch = BYTES_INIT;
+    struct guest_durable *d = g->durable;
+    if (!take_line(g->scope == 0 ? &d->code_lines : &d->step_lines,
+                   g->scope == 0 ? "stretch between two waits" : "step", &scratch, &level, &text))
+        return OK;
     struct execution_effect line = {
         .kind = EXECUTION_LOG, .level = level, .value = text, .at_us = clock_wall_us()};
     if (g->scope == 0 && is_stored_line(g))
         return OK;
-    execution_effect(g->durable->execution, &line);
+    execution_effect(d->execution, &line);
     return OK;
 }
 
@@ -53,13 +76,10 @@ enum err op_log(struct guest *g, const struct op_log_args *a)
         return log_durably(g, level, text);
     if (!g->context && !g->loading)
         return OK; /* of a request that is over */
-    unsigned lines = ++*(g->context ? &g->context->log_lines : &g->loading->log_lines);
-    if (lines == LIMIT_GUEST_LOG_LINES) {
-        text = SLICE_LIT("further lines of this request are dropped: the limit is 1000");
-        level = 2;
-    } else if (lines > LIMIT_GUEST_LOG_LINES) {
+    CLEANUP(bytes_done) struct bytes scratch = BYTES_INIT;
+    if (!take_line(g->context ? &g->context->log_lines : &g->loading->log_lines, "request",
+                   &scratch, &level, &text))
         return OK;
-    }
     g->host->log(g->host->ctx, g->deployment, g->context ? g->context->dispatch : NULL, level,
                  text);
     return OK;

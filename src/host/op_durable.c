@@ -56,6 +56,7 @@ enum err op_next(struct guest *g, const struct op_next_args *a)
     g->durable->has_news = false;
     if (execution_next(g->durable->execution, &d)) {
         isolate_set_cpu_budget(g->isolate, g->deployment->cpu_ns_max); /* anew for each */
+        g->durable->code_lines = g->durable->step_lines = 0;
         give_delivery(g, &d);
         return OK;
     }

@@ -51,7 +51,14 @@ bool recording_replays(struct guest *g, struct recording *r, enum op_number op, 
     r->digest = digest_of(op, args_len, args);
     switch (execution_sync(g->durable->execution, op, r->digest, label, &result)) {
     case EXECUTION_LIVE:
-        return false;
+        /* A transaction has to end by itself. */
+        if (!execution_is_overfull(g->durable->execution) || op == OP_NUMBER_SQL_TRANSACTION)
+            return false;
+        op_refuse(g, ERR_LIMIT, "more than %d MiB of results and effects in one transaction",
+                  EXECUTION_UNSTORED_BYTES_LIMIT >> 20);
+        error_hint(&g->op_error, "read less in it, or do what is independent in several");
+        *ret_err = recording_done(r, ERR_LIMIT);
+        return true;
     case EXECUTION_REPLAYED:
         r->is_tail = execution_is_tail(g->durable->execution);
         *ret_err = give_replayed(g, &result);

@@ -114,7 +114,7 @@ struct isolate {
     uint64_t entered_ns;     /* monotonic, when the call or resume started */
     uint64_t entered_cpu_ns; /* thread CPU time then; 0: not sampled yet */
     unsigned holds;
-    bool may_yield;
+    bool may_yield, ends_slice;
     struct error error; /* pending (set inside) or final */
 };
 

@@ -44,7 +44,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
         error_hint(&i->error, "split the work, or raise the module's cpu_ms limit");
         return wasmtime_error_new("cpu limit");
     }
-    if (used > SLICE_NS && i->may_yield && i->holds == 0)
+    if ((used > SLICE_NS || i->ends_slice) && i->may_yield && i->holds == 0)
         *ret_kind = WASMTIME_UPDATE_DEADLINE_YIELD;
     return NULL;
 }
@@ -53,6 +53,7 @@ static void enter(struct isolate *i)
 {
     i->entered_ns = clock_monotonic_ns();
     i->entered_cpu_ns = 0;
+    i->ends_slice = false;
     wasmtime_context_set_epoch_deadline(i->context, 1);
     ticker_touch(i->sandbox->ticker);
 }
@@ -248,6 +249,13 @@ void isolate_release(struct isolate *i)
 {
     CHECK(i->holds > 0);
     i->holds--;
+}
+
+/* The deadline has passed: code looks at it whenever it enters a function. */
+void isolate_end_slice(struct isolate *i)
+{
+    i->ends_slice = true;
+    wasmtime_context_set_epoch_deadline(i->context, 0);
 }
 
 static enum isolate_status poll_call(struct isolate *i)

@@ -41,6 +41,9 @@ uint64_t isolate_cpu_used_ns(const struct isolate *i); /* since the budget was s
 void isolate_hold(struct isolate *i);
 void isolate_release(struct isolate *i);
 
+/* From inside an import: the slice ends as soon as the guest goes on, unless it is held. */
+void isolate_end_slice(struct isolate *i);
+
 /* Starts export number fn. One call at a time. */
 enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *args,
                                  size_t args_len);

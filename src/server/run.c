@@ -197,6 +197,12 @@ static void stop_lingering(struct run *r)
     r->is_lingering = false;
 }
 
+bool run_is_standing(const struct guest *g)
+{
+    const struct run *r = g->run;
+    return r->is_standing;
+}
+
 void run_end_guest(struct run *r)
 {
     static const struct error over = {.code = ERR_UNAVAILABLE, .message = "the run leaves"};
@@ -205,6 +211,7 @@ void run_end_guest(struct run *r)
         return;
     stop_lingering(r);
     timer_stop(&r->worker->loop, &r->timer);
+    r->is_standing = false;
     r->is_dropping = true;
     guest_end(g, &over);
     r->is_dropping = false;
@@ -392,6 +399,7 @@ void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg)
     rs->is_draining = true;
     rs->drained = done;
     rs->drained_arg = arg;
+    /* Each ends and frees only itself: what it tells others goes by messages. */
     LIST_FOREACH (n, &rs->all)
         break_off(container_of(n, struct run, member));
     check_drained(rs);

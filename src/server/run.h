@@ -24,6 +24,10 @@ void runs_reclaim(struct runs *rs);
 
 /* For the turn: a durable guest has been stepped. */
 void run_stepped(struct guest *g, enum guest_status status);
+/* Likewise: it has used up its slice. False: it has more to be stored than may wait, and is
+ * reported runnable when there is room. */
+bool run_may_go_on(struct guest *g);
+bool run_is_standing(const struct guest *g); /* for that reason */
 
 /* ---- messages from the director ---- */
 

@@ -13,24 +13,39 @@
 #include "host/sql_journal.h"
 #include "server/run_internal.h"
 
+enum {
+    RUN_COLLECT_BYTES = 256 * 1024, /* of code that does not come to rest: stored from here on */
+    RUN_SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024,
+};
+/* All that an execution may have to store at once, whatever its code did: what is not stored, one
+ * op more, how it ended, and a snapshot. */
+_Static_assert((size_t)EXECUTION_UNSTORED_BYTES_LIMIT + 4UL * EXECUTION_VALUE_BYTES_MAX +
+                       RUN_SNAPSHOT_BYTES_MAX <
+                   (size_t)STORE_COMMIT_BYTES_MAX,
+               "what can be queued can be committed");
+
 struct run_commit {
     struct list link; /* run->outbox */
     struct store_op op;
     struct run *run;
-    struct execution_batch *batch; /* NULL: status only */
+    struct execution_batch *batch; /* NULL: status only, or the store has its copy */
     bool sets_status;
     enum durable_status status;
     int64_t first, end;
+    size_t effect_bytes;        /* of the batch */
+    struct director_note *note; /* what others are told when it is stored; NULL: nothing */
     int64_t wake_us;
     int64_t lines;
     int64_t gate_seq; /* of the module's database; 0: none */
     struct bytes snapshot, error;
+    bool has_snapshot;
     struct bytes expected; /* --verify-replay */
 };
 
 static void commit_free(struct run_commit *c)
 {
     execution_batch_free(c->batch);
+    free(c->note);
     bytes_done(&c->snapshot);
     bytes_done(&c->error);
     bytes_done(&c->expected);
@@ -54,7 +69,7 @@ static size_t count_targets(const struct execution_batch *b)
     return n;
 }
 
-static void tell_director(struct run *r, const struct run_commit *c)
+static struct director_note *note_of(struct run *r, const struct run_commit *c)
 {
     const struct execution_batch *b = c->batch;
     size_t targets = count_targets(b), at = 0;
@@ -62,7 +77,7 @@ static void tell_director(struct run *r, const struct run_commit *c)
     bool is_suspended = c->sets_status && c->status == DURABLE_SUSPENDED;
     bool is_cancel = b && b->is_cancel;
     if (targets == 0 && !is_finished && !is_suspended && !is_cancel)
-        return;
+        return NULL;
     struct director_note *n = director_note_new(r->worker->server, r->id, targets);
     n->is_finished = is_finished;
     n->is_suspended = is_suspended;
@@ -77,7 +92,7 @@ static void tell_director(struct run *r, const struct run_commit *c)
             e->kind == EXECUTION_CANCEL_CHILD)
             snprintf(n->wakes[at++], sizeof(n->wakes[0]), "%.*s", (int)id.len, id.ptr);
     }
-    director_send(n);
+    return n;
 }
 
 /* ---- the store's answer ---- */
@@ -98,6 +113,28 @@ static void forget_tail(struct run *r)
         log_debug("old records stay in the module's database", LOG_STR("error", e.message));
 }
 
+/* The store will never take it, and the code would come to the same again. */
+static void fail_for_ever(struct run *r, const struct error *error)
+{
+    CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
+    struct error e = *error;
+    error_context(&e, e.code, "what it did cannot be stored");
+    if (r->has_failed) { /* nor that it has failed: a restart tries again */
+        log_error("an execution is left as it is", LOG_STR("execution", r->id),
+                  LOG_STR("error", e.message));
+        run_forget(r);
+        return;
+    }
+    run_write_error(r, &e, SLICE_EMPTY, SLICE_EMPTY, &json);
+    run_fail(r, bytes_slice(&json));
+}
+
+/* What a refusal means:
+ *
+ *     the execution or the store is not ours any more    it is forgotten
+ *     the disk fails, somebody else has changed it, a    again from its journal, after a while
+ *     receiver takes no signals: that can pass           (run_rest bounds the last two)
+ *     anything else                                      it fails, with the reason */
 static void refused(struct run *r, const struct error *error)
 {
     run_end_guest(r);
@@ -111,8 +148,19 @@ static void refused(struct run *r, const struct error *error)
     bool is_lost = error->code == ERR_NOT_FOUND || error->code == ERR_FENCED;
     if (is_lost || r->runs->is_draining)
         run_forget(r);
-    else
+    else if (error_is_retryable(error->code) || error->code == ERR_CONFLICT)
         run_rest(r, error);
+    else
+        fail_for_ever(r, error);
+}
+
+/* There is room again for what its code does. */
+static void go_on(struct run *r)
+{
+    if (!r->is_standing || execution_is_full(r->x))
+        return;
+    r->is_standing = false;
+    turn_runnable(r->worker, r->guest);
 }
 
 static void committed(struct store_op *op)
@@ -128,21 +176,23 @@ static void committed(struct store_op *op)
     }
     r->stored = c->end;
     r->failures = 0;
-    if (c->batch)
-        metric_add(&r->worker->metrics.records, (uint64_t)c->batch->count);
-    if (c->snapshot.len > 0)
+    metric_add(&r->worker->metrics.records, (uint64_t)(c->end - c->first));
+    if (c->has_snapshot)
         metric_add(&r->worker->metrics.snapshots_taken, 1);
-    tell_director(r, c);
+    if (c->note)
+        director_send(TAKE(c->note));
     bool is_finished = c->sets_status && durable_is_finished(c->status);
+    size_t effect_bytes = c->effect_bytes;
     if (c->expected.len > 0 && !r->runs->is_draining)
         run_verify(r, bytes_slice(&c->expected));
     commit_free(c);
     if (is_finished)
         forget_tail(r);
     if (r->x)
-        execution_committed(r->x, r->stored);
+        execution_committed(r->x, r->stored, effect_bytes);
     if (r->guest) {
         guest_committed(r->guest);
+        go_on(r);
         run_look_for_children(r);
         run_settle(r);
     } else if (r->stage == RUN_LEAVING && run_is_settled(r) && r->failure.code != OK) {
@@ -242,8 +292,14 @@ static void submit(struct run *r, struct run_commit *c)
     c->op.loop = &r->worker->loop;
     c->op.done = committed;
     r->in_flight++;
+    c->note = note_of(r, c);
     store_durable_commit(r->worker->server->store, &c->op, &d);
     arena_free(a);
+    /* The store has copied it: what waits is held once. */
+    execution_batch_free(TAKE(c->batch));
+    c->has_snapshot = c->snapshot.len > 0;
+    bytes_done(&c->snapshot);
+    bytes_done(&c->error);
 }
 
 static void pump(struct run *r);
@@ -309,6 +365,7 @@ void run_collect(struct run *r)
     struct execution_batch *b = c->batch = execution_take(r->x);
     c->first = b->first;
     c->end = b->first + b->count;
+    c->effect_bytes = b->effect_bytes;
     if (b->is_end) {
         c->sets_status = true;
         c->status = end_status(b->end_status);
@@ -320,6 +377,19 @@ void run_collect(struct run *r)
         r->says_running = true;
     }
     push(r, c);
+}
+
+/* Its code runs on without having come to rest, so what there is is stored now. In a transaction
+ * nothing may be: its records belong to it, and it cannot stand still. */
+bool run_may_go_on(struct guest *g)
+{
+    struct run *r = g->run;
+    if (r->check || execution_state(r->x) != EXECUTION_IS_LIVE || g->sql.depth > 0)
+        return true;
+    if (execution_unstored_bytes(r->x) > RUN_COLLECT_BYTES)
+        run_collect(r);
+    r->is_standing = execution_is_full(r->x) && !run_is_settled(r);
+    return !r->is_standing;
 }
 
 /* ---- leaving ---- */
@@ -336,8 +406,10 @@ void run_suspend(struct run *r)
 {
     struct run_commit *c = commit_new(r);
     struct error e;
-    if (execution_has_batch(r->x))
+    if (execution_has_batch(r->x)) {
         c->batch = execution_take(r->x);
+        c->effect_bytes = c->batch->effect_bytes;
+    }
     c->end = execution_end(r->x);
     c->first = c->batch ? c->batch->first : c->end;
     c->sets_status = true;
@@ -349,9 +421,12 @@ void run_suspend(struct run *r)
         execution_save(r->x, &state);
         bytes_append_u64(&c->snapshot, 0); /* its sum, below */
         bytes_append_lstr(&c->snapshot, bytes_slice(&state));
-        if (guest_save(r->guest, &c->snapshot, &e) != OK) { /* then by replay */
+        enum err err = guest_save(r->guest, &c->snapshot, &e);
+        if (err == OK && c->snapshot.len > RUN_SNAPSHOT_BYTES_MAX)
+            err = error_set(&e, ERR_TOO_LARGE, "its memory takes %zu bytes", c->snapshot.len);
+        if (err != OK) { /* then by replay */
             log_debug("no snapshot", LOG_STR("execution", r->id), LOG_STR("error", e.message));
-            bytes_clear(&c->snapshot);
+            bytes_done(&c->snapshot);
         } else {
             uint64_t sum = run_snapshot_sum(slice_skip(bytes_slice(&c->snapshot), sizeof(sum)));
             memcpy(c->snapshot.ptr, &sum, sizeof(sum));
@@ -367,6 +442,7 @@ void run_suspend(struct run *r)
 void run_fail(struct run *r, struct slice error_json)
 {
     struct run_commit *c = commit_new(r);
+    r->has_failed = true;
     c->first = c->end = r->stored;
     c->sets_status = true;
     c->status = DURABLE_FAILED;

@@ -48,6 +48,8 @@ struct run {
     struct bytes stack; /* of the failure, in terms of the sources */
     bool is_dropping;   /* the guest is being ended, its failure is none of the code's */
     bool is_broken;     /* what it did cannot be recorded: begin again from the journal */
+    bool is_standing;   /* its code runs again when commits have made room */
+    bool has_failed;    /* by run_fail() */
 
     /* commits */
     struct list outbox;   /* struct run_commit, in order; the first may wait at the SQL gate */
@@ -103,6 +105,9 @@ void run_suspend(struct run *r);               /* and leaves */
 uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
 /* Failed, without a record: the journal stays as it is. */
 void run_fail(struct run *r, struct slice error_json);
+/* An error as the API shows it. */
+void run_write_error(struct run *r, const struct error *error, struct slice name,
+                     struct slice stack, struct bytes *out);
 bool run_is_settled(const struct run *r);
 
 /* run_check.c */

@@ -90,9 +90,8 @@ static void write_divergence(const struct execution_divergence *d, struct json_w
     json_cstr(j, d->did);
 }
 
-/* The error as the API shows it. */
-static void write_error(struct run *r, const struct error *error, struct slice name,
-                        struct slice stack, struct bytes *out)
+void run_write_error(struct run *r, const struct error *error, struct slice name,
+                     struct slice stack, struct bytes *out)
 {
     struct json_writer j = json_writer(out);
     json_open(&j, '{');
@@ -154,7 +153,7 @@ static void port_fail(struct dispatch *d, const struct error *error, struct slic
     struct error e = *error;
     if (slice_eq_cstr(name, "CancelledError") && execution_is_cancelled(r->x))
         e.code = ERR_CANCELLED;
-    write_error(r, &e, name, bytes_slice(&r->stack), &json);
+    run_write_error(r, &e, name, bytes_slice(&r->stack), &json);
     if (r->check)
         bytes_append_slice(&r->result, bytes_slice(&json));
     execution_finish(r->x, e.code, bytes_slice(&json));
@@ -191,8 +190,8 @@ bool run_stop_replay(struct run *r)
         return true;
     }
     CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
-    write_error(r, &e, e.code == ERR_DIVERGED ? SLICE_LIT("NonDeterminismError") : SLICE_EMPTY,
-                bytes_slice(&r->stack), &json);
+    run_write_error(r, &e, e.code == ERR_DIVERGED ? SLICE_LIT("NonDeterminismError") : SLICE_EMPTY,
+                    bytes_slice(&r->stack), &json);
     r->stage = RUN_LEAVING;
     run_end_guest(r);
     run_fail(r, bytes_slice(&json));
@@ -360,6 +359,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
     r->is_stale = false;
     r->events_seen = r->row.events;
     r->failure.code = OK;
+    r->has_failed = false;
     r->awaited_cursor = 0;
     r->waits_for_others = false;
     if (r->row.records > 0 && try_snapshot(r, &config))

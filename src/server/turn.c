@@ -267,6 +267,8 @@ static void guest_died(struct worker *w, struct guest *g)
 static void run_guest(struct worker *w, struct guest *g)
 {
     g->is_queued = false;
+    if (g->durable && run_is_standing(g))
+        return; /* whatever has happened waits, too */
     enum guest_status status = guest_step(g);
     if (g->durable && status != GUEST_AGAIN) {
         run_stepped(g, status);
@@ -275,6 +277,10 @@ static void run_guest(struct worker *w, struct guest *g)
     switch (status) {
     case GUEST_AGAIN:
         list_remove(&g->link); /* it may have reported itself meanwhile */
+        if (g->durable && !run_may_go_on(g)) {
+            g->is_queued = false;
+            break;
+        }
         g->is_queued = true;
         list_push_back(&((struct slot *)g->owner)->lengthy, &g->link);
         schedule_add(&w->lengthy, &((struct slot *)g->owner)->lengthy_share);
@@ -413,7 +419,8 @@ void slot_abandon(struct slot *s)
     error_set(&e, ERR_UNAVAILABLE, "the server is stopping");
     s->invocations++; /* keeps the slot while its last users go */
     s->resident = NULL;
-    LIST_FOREACH (n, &s->all) {
+    struct list *n;
+    while ((n = list_pop_front(&s->all))) {
         struct guest *g = container_of(n, struct guest, member);
         guest_end(g, &e);
         list_remove(&g->link);

@@ -552,13 +552,13 @@ static void batches_may_overtake_commits(void **state)
     assert_int_equal(first, 0);
     for (int i = 0; i < 3; i++) {
         const int64_t end = b[i]->first + b[i]->count;
-        execution_committed(w->x, end);
+        execution_committed(w->x, end, b[i]->effect_bytes);
         assert_int_equal(execution_durable(w->x), end);
         assert_int_equal(record_count(execution_tail(w->x, &first)), 4 - end);
         assert_int_equal(first, end);
         execution_batch_free(b[i]);
     }
-    execution_committed(w->x, 2); /* old news */
+    execution_committed(w->x, 2, 0); /* old news */
     assert_int_equal(execution_durable(w->x), 4);
 }
 

@@ -501,6 +501,73 @@ static void nothing_is_delivered_while_too_much_is_not_stored(void **state)
     assert_int_equal(d.id, id);
 }
 
+static void say(struct world *w, enum execution_effect_kind kind, size_t len)
+{
+    char *text = calloc(1, len + 1);
+    assert_non_null(text);
+    execution_effect(w->x, &(struct execution_effect){.kind = kind, .value = slice_of(text, len)});
+    free(text);
+}
+
+/* Nothing is delivered, and still: synchronous records and effects pile up. */
+static void code_that_runs_on_is_told_that_it_is_full(void **state)
+{
+    struct world *w = *state;
+    struct execution_delivery d;
+    world_commit(w);
+    assert_int_equal(execution_unstored_bytes(w->x), 0);
+    size_t lines = 0;
+    for (; !execution_is_full(w->x); lines++)
+        say(w, EXECUTION_LOG, 16 * 1024);
+    assert_true(lines <= EXECUTION_UNSTORED_BYTES_MAX / (16 * 1024) + 1);
+    assert_false(execution_is_overfull(w->x));
+    assert_start(w, EXECUTION_EXTERNAL, "a", 1);
+    execution_arrive(w->x, 1, OK, SLICE_LIT("1"));
+    assert_false(execution_next(w->x, &d));
+    /* What was taken is not stored yet. */
+    struct execution_batch *b = execution_take(w->x);
+    assert_true(execution_is_full(w->x));
+    const size_t runnables = w->runnables;
+    execution_committed(w->x, w->stored, b->effect_bytes);
+    execution_batch_free(b);
+    assert_int_equal(execution_unstored_bytes(w->x), 0);
+    assert_int_equal(w->runnables, runnables + 1);
+    assert_true(execution_next(w->x, &d));
+    /* Empty lines, and records without a value, take room, too. */
+    while (!execution_is_full(w->x)) {
+        say(w, EXECUTION_LOG, 0);
+        assert_sync(w, EXECUTION_LIVE, "dice", "4", "4");
+    }
+    while (!execution_is_overfull(w->x))
+        say(w, EXECUTION_SEND_SIGNAL, EXECUTION_VALUE_BYTES_MAX);
+    assert_true(execution_unstored_bytes(w->x) <
+                EXECUTION_UNSTORED_BYTES_LIMIT + 2 * EXECUTION_VALUE_BYTES_MAX);
+    world_commit(w);
+    assert_false(execution_is_full(w->x));
+}
+
+static void of_progress_the_last_is_stored(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 1000; i++)
+        say(w, EXECUTION_PUBLISH, 64 * 1024);
+    assert_false(execution_is_full(w->x));
+    say(w, EXECUTION_LOG, 1);
+    execution_effect(
+        w->x, &(struct execution_effect){.kind = EXECUTION_PUBLISH, .value = SLICE_LIT("last")});
+    struct execution_batch *b = world_take(w);
+    assert_int_equal(b->effects_len, 2);
+    assert_true(slice_eq_cstr(b->effects[0].value, "last"));
+    execution_batch_free(b);
+    assert_int_equal(execution_unstored_bytes(w->x), 0);
+    execution_effect(
+        w->x, &(struct execution_effect){.kind = EXECUTION_PUBLISH, .value = SLICE_LIT("next")});
+    b = world_take(w);
+    assert_int_equal(b->effects_len, 1);
+    assert_true(slice_eq_cstr(b->effects[0].value, "next"));
+    execution_batch_free(b);
+}
+
 /* 10,000 at once: this is quick unless something walks over all of them each time. */
 static void wide_fans_are_not_quadratic(void **state)
 {
@@ -668,6 +735,8 @@ int main(void)
         T(too_many_calls_at_once_are_refused),
         T(too_large_values_are_refused),
         T(nothing_is_delivered_while_too_much_is_not_stored),
+        T(code_that_runs_on_is_told_that_it_is_full),
+        T(of_progress_the_last_is_stored),
         T(wide_fans_are_not_quadratic),
         T(a_saved_state_goes_on_like_the_original),
         T(a_saved_state_replays_what_came_after),

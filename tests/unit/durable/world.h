@@ -118,7 +118,7 @@ static inline struct execution_batch *world_take(struct world *w)
     assert_int_equal(record_count(bytes_slice(&b->records)), b->count);
     bytes_append_slice(&w->journal, bytes_slice(&b->records));
     w->stored += b->count;
-    execution_committed(w->x, w->stored);
+    execution_committed(w->x, w->stored, b->effect_bytes);
     assert_int_equal(execution_durable(w->x), w->stored);
     return b;
 }

@@ -917,10 +917,15 @@ static bool act_commit(struct world *w, bool is_forced)
     }
     const struct execution_batch *b = w->flight[0].batch;
     const int64_t end = b ? b->first + b->count : 0;
+    const size_t effect_bytes = b ? b->effect_bytes : 0;
     apply_flight(w, &w->flight[0]);
     flight_pop(w);
-    if (!boundary(w) && w->x)
-        execution_committed(w->x, end);
+    if (boundary(w) || !w->x)
+        return true;
+    execution_committed(w->x, end, effect_bytes);
+    if (w->flight_len == 0 && !execution_has_batch(w->x) && execution_unstored_bytes(w->x) > 0)
+        fails(w, "%zu bytes are said not to be stored, though all is",
+              execution_unstored_bytes(w->x));
     return true;
 }
 
