@@ -15,6 +15,9 @@
 
 enum { FETCH_BODY_NONE, FETCH_BODY_BYTES, FETCH_BODY_STREAM };
 
+/* flags of the completion: see src/host/ops.def */
+enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
+
 /* values of the pending op: resolve, reject, and [signal, listener] while there is a signal */
 enum { FETCH_SIGNAL = 2 };
 
@@ -49,7 +52,7 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
         return object;
     r->status = (uint16_t)status;
     r->type = RESPONSE_BASIC;
-    r->is_redirected = flags & 1;
+    r->is_redirected = flags & FETCH_REDIRECTED;
     r->url = text_decode(ctx, (const uint8_t *)url.at, url.len, true);
     r->status_text = text_from_latin1(ctx, (const uint8_t *)status_text.at, status_text.len);
     r->message.headers = header_list_copy(ctx, &shown);
@@ -59,7 +62,8 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     if (source) {
         to->kind = BODY_SOURCE;
         to->source = source;
-    } else if (body.len > 0 || (status != 204 && status != 205 && status != 304)) {
+    } else if (!(flags & FETCH_NO_BODY) &&
+               (body.len > 0 || (status != 204 && status != 205 && status != 304))) {
         uint8_t *copy = malloc(body.len ? body.len : 1);
         if (!copy) {
             JS_FreeValue(ctx, object);

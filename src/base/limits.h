@@ -29,6 +29,17 @@ enum {
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
     LIMIT_GUEST_LOG_LINES = 1000, /* per request */
 
+    /* Outgoing requests, for each engine thread; who gets how many: base/fair.h */
+    LIMIT_FETCH_CONNECTIONS = 512,
+    LIMIT_FETCH_LOOKUPS = 256,
+    LIMIT_FETCH_CONNECT_MS = 10 * 1000,
+    LIMIT_FETCH_LOOKUP_MS = 10 * 1000,
+    LIMIT_FETCH_WORKFLOW_MS = 3600 * 1000, /* without a byte either way; functions: wall_ms */
+    LIMIT_FETCH_REDIRECTS = 20,
+    LIMIT_FETCH_CODINGS = 4,                 /* in one content-encoding */
+    LIMIT_FETCH_DECODED_BYTES = 64 * 1024,   /* decoded ahead of the reader */
+    LIMIT_FETCH_INTERIM_BYTES = 1024 * 1024, /* decoded inside several codings for no output */
+
     /* Modules */
     LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */
     LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Outgoing HTTP for guests. A fetch has its own memory (struct fetch) that lives until the client's
- * on_done, which may come after the guest has ended: then guest is NULL and nothing is reported.
+ * on_done, which may come after the guest has ended (then guest is NULL and nothing is reported),
+ * and until the guest has all of the body or has given it up.
+ *
+ * A body with a content coding is kept as it came, up to a window, and decoded as it is read: at
+ * most LIMIT_FETCH_DECODED_BYTES a turn of the loop and ahead of the reader. All of it, with the
+ * decoders' own memory, counts as the guest's.
  *
  * In a durable execution a fetch carries an Idempotency-Key that is the same on each try. Outside
  * of steps it is a call of the execution, started by guest_start_call() when there is no record of
@@ -13,9 +18,15 @@
 
 #include "base/limits.h"
 #include "http/client.h"
+#include "http/decode.h"
+#include "loop/loop.h"
+#include "loop/timer.h"
 #include "script/deployment.h"
 
 enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
+
+/* of the completion: see ops.def */
+enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
 
 struct fetch {
     struct op op;
@@ -25,6 +36,11 @@ struct fetch {
     struct sink *sink;
     struct held held;
     bool is_held, is_started, has_answered;
+    bool is_done; /* the exchange is over, `failure` says how */
+    struct error failure;
+    struct decode *decode; /* NULL: the body is given as it comes */
+    struct bytes raw;      /* not yet decoded */
+    struct timer decode_timer;
     bool is_whole;       /* the answer waits for its body */
     struct bytes answer; /* its head meanwhile */
     struct bytes answer_body;
@@ -34,11 +50,53 @@ struct fetch {
     struct http_header header_list[FETCH_HEADERS_MAX + 1];
 };
 
-/* The body counts as the guest's memory while both exist. */
+/* What is kept for the guest counts as its memory. */
+static bool fetch_charge(void *arg, size_t len)
+{
+    struct fetch *f = arg;
+    if (!f->guest || guest_charge(f->guest, len) != OK)
+        return false;
+    f->charged += len;
+    return true;
+}
+
+static void fetch_discharge(void *arg, size_t len)
+{
+    struct fetch *f = arg;
+    CHECK(f->guest && f->charged >= len);
+    guest_discharge(f->guest, len);
+    f->charged -= len;
+}
+
+/* What has arrived cannot be refused; reading on can. */
+static void fetch_charge_arrived(struct fetch *f, size_t len)
+{
+    f->guest->host_bytes += len;
+    f->charged += len;
+}
+
+/* May more of the body come? */
+static bool fetch_has_room(struct fetch *f, size_t held)
+{
+    if (held >= LIMIT_HTTP_BODY_WINDOW_BYTES)
+        return false;
+    if (held == 0)
+        return true; /* or it would wait for ever */
+    if (!fetch_charge(f, LIMIT_HTTP_BODY_WINDOW_BYTES))
+        return false;
+    fetch_discharge(f, LIMIT_HTTP_BODY_WINDOW_BYTES);
+    return true;
+}
+
 static void fetch_forget_guest(struct fetch *f)
 {
-    if (f->guest)
-        guest_discharge(f->guest, f->charged);
+    if (!f->guest)
+        return;
+    timer_stop(f->guest->host->loop, &f->decode_timer);
+    decode_free(TAKE(f->decode));
+    guest_discharge(f->guest, f->charged);
+    f->charged = 0;
+    bytes_done(&f->raw);
     f->guest = NULL;
 }
 
@@ -54,13 +112,19 @@ static void fetch_free(struct fetch *f)
     free(f);
 }
 
+/* The source goes on by itself with what it has. */
+static void fetch_leave_source(struct fetch *f)
+{
+    f->source->owner = NULL;
+    f->source = NULL;
+    fetch_forget_guest(f);
+}
+
 /* Nobody is interested any more. */
 static void fetch_detach(struct fetch *f)
 {
-    if (f->source) {
-        f->source->owner = NULL;
-        f->source = NULL;
-    }
+    if (f->source)
+        fetch_leave_source(f);
     if (f->sink) {
         struct error e;
         error_set(&e, ERR_CANCELLED, "the request was cancelled");
@@ -82,10 +146,74 @@ static void fetch_cancelled(struct op *op)
 
 /* ---- response body ---- */
 
+static void fetch_settle(struct fetch *f)
+{
+    if (f->is_done && !f->source)
+        fetch_free(f);
+}
+
+static void decode_due(struct timer *t);
+
+static void decode_later(struct fetch *f)
+{
+    if (!timer_is_running(&f->decode_timer))
+        timer_start(f->guest->host->loop, &f->decode_timer, 0, decode_due);
+}
+
+static void fetch_broken(struct fetch *f, const struct error *error)
+{
+    struct source *s = f->source;
+    fetch_leave_source(f);
+    source_fail(s, error);
+    if (!f->is_done)
+        http_fetch_cancel(&f->http);
+}
+
+/* One helping for the reader. Not called from inside of streams, whose state it changes. */
+static void decode_some(struct fetch *f)
+{
+    char out[LIMIT_FETCH_DECODED_BYTES];
+    struct source *s = f->source;
+    struct slice in = bytes_slice(&f->raw);
+    size_t room = s->buffer.len < sizeof(out) ? sizeof(out) - s->buffer.len : 0, len;
+    bool is_over, is_last = f->is_done && f->failure.code == OK;
+    struct error error;
+    if (room == 0 || s->is_end)
+        return; /* fetched_consumed() comes, or nothing */
+    if (decode_run(f->decode, &in, is_last, out, room, &len, &is_over, &error) != OK) {
+        fetch_broken(f, &error);
+        return;
+    }
+    size_t taken = f->raw.len - in.len;
+    bytes_consume(&f->raw, taken);
+    fetch_discharge(f, taken);
+    if (f->raw.len < LIMIT_HTTP_BODY_WINDOW_BYTES / 2)
+        http_fetch_resume(&f->http);
+    if (is_over && f->is_done)
+        fetch_leave_source(f); /* else the source still ends the exchange when it is closed */
+    else if (len == room)
+        decode_later(f);
+    else if (f->failure.code && !is_over)
+        fetch_leave_source(f);
+    if (len > 0 || is_over)
+        source_push(s, slice_of(out, len), is_over);
+    if (!is_over && len < room && f->failure.code)
+        source_fail(s, &f->failure);
+}
+
+static void decode_due(struct timer *t)
+{
+    struct fetch *f = container_of(t, struct fetch, decode_timer);
+    decode_some(f);
+    fetch_settle(f);
+}
+
 static void fetched_consumed(struct source *s, size_t n)
 {
     struct fetch *f = s->arg;
-    if (s->buffer.len < LIMIT_HTTP_BODY_WINDOW_BYTES / 2)
+    if (f->decode)
+        decode_later(f);
+    else if (s->buffer.len < LIMIT_HTTP_BODY_WINDOW_BYTES / 2)
         http_fetch_resume(&f->http);
 }
 
@@ -94,7 +222,9 @@ static void fetched_closed(struct source *s)
     struct fetch *f = s->arg;
     f->source = NULL;
     fetch_forget_guest(f);
-    http_fetch_cancel(&f->http);
+    if (!f->is_done)
+        http_fetch_cancel(&f->http);
+    fetch_settle(f);
 }
 
 static const struct source_owner fetched_owner = {NULL, fetched_consumed, fetched_closed};
@@ -104,7 +234,8 @@ static void encode_head(const struct http_fetch *h, uint32_t source, struct byte
 {
     bytes_append_u32(out, (uint32_t)h->status);
     bytes_append_u32(out, source);
-    bytes_append_u32(out, h->was_redirected ? 1 : 0);
+    bytes_append_u32(out, (h->was_redirected ? FETCH_REDIRECTED : 0) |
+                              (h->has_no_body ? FETCH_NO_BODY : 0));
     bytes_append_lstr(out, bytes_slice(&h->final_url));
     bytes_append_lstr(out, bytes_slice(&h->status_text));
     bytes_append_u32(out, (uint32_t)h->ret_headers_len);
@@ -114,51 +245,99 @@ static void encode_head(const struct http_fetch *h, uint32_t source, struct byte
     }
 }
 
+static void fetch_fail_op(struct fetch *f, const struct error *error)
+{
+    f->has_answered = true;
+    op_complete_error(&f->op, error);
+    fetch_forget_guest(f);
+    http_fetch_cancel(&f->http);
+}
+
 static void on_head(struct http_fetch *h)
 {
     struct fetch *f = container_of(h, struct fetch, http);
+    const struct decode_memory memory = {fetch_charge, fetch_discharge, f};
+    struct error e;
     if (!f->guest)
         return;
+    if (h->codings.len > 0 && decode_new(h->codings, &memory, &f->decode, &e) != OK) {
+        fetch_fail_op(f, &e);
+        return;
+    }
     if (f->is_whole) {
         encode_head(h, 0, &f->answer);
         return;
     }
     f->has_answered = true;
-    f->source = source_new(f->op.context, &fetched_owner, f);
+    if (!h->has_no_body)
+        f->source = source_new(f->op.context, &fetched_owner, f);
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    encode_head(h, f->source->id, &out);
+    encode_head(h, f->source ? f->source->id : 0, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
     op_complete(&f->op, OK, bytes_slice(&out));
+    if (!f->source)
+        fetch_forget_guest(f); /* the exchange ends by itself */
 }
 
 /* Part of a body that becomes a record. */
 static void keep_body(struct fetch *f, struct slice data)
 {
-    if (!f->guest || f->has_answered)
-        return;
+    struct error e;
     if (f->answer.len + f->answer_body.len + data.len + 4 <= EXECUTION_VALUE_BYTES_MAX) {
-        bytes_append_slice(&f->answer_body, data);
+        if (fetch_charge(f, data.len)) {
+            bytes_append_slice(&f->answer_body, data);
+            return;
+        }
+        e = f->guest->op_error;
+        fetch_fail_op(f, &e);
         return;
     }
-    struct error e;
     error_set(&e, ERR_TOO_LARGE, "the answer is above the limit of %d MiB for what is recorded",
               EXECUTION_VALUE_BYTES_MAX >> 20);
     error_hint(&e, "fetch it inside step() and return what you need of it");
-    f->has_answered = true;
-    op_complete_error(&f->op, &e);
-    fetch_forget_guest(f);
-    http_fetch_cancel(&f->http);
+    fetch_fail_op(f, &e);
+}
+
+/* The same, decoded: what is kept is bounded, so this ends soon. */
+static void keep_decoded(struct fetch *f, struct slice data, bool is_last)
+{
+    char out[LIMIT_FETCH_DECODED_BYTES];
+    size_t len = sizeof(out);
+    bool is_over = false;
+    struct error e;
+    bytes_append_slice(&f->raw, data);
+    struct slice in = bytes_slice(&f->raw);
+    while (f->decode && !is_over && len == sizeof(out)) {
+        if (decode_run(f->decode, &in, is_last, out, sizeof(out), &len, &is_over, &e) != OK) {
+            fetch_fail_op(f, &e);
+            return;
+        }
+        keep_body(f, slice_of(out, len));
+    }
+    bytes_clear(&f->raw); /* all of it is used up */
 }
 
 static bool on_body(struct http_fetch *h, struct slice data)
 {
     struct fetch *f = container_of(h, struct fetch, http);
-    if (f->is_whole)
-        keep_body(f, data);
+    if (f->is_whole && f->guest && !f->has_answered) {
+        if (f->decode)
+            keep_decoded(f, data, false);
+        else
+            keep_body(f, data);
+    }
     if (!f->source)
         return true; /* cancelled, or kept; the end follows */
-    source_push(f->source, data, false);
-    return !f->source || f->source->buffer.len < LIMIT_HTTP_BODY_WINDOW_BYTES;
+    if (!f->decode) {
+        source_push(f->source, data, false);
+        return !f->source || fetch_has_room(f, f->source->buffer.len);
+    }
+    if (f->source->is_end)
+        return true; /* behind the end of what was coded */
+    bytes_append_slice(&f->raw, data);
+    fetch_charge_arrived(f, data.len);
+    decode_some(f);
+    return !f->source || fetch_has_room(f, f->raw.len);
 }
 
 static void on_drain(struct http_fetch *h)
@@ -168,29 +347,42 @@ static void on_drain(struct http_fetch *h)
         sink_drained(f->sink);
 }
 
+static void source_done(struct fetch *f)
+{
+    struct source *s = f->source;
+    if (f->decode && !s->is_end) {
+        decode_some(f);
+        return;
+    }
+    fetch_leave_source(f);
+    if (f->failure.code == OK)
+        source_push(s, SLICE_EMPTY, true);
+    else
+        source_fail(s, &f->failure);
+}
+
 static void on_done(struct http_fetch *h, const struct error *error)
 {
     struct fetch *f = container_of(h, struct fetch, http);
-    struct source *s = TAKE(f->source);
+    f->is_done = true;
+    f->failure = *error;
     if (f->sink) {
         struct error e = *error;
         if (e.code == OK)
             error_set(&e, ERR_CANCELLED, "the server has answered without reading all of the body");
         sink_fail(TAKE(f->sink), &e);
     }
-    if (s) {
-        s->owner = NULL;
-        if (error->code == OK)
-            source_push(s, SLICE_EMPTY, true);
-        else
-            source_fail(s, error);
+    if (f->is_whole && f->decode && !f->has_answered && error->code == OK)
+        keep_decoded(f, SLICE_EMPTY, true);
+    if (f->source) {
+        source_done(f);
     } else if (f->guest && !f->has_answered && f->is_whole && error->code == OK) {
         bytes_append_lstr(&f->answer, bytes_slice(&f->answer_body));
         op_complete(&f->op, OK, bytes_slice(&f->answer));
     } else if (f->guest && !f->has_answered) {
         op_complete_error(&f->op, error);
     }
-    fetch_free(f);
+    fetch_settle(f);
 }
 
 /* ---- request body ---- */
@@ -272,24 +464,23 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
                               struct fetch *f)
 {
     size_t headers_len;
+    if (a->body_kind > 2 || a->redirect > HTTP_REDIRECT_MANUAL)
+        return op_refuse(g, ERR_INVALID, "malformed fetch");
+    struct slice body = a->body_kind == 1 ? a->body : SLICE_EMPTY;
+    size_t copied = a->method.len + a->url.len + a->headers.len + body.len;
+    f->guest = g;
+    if (!fetch_charge(f, copied))
+        return g->op_error.code;
     bytes_append_slice(&f->method, a->method);
     bytes_append_slice(&f->url, a->url);
     bytes_append_slice(&f->headers, a->headers);
-    if (a->body_kind == 1)
-        bytes_append_slice(&f->body, a->body);
-    if (a->body_kind > 2 || a->redirect > HTTP_REDIRECT_MANUAL)
-        return op_refuse(g, ERR_INVALID, "malformed fetch");
+    bytes_append_slice(&f->body, body);
     enum err err = headers_decode(bytes_slice(&f->headers), f->header_list, FETCH_HEADERS_MAX,
                                   &headers_len, &g->op_error);
     if (err != OK)
         return err;
-    err = guest_charge(g, f->body.len);
-    if (err != OK)
-        return err;
     headers_len = add_idempotency_key(g, f, headers_len, id);
     f->is_whole = id != 0;
-    f->guest = g;
-    f->charged = f->body.len;
     f->held.release = fetch_released;
     f->http = (struct http_fetch){
         .method = bytes_slice(&f->method),
@@ -299,6 +490,9 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         .body = bytes_slice(&f->body),
         .is_streaming = a->body_kind == 2,
         .redirect = (enum http_redirect)a->redirect,
+        .silence_ms = g->durable ? LIMIT_FETCH_WORKFLOW_MS : g->deployment->wall_ms_max,
+        .owner = g->deployment,
+        .member = g,
         .egress = g->host->egress,
         .domains = g->deployment->domains,
         .on_head = on_head,

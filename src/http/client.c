@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The HTTP client of a loop: libcurl's multi handle driven by the loop's own polls and timers, so
- * that nothing here blocks; curl keeps the pool of connections, speaks HTTP/1.1 and HTTP/2 (by
- * ALPN), resolves names on threads of its own and undoes compression. What is ours: which addresses
- * may be reached (egress.h, asked at every connect), redirects hop by hop, back-pressure both ways,
- * bounds, and errors.
+ * that nothing here blocks; curl keeps the pool of connections and speaks HTTP/1.1 and HTTP/2 (by
+ * ALPN). What is ours: names (resolve.h; curl is told the addresses and never asks itself), which
+ * addresses may be reached (egress.h, asked at every connect), who may have a connection now
+ * (base/fair.h), redirects hop by hop, content codings (decode.h), back-pressure both ways, bounds,
+ * and errors.
  *
  *   client.c        multi handle, sockets, the list of fetches with something to do
  *   client_fetch.c  a fetch's state machine     client_hop.c   what a hop sends
@@ -176,7 +177,7 @@ void client_easy_give(struct http_client *c, CURL *easy)
     c->idle[c->idle_len++] = easy;
 }
 
-enum err http_client_new(struct loop *loop, struct http_client **ret_client,
+enum err http_client_new(struct loop *loop, const char *resolvers, struct http_client **ret_client,
                          struct error *ret_error)
 {
     pthread_once(&global_once, global_init);
@@ -187,11 +188,15 @@ enum err http_client_new(struct loop *loop, struct http_client **ret_client,
     list_init(&c->fetches);
     list_init(&c->ready);
     list_init(&c->sockets);
-    c->multi = curl_multi_init();
-    if (!c->multi) {
+    enum err err = resolver_new(loop, resolvers, &c->resolver, ret_error);
+    if (err) {
         free(c);
-        return error_set(ret_error, ERR_INTERNAL, "libcurl gives no handle");
+        return err;
     }
+    fair_init(&c->places, LIMIT_FETCH_CONNECTIONS);
+    c->multi = curl_multi_init();
+    if (!c->multi)
+        check_out_of_memory(sizeof(c->multi));
     CHECK(curl_multi_setopt(c->multi, CURLMOPT_SOCKETFUNCTION, on_watch_socket) == CURLM_OK);
     CHECK(curl_multi_setopt(c->multi, CURLMOPT_SOCKETDATA, c) == CURLM_OK);
     CHECK(curl_multi_setopt(c->multi, CURLMOPT_TIMERFUNCTION, on_set_timer) == CURLM_OK);
@@ -200,10 +205,9 @@ enum err http_client_new(struct loop *loop, struct http_client **ret_client,
      * 12) loses the end of bodies without an error, and stalls (test_client_server.c,
      * many_at_once). */
     CHECK(curl_multi_setopt(c->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK);
-    CHECK(curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS, (long)CLIENT_CONNECTIONS) ==
-          CURLM_OK);
-    CHECK(curl_multi_setopt(c->multi, CURLMOPT_MAX_HOST_CONNECTIONS,
-                            (long)CLIENT_CONNECTIONS_PER_HOST) == CURLM_OK);
+    /* With those that are idle; curl closes one of them before it would let a transfer wait. */
+    CHECK(curl_multi_setopt(c->multi, CURLMOPT_MAX_TOTAL_CONNECTIONS,
+                            (long)(LIMIT_FETCH_CONNECTIONS + CLIENT_CONNECTIONS_IDLE)) == CURLM_OK);
     CHECK(curl_multi_setopt(c->multi, CURLMOPT_MAXCONNECTS, (long)CLIENT_CONNECTIONS_IDLE) ==
           CURLM_OK);
     *ret_client = c;
@@ -228,6 +232,8 @@ void http_client_free(struct http_client *c)
     while (c->idle_len)
         curl_easy_cleanup(c->idle[--c->idle_len]);
     CHECK(curl_multi_cleanup(c->multi) == CURLM_OK);
+    resolver_free(c->resolver);
+    fair_done(&c->places);
     LIST_FOREACH (n, &c->sockets)
         socket_close(container_of(n, struct client_socket, link));
     timer_stop(c->loop, &c->curl_timer);

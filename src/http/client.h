@@ -2,7 +2,8 @@
  *
  * Outgoing HTTP on one loop: libcurl multi over libuv, connections pooled per loop, HTTP/1.1 and
  * HTTP/2. Redirects are followed here, hop by hop, so that every hop passes the egress rules.
- * Loop thread only. */
+ * Bodies come as they were sent: content codings are the caller's to undo (http/decode.h), who
+ * knows when somebody reads. Loop thread only. */
 #pragma once
 
 #include "base/bytes.h"
@@ -14,8 +15,9 @@ struct http_client;
 
 enum http_redirect { HTTP_REDIRECT_FOLLOW = 0, HTTP_REDIRECT_ERROR = 1, HTTP_REDIRECT_MANUAL = 2 };
 
-/* One request. The caller owns the struct and keeps it until on_done; slices given are copied at
- * start. Callbacks come from the loop, never from inside a call below. */
+/* One request. The caller owns the struct and keeps it until on_done, and the bytes of `body`;
+ * other slices given are copied at start. Callbacks come from the loop, never from inside a call
+ * below. */
 struct http_fetch {
     /* in */
     struct slice method, url;
@@ -24,7 +26,11 @@ struct http_fetch {
     struct slice body;
     bool is_streaming; /* the body comes by http_fetch_write() */
     enum http_redirect redirect;
-    uint32_t timeout_ms;         /* whole exchange; 0: 30 s */
+    uint32_t silence_ms; /* the longest time without a byte either way; 0: 30 s. It does not
+                            pass while the caller has delivery paused */
+    /* In whose name: connections and look-ups are shared fairly by owners, and in an owner by its
+     * members (base/fair.h). Only addresses, never followed. */
+    const void *owner, *member;
     const struct egress *egress; /* what may be reached; must outlive the fetch */
     const char *const
         *domains; /* the module's own allow list, NULL-terminated; NULL: all that egress allows */
@@ -44,12 +50,15 @@ struct http_fetch {
     struct bytes status_text, final_url;
     struct http_header *ret_headers;
     size_t ret_headers_len;
+    struct slice codings; /* of the body, to be undone; headers say nothing of them. Empty: none */
+    bool has_no_body;     /* by its status, or because the request was HEAD */
     bool was_redirected;
     struct http_fetch_state *state; /* private */
 };
 
-NODISCARD enum err http_client_new(struct loop *loop, struct http_client **ret_client,
-                                   struct error *ret_error);
+/* resolvers: see http/resolve.h. */
+NODISCARD enum err http_client_new(struct loop *loop, const char *resolvers,
+                                   struct http_client **ret_client, struct error *ret_error);
 /* Certificate authorities to trust instead of the system's (PEM); the path is borrowed. NULL: the
  * system's. */
 void http_client_set_ca_file(struct http_client *c, const char *path);

@@ -5,9 +5,10 @@
  * done by client_fetch_step() from the loop, because curl must not be entered from its own
  * callbacks and the caller may call us from inside of his.
  *
- * States: WAIT_HEAD (exits: redirect -> DISCARD, answer -> BODY), DISCARD (next hop: WAIT_HEAD),
- * BODY. Every state also ends by: curl's error, our failure, the timeout, a cancel; all in
- * client_fetch_finish(), which calls on_done once and frees the state. Loop thread. */
+ * States: WAIT_PLACE (exit: a connection may be used -> WAIT_NAME), WAIT_NAME (the host's addresses
+ * are known -> WAIT_HEAD), WAIT_HEAD (exits: redirect -> DISCARD, answer -> BODY), DISCARD (next
+ * hop: WAIT_NAME), BODY. Every state also ends by: curl's error, our failure, silence, a cancel;
+ * all in client_fetch_finish(), which calls on_done once and frees the state. Loop thread. */
 #include <string.h>
 
 #include "http/client_internal.h"
@@ -16,6 +17,7 @@
 static size_t on_header_line(char *data, size_t size, size_t count, void *arg)
 {
     size_t len = size * count;
+    client_progress(arg);
     return client_head_line(arg, slice_of(data, len)) ? len : 0;
 }
 
@@ -25,10 +27,13 @@ static size_t on_body_bytes(char *data, size_t size, size_t count, void *arg)
     size_t len = size * count;
     if (s->is_cancelled || s->failure.code)
         return 0;
+    client_progress(s);
     if (s->state == CLIENT_DISCARD) {
         s->discarded += len;
         return s->discarded > CLIENT_DISCARD_BYTES ? 0 : len;
     }
+    if (s->has_no_body)
+        return 0;
     if (s->is_held) {
         s->is_recv_paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -58,14 +63,18 @@ static void hop_release(struct http_fetch_state *s)
     if (s->easy)
         client_easy_give(s->client, TAKE(s->easy));
     curl_slist_free_all(TAKE(s->lines));
+    curl_slist_free_all(TAKE(s->names));
 }
 
 void client_fetch_finish(struct http_fetch_state *s, const struct error *error)
 {
     struct http_fetch *f = s->fetch;
     struct error done = error ? *error : (struct error){0};
-    timer_stop(s->client->loop, &s->timeout);
+    timer_stop(s->client->loop, &s->silence);
     hop_release(s);
+    resolver_forget(s->client->resolver, &s->resolve);
+    bytes_done(&s->resolve.addresses);
+    fair_leave(&s->client->places, &s->place);
     list_remove(&s->link);
     list_remove(&s->ready);
     f->state = NULL;
@@ -76,11 +85,16 @@ void client_fetch_finish(struct http_fetch_state *s, const struct error *error)
     arena_free(arena);
 }
 
+void client_progress(struct http_fetch_state *s)
+{
+    s->progress_ms = loop_now_ms(s->client->loop);
+    s->is_suspect = false;
+}
+
 static enum err hop_start(struct http_fetch_state *s, struct error *ret_error)
 {
-    enum err err = client_hop_set_up(s, ret_error);
-    if (err)
-        return err;
+    client_hop_set_up(s);
+    client_progress(s);
     s->state = CLIENT_WAIT_HEAD;
     s->head_bytes = 0;
     s->is_send_paused = s->is_recv_paused = false;
@@ -96,6 +110,40 @@ static enum err hop_start(struct http_fetch_state *s, struct error *ret_error)
                          curl_multi_strerror(code));
     s->is_added = true;
     return OK;
+}
+
+static void on_resolved(struct resolve *r)
+{
+    struct http_fetch_state *s = container_of(r, struct http_fetch_state, resolve);
+    struct error error = r->error;
+    if (error.code || hop_start(s, &error) != OK)
+        client_fetch_finish(s, &error);
+}
+
+/* The next hop, from its name on. May end the fetch. */
+static void hop_begin(struct http_fetch_state *s)
+{
+    struct error error;
+    enum err err = client_hop_check(s, &error);
+    s->state = CLIENT_WAIT_NAME;
+    if (!err && !s->url.is_address) {
+        s->resolve.done = on_resolved;
+        s->resolve.owner = s->fetch->owner;
+        s->resolve.member = s->fetch->member;
+        if (resolver_ask(s->client->resolver, &s->resolve, s->url.host) == RESOLVE_WAITS)
+            return;
+        error = s->resolve.error;
+        err = error.code;
+    }
+    if (err || hop_start(s, &error) != OK)
+        client_fetch_finish(s, &error);
+}
+
+static void on_place(struct fair_place *p)
+{
+    struct http_fetch_state *s = container_of(p, struct http_fetch_state, place);
+    s->wants_start = true;
+    client_kick(s);
 }
 
 static void fetch_cancelled(struct http_fetch_state *s)
@@ -120,8 +168,10 @@ void client_fetch_step(struct http_fetch_state *s)
     }
     if (s->wants_start) {
         s->wants_start = false;
-        if (hop_start(s, &error) != OK)
-            client_fetch_finish(s, &error);
+        client_progress(s);
+        if (fair_is_held(&s->place) ||
+            fair_enter(&s->client->places, &s->place, s->fetch->owner, s->fetch->member))
+            hop_begin(s);
         return;
     }
     if (s->wants_unpause && s->is_added) {
@@ -145,10 +195,7 @@ static void fetch_error(const struct http_fetch_state *s, CURLcode code, struct 
     } else if (code == CURLE_OPERATION_TIMEDOUT) {
         (void)error_set(ret_error, ERR_TIMEOUT,
                         "connecting to '%.*s' (port %d) took longer than %d ms", len, host, port,
-                        CLIENT_CONNECT_TIMEOUT_MS);
-    } else if (code == CURLE_COULDNT_RESOLVE_HOST) {
-        (void)error_set(ret_error, ERR_NETWORK, "host '%.*s' was not found", len, host);
-        error_hint(ret_error, "check the name; the server's resolver does not know it");
+                        LIMIT_FETCH_CONNECT_MS);
     } else if (code == CURLE_COULDNT_CONNECT) {
         (void)error_set(ret_error, ERR_NETWORK, "cannot connect to '%.*s' (port %d): %s", len, host,
                         port, detail);
@@ -180,8 +227,12 @@ void client_fetch_hop_ended(struct http_fetch_state *s, CURLcode code)
         error = s->failure;
     } else if (s->state == CLIENT_DISCARD) { /* however its body ended */
         s->refusal.code = OK;
-        if (client_hop_redirect(s, &error) == OK && hop_start(s, &error) == OK)
+        if (client_hop_redirect(s, &error) == OK) {
+            hop_begin(s);
             return;
+        }
+    } else if (s->state == CLIENT_BODY && s->has_no_body) {
+        /* Whatever came behind its head is none of it. */
     } else if (code != CURLE_OK && upload_is_short(s)) {
         (void)error_set(&error, ERR_INVALID, "the request body ended before its content-length");
     } else if (code != CURLE_OK) {
@@ -193,13 +244,37 @@ void client_fetch_hop_ended(struct http_fetch_state *s, CURLcode code)
     client_fetch_finish(s, &error);
 }
 
-static void on_timeout(struct timer *t)
+/* A pause that the caller makes is no silence of the peer. */
+static void on_silence(struct timer *t)
 {
-    struct http_fetch_state *s = container_of(t, struct http_fetch_state, timeout);
+    struct http_fetch_state *s = container_of(t, struct http_fetch_state, silence);
+    struct loop *loop = s->client->loop;
     struct error error;
-    (void)error_set(&error, ERR_TIMEOUT, "%s '%.*s' (port %d) within %u ms",
-                    s->state == CLIENT_BODY ? "no complete answer from" : "no answer from",
-                    SLICE_ARG(s->url.host), s->url.port, s->timeout_ms);
+    uint64_t silent_ms = loop_now_ms(loop) - s->progress_ms;
+    if (s->is_held)
+        silent_ms = 0;
+    if (silent_ms >= s->silence_ms && !s->is_suspect) {
+        /* After a stop of ours, what came meanwhile is heard first. */
+        s->is_suspect = true;
+        timer_start(loop, t, 1, on_silence);
+        return;
+    }
+    if (silent_ms < s->silence_ms) {
+        timer_start(loop, t, s->silence_ms - silent_ms, on_silence);
+        return;
+    }
+    if (s->state == CLIENT_WAIT_PLACE)
+        (void)error_set(&error, ERR_TIMEOUT,
+                        "no connection was free for '%.*s' within %u ms: this request holds %u and "
+                        "its function %u of the %d that its thread may have",
+                        SLICE_ARG(s->url.host), s->silence_ms, fair_member_held(&s->place),
+                        fair_owner_held(&s->place), LIMIT_FETCH_CONNECTIONS);
+    else
+        (void)error_set(&error, ERR_TIMEOUT, "%s '%.*s' (port %d) within %u ms",
+                        s->state == CLIENT_BODY ? "no more of the answer from" : "no answer from",
+                        SLICE_ARG(s->url.host), s->url.port, s->silence_ms);
+    if (s->state == CLIENT_WAIT_PLACE)
+        error_hint(&error, "read the bodies of answers, or cancel them, before asking for more");
     client_fetch_finish(s, &error);
 }
 
@@ -218,8 +293,10 @@ enum err http_fetch_start(struct http_client *c, struct http_fetch *f, struct er
     }
     f->state = s;
     list_push_back(&c->fetches, &s->link);
-    s->timeout_ms = f->timeout_ms ? f->timeout_ms : CLIENT_TIMEOUT_MS;
-    timer_start(c->loop, &s->timeout, s->timeout_ms, on_timeout);
+    s->silence_ms = f->silence_ms ? f->silence_ms : CLIENT_SILENCE_MS;
+    s->place.granted = on_place;
+    client_progress(s);
+    timer_start(c->loop, &s->silence, s->silence_ms, on_silence);
     s->wants_start = true;
     client_kick(s);
     return OK;
@@ -255,6 +332,7 @@ void http_fetch_resume(struct http_fetch *f)
     if (!s || !s->is_held)
         return;
     s->is_held = false;
+    client_progress(s);
     if (!s->is_recv_paused)
         return; /* curl has not noticed the pause */
     s->is_recv_paused = false;

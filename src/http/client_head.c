@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "http/client_internal.h"
+#include "http/decode.h"
 
 static bool head_refuse(struct http_fetch_state *s, const char *what)
 {
@@ -46,6 +47,21 @@ static struct slice head_lower(struct arena *a, struct slice name)
     return slice_of(out, name.len);
 }
 
+/* Curl undoes transfer encodings other than chunks by itself and without bounds, and takes a length
+ * that is too large for none. */
+static bool head_check_framing(struct http_fetch_state *s, struct slice name, struct slice value)
+{
+    uint64_t length;
+    if (slice_eq_nocase(name, SLICE_LIT("transfer-encoding")) &&
+        !slice_eq_nocase(value, SLICE_LIT("chunked")) &&
+        !slice_eq_nocase(value, SLICE_LIT("identity")))
+        return head_refuse(s, "a transfer-encoding that was not asked for");
+    if (slice_eq_nocase(name, SLICE_LIT("content-length")) &&
+        (!slice_to_u64(value, &length) || length > INT64_MAX))
+        return head_refuse(s, "a content-length that is none");
+    return true;
+}
+
 static bool head_field(struct http_fetch_state *s, struct slice line)
 {
     struct slice value = line, name = slice_split(&value, ':');
@@ -53,10 +69,14 @@ static bool head_field(struct http_fetch_state *s, struct slice line)
         return true; /* no colon: not a header */
     if (s->response_len == CLIENT_HEADERS_MAX)
         return head_refuse(s, "too many headers");
+    name = slice_trim(name);
+    value = slice_trim(value);
+    if (!head_check_framing(s, name, value))
+        return false;
     if (!s->response)
         s->response = arena_array(s->arena, CLIENT_HEADERS_MAX, sizeof(*s->response));
-    s->response[s->response_len++] = (struct http_header){head_lower(s->arena, slice_trim(name)),
-                                                          arena_copy(s->arena, slice_trim(value))};
+    s->response[s->response_len++] =
+        (struct http_header){head_lower(s->arena, name), arena_copy(s->arena, value)};
     return true;
 }
 
@@ -80,10 +100,34 @@ static const struct http_header *head_find(const struct http_fetch_state *s, con
     return NULL;
 }
 
-/* The caller gets a decoded, unframed body: headers that describe it otherwise would be wrong. */
-static void head_clean(struct http_fetch_state *s)
+static bool head_has_no_body(const struct http_fetch_state *s)
 {
-    bool is_decoded = head_find(s, "content-encoding") && !slice_eq_cstr(s->method, "HEAD");
+    return s->status == 204 || s->status == 205 || s->status == 304 ||
+           slice_eq_cstr(s->method, "HEAD");
+}
+
+/* What is to be undone of the body; empty: nothing, or nothing that could be. */
+static struct slice head_codings(const struct http_fetch_state *s)
+{
+    struct slice all = SLICE_EMPTY;
+    if (s->has_no_body)
+        return all;
+    for (size_t i = 0; i < s->response_len; i++) {
+        struct slice value = s->response[i].value;
+        if (!slice_eq_cstr(s->response[i].name, "content-encoding"))
+            continue;
+        all =
+            all.len
+                ? slice_cstr(arena_printf(s->arena, "%.*s, %.*s", SLICE_ARG(all), SLICE_ARG(value)))
+                : value;
+    }
+    return decode_knows(all) ? all : SLICE_EMPTY;
+}
+
+/* The guest gets a decoded, unframed body: headers that describe it otherwise would be wrong, above
+ * all where it passes them on with a body of its own. */
+static void head_clean(struct http_fetch_state *s, bool is_decoded)
+{
     size_t kept = 0;
     for (size_t i = 0; i < s->response_len; i++) {
         struct slice name = s->response[i].name;
@@ -105,10 +149,21 @@ static struct bytes head_borrow(struct slice s)
     return (struct bytes){.ptr = (char *)(uintptr_t)s.ptr, .len = s.len, .cap = s.len};
 }
 
+/* Where no body may follow, curl would still wait for one, or take it for the next answer. */
+static bool head_promises_body(const struct http_fetch_state *s)
+{
+    const struct http_header *length = head_find(s, "content-length");
+    return s->status == 205 || (s->status == 204 && length && !slice_eq_cstr(length->value, "0"));
+}
+
 static bool head_deliver(struct http_fetch_state *s)
 {
     struct http_fetch *f = s->fetch;
-    head_clean(s);
+    bool goes_on = !head_promises_body(s);
+    s->has_no_body = head_has_no_body(s);
+    f->codings = head_codings(s);
+    f->has_no_body = s->has_no_body;
+    head_clean(s, f->codings.len > 0);
     s->state = CLIENT_BODY;
     f->status = s->status;
     f->status_text = head_borrow(s->status_text);
@@ -118,7 +173,7 @@ static bool head_deliver(struct http_fetch_state *s)
     f->was_redirected = s->hops > 0;
     if (f->on_head && !s->is_cancelled)
         f->on_head(f);
-    return true;
+    return goes_on;
 }
 
 static bool head_is_redirect(const struct http_fetch_state *s)

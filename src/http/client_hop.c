@@ -3,6 +3,7 @@
  * What a hop sends: the caller's request checked and copied, the request after a redirect, and both
  * as curl's options. The rules are those of the fetch standard: which headers a caller may not set,
  * when a redirect turns POST into GET, which headers do not go to another origin. Loop thread. */
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "http/client_internal.h"
@@ -39,18 +40,9 @@ static bool is_one_of(struct slice name, const char *const *list)
 }
 
 /* About the connection or the framing, which are curl's business, or decided by the URL. */
-static const char *const headers_ours[] = {"accept-encoding",
-                                           "connection",
-                                           "content-length",
-                                           "expect",
-                                           "host",
-                                           "keep-alive",
-                                           "proxy-connection",
-                                           "te",
-                                           "trailer",
-                                           "transfer-encoding",
-                                           "upgrade",
-                                           NULL};
+static const char *const headers_ours[] = {
+    "connection", "content-length",    "expect",  "host", "keep-alive", "proxy-connection", "te",
+    "trailer",    "transfer-encoding", "upgrade", NULL};
 static const char *const headers_of_body[] = {"content-encoding", "content-language",
                                               "content-length",   "content-location",
                                               "content-type",     NULL};
@@ -89,6 +81,9 @@ static void url_fill(struct arena *a, const struct deps_url *u, struct client_ur
     ret->origin = arena_copy(a, slice_of(u->origin, u->origin_len));
     ret->is_tls = slice_eq_cstr(slice_of(href.ptr, u->scheme_end), "https");
     ret->port = u->port >= 0 ? u->port : ret->is_tls ? 443 : 80;
+    struct in_addr v4; /* what looks like one is one, by the URL standard */
+    ret->is_address =
+        ret->host.ptr[0] == '[' || inet_pton(AF_INET, arena_cstr(a, ret->host), &v4) == 1;
 }
 
 static enum err url_check(const struct deps_url *u, struct error *ret_error)
@@ -142,12 +137,18 @@ static enum err request_take_headers(struct http_fetch_state *s, struct error *r
     const struct http_fetch *f = s->fetch;
     s->headers = arena_array(s->arena, f->headers_len + 1, sizeof(*s->headers));
     s->upload_len = -1;
+    size_t bytes = 0;
     for (size_t i = 0; i < f->headers_len; i++) {
         struct slice name = f->headers[i].name, value = slice_trim(f->headers[i].value);
         uint64_t len;
         if (!is_token(name) || !is_header_value(value))
             return error_set(ret_error, ERR_INVALID, "header '%.*s' has an invalid name or value",
                              (int)(name.len < 100 ? name.len : 100), name.ptr ? name.ptr : "");
+        bytes += name.len + value.len + 4;
+        if (bytes > CLIENT_REQUEST_HEAD_BYTES)
+            return error_set(ret_error, ERR_TOO_LARGE,
+                             "the headers of the request are larger than %d KiB",
+                             CLIENT_REQUEST_HEAD_BYTES / 1024);
         /* A streamed body of known length is sent with it, not in chunks. */
         if (f->is_streaming && slice_eq_nocase(name, SLICE_LIT("content-length")) &&
             slice_to_u64(value, &len) && len <= INT64_MAX)
@@ -173,12 +174,9 @@ enum err client_request_take(struct http_fetch_state *s, struct error *ret_error
     if (s->has_body && (slice_eq_cstr(s->method, "GET") || slice_eq_cstr(s->method, "HEAD")))
         return error_set(ret_error, ERR_INVALID, "a %.*s request cannot have a body",
                          SLICE_ARG(s->method));
+    s->body = f->body;
     enum err err = client_url_parse(s->arena, f->url, NULL, &s->url, ret_error);
-    if (!err)
-        err = request_take_headers(s, ret_error);
-    if (!err)
-        s->body = arena_copy(s->arena, f->body);
-    return err;
+    return err ? err : request_take_headers(s, ret_error);
 }
 
 static void headers_drop(struct http_fetch_state *s, const char *const *names)
@@ -218,9 +216,9 @@ static enum err redirect_method(struct http_fetch_state *s, struct error *ret_er
 enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error)
 {
     struct client_url next = {0};
-    if (s->hops == CLIENT_REDIRECTS_MAX)
+    if (s->hops == LIMIT_FETCH_REDIRECTS)
         return error_set(ret_error, ERR_NETWORK, "more than %d redirects, the last from '%.*s'",
-                         CLIENT_REDIRECTS_MAX, SLICE_ARG(s->url.host));
+                         LIMIT_FETCH_REDIRECTS, SLICE_ARG(s->url.host));
     enum err err = client_url_parse(s->arena, s->location, &s->url, &next, ret_error);
     if (err) {
         if (ret_error)
@@ -238,26 +236,39 @@ enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error
     return OK;
 }
 
+static void slist_add(struct curl_slist **list, const char *text)
+{
+    struct curl_slist *longer = curl_slist_append(*list, text);
+    if (!longer)
+        check_out_of_memory(strlen(text));
+    *list = longer;
+}
+
 static void lines_add(struct http_fetch_state *s, const char *line)
 {
-    struct curl_slist *lines = curl_slist_append(s->lines, line);
-    if (!lines)
-        check_out_of_memory(strlen(line));
-    s->lines = lines;
+    slist_add(&s->lines, line);
+}
+
+static void names_add(struct http_fetch_state *s, const char *line)
+{
+    slist_add(&s->names, line);
 }
 
 static void lines_build(struct http_fetch_state *s)
 {
-    bool has_agent = false, has_type = false;
+    bool has_agent = false, has_type = false, has_codings = false;
     for (size_t i = 0; i < s->headers_len; i++) {
         const struct http_header *h = &s->headers[i];
         has_agent |= slice_eq_nocase(h->name, SLICE_LIT("user-agent"));
         has_type |= slice_eq_nocase(h->name, SLICE_LIT("content-type"));
+        has_codings |= slice_eq_nocase(h->name, SLICE_LIT("accept-encoding"));
         /* "name;" is how curl is told to send an empty value. */
         lines_add(s, h->value.len ? arena_printf(s->arena, "%.*s: %.*s", SLICE_ARG(h->name),
                                                  SLICE_ARG(h->value))
                                   : arena_printf(s->arena, "%.*s;", SLICE_ARG(h->name)));
     }
+    if (!has_codings)
+        lines_add(s, "Accept-Encoding: gzip, deflate, br, zstd");
     if (!has_agent)
         lines_add(s, "User-Agent: Limpet/" LIMPET_VERSION);
     if (!has_type)
@@ -291,11 +302,37 @@ static void hop_set_method(struct http_fetch_state *s)
     }
 }
 
-enum err client_hop_set_up(struct http_fetch_state *s, struct error *ret_error)
+/* Curl has the addresses from us, or knows them from the URL. */
+static int on_curl_resolves(void *resolver_state, void *reserved, void *arg)
 {
-    enum err err = egress_check_domain(s->fetch->domains, s->url.host, s->url.port, ret_error);
-    if (err)
-        return err;
+    const struct http_fetch_state *s = arg;
+    (void)resolver_state;
+    (void)reserved;
+    return s->url.is_address ? 0 : 1;
+}
+
+/* "+": curl forgets it after CLIENT_CURL_NAMES_S; its table is shared by all, so each hop says what
+ * it goes by. */
+static void hop_set_addresses(struct http_fetch_state *s)
+{
+    if (s->url.is_address)
+        return;
+    struct slice host = s->url.host, addresses = bytes_slice(&s->resolve.addresses);
+    names_add(s, arena_printf(s->arena, "+%.*s:%d:%.*s", SLICE_ARG(host), s->url.port,
+                              SLICE_ARG(addresses)));
+    if (slice_ends(host, SLICE_LIT("."))) /* versions of curl differ in whether they keep it */
+        names_add(s, arena_printf(s->arena, "+%.*s:%d:%.*s", (int)host.len - 1, host.ptr,
+                                  s->url.port, SLICE_ARG(addresses)));
+    SET(CURLOPT_RESOLVE, s->names);
+}
+
+enum err client_hop_check(const struct http_fetch_state *s, struct error *ret_error)
+{
+    return egress_check_domain(s->fetch->domains, s->url.host, s->url.port, ret_error);
+}
+
+void client_hop_set_up(struct http_fetch_state *s)
+{
     s->easy = client_easy_take(s->client);
     s->curl_error[0] = 0;
     SET(CURLOPT_PRIVATE, s);
@@ -305,19 +342,21 @@ enum err client_hop_set_up(struct http_fetch_state *s, struct error *ret_error)
     SET(CURLOPT_PROTOCOLS_STR, "http,https");
     SET(CURLOPT_FOLLOWLOCATION, 0L);
     SET(CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-    SET(CURLOPT_ACCEPT_ENCODING, "");
-    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)CLIENT_CONNECT_TIMEOUT_MS);
+    SET(CURLOPT_CONNECTTIMEOUT_MS, (long)LIMIT_FETCH_CONNECT_MS);
+    SET(CURLOPT_TCP_KEEPALIVE, 1L); /* a peer that is gone is noticed, however long we may wait */
+    SET(CURLOPT_DNS_CACHE_TIMEOUT, (long)CLIENT_CURL_NAMES_S);
+    SET(CURLOPT_RESOLVER_START_FUNCTION, on_curl_resolves);
+    SET(CURLOPT_RESOLVER_START_DATA, s);
     SET(CURLOPT_NOSIGNAL, 1L);
-    SET(CURLOPT_QUICK_EXIT, 1L); /* or a cancel would wait for the resolver's thread */
-    SET(CURLOPT_PROXY, "");      /* nothing from the environment */
+    SET(CURLOPT_PROXY, ""); /* nothing from the environment */
     SET(CURLOPT_NOPROXY, "*");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
     if (s->client->ca_file)
         SET(CURLOPT_CAINFO, s->client->ca_file);
+    hop_set_addresses(s);
     hop_set_method(s);
     lines_build(s);
     SET(CURLOPT_HTTPHEADER, s->lines);
-    return OK;
 }
 
 size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg)
@@ -332,6 +371,7 @@ size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg)
     }
     if (len > size * count)
         len = size * count;
+    client_progress(s);
     if (len)
         memcpy(buffer, s->upload.ptr + s->upload_at, len);
     s->upload_at += len;

@@ -6,30 +6,32 @@
 #include <curl/curl.h>
 
 #include "base/arena.h"
+#include "base/fair.h"
 #include "base/limits.h"
 #include "http/client.h"
 #include "http/egress.h"
+#include "http/resolve.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 
 enum {
-    CLIENT_CONNECT_TIMEOUT_MS = 10 * 1000,
-    CLIENT_TIMEOUT_MS = 30 * 1000, /* whole exchange, unless the caller says otherwise */
-    CLIENT_REDIRECTS_MAX = 20,
-    CLIENT_HEADERS_MAX = 256, /* in a response; bytes: LIMIT_HTTP_HEAD_BYTES */
+    CLIENT_SILENCE_MS = 30 * 1000, /* unless the caller says otherwise */
+    CLIENT_HEADERS_MAX = 256,      /* in a response; bytes: LIMIT_HTTP_HEAD_BYTES */
+    CLIENT_REQUEST_HEAD_BYTES = 256 * 1024,
     CLIENT_DISCARD_BYTES =
         64 * 1024, /* a redirect's body is read that far to keep the connection */
     CLIENT_REWIND_BYTES =
-        64 * 1024,            /* of a streamed body kept, should a pooled connection be dead */
-    CLIENT_CONNECTIONS = 512, /* open at once */
-    CLIENT_CONNECTIONS_PER_HOST = 64,
+        64 * 1024,                 /* of a streamed body kept, should a pooled connection be dead */
     CLIENT_CONNECTIONS_IDLE = 128, /* kept for reuse */
+    CLIENT_CURL_NAMES_S = 3,       /* curl keeps what we tell it of a name that long */
     CLIENT_EASY_IDLE = 32,         /* curl handles kept for reuse */
 };
 
 struct http_client {
     struct loop *loop;
     CURLM *multi;
+    struct resolver *resolver;
+    struct fair places; /* connections in use */
     struct timer curl_timer, kick_timer;
     struct list fetches; /* all */
     struct list ready;   /* those with something to do outside of curl's callbacks */
@@ -46,12 +48,15 @@ struct client_url {
     struct slice origin;
     int port;
     bool is_tls;
+    bool is_address; /* the host is one, there is nothing to look up */
 };
 
 enum client_state {
-    CLIENT_WAIT_HEAD, /* of this hop */
-    CLIENT_DISCARD,   /* the body of a redirect */
-    CLIENT_BODY,      /* the answer's body */
+    CLIENT_WAIT_PLACE, /* a connection is free for us */
+    CLIENT_WAIT_NAME,  /* of this hop's host */
+    CLIENT_WAIT_HEAD,  /* of this hop */
+    CLIENT_DISCARD,    /* the body of a redirect */
+    CLIENT_BODY,       /* the answer's body */
 };
 
 struct http_fetch_state {
@@ -59,8 +64,12 @@ struct http_fetch_state {
     struct http_client *client;
     struct arena *arena;
     struct list link, ready;
-    struct timer timeout;
-    uint32_t timeout_ms;
+    struct timer silence;
+    uint32_t silence_ms;
+    uint64_t progress_ms; /* when something came or went last */
+    bool is_suspect;      /* of having fallen silent */
+    struct fair_place place;
+    struct resolve resolve;
     enum client_state state;
     bool wants_start, wants_unpause, is_cancelled, is_discarding_upload;
     struct error failure; /* ours; wins over what curl says */
@@ -73,7 +82,7 @@ struct http_fetch_state {
     struct client_url url;
     struct http_header *headers;
     size_t headers_len;
-    struct curl_slist *lines;
+    struct curl_slist *lines, *names;
     bool has_body;
     struct slice body;
     int hops;
@@ -93,7 +102,8 @@ struct http_fetch_state {
     struct slice status_text, location;
     struct http_header *response;
     size_t response_len;
-    bool has_location, is_recv_paused, is_held; /* held: the caller asked for a pause */
+    bool has_location, has_no_body, is_recv_paused,
+        is_held; /* held: the caller asked for a pause */
 };
 
 /* client.c */
@@ -103,6 +113,7 @@ CURL *client_easy_take(struct http_client *c);
 void client_easy_give(struct http_client *c, CURL *easy);
 
 /* client_fetch.c */
+void client_progress(struct http_fetch_state *s); /* something came or went */
 void client_fetch_step(struct http_fetch_state *s);
 void client_fetch_hop_ended(struct http_fetch_state *s, CURLcode code);
 void client_fetch_finish(struct http_fetch_state *s, const struct error *error);
@@ -116,6 +127,7 @@ NODISCARD enum err client_url_parse(struct arena *a, struct slice text,
                                     struct error *ret_error);
 NODISCARD enum err client_request_take(struct http_fetch_state *s, struct error *ret_error);
 NODISCARD enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error);
-NODISCARD enum err client_hop_set_up(struct http_fetch_state *s, struct error *ret_error);
+NODISCARD enum err client_hop_check(const struct http_fetch_state *s, struct error *ret_error);
+void client_hop_set_up(struct http_fetch_state *s);
 size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg);
 int client_upload_seek(void *arg, curl_off_t offset, int origin);

@@ -23,6 +23,9 @@ const char config_usage[] =
     "loopback\n"
     "  --egress-allow RULE      let functions reach HOST[:PORT] or CIDR although it is private; "
     "repeatable\n"
+    "  --resolver LIST          name servers for outgoing requests, such as 192.0.2.1,[2001:db8::1]:53"
+    "\n"
+    "                           (default: those of /etc/resolv.conf)\n"
     "  --esbuild FILE           the bundler (default: found beside the program or in PATH)\n"
     "  --isolates-max N         live isolates (default 2048)\n"
     "  --queue-max N            requests waiting for an isolate; 503 above (default 1024)\n"
@@ -57,6 +60,7 @@ static const struct flag flags[] = {
     {"tls-key", TEXT, AT(tls_key), 0, 0, 0},
     {"admin-token", TEXT, AT(admin_token), 0, 0, 0},
     {"esbuild", TEXT, AT(esbuild), 0, 0, 0},
+    {"resolver", TEXT, AT(resolver), 0, 0, 0},
     {"threads", INTEGER, AT(threads), 0, 1, 256},
     {"egress-allow", RULE, 0, 0, 0, 0},
     {"isolates-max", NUMBER32, AT(isolates_max), 0, 1, 30000},

@@ -18,6 +18,7 @@ struct config {
     const char *tls_cert, *tls_key;
     const char *admin_token;
     const char *esbuild;
+    const char *resolver; /* name servers for outgoing requests; NULL: /etc/resolv.conf */
     int threads;
     const char *egress_allow[CONFIG_EGRESS_MAX];
     int egress_allow_len;

@@ -206,7 +206,7 @@ static enum err worker_open(struct worker *w, int port, struct error *ret_error)
     };
     struct http_handler handler = {w, invocation_on_request, invocation_on_body,
                                    invocation_on_drain, invocation_on_close};
-    enum err err = http_client_new(&w->loop, &w->client, ret_error);
+    enum err err = http_client_new(&w->loop, c->resolver, &w->client, ret_error);
     if (err == OK)
         err = http_server_new(&w->loop, &config, &handler, &w->http, ret_error);
     w->host.client = w->client;

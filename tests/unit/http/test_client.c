@@ -1,528 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The client against a small blocking HTTP/1.1 server on threads of its own, which does what its
- * paths say, the bad things too. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+ * The client against a small HTTP/1.1 server that does what its paths say. */
+#include "call.h"
 
-#include <cmocka.h>
-
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
-#include "base/limits.h"
-#include "http/client.h"
-#include "http/egress.h"
-#include "loop/loop.h"
-#include "loop/timer.h"
-
-enum { CONNECTIONS_MAX = 256 };
-
-struct server {
-    int fd, port;
-    pthread_t thread;
-    pthread_mutex_t lock;
-    int fds[CONNECTIONS_MAX];
-    pthread_t threads[CONNECTIONS_MAX];
-    int connections;
-};
-
-struct peer {
-    int fd;
-    char buffer[65536];
-    size_t len;
-};
-
-struct request {
-    char method[32], path[256], head[32768];
-    struct bytes body;
-    bool is_chunked;
-};
-
-static struct server server, other;
-
-static bool peer_fill(struct peer *p)
-{
-    if (p->len == sizeof(p->buffer) - 1)
-        return false;
-    ssize_t n = recv(p->fd, p->buffer + p->len, sizeof(p->buffer) - 1 - p->len, 0);
-    if (n <= 0)
-        return false;
-    p->len += (size_t)n;
-    p->buffer[p->len] = 0;
-    return true;
-}
-
-static void peer_drop(struct peer *p, size_t n)
-{
-    p->len -= n;
-    memmove(p->buffer, p->buffer + n, p->len + 1);
-}
-
-static bool peer_take(struct peer *p, struct bytes *out, size_t n)
-{
-    while (n) {
-        if (!p->len && !peer_fill(p))
-            return false;
-        size_t len = p->len < n ? p->len : n;
-        bytes_append(out, p->buffer, len);
-        peer_drop(p, len);
-        n -= len;
-    }
-    return true;
-}
-
-/* A line without its end, in *out. */
-static bool peer_line(struct peer *p, char *out, size_t size)
-{
-    char *end;
-    p->buffer[p->len] = 0;
-    while (!(end = strstr(p->buffer, "\r\n"))) {
-        if (!peer_fill(p))
-            return false;
-    }
-    (void)snprintf(out, size, "%.*s", (int)(end - p->buffer), p->buffer);
-    peer_drop(p, (size_t)(end - p->buffer) + 2);
-    return true;
-}
-
-static bool peer_request(struct peer *p, struct request *r)
-{
-    char line[16384];
-    size_t head = 0, length = 0;
-    *r = (struct request){0};
-    if (!peer_line(p, line, sizeof(line)) || sscanf(line, "%31s %255s", r->method, r->path) != 2)
-        return false;
-    for (;;) {
-        if (!peer_line(p, line, sizeof(line)))
-            return false;
-        if (!line[0])
-            break;
-        head += (size_t)snprintf(r->head + head, sizeof(r->head) - head, "%s\n", line);
-        if (strncasecmp(line, "content-length:", 15) == 0)
-            length = strtoul(line + 15, NULL, 10);
-        if (strcasecmp(line, "transfer-encoding: chunked") == 0)
-            r->is_chunked = true;
-    }
-    if (strncmp(r->path, "/early", 6) == 0)
-        return true; /* answers before it reads the body */
-    if (!r->is_chunked)
-        return peer_take(p, &r->body, length);
-    do {
-        if (!peer_line(p, line, sizeof(line)))
-            return false;
-        length = strtoul(line, NULL, 16);
-        if (!peer_take(p, &r->body, length) || !peer_line(p, line, sizeof(line)))
-            return false;
-    } while (length);
-    return true;
-}
-
-static bool peer_send(struct peer *p, const void *data, size_t len)
-{
-    while (len) {
-        ssize_t n = send(p->fd, data, len, MSG_NOSIGNAL);
-        if (n <= 0)
-            return false;
-        data = (const char *)data + n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-static bool peer_say(struct peer *p, const char *text)
-{
-    return peer_send(p, text, strlen(text));
-}
-
-PRINTF_LIKE(3, 4)
-static bool peer_answer(struct peer *p, const char *headers, const char *format, ...)
-{
-    struct bytes body = BYTES_INIT, out = BYTES_INIT;
-    va_list args;
-    va_start(args, format);
-    bytes_vprintf(&body, format, args);
-    va_end(args);
-    bytes_printf(&out, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n", headers, body.len);
-    bytes_append_slice(&out, bytes_slice(&body));
-    bool is_ok = peer_send(p, out.ptr, out.len);
-    bytes_done(&body);
-    bytes_done(&out);
-    return is_ok;
-}
-
-static bool peer_redirect(struct peer *p, int status, const char *to)
-{
-    char headers[512];
-    (void)snprintf(headers, sizeof(headers), "%d Moved\r\nLocation: %s", status, to);
-    return peer_answer(p, headers, "moved");
-}
-
-static const char gzip[] = "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\x57\x48"
-                           "\xaf\xca\x2c\x50\xc8\x18\x6e"
-                           "\x4c\x00\xd9\x94\xfb\xac\xdc\x00\x00\x00";
-
-/* False closes the connection. */
-/* Closing with unread bytes would reset the connection, and the answer could be lost with it. */
-static bool peer_linger(struct peer *p)
-{
-    char rest[4096];
-    (void)shutdown(p->fd, SHUT_WR);
-    while (read(p->fd, rest, sizeof(rest)) > 0)
-        ;
-    return false;
-}
-
-static bool serve_one(struct peer *p, struct request *r)
-{
-    char text[512];
-    int a, b;
-    if (strcmp(r->path, "/hello") == 0)
-        return peer_answer(p, "200 Fine Indeed\r\nX-One:  1 \r\nSet-Cookie: a=1\r\nSet-Cookie: b=2",
-                           "hello");
-    if (strncmp(r->path, "/echo", 5) == 0)
-        return peer_answer(p, "200 OK", "%s %s\n%s\n%.*s", r->method, r->path, r->head,
-                           SLICE_ARG(bytes_slice(&r->body)));
-    if (sscanf(r->path, "/redirect/%d/%d", &a, &b) == 2) {
-        (void)snprintf(text, sizeof(text), "/redirect/%d/%d", a, b - 1);
-        return peer_redirect(p, a, b > 1 ? text : "../../echo?to#there");
-    }
-    if (sscanf(r->path, "/across/%d", &a) == 1) {
-        (void)snprintf(text, sizeof(text), "http://127.0.0.1:%d/echo", other.port);
-        return peer_redirect(p, a, text);
-    }
-    if (strncmp(r->path, "/to?", 4) == 0)
-        return peer_redirect(p, 302, r->path + 4);
-    if (strcmp(r->path, "/gzip") == 0) {
-        (void)snprintf(text, sizeof(text),
-                       "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: "
-                       "%zu\r\n\r\n",
-                       sizeof(gzip) - 1);
-        return peer_say(p, text) && peer_send(p, gzip, sizeof(gzip) - 1);
-    }
-    if (sscanf(r->path, "/big/%d", &a) == 1) {
-        char *data = malloc((size_t)a);
-        for (int i = 0; i < a; i++)
-            data[i] = (char)(i * 7 + i / 4096);
-        (void)snprintf(text, sizeof(text), "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n", a);
-        bool is_ok = peer_say(p, text) && peer_send(p, data, (size_t)a);
-        free(data);
-        return is_ok;
-    }
-    if (strcmp(r->path, "/sum") == 0) {
-        uint32_t sum = 0;
-        for (size_t i = 0; i < r->body.len; i++)
-            sum = sum * 31 + (unsigned char)r->body.ptr[i];
-        return peer_answer(p, "200 OK", "%zu %u %d", r->body.len, sum, r->is_chunked);
-    }
-    if (strcmp(r->path, "/never") == 0) {
-        (void)peer_fill(p);
-        return false;
-    }
-    if (strcmp(r->path, "/half") == 0) {
-        (void)peer_say(p, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-        return false;
-    }
-    if (strcmp(r->path, "/drip") == 0) {
-        (void)peer_say(p, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf");
-        (void)peer_fill(p);
-        return false;
-    }
-    if (strcmp(r->path, "/close") == 0)
-        return false;
-    if (strcmp(r->path, "/hints") == 0)
-        return peer_say(p, "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n") &&
-               peer_answer(p, "200 OK", "final");
-    if (strcmp(r->path, "/chunked") == 0)
-        return peer_say(
-            p, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: T\r\n\r\n3\r\nabc\r\n"
-               "2\r\nde\r\n0\r\nT: 1\r\n\r\n");
-    if (strcmp(r->path, "/folded") == 0)
-        return peer_say(p, "HTTP/1.1 200 OK\r\nX-Long: one\r\n   two\r\nContent-Length: 0\r\n\r\n");
-    if (strcmp(r->path, "/garbage") == 0) {
-        (void)peer_say(p, "SMTP ready\r\n\r\n");
-        return false;
-    }
-    if (strcmp(r->path, "/switch") == 0)
-        return peer_say(p, "HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n");
-    if (strcmp(r->path, "/bighead") == 0 || strcmp(r->path, "/manyheaders") == 0) {
-        bool is_ok = peer_say(p, "HTTP/1.1 200 OK\r\n");
-        for (int i = 0; is_ok && i < 300; i++) {
-            int pad = strcmp(r->path, "/bighead") == 0 ? 400 : 1;
-            (void)snprintf(text, sizeof(text), "X-%d: %0*d\r\n", i, pad, 1);
-            is_ok = peer_say(p, text);
-        }
-        return is_ok && peer_say(p, "Content-Length: 0\r\n\r\n");
-    }
-    if (strcmp(r->path, "/early") == 0) {
-        (void)peer_say(p, "HTTP/1.1 403 No\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno");
-        while (p->len = 0, peer_fill(p))
-            ;
-        return false;
-    }
-    if (strncmp(r->path, "/early-redirect/", 16) == 0)
-        return peer_redirect(p, atoi(r->path + 16), "/echo") && peer_linger(p);
-    return peer_answer(p, "404 Not Found", "%s", "");
-}
-
-static void *serve_connection(void *arg)
-{
-    struct peer *p = arg;
-    struct request *r = calloc(1, sizeof(*r));
-    bool goes_on;
-    goes_on = peer_fill(p) && p->buffer[0] != 0x16; /* no TLS here */
-    while (goes_on && peer_request(p, r)) {
-        goes_on = serve_one(p, r);
-        bytes_done(&r->body);
-    }
-    bytes_done(&r->body);
-    (void)shutdown(p->fd, SHUT_RDWR);
-    free(r);
-    free(p);
-    return NULL;
-}
-
-static void *serve(void *arg)
-{
-    struct server *s = arg;
-    for (;;) {
-        int fd = accept(s->fd, NULL, NULL);
-        if (fd < 0)
-            return NULL;
-        struct peer *p = calloc(1, sizeof(*p));
-        p->fd = fd;
-        pthread_mutex_lock(&s->lock);
-        assert_true(s->connections < CONNECTIONS_MAX);
-        s->fds[s->connections] = fd;
-        assert_int_equal(pthread_create(&s->threads[s->connections++], NULL, serve_connection, p),
-                         0);
-        pthread_mutex_unlock(&s->lock);
-    }
-}
-
-static int server_connections(struct server *s)
-{
-    pthread_mutex_lock(&s->lock);
-    int n = s->connections;
-    pthread_mutex_unlock(&s->lock);
-    return n;
-}
-
-static void server_start(struct server *s)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    *s = (struct server){.fd = socket(AF_INET, SOCK_STREAM, 0)};
-    pthread_mutex_init(&s->lock, NULL);
-    assert_int_equal(bind(s->fd, (struct sockaddr *)&a, len), 0);
-    assert_int_equal(listen(s->fd, 100), 0);
-    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&a, &len), 0);
-    s->port = ntohs(a.sin_port);
-    assert_int_equal(pthread_create(&s->thread, NULL, serve, s), 0);
-}
-
-static void server_stop(struct server *s)
-{
-    (void)shutdown(s->fd, SHUT_RDWR);
-    pthread_join(s->thread, NULL);
-    for (int i = 0; i < s->connections; i++)
-        (void)shutdown(s->fds[i], SHUT_RDWR);
-    for (int i = 0; i < s->connections; i++) {
-        pthread_join(s->threads[i], NULL);
-        close(s->fds[i]);
-    }
-    close(s->fd);
-}
-
-/* One fetch under test. */
-struct call {
-    struct http_fetch fetch;
-    struct loop *loop;
-    char url[300];
-    struct bytes body, final_url, status_text, headers;
-    struct error error;
-    int heads, dones, drains, pauses;
-    bool is_paused, pauses_each;
-    bool stops_loop;
-    struct timer resume;
-    struct bytes upload;
-    size_t upload_at, upload_chunk;
-    bool cancels_on_head;
-    int *left;
-};
-
-struct world {
-    struct loop loop;
-    struct http_client *client;
-    struct egress *egress;
-};
-
-static void on_head(struct http_fetch *f)
-{
-    struct call *c = container_of(f, struct call, fetch);
-    assert_int_equal(c->heads++, 0);
-    bytes_append_slice(&c->final_url, bytes_slice(&f->final_url));
-    bytes_append_slice(&c->status_text, bytes_slice(&f->status_text));
-    for (size_t i = 0; i < f->ret_headers_len; i++)
-        bytes_printf(&c->headers, "%.*s=%.*s\n", SLICE_ARG(f->ret_headers[i].name),
-                     SLICE_ARG(f->ret_headers[i].value));
-    if (c->cancels_on_head)
-        http_fetch_cancel(f);
-}
-
-static void on_resume(struct timer *t)
-{
-    struct call *c = container_of(t, struct call, resume);
-    c->is_paused = false;
-    http_fetch_resume(&c->fetch);
-}
-
-static bool on_body(struct http_fetch *f, struct slice data)
-{
-    struct call *c = container_of(f, struct call, fetch);
-    assert_int_equal(c->heads, 1);
-    assert_false(c->is_paused);
-    assert_false(c->cancels_on_head);
-    bytes_append_slice(&c->body, data);
-    if (!c->pauses_each)
-        return true;
-    c->pauses++;
-    c->is_paused = true;
-    if (c->pauses % 3 == 0)
-        on_resume(&c->resume); /* from inside */
-    else
-        timer_start(c->loop, &c->resume, c->pauses % 2, on_resume);
-    return false;
-}
-
-static void upload_more(struct call *c)
-{
-    while (c->upload_at < c->upload.len) {
-        size_t n = c->upload.len - c->upload_at;
-        if (n > c->upload_chunk)
-            n = c->upload_chunk;
-        c->upload_at += n;
-        bool is_end = c->upload_at == c->upload.len;
-        if (!http_fetch_write(&c->fetch, slice_of(c->upload.ptr + c->upload_at - n, n), is_end))
-            return;
-    }
-}
-
-static void on_drain(struct http_fetch *f)
-{
-    struct call *c = container_of(f, struct call, fetch);
-    c->drains++;
-    upload_more(c);
-}
-
-static void on_done(struct http_fetch *f, const struct error *error)
-{
-    struct call *c = container_of(f, struct call, fetch);
-    assert_int_equal(c->dones++, 0);
-    c->error = *error;
-    if (c->is_paused)
-        timer_stop(c->loop, &c->resume);
-    if (!c->left || --*c->left == 0)
-        loop_stop(c->loop);
-}
-
-PRINTF_LIKE(2, 3) static struct call *call_new(struct world *w, const char *format, ...)
-{
-    struct call *c = calloc(1, sizeof(*c));
-    va_list args;
-    va_start(args, format);
-    char text[256];
-    (void)vsnprintf(text, sizeof(text), format, args);
-    if (text[0] == '/')
-        (void)snprintf(c->url, sizeof(c->url), "http://127.0.0.1:%d%s", server.port, text);
-    else
-        (void)snprintf(c->url, sizeof(c->url), "%s", text);
-    va_end(args);
-    c->loop = &w->loop;
-    c->fetch = (struct http_fetch){.method = SLICE_LIT("GET"),
-                                   .url = slice_cstr(c->url),
-                                   .egress = w->egress,
-                                   .on_head = on_head,
-                                   .on_body = on_body,
-                                   .on_drain = on_drain,
-                                   .on_done = on_done};
-    return c;
-}
-
-static enum err call_run(struct world *w, struct call *c)
-{
-    struct error error = {0};
-    enum err err = http_fetch_start(w->client, &c->fetch, &error);
-    if (err)
-        fail_msg("%s: %s", c->url, error.message);
-    assert_int_equal(c->heads + c->dones, 0);
-    upload_more(c);
-    loop_run(&w->loop);
-    assert_int_equal(c->dones, 1);
-    return c->error.code;
-}
-
-static void call_free(struct call *c)
-{
-    bytes_done(&c->body);
-    bytes_done(&c->final_url);
-    bytes_done(&c->status_text);
-    bytes_done(&c->headers);
-    bytes_done(&c->upload);
-    free(c);
-}
-
-static void expect_ok(struct call *c, const char *body)
-{
-    if (c->error.code)
-        fail_msg("%s: %s", c->url, c->error.message);
-    assert_int_equal(c->heads, 1);
-    if (body)
-        assert_string_equal(bytes_cstr(&c->body), body);
-}
-
-static void expect_failure(struct world *w, enum err code, const char *text, struct call *c)
-{
-    if (call_run(w, c) != code || !strstr(c->error.message, text))
-        fail_msg("%s: %s: %s", c->url, error_text(c->error.code), c->error.message);
-    call_free(c);
-}
-
-static int up(void **state)
-{
-    struct world *w = calloc(1, sizeof(*w));
-    char rule[64];
-    server_start(&server);
-    server_start(&other);
-    loop_init(&w->loop);
-    assert_int_equal(http_client_new(&w->loop, &w->client, NULL), OK);
-    w->egress = egress_new();
-    (void)snprintf(rule, sizeof(rule), "127.0.0.1:%d", server.port);
-    assert_int_equal(egress_allow(w->egress, slice_cstr(rule), NULL), OK);
-    (void)snprintf(rule, sizeof(rule), "127.0.0.1:%d", other.port);
-    assert_int_equal(egress_allow(w->egress, slice_cstr(rule), NULL), OK);
-    *state = w;
-    return 0;
-}
-
-static int down(void **state)
-{
-    struct world *w = *state;
-    http_client_free(w->client);
-    loop_done(&w->loop);
-    egress_free(w->egress);
-    free(w);
-    server_stop(&server);
-    server_stop(&other);
-    return 0;
-}
+#include <strings.h>
 
 static void gives_status_headers_and_body(void **state)
 {
@@ -558,8 +42,8 @@ static void sends_method_headers_and_body(void **state)
     char want[512];
     (void)snprintf(
         want, sizeof(want),
-        "patch /echo\nHost: 127.0.0.1:%d\nAccept: */*\nAccept-Encoding: deflate, gzip, br, zstd\n"
-        "x-a: one\nx-empty:\ncontent-type: text/x\nUser-Agent: Limpet/" LIMPET_VERSION
+        "patch /echo\nHost: 127.0.0.1:%d\nAccept: */*\nx-a: one\nx-empty:\ncontent-type: text/x\n"
+        "Accept-Encoding: gzip, deflate, br, zstd\nUser-Agent: Limpet/" LIMPET_VERSION
         "\nContent-Length: 5\n\nbo",
         server.port);
     assert_string_equal(bytes_cstr(&c->body), want);
@@ -650,7 +134,6 @@ static void connections_are_reused(void **state)
         expect_ok(calls[i], "hello");
         call_free(calls[i]);
     }
-    assert_true(server_connections(&server) <= 64); /* bound per host */
 }
 
 static void follows_redirects(void **state)
@@ -787,14 +270,15 @@ static void domain_list_is_checked_at_every_hop(void **state)
     expect_failure(w, ERR_FORBIDDEN, "sub.example.com", c);
 }
 
-static void decodes_bodies(void **state)
+static void tells_what_is_to_be_decoded(void **state)
 {
     struct world *w = *state;
     struct call *c = call_new(w, "/gzip");
     call_run(w, c);
     expect_ok(c, NULL);
-    assert_int_equal(c->body.len, 220);
+    assert_memory_equal(c->body.ptr, "\x1f\x8b", 2); /* as it came */
     assert_string_equal(bytes_cstr(&c->headers), "");
+    assert_string_equal(bytes_cstr(&c->codings), "gzip");
     call_free(c);
     c = call_new(w, "/chunked");
     call_run(w, c);
@@ -923,7 +407,7 @@ static void failures_are_named(void **state)
     assert_int_equal(c->heads, 1);
     call_free(c);
     /* A port that is allowed but nobody listens on. */
-    struct server gone;
+    struct peer_server gone;
     char rule[64];
     server_start(&gone);
     server_stop(&gone);
@@ -937,11 +421,28 @@ static void times_out(void **state)
 {
     struct world *w = *state;
     struct call *c = call_new(w, "/never");
-    c->fetch.timeout_ms = 30;
+    c->fetch.silence_ms = 30;
     expect_failure(w, ERR_TIMEOUT, "no answer from '127.0.0.1'", c);
     c = call_new(w, "/drip");
-    c->fetch.timeout_ms = 30;
-    expect_failure(w, ERR_TIMEOUT, "no complete answer", c);
+    c->fetch.silence_ms = 30;
+    expect_failure(w, ERR_TIMEOUT, "no more of the answer", c);
+}
+
+/* What counts is silence, not how long the whole takes. On a slow machine the server may be silent
+ * for long, too: then again, slower. */
+static void what_drips_may_take_long(void **state)
+{
+    struct world *w = *state;
+    enum err err = ERR_TIMEOUT;
+    for (int ms = 30; err == ERR_TIMEOUT && ms < 20000; ms *= 3) {
+        struct call *c = call_new(w, "/drip/%d", ms);
+        c->fetch.silence_ms = (uint32_t)ms * 5;
+        err = call_run(w, c);
+        if (!err)
+            expect_ok(c, "xxxxxxxxxx");
+        call_free(c);
+    }
+    assert_int_equal(err, OK);
 }
 
 static void cancels(void **state)
@@ -1000,7 +501,7 @@ static void freeing_the_client_ends_fetches(void **state)
 
 int main(void)
 {
-#define T(name) cmocka_unit_test_setup_teardown(name, up, down)
+#define T(name) cmocka_unit_test_setup_teardown(name, world_up, world_down)
     const struct CMUnitTest tests[] = {
         T(gives_status_headers_and_body),
         T(sends_method_headers_and_body),
@@ -1011,13 +512,14 @@ int main(void)
         T(redirects_are_bounded_and_refusable),
         T(egress_is_checked_at_every_hop),
         T(domain_list_is_checked_at_every_hop),
-        T(decodes_bodies),
+        T(tells_what_is_to_be_decoded),
         T(download_stops_while_paused),
         T(upload_waits_for_drain),
         T(upload_resumes_when_more_comes),
         T(streamed_bodies_are_not_sent_twice),
         T(failures_are_named),
         T(times_out),
+        T(what_drips_may_take_long),
         T(cancels),
         T(early_answers_end_uploads),
         T(freeing_the_client_ends_fetches),

@@ -91,7 +91,7 @@ static int up(void **state, bool is_tls)
     assert_int_equal(http_server_new(&w->loop, &config, &w->bed.handler, &w->server, &error), OK);
     (void)snprintf(w->base, sizeof(w->base), "%s://127.0.0.1:%d", is_tls ? "https" : "http",
                    http_server_port(w->server));
-    assert_int_equal(http_client_new(&w->loop, &w->client, &error), OK);
+    assert_int_equal(http_client_new(&w->loop, NULL, &w->client, &error), OK);
     http_client_set_ca_file(w->client, w->cert);
     w->egress = egress_new();
     assert_int_equal(egress_allow(w->egress, SLICE_LIT("127.0.0.0/8"), NULL), OK);
