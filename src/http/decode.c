@@ -395,7 +395,7 @@ static enum err stage_pull(struct run *r, int at, char *out, size_t room, size_t
     enum stage_status status = STAGE_GOES_ON;
     while (room && !s->is_over) {
         struct slice *in;
-        bool is_end;
+        bool is_end = false;
         enum err err = stage_fill(r, at, &in, &is_end);
         if (err)
             return err;
