@@ -134,6 +134,7 @@ void durable_json_members(struct json_writer *w, const struct durable_row *row)
     json_cstr(w, durable_status_text(row->status));
     json_key(w, "paused");
     json_bool(w, row->is_paused);
+    text_json(w, "parked", row->is_paused ? row->parked : SLICE_EMPTY);
     json_key(w, "cancel_requested");
     json_bool(w, row->is_cancel_requested);
     raw_json(w, "error", row->error);
@@ -280,6 +281,9 @@ static enum err check_state(const struct durable_row *row, enum wanted_state wan
                                   : "'limpet execution retry' runs it again from where it failed");
         return ERR_CONFLICT;
     }
+    bool is_parked = row->is_paused && row->parked.len > 0;
+    if (wanted == WANTED_FAILED && is_parked)
+        return OK;
     if (wanted == WANTED_FAILED && (!is_finished || row->status == DURABLE_COMPLETED)) {
         error_set(ret_error, ERR_CONFLICT,
                   "execution %.*s is %s; only one that failed or was cancelled can be retried",
@@ -330,6 +334,7 @@ static void reply_state(struct admin_request *r, const struct admin_durable *d)
     json_cstr(&w, durable_status_text(row.status));
     json_key(&w, "paused");
     json_bool(&w, row.is_paused);
+    text_json(&w, "parked", row.is_paused ? row.parked : SLICE_EMPTY);
     json_key(&w, "cancel_requested");
     json_bool(&w, row.is_cancel_requested);
     json_close(&w, '}');

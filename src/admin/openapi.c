@@ -108,6 +108,8 @@ static const struct field fields[] = {
      "functions: running, success or failure; workflows: queued, running, suspended, completed, "
      "failed or cancelled"},
     {"Execution", "paused", "boolean", false, "W"},
+    {"Execution", "parked", "string?", false,
+     "W: why the server has paused it by itself; 'resume' or 'retry' goes on with it"},
     {"Execution", "cancel_requested", "boolean", false, "W: it has been asked to end"},
     {"Execution", "error", "ExecutionError?", true, ""},
     {"Execution", "progress", "any", false, "W: what it published last"},
@@ -131,6 +133,7 @@ static const struct field fields[] = {
     {"ExecutionState", "execution_id", "string", true, "of a fork: the new one"},
     {"ExecutionState", "status", "string", true, "after the operation"},
     {"ExecutionState", "paused", "boolean", true, ""},
+    {"ExecutionState", "parked", "string?", true, ""},
     {"ExecutionState", "cancel_requested", "boolean", true, ""},
     {"Signal", "name", "string", true, "1 to 200 bytes"},
     {"Signal", "data", "any", false, "what waitForEvent gives as data; default null"},

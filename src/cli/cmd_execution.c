@@ -8,13 +8,15 @@
 #include "cli/client.h"
 #include "cli/say.h"
 
-/* "suspended (paused)" */
+/* "suspended (paused)", "running (parked)" */
 static struct slice status_text(struct cli *cli, const struct body_value *execution)
 {
     struct slice status = json_text(cli, execution, "status");
     if (!slice_eq_cstr(json_text(cli, execution, "paused"), "true"))
         return status;
-    return slice_cstr(arena_printf(cli->arena, "%.*s (paused)", SLICE_ARG(status)));
+    bool is_parked = json_text(cli, execution, "parked").len > 0;
+    return slice_cstr(
+        arena_printf(cli->arena, "%.*s (%s)", SLICE_ARG(status), is_parked ? "parked" : "paused"));
 }
 
 /* The function or workflow that it is a run of. */

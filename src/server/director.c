@@ -67,7 +67,7 @@ static void look_for_due(struct timer *t);
 
 static void arm(struct director *d, int64_t wake_us)
 {
-    if (wake_us >= d->armed_us || d->is_stopping)
+    if (wake_us >= d->armed_us || d->is_stopping || d->noting > 0)
         return;
     d->armed_us = wake_us;
     int64_t left = wake_us - clock_wall_us();
@@ -373,6 +373,45 @@ void director_send(struct director_note *n)
     loop_post(control_loop(n->director->control), &n->post);
 }
 
+/* ---- executions that the process before may have ended with ---- */
+
+struct crash_note {
+    struct store_op op;
+    struct director *director;
+    char id[37];
+};
+
+static void crash_noted(struct store_op *op)
+{
+    struct crash_note *n = container_of(op, struct crash_note, op);
+    struct director *d = n->director;
+    if (op->error.code == OK && op->number >= STORE_CRASHES_MAX)
+        log_error("an execution is parked: the server ended while it ran it, again and again",
+                  LOG_STR("execution", n->id), LOG_INT("times", op->number),
+                  LOG_STR("hint", "limpet execution resume tries it once more"));
+    else if (op->error.code == OK)
+        log_warn("the server had ended while it ran this execution", LOG_STR("execution", n->id),
+                 LOG_INT("times", op->number));
+    free(n);
+    if (--d->noting == 0)
+        arm(d, 0);
+}
+
+/* Before any of them is run again. */
+static void note_crashes(struct director *d, struct slice ids)
+{
+    for (; ids.len > 0; ids = slice_skip(ids, sizeof(((struct crash_note *)NULL)->id))) {
+        struct crash_note *n = calloc(1, sizeof(*n));
+        CHECK(n);
+        memcpy(n->id, ids.ptr, sizeof(n->id));
+        n->director = d;
+        n->op.loop = control_loop(d->control);
+        n->op.done = crash_noted;
+        d->noting++;
+        store_durable_crashed(d->server->store, &n->op, slice_cstr(n->id));
+    }
+}
+
 /* ---- start and stop ---- */
 
 enum err director_new(struct control *c, struct server *s, struct director **ret_director,
@@ -387,6 +426,8 @@ enum err director_new(struct control *c, struct server *s, struct director **ret
     *ret_director = d;
     enum err err = store_reader_open(s->store, &d->reader, ret_error);
     if (err == OK)
+        note_crashes(d, bytes_slice(&s->suspects));
+    if (err == OK && d->noting == 0)
         arm(d, 0); /* everything that is due, or ran when the server ended */
     return err;
 }

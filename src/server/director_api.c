@@ -358,6 +358,12 @@ static void retry(struct director *d, struct admin_durable *a)
     struct arena *arena = arena_new(NULL);
     struct taken taken = {.arena = arena};
     enum err err = store_durable(d->reader, arena, a->id, &row, &e);
+    if (err == OK && row.is_paused && row.parked.len > 0) { /* nothing is to be cut: it goes on */
+        struct request *r = request_new(d, a, a->id);
+        store_durable_pause(d->server->store, &r->op, a->id, false);
+        arena_free(arena);
+        return;
+    }
     if (err == OK && row.status != DURABLE_FAILED && row.status != DURABLE_CANCELLED) {
         err = error_set(&e, ERR_CONFLICT, "the execution is %s", durable_status_text(row.status));
         error_hint(&e, "only a failed or cancelled one can be retried");

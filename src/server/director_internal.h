@@ -20,6 +20,7 @@ struct director {
     int64_t mark_us, mark_seq; /* everything due up to here has been woken */
     struct timer removed_timer;
     int64_t removed_seq; /* of the last one that was woken for director_removed() */
+    unsigned noting;     /* crashes on their way to the store; nothing is woken before */
     bool is_stopping;
 };
 

@@ -11,12 +11,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/run_internal.h"
+#include "server/witness.h"
 
 enum {
     RUN_STAY_US = 1000 * 1000, /* a deadline nearer than this is waited for in memory */
     RUN_LINGER_MS = 200,       /* after the last event, when more may come */
     RUN_REST_MS = 500,         /* after a failure that may pass; doubled each time */
     RUN_REST_MS_MAX = 30 * 1000,
+    RUN_TRIES_MAX = 10, /* for a reason that is not the server's: some two minutes, then parked */
 };
 
 static struct slice id_of(const struct run *r)
@@ -82,8 +84,16 @@ static struct run *run_new(struct runs *rs, struct deployment *d, const char *id
     return r;
 }
 
+/* What it did last may end the process when it is stored: until then it is noted. */
+static void leave_witness(struct run *r)
+{
+    witness_leave(r->worker->server->witness, (unsigned)r->worker->index, r->witness);
+    r->witness = WITNESS_NOTHING;
+}
+
 void run_again(struct run *r)
 {
+    leave_witness(r);
     r->stage = RUN_PREPARING;
     prepare_start(&r->prepare);
 }
@@ -171,6 +181,7 @@ void run_forget(struct run *r)
     struct runs *rs = r->runs;
     struct slot *s = r->slot;
     CHECK(!r->guest && run_is_settled(r));
+    leave_witness(r);
     if (r->wants_look && !rs->is_draining) { /* what it was woken for is still to be seen */
         struct director_note *n = director_note_new(r->worker->server, r->id, 1);
         memcpy(n->wakes[0], r->id, sizeof(r->id));
@@ -195,6 +206,12 @@ static void stop_lingering(struct run *r)
     if (r->is_lingering)
         list_remove(&r->lingering);
     r->is_lingering = false;
+}
+
+uint32_t run_witness(const struct guest *g)
+{
+    const struct run *r = g->run;
+    return r->witness;
 }
 
 bool run_is_standing(const struct guest *g)
@@ -228,12 +245,60 @@ static void rest_over(struct timer *t)
         timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, rest_over);
 }
 
+struct parking {
+    struct store_op op;
+    struct run *run;
+    struct error reason;
+};
+
+static void parked(struct store_op *op)
+{
+    struct parking *p = container_of(op, struct parking, op);
+    struct run *r = p->run;
+    struct error e = p->reason;
+    bool is_again = op->error.code != OK && error_is_retryable(op->error.code);
+    free(p);
+    r->in_flight--;
+    if (is_again && !r->runs->is_draining)
+        run_rest(r, &e);
+    else
+        run_forget(r);
+}
+
+/* It is not run again until somebody resumes it. */
+static void park(struct run *r, const struct error *error)
+{
+    struct parking *p = calloc(1, sizeof(*p));
+    CHECK(p);
+    p->run = r;
+    p->reason = *error;
+    p->op.loop = &r->worker->loop;
+    p->op.done = parked;
+    r->stage = RUN_LEAVING;
+    r->in_flight++;
+    log_error("an execution is parked", LOG_STR("execution", r->id),
+              LOG_STR("error", error->message));
+    store_durable_park(r->worker->server->store, &p->op, id_of(r), slice_cstr(error->message));
+}
+
+/* Tries that bring nothing: a reason that is the server's (its disk, its store) may pass at any
+ * time, whatever else it is needs somebody. */
+static bool is_hopeless(const struct run *r, const struct error *error)
+{
+    bool is_servers = error_is_retryable(error->code) && error->code != ERR_OVERLOAD;
+    return !is_servers && r->failures >= RUN_TRIES_MAX && run_is_settled(r);
+}
+
 void run_rest(struct run *r, const struct error *error)
 {
     run_end_guest(r);
     if (r->check) {
         r->check->error = *error;
         run_check_over(r);
+        return;
+    }
+    if (is_hopeless(r, error) && !r->runs->is_draining) {
+        park(r, error);
         return;
     }
     unsigned shift = r->failures < 6 ? r->failures : 6;

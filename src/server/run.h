@@ -28,6 +28,7 @@ void run_stepped(struct guest *g, enum guest_status status);
  * reported runnable when there is room. */
 bool run_may_go_on(struct guest *g);
 bool run_is_standing(const struct guest *g); /* for that reason */
+uint32_t run_witness(const struct guest *g); /* its slot in the witness */
 
 /* ---- messages from the director ---- */
 

@@ -36,6 +36,7 @@ struct run {
     struct arena *arena; /* of row */
     struct durable_row row;
     struct guest *guest;
+    uint32_t witness; /* its slot there */
     struct execution *x;
     int64_t signal_last;     /* seq of the newest signal given to x */
     uint32_t awaited_cursor; /* of children that were looked up */

@@ -14,6 +14,7 @@
 #include "host/sql_journal.h"
 #include "script/sourcemap.h"
 #include "server/run_internal.h"
+#include "server/witness.h"
 
 enum { LOAD_SIGNALS = 1000 };
 
@@ -343,6 +344,7 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
                                       .op_text = op_name};
     r->guest = g;
     g->run = r;
+    r->witness = witness_enter(r->worker->server->witness, (unsigned)r->worker->index, r->id);
     r->dispatch = (struct dispatch){
         .port = &workflow_port,
         .kind = ABI_DISPATCH_WORKFLOW,

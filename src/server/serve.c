@@ -4,6 +4,7 @@
 #include "server/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,6 +20,7 @@
 #include "script/bundle.h"
 #include "script/engine.h"
 #include "server/control.h"
+#include "server/witness.h"
 #include "server/worker.h"
 #include "store/store.h"
 
@@ -37,6 +39,22 @@ static enum err open_egress(struct server *s, struct error *ret_error)
     return OK;
 }
 
+/* Without it nothing is parked, but everything runs: on a disk that is full, say. */
+static void open_witness(struct server *s)
+{
+    const struct config *c = &s->config;
+    unsigned n = (unsigned)c->threads;
+    char path[PATH_MAX];
+    struct error e;
+    snprintf(path, sizeof(path), "%s/.running", c->data_dir);
+    /* Those that have an isolate, and those whose last records are on their way. */
+    unsigned slots = 2 * ((c->isolates_max + n - 1) / n);
+    slots = slots < WITNESS_SLOTS_MAX ? slots : WITNESS_SLOTS_MAX;
+    if (witness_open(path, n, slots, &s->suspects, &s->witness, &e) != OK)
+        log_warn("it is not noted which executions run; should one end the server, it is not found",
+                 LOG_STR("error", e.message));
+}
+
 static enum err server_open(struct server *s, struct error *ret_error)
 {
     struct config *c = &s->config;
@@ -50,6 +68,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
         errno != EEXIST) /* its parent is the store's folder */
         err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->data_dir,
                         strerror(errno));
+    if (err == OK)
+        open_witness(s);
     if (err == OK)
         err = open_egress(s, ret_error);
     if (err == OK && c->tls_cert)
@@ -69,6 +89,8 @@ static void server_close(struct server *s)
     tls_context_free(s->tls);
     egress_free(s->egress);
     databases_free(s->databases);
+    witness_close(s->witness);
+    bytes_done(&s->suspects);
     if (s->store)
         store_close(s->store);
     config_done(&s->config);

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/bytes.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "loop/loop.h"
@@ -25,6 +26,7 @@ struct engine;
 struct sql_file;
 struct store;
 struct tls_context;
+struct witness;
 struct worker;
 
 struct server {
@@ -40,6 +42,8 @@ struct server {
     struct lateness wake_lateness;
     _Atomic uint64_t verified, verify_failures; /* --verify-replay */
     struct databases *databases;
+    struct witness *witness; /* of what runs; NULL: there is no room for it */
+    struct bytes suspects;   /* executions that the process before may have ended with */
     uint64_t started_ns;
 };
 

@@ -21,6 +21,7 @@
 #include "host/sql.h"
 #include "http/server.h"
 #include "server/run.h"
+#include "server/witness.h"
 
 enum {
     TURN_FRESH_MAX = 256, /* then sockets get their turn */
@@ -269,7 +270,12 @@ static void run_guest(struct worker *w, struct guest *g)
     g->is_queued = false;
     if (g->durable && run_is_standing(g))
         return; /* whatever has happened waits, too */
+    struct witness *witness = w->server->witness;
+    unsigned thread = (unsigned)w->index;
+    uint32_t slot = g->durable ? run_witness(g) : WITNESS_FUNCTION;
+    witness_step(witness, thread, slot, loop_now_ms(&w->loop));
     enum guest_status status = guest_step(g);
+    witness_step(witness, thread, WITNESS_NOTHING, loop_now_ms(&w->loop));
     if (g->durable && status != GUEST_AGAIN) {
         run_stepped(g, status);
         return;

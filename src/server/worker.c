@@ -14,6 +14,7 @@
 #include "server/run.h"
 #include "server/run_internal.h"
 #include "server/turn.h"
+#include "server/witness.h"
 #include "store/store.h"
 
 enum { TRIM_MS = 2000, WORKFLOW_KEEP_MS = 60 * 1000 };
@@ -158,6 +159,7 @@ static void trim(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, trim);
     uint64_t now = clock_monotonic_ns();
+    witness_alive(w->server->witness, (unsigned)w->index, loop_now_ms(&w->loop));
     LIST_FOREACH (n, &w->slots) {
         struct slot *s = container_of(n, struct slot, link);
         slot_trim(s);

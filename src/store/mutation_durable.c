@@ -152,6 +152,19 @@ void store_durable_pause(struct store *s, struct store_op *op, struct slice id, 
     durable_send(s, &m, TEXTS(&m.name));
 }
 
+void store_durable_park(struct store *s, struct store_op *op, struct slice id, struct slice reason)
+{
+    struct mutation m = durable_of(MUTATION_DURABLE_PARK, op, id);
+    m.value = reason;
+    durable_send(s, &m, TEXTS(&m.name, &m.value));
+}
+
+void store_durable_crashed(struct store *s, struct store_op *op, struct slice id)
+{
+    struct mutation m = durable_of(MUTATION_DURABLE_CRASHED, op, id);
+    durable_send(s, &m, TEXTS(&m.name));
+}
+
 void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
                          const struct durable_retry *retry)
 {

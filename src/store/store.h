@@ -121,6 +121,7 @@ struct durable_row {
     struct slice input, metadata; /* JSON */
     struct slice output, error; /* JSON, "" if none; error: {"code","name","message","stack",...} */
     struct slice progress;      /* JSON, "" if none */
+    struct slice parked;        /* with is_paused: why it is not run until somebody resumes it */
     int64_t records;            /* in its journal */
     int64_t events;             /* signals, ends of children and requests that it was sent so far */
     int64_t wake_us;            /* when it is due; INT64_MAX: only an event makes it due */
@@ -248,6 +249,13 @@ void store_durable_cancel(struct store *s, struct store_op *op, struct slice id)
 /* A paused execution is not run. Setting what is set already is fine; ERR_CONFLICT: it has
  * finished. */
 void store_durable_pause(struct store *s, struct store_op *op, struct slice id, bool is_paused);
+/* The store pauses it, for a reason that people have to see to; it is forgotten when it is resumed.
+ * ERR_CONFLICT: it has finished. */
+void store_durable_park(struct store *s, struct store_op *op, struct slice id, struct slice reason);
+/* The process has ended while it ran this one: counted, and the third time in a row, without a new
+ * record in between, it is parked. Result: the count. */
+enum { STORE_CRASHES_MAX = 3 };
+void store_durable_crashed(struct store *s, struct store_op *op, struct slice id);
 /* A finished execution that failed or was cancelled becomes queued again with the first `records`
  * records of its journal, which the caller has as a chunk from number `chunk_first` (the one that
  * is cut; chunks above go), on the given version (0: as it was). Snapshot, output, error go; what

@@ -400,6 +400,8 @@ static bool apply_needs_savepoint(const struct mutation *m)
         [MUTATION_BUILD_START] = true,     [MUTATION_PUBLISH] = true,
         [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_RETRY] = true,
         [MUTATION_DURABLE_FORK] = true,    [MUTATION_DURABLE_MIGRATE] = true,
+        [MUTATION_DURABLE_PAUSE] = true,   [MUTATION_DURABLE_PARK] = true,
+        [MUTATION_DURABLE_CRASHED] = true,
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
     if (m->kind == MUTATION_DURABLE_COMMIT)
@@ -425,6 +427,8 @@ enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_n
         [MUTATION_DURABLE_COMMIT] = apply_durable_commit,
         [MUTATION_DURABLE_MESSAGE] = apply_durable_message,
         [MUTATION_DURABLE_PAUSE] = apply_durable_pause,
+        [MUTATION_DURABLE_PARK] = apply_durable_park,
+        [MUTATION_DURABLE_CRASHED] = apply_durable_crashed,
         [MUTATION_DURABLE_RETRY] = apply_durable_retry,
         [MUTATION_DURABLE_FORK] = apply_durable_fork,
         [MUTATION_DURABLE_MIGRATE] = apply_durable_migrate,

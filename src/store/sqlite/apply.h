@@ -34,6 +34,10 @@ NODISCARD enum err apply_durable_message(struct writer *w, const struct mutation
                                          int64_t *ret_number, struct error *ret_error);
 NODISCARD enum err apply_durable_pause(struct writer *w, const struct mutation *m,
                                        int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_park(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_durable_crashed(struct writer *w, const struct mutation *m,
+                                         int64_t *ret_number, struct error *ret_error);
 NODISCARD enum err apply_durable_retry(struct writer *w, const struct mutation *m,
                                        int64_t *ret_number, struct error *ret_error);
 NODISCARD enum err apply_durable_fork(struct writer *w, const struct mutation *m,

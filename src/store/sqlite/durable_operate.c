@@ -5,6 +5,9 @@
  */
 #include "store/sqlite/durable.h"
 
+#define STORE_CRASHES_TEXT "three"
+_Static_assert(STORE_CRASHES_MAX == 3, "the number stands in a message");
+
 enum err apply_durable_pause(struct writer *w, const struct mutation *m, int64_t *ret_number,
                              struct error *ret_error)
 {
@@ -19,7 +22,56 @@ enum err apply_durable_pause(struct writer *w, const struct mutation *m, int64_t
     /* What it waited for may have come meanwhile: it looks itself. */
     if (!m->is_paused)
         after.wake_us = 0;
-    return durable_save(w, &before, &after, ret_error);
+    code = db_run(&w->db, WRITER_DURABLE_TEXT_PARKED,
+                  PARAMS(P_INT(before.seq), P_TEXT(SLICE_EMPTY)), ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_DURABLE_UNCRASHED, PARAMS(P_INT(before.seq)), ret_error);
+    return code == OK ? durable_save(w, &before, &after, ret_error) : code;
+}
+
+/* ---- parking ---- */
+
+static enum err operate_park(struct writer *w, const struct durable_state *before,
+                             struct slice reason, struct error *ret_error)
+{
+    struct durable_state after = *before;
+    after.is_paused = true;
+    enum err code = db_run(&w->db, WRITER_DURABLE_TEXT_PARKED,
+                           PARAMS(P_INT(before->seq), P_TEXT(reason)), ret_error);
+    return code == OK ? durable_save(w, before, &after, ret_error) : code;
+}
+
+static enum err operate_find_unfinished(struct writer *w, struct slice id,
+                                        struct durable_state *ret_state, struct error *ret_error)
+{
+    enum err code = durable_find(w, id, ret_state, ret_error);
+    if (code == OK && durable_is_finished(ret_state->status))
+        return durable_finished_error(id, ret_state, ret_error);
+    return code;
+}
+
+enum err apply_durable_park(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                            struct error *ret_error)
+{
+    struct durable_state before;
+    enum err code = operate_find_unfinished(w, m->name, &before, ret_error);
+    return code == OK ? operate_park(w, &before, m->value, ret_error) : code;
+}
+
+enum err apply_durable_crashed(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                               struct error *ret_error)
+{
+    struct durable_state before;
+    enum err code = operate_find_unfinished(w, m->name, &before, ret_error);
+    if (code == OK)
+        code = apply_one(w, WRITER_DURABLE_CRASHED, PARAMS(P_INT(before.seq)), ret_number, NULL,
+                         ret_error);
+    if (code != OK || before.is_paused || *ret_number < STORE_CRASHES_MAX)
+        return code;
+    return operate_park(w, &before,
+                        SLICE_LIT("the server ended by a crash " STORE_CRASHES_TEXT
+                                  " times in a row while it ran this execution"),
+                        ret_error);
 }
 
 static enum err operate_check_version(struct writer *w, struct slice id,

@@ -5,9 +5,11 @@
 #include "store/sqlite/reader.h"
 #include "store/sqlite/writer.h"
 
-static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a)
+/* As the columns of READER_DURABLE_COLUMNS are listed; with_texts: and those that only one row is
+ * read with. */
+static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a, bool with_texts)
 {
-    return (struct durable_row){
+    struct durable_row row = {
         .seq = db_int(st, 0),
         .id = db_text_copy(st, 1, a),
         .workflow = db_text_copy(st, 2, a),
@@ -18,26 +20,29 @@ static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a)
         .is_paused = db_int(st, 7) != 0,
         .is_cancel_requested = db_int(st, 8) != 0,
         .parent = db_text_copy(st, 9, a),
-        .input = db_text_copy(st, 10, a),
-        .metadata = db_text_copy(st, 11, a),
-        .output = db_text_copy(st, 12, a),
-        .error = db_text_copy(st, 13, a),
-        .progress = db_text_copy(st, 14, a),
-        .records = db_int(st, 15),
-        .events = db_int(st, 16),
-        .wake_us = db_int(st, 17),
-        .attempt = db_int(st, 18),
-        .created_us = db_int(st, 19),
-        .started_us = db_int(st, 20),
-        .finished_us = db_int(st, 21),
-        .lines = db_int(st, 22),
+        .records = db_int(st, 10),
+        .events = db_int(st, 11),
+        .wake_us = db_int(st, 12),
+        .attempt = db_int(st, 13),
+        .created_us = db_int(st, 14),
+        .started_us = db_int(st, 15),
+        .finished_us = db_int(st, 16),
+        .lines = db_int(st, 17),
+        .error = db_text_copy(st, 18, a),
+        .progress = db_text_copy(st, 19, a),
+        .parked = db_text_copy(st, 20, a),
     };
+    if (with_texts) {
+        row.input = db_text_copy(st, 21, a);
+        row.metadata = db_text_copy(st, 22, a);
+        row.output = db_text_copy(st, 23, a);
+    }
+    return row;
 }
 
 static size_t durable_row_bytes(const struct durable_row *row)
 {
-    return row->input.len + row->metadata.len + row->output.len + row->error.len +
-           row->progress.len;
+    return row->error.len + row->progress.len;
 }
 
 enum err store_durables(struct store_reader *r, struct arena *a,
@@ -71,7 +76,7 @@ enum err store_durables(struct store_reader *r, struct arena *a,
         code = reader_first(r, stmt, params, &st, &has_row, ret_error);
     while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        rows[len] = durable_row_read(st, a);
+        rows[len] = durable_row_read(st, a, false);
         bytes += durable_row_bytes(&rows[len++]);
         code = db_step(&r->db, st, &has_row, ret_error);
     }
@@ -100,7 +105,7 @@ enum err store_durable(struct store_reader *r, struct arena *a, struct slice id,
     if (code == OK && !has_row)
         return durable_none(id, ret_error);
     if (code == OK)
-        *ret_row = durable_row_read(st, a);
+        *ret_row = durable_row_read(st, a, true);
     return code;
 }
 

@@ -19,13 +19,17 @@
     "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
     "e.created_us,"                                                                                \
     " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
-#define READER_DURABLE_SQL                                                                         \
+#define READER_DURABLE_COLUMNS                                                                     \
     "SELECT d.seq, d.id, f.name, d.export_name, d.key, d.version, d.status, d.is_paused,"          \
-    " d.is_cancel_requested, d.parent, t.input, t.metadata, t.output, t.error, t.progress,"        \
-    " d.records, d.events, d.wake_us, d.attempt, d.created_us, d.started_us, d.finished_us, "      \
-    "d.lines"                                                                                      \
+    " d.is_cancel_requested, d.parent, d.records, d.events, d.wake_us, d.attempt, d.created_us,"   \
+    " d.started_us, d.finished_us, d.lines, t.error, t.progress, t.parked"
+#define READER_DURABLE_FROM                                                                        \
     " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
     " JOIN durable_text t ON t.execution = d.seq"
+/* Pages show no input, metadata, output. */
+#define READER_DURABLES_SQL READER_DURABLE_COLUMNS READER_DURABLE_FROM
+#define READER_DURABLE_SQL                                                                         \
+    READER_DURABLE_COLUMNS ", t.input, t.metadata, t.output" READER_DURABLE_FROM
 #define READER_DURABLES_SEQ(status)                                                                \
     "SELECT seq FROM durable WHERE function_id = ?3 AND status = " status " AND seq < ?1"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
@@ -58,18 +62,18 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_LOGS_OF_NEWEST] = READER_LOG_SQL " WHERE l.execution = ?3 AND l.execution <> ''"
                                              " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
     /* ?3 workflow, ?4 status, ?5 parent. */
-    [READER_DURABLES] = READER_DURABLE_SQL " WHERE true" READER_DURABLES_END,
+    [READER_DURABLES] = READER_DURABLES_SQL " WHERE true" READER_DURABLES_END,
     /* Merges what the index has for each status. */
-    [READER_DURABLES_OF] = READER_DURABLE_SQL
+    [READER_DURABLES_OF] = READER_DURABLES_SQL
     " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ("0") " UNION ALL " READER_DURABLES_SEQ("1") " UNION ALL " READER_DURABLES_SEQ(
         "2") " UNION ALL " READER_DURABLES_SEQ("3") " UNION ALL " READER_DURABLES_SEQ("4") " UNION "
                                                                                            "ALL"
                                                                                            " " READER_DURABLES_SEQ(
                                                                                                "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC",
-    [READER_DURABLES_IN] = READER_DURABLE_SQL " WHERE d.status = ?4" READER_DURABLES_END,
+    [READER_DURABLES_IN] = READER_DURABLES_SQL " WHERE d.status = ?4" READER_DURABLES_END,
     [READER_DURABLES_OF_IN] =
-        READER_DURABLE_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
-    [READER_DURABLES_BELOW] = READER_DURABLE_SQL
+        READER_DURABLES_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
+    [READER_DURABLES_BELOW] = READER_DURABLES_SQL
     " WHERE d.parent = ?5 AND d.parent <> '' AND (?3 = 0 OR d.function_id = ?3)"
     " AND (?4 < 0 OR d.status = ?4)" READER_DURABLES_END,
     [READER_DURABLE] = READER_DURABLE_SQL " WHERE d.id = ?1",

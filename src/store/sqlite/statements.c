@@ -132,6 +132,12 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_DURABLE_TEXT_PROGRESS] = "UPDATE durable_text SET progress = ?2 WHERE execution = ?1",
     [WRITER_DURABLE_TEXT_END] =
         "UPDATE durable_text SET output = ?2, error = ?3 WHERE execution = ?1",
+    [WRITER_DURABLE_TEXT_PARKED] = "UPDATE durable_text SET parked = ?2 WHERE execution = ?1",
+    [WRITER_DURABLE_CRASHED] =
+        "UPDATE durable SET crashes = CASE WHEN records > crashed_records THEN 1 ELSE crashes + 1"
+        " END, crashed_records = records WHERE seq = ?1 RETURNING crashes",
+    [WRITER_DURABLE_UNCRASHED] =
+        "UPDATE durable SET crashes = 0, crashed_records = -1 WHERE seq = ?1 AND crashes > 0",
     [WRITER_DURABLE_TEXT_DELETE] = "DELETE FROM durable_text WHERE execution = ?1",
     [WRITER_DURABLE_WAITER_ADD] =
         "INSERT OR IGNORE INTO durable_waiter (execution, waiter) VALUES (?1, ?2)",

@@ -433,11 +433,65 @@ static void a_long_journal_goes_in_steps(void **state)
     wait_for_rows(h, REMAINS, 0);
 }
 
+static int64_t crashed(struct harness *h, const char *id)
+{
+    struct store_op op = HARNESS_OP(h);
+    store_durable_crashed(h->store, &op, slice_cstr(id));
+    return harness_wait(h, &op) == OK ? op.number : -(int64_t)op.error.code;
+}
+
+static void the_third_crash_in_a_row_parks(void **state)
+{
+    struct harness *h = *state;
+    assert_ok(durable_start(h, "a"));
+    assert_int_equal(crashed(h, "a"), 1);
+    assert_ok(COMMIT(h, "a", .count = 1, .sets_status = true, .status = DURABLE_RUNNING));
+    assert_int_equal(crashed(h, "a"), 1); /* it had come further */
+    assert_int_equal(crashed(h, "a"), 2);
+    assert_false(durable_get(h, "a").is_paused);
+    assert_int_equal(crashed(h, "a"), 3);
+    struct durable_row row = durable_get(h, "a");
+    assert_true(row.is_paused);
+    assert_int_equal(row.status, DURABLE_RUNNING);
+    assert_non_null(memmem(row.parked.ptr, row.parked.len, "three times", 11));
+    assert_string_equal(durable_due(h, NEVER), "");
+    assert_int_equal(durable_counted(h).paused, 1);
+    /* Resumed: from the beginning. */
+    struct store_op op = HARNESS_OP(h);
+    store_durable_pause(h->store, &op, S("a"), false);
+    assert_ok(harness_wait(h, &op));
+    row = durable_get(h, "a");
+    assert_false(row.is_paused);
+    assert_slice(row.parked, "");
+    assert_string_equal(durable_due(h, 1), "a");
+    assert_int_equal(crashed(h, "a"), 1);
+    assert_int_equal(crashed(h, "nobody"), -ERR_NOT_FOUND);
+    assert_ok(durable_end(h, "a", 1, DURABLE_COMPLETED));
+    assert_int_equal(crashed(h, "a"), -ERR_CONFLICT);
+}
+
+static void one_may_be_parked_for_another_reason(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h);
+    assert_ok(durable_start(h, "a"));
+    store_durable_park(h->store, &op, S("a"), S("look at it"));
+    assert_ok(harness_wait(h, &op));
+    assert_slice(durable_get(h, "a").parked, "look at it");
+    assert_true(durable_get(h, "a").is_paused);
+    assert_ok(durable_end(h, "a", 0, DURABLE_FAILED));
+    assert_false(durable_get(h, "a").is_paused);
+    store_durable_park(h->store, &op, S("a"), S("again"));
+    assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
+}
+
 int main(void)
 {
     cmocka_set_message_output(CM_OUTPUT_TAP);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, durable_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(the_third_crash_in_a_row_parks),
+        TEST(one_may_be_parked_for_another_reason),
         TEST(a_retry_cuts_the_journal),
         TEST(a_retry_has_the_signals_that_were_not_taken),
         TEST(a_retry_puts_back_the_signals_taken_behind_its_cut),
