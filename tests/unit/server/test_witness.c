@@ -119,6 +119,19 @@ static void who_runs_is_the_suspect(void **state)
     witness_close(after);
 }
 
+/* A server that has lost the store writes on, and ends, without harm to its successor. */
+static void two_do_not_disturb_each_other(void **state)
+{
+    struct witness *first = next(""), *second = next("");
+    witness_step(second, 0, witness_enter(second, 0, id(2)), 1000);
+    witness_step(first, 0, witness_enter(first, 0, id(1)), 1000);
+    witness_close(first);
+    struct witness *third = next("2");
+    witness_close(second);
+    witness_close(third);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
 static void room_is_used_again(void **state)
 {
     struct witness *w = next("");
@@ -171,6 +184,7 @@ int main(void)
         cmocka_unit_test(those_that_ran_lately_are_suspects),
         cmocka_unit_test(long_ago_is_no_suspicion),
         cmocka_unit_test(who_runs_is_the_suspect),
+        cmocka_unit_test(two_do_not_disturb_each_other),
         cmocka_unit_test(room_is_used_again),
         cmocka_unit_test(a_file_of_another_shape_is_none),
     };
