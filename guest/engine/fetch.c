@@ -3,13 +3,14 @@
  * The global fetch(). A body in memory goes with the op; a streaming one is piped by the host if it
  * is an untouched host stream, else written by the runtime's streamToSink, which waits when the
  * host says so. A signal that aborts cancels the op, and the promise rejects at once with the
- * signal's reason. */
+ * signal's reason; once the head is there, it ends the body (source.h). */
 #include <stdlib.h>
 
 #include "engine.h"
 #include "op.h"
 #include "request.h"
 #include "response.h"
+#include "source.h"
 #include "text.h"
 #include "workflow.h"
 
@@ -32,7 +33,9 @@ static JSValue fetch_reject(JSContext *ctx)
 /* --- the answer ----------------------------------------------------------------------------------
  */
 
-static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t len)
+/* signal: JS_UNDEFINED if there is none. */
+static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t len,
+                              JSValueConst signal)
 {
     struct response *r;
     struct reader in = reader_of(payload, len);
@@ -59,6 +62,10 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     if (r->message.headers)
         r->message.headers->is_immutable = true;
     struct body *to = &r->message.body;
+    if (source && !JS_IsUndefined(signal) && !source_watch(ctx, source, signal)) {
+        JS_FreeValue(ctx, object);
+        return JS_EXCEPTION;
+    }
     if (source) {
         to->kind = BODY_SOURCE;
         to->source = source;
@@ -78,26 +85,13 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     return object;
 }
 
-/* signal.addEventListener("abort", listener), or remove… */
-static bool fetch_listen(JSContext *ctx, JSValueConst signal, const char *method,
-                         JSValueConst listener)
-{
-    JSValue function = JS_GetPropertyStr(ctx, signal, method);
-    JSValue args[2] = {JS_NewString(ctx, "abort"), listener};
-    JSValue result =
-        JS_IsException(function) ? JS_EXCEPTION : JS_Call(ctx, function, signal, 2, args);
-    bool is_ok = !JS_IsException(result);
-    JS_FreeValues(ctx, function, args[0], result);
-    return is_ok;
-}
-
 static void fetch_unlisten(JSContext *ctx, const struct op_pending *op)
 {
     if (JS_IsUndefined(op->values[FETCH_SIGNAL]))
         return;
     JSValue signal = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 0);
     JSValue listener = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 1);
-    if (!fetch_listen(ctx, signal, "removeEventListener", listener))
+    if (!source_listen(ctx, signal, "removeEventListener", listener))
         JS_FreeValue(ctx, JS_GetException(ctx)); /* the listener finds nothing to abort */
     JS_FreeValues(ctx, signal, listener);
 }
@@ -106,10 +100,15 @@ static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                        const uint8_t *payload, uint32_t len)
 {
     fetch_unlisten(ctx, op);
-    if (status)
+    if (status) {
         op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
-    else
-        op_settle(ctx, op, false, fetch_response(ctx, payload, len));
+        return;
+    }
+    JSValue signal = JS_UNDEFINED;
+    if (!JS_IsUndefined(op->values[FETCH_SIGNAL]))
+        signal = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 0);
+    op_settle(ctx, op, false, fetch_response(ctx, payload, len, signal));
+    JS_FreeValue(ctx, signal);
 }
 
 /* data: op number, sink, reject, signal */
@@ -135,7 +134,7 @@ static bool fetch_watch(JSContext *ctx, struct op_pending *op, uint32_t sink, JS
     JSValue data[4] = {JS_NewUint32(ctx, op->number), JS_NewUint32(ctx, sink), op->values[1],
                        signal};
     JSValue listener = JS_NewCFunctionData(ctx, fetch_on_abort, 0, 0, 4, data);
-    if (JS_IsException(listener) || !fetch_listen(ctx, signal, "addEventListener", listener)) {
+    if (JS_IsException(listener) || !source_listen(ctx, signal, "addEventListener", listener)) {
         JS_FreeValue(ctx, listener);
         return false;
     }

@@ -9,6 +9,7 @@
 #include "op.h"
 #include "request.h"
 #include "response.h"
+#include "source.h"
 #include "text.h"
 
 enum { BODY_READ_BYTES = 256 * 1024 }; /* asked for at once from a host stream */
@@ -361,8 +362,7 @@ static void body_reading_step(JSContext *ctx, struct op_pending *op, uint32_t st
 
 static bool body_reading_ask(JSContext *ctx, struct body_reading *r)
 {
-    struct op_stream_read args = {.source = r->source, .len_max = BODY_READ_BYTES};
-    struct op_pending *op = op_start(ctx, OP_STREAM_READ, &args, body_reading_step);
+    struct op_pending *op = source_read(ctx, r->source, BODY_READ_BYTES, body_reading_step);
     if (op)
         op->data = r;
     return op != NULL;
@@ -373,16 +373,18 @@ static void body_reading_step(JSContext *ctx, struct op_pending *op, uint32_t st
 {
     struct body_reading *r = op->data;
     if (status) {
-        body_reading_end(ctx, r, op_error(ctx, status, (const char *)payload, len));
+        body_reading_end(ctx, r, source_error(ctx, r->source, status, payload, len));
         return;
     }
     if (len == 0) {
+        source_over(ctx, r->source);
         body_reading_end(ctx, r, JS_UNDEFINED);
         return;
     }
     buffer_add(&r->bytes, payload, len);
     if (r->bytes.is_failed) {
         op_tell(OP_STREAM_CLOSE, &(struct op_stream_close){.source = r->source});
+        source_over(ctx, r->source);
         JS_ThrowRangeError(ctx, "out of memory: the body does not fit the memory of this function");
         body_reading_end(ctx, r, JS_GetException(ctx));
     } else if (!body_reading_ask(ctx, r)) {

@@ -7,6 +7,7 @@
 #include "module.h"
 #include "op.h"
 #include "serialize.h"
+#include "source.h"
 #include "sql.h"
 #include "text.h"
 #include "workflow.h"
@@ -375,18 +376,20 @@ static JSValue native_cancel(JSContext *ctx, JSValueConst this_value, int argc, 
 static void native_read_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                              const uint8_t *payload, uint32_t len)
 {
-    if (status)
-        op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
-    else
-        op_settle(ctx, op, false, len ? JS_NewUint8ArrayCopy(ctx, payload, len) : JS_UNDEFINED);
+    if (status) {
+        op_settle(ctx, op, true, source_error(ctx, op->extra, status, payload, len));
+        return;
+    }
+    if (!len)
+        source_over(ctx, op->extra);
+    op_settle(ctx, op, false, len ? JS_NewUint8ArrayCopy(ctx, payload, len) : JS_UNDEFINED);
 }
 
 static JSValue native_stream_read(JSContext *ctx, JSValueConst this_value, int argc,
                                   JSValueConst *argv)
 {
-    struct op_stream_read args = {.source = native_u32(ctx, argc, argv, 0),
-                                  .len_max = native_u32(ctx, argc, argv, 1)};
-    return op_start_promise(ctx, OP_STREAM_READ, &args, native_read_done, NULL);
+    return source_read_promise(ctx, native_u32(ctx, argc, argv, 0), native_u32(ctx, argc, argv, 1),
+                               native_read_done);
 }
 
 static JSValue native_stream_write(JSContext *ctx, JSValueConst this_value, int argc,
@@ -405,7 +408,9 @@ static JSValue native_stream_write(JSContext *ctx, JSValueConst this_value, int 
 static JSValue native_stream_close(JSContext *ctx, JSValueConst this_value, int argc,
                                    JSValueConst *argv)
 {
-    op_tell(OP_STREAM_CLOSE, &(struct op_stream_close){.source = native_u32(ctx, argc, argv, 0)});
+    uint32_t source = native_u32(ctx, argc, argv, 0);
+    op_tell(OP_STREAM_CLOSE, &(struct op_stream_close){.source = source});
+    source_over(ctx, source);
     return JS_UNDEFINED;
 }
 

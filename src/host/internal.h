@@ -83,6 +83,7 @@ struct source {
     struct list link; /* in context->sources */
     struct guest *guest;
     uint32_t id;
+    uint32_t scope;                   /* of the step that it ends with, 0: none */
     const struct source_owner *owner; /* NULL once the owner is gone */
     void *arg;                        /* the owner's */
     struct bytes buffer;
@@ -106,6 +107,7 @@ struct sink {
     struct guest *guest;
     struct context *context;
     uint32_t id;
+    uint32_t scope;                 /* of the step that it ends with, 0: none */
     const struct sink_owner *owner; /* NULL once it is over */
     void *arg;
     struct bytes queued;
@@ -136,6 +138,8 @@ void sink_drained(struct sink *s);
 void sink_fail(struct sink *s, const struct error *error);
 void sink_pipe(struct sink *s, struct source *source);
 void streams_end(struct context *c); /* ends all */
+/* A step is over: so is what came of its fetches, read or not. */
+void streams_scope_over(struct guest *g, uint32_t scope);
 
 /* ---- answer.c ---- */
 

@@ -102,6 +102,8 @@ enum err op_step_done(struct guest *g, const struct op_step_done_args *a)
     if (!g->durable)
         return check_main(g, "step()");
     guest_forget_scope(g, a->scope);
+    if (a->scope != 0)
+        streams_scope_over(g, a->scope);
     execution_step_done(g->durable->execution, a->scope, a->failed ? ERR_GUEST : OK, a->failed == 2,
                         a->value, a->message);
     return OK;
@@ -323,6 +325,8 @@ void guest_scope_over(struct guest *g, uint32_t scope)
         op_complete_error(op, &e);
         op->cancel(op);
     }
+    if (scope != 0)
+        streams_scope_over(g, scope);
 }
 
 /* ---- the guest ---- */

@@ -271,6 +271,8 @@ static void on_head(struct http_fetch *h)
     f->has_answered = true;
     if (!h->has_no_body)
         f->source = source_new(f->op.context, &fetched_owner, f);
+    if (f->source)
+        f->source->scope = f->op.scope;
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
     encode_head(h, f->source ? f->source->id : 0, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
@@ -601,8 +603,10 @@ enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
         fetch_free(f);
         return err;
     }
-    if (a->body_kind == 2)
+    if (a->body_kind == 2) {
         f->sink = sink_new(f->op.context, &upload_owner, f);
+        f->sink->scope = f->op.scope;
+    }
     bytes_append_u32(&g->result, f->sink ? f->sink->id : 0);
     fetch_go(g, f);
     return OK;

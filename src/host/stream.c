@@ -13,6 +13,7 @@
 
 static void source_pump(struct source *s);
 static void sink_pump(struct sink *s);
+static void sink_abort(struct sink *s, const struct error *error);
 
 /* ---- sources ---- */
 
@@ -147,11 +148,21 @@ enum err op_stream_read(struct guest *g, const struct op_stream_read_args *a)
     return OK;
 }
 
+static void source_abort(struct source *s, const char *why)
+{
+    struct error e;
+    error_set(&e, ERR_CANCELLED, "%s", why);
+    if (s->pipe)
+        sink_abort(s->pipe, &e); /* closes it, too */
+    else
+        source_close(s);
+}
+
 enum err op_stream_close(struct guest *g, const struct op_stream_close_args *a)
 {
     struct source *s = source_find(g, a->source);
-    if (s && !s->pipe)
-        source_close(s);
+    if (s)
+        source_abort(s, "the body was aborted");
     return OK;
 }
 
@@ -422,4 +433,44 @@ void streams_end(struct context *c)
     }
     while (!list_is_empty(&c->sources))
         source_close(container_of(c->sources.next, struct source, link));
+}
+
+static struct source *source_in_scope(struct guest *g, uint32_t scope)
+{
+    LIST_FOREACH (m, &g->contexts) {
+        struct context *c = container_of(m, struct context, link);
+        LIST_FOREACH (n, &c->sources) {
+            struct source *s = container_of(n, struct source, link);
+            if (s->scope == scope)
+                return s;
+        }
+    }
+    return NULL;
+}
+
+static struct sink *sink_in_scope(struct guest *g, uint32_t scope)
+{
+    LIST_FOREACH (m, &g->contexts) {
+        struct context *c = container_of(m, struct context, link);
+        LIST_FOREACH (n, &c->sinks) {
+            struct sink *s = container_of(n, struct sink, link);
+            if (s->scope == scope)
+                return s;
+        }
+    }
+    return NULL;
+}
+
+void streams_scope_over(struct guest *g, uint32_t scope)
+{
+    struct source *source;
+    struct sink *sink;
+    CHECK(scope != 0);
+    while ((source = source_in_scope(g, scope)))
+        source_abort(source, "the step's attempt is over");
+    while ((sink = sink_in_scope(g, scope))) {
+        struct error e;
+        error_set(&e, ERR_CANCELLED, "the step's attempt is over");
+        sink_abort(sink, &e);
+    }
 }
