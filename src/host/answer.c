@@ -298,6 +298,10 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
 static void classify_exception(struct guest *g, const struct op_fail_args *a, struct error *e)
 {
     bool is_engine_error = slice_eq_cstr(a->name, "InternalError") || a->name.len == 0;
+    if (g->full && is_engine_error) {
+        (void)budget_refuse(g->full, e);
+        return;
+    }
     if (isolate_was_out_of_memory(g->isolate) && is_engine_error) {
         error_set(e, ERR_LIMIT_MEMORY, "used more than %zu MiB of memory",
                   (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >>

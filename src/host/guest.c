@@ -30,6 +30,34 @@ static void guest_release(struct guest *g)
     bytes_done(&g->input);
 }
 
+/* The memory of its own that it has from the start. At a limit newcomers wait: ERR_OVERLOAD. */
+static enum err charge_isolate(struct guest *g, struct account *of, struct error *ret_error)
+{
+    struct budget *full;
+    g->memory.from = of ? &of->budgets[RESOURCE_MEMORY] : NULL;
+    if (!allowance_take(&g->memory, GUEST_ISOLATE_BYTES, &full)) {
+        (void)budget_refuse(full, ret_error);
+        if (ret_error)
+            ret_error->code = ERR_OVERLOAD;
+        return ERR_OVERLOAD;
+    }
+    g->isolate_bytes = GUEST_ISOLATE_BYTES;
+    return OK;
+}
+
+/* memory.grow in the guest. */
+static bool may_grow(void *user, size_t more)
+{
+    struct guest *g = user;
+    struct budget *full;
+    if (!allowance_take(&g->memory, more, &full)) {
+        g->full = full;
+        return false;
+    }
+    g->isolate_bytes += more;
+    return true;
+}
+
 enum err guest_new(struct guest_host *host, struct deployment *d, struct guest **ret_guest,
                    struct error *ret_error)
 {
@@ -38,13 +66,18 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
     CHECK(g);
     guest_init(g);
     g->host = host;
-    enum err err =
-        isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate, ret_error);
+    enum err err = charge_isolate(g, d->account, ret_error);
+    if (err == OK)
+        err = isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate,
+                          ret_error);
     if (err != OK) {
+        allowance_give(&g->memory, g->isolate_bytes);
+        allowance_done(&g->memory);
         free(g);
         return err;
     }
     isolate_set_user(g->isolate, g);
+    isolate_ask_to_grow(g->isolate, may_grow);
     g->deployment = deployment_ref(d);
     host->isolates_made++;
     *ret_guest = g;
@@ -65,14 +98,24 @@ enum err guest_charge(struct guest *g, size_t len)
             g, ERR_LIMIT_MEMORY,
             "memory and buffered data together are above the limit of %zu MiB; stream it",
             max >> 20);
+    struct budget *full;
+    if (!allowance_take(&g->memory, len, &full))
+        return budget_refuse(full, &g->op_error);
     g->host_bytes += len;
     return OK;
+}
+
+void guest_hold(struct guest *g, size_t len)
+{
+    allowance_force(&g->memory, len);
+    g->host_bytes += len;
 }
 
 void guest_discharge(struct guest *g, size_t len)
 {
     CHECK(g->host_bytes >= len);
     g->host_bytes -= len;
+    allowance_give(&g->memory, len);
 }
 
 /* ---- output gate ---- */
@@ -414,6 +457,7 @@ bool guest_recycle(struct guest *g)
     sql_side_reset(&g->sql);
     guest_make_ordinary(g);
     g->unfinished = 0;
+    g->full = NULL;
     g->is_dead = g->gone = g->is_ending = g->has_expired = false;
     g->scope = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
@@ -424,6 +468,8 @@ bool guest_recycle(struct guest *g)
 static void free_now(struct guest *g)
 {
     isolate_free(g->isolate);
+    allowance_give(&g->memory, g->isolate_bytes);
+    allowance_done(&g->memory);
     if (g->host)
         g->host->isolates_discarded++;
     deployment_unref(g->deployment);

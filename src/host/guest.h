@@ -13,6 +13,7 @@
 
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
@@ -184,8 +185,11 @@ struct guest {
     struct error op_error;
     struct bytes input; /* scratch for dispatch input */
     size_t host_bytes;  /* buffered for the guest outside its memory; counts towards its limit */
-    int32_t unfinished; /* as the guest last said */
-    uint32_t scope;     /* of the op that runs: the step whose body called it; 0: none */
+    struct allowance memory;   /* that, and the isolate's: of its module's account */
+    size_t isolate_bytes;      /* of these */
+    const struct budget *full; /* why its memory could not grow; NULL: its own limit, if anything */
+    int32_t unfinished;        /* as the guest last said */
+    uint32_t scope;            /* of the op that runs: the step whose body called it; 0: none */
     bool is_ending;
     bool has_hit_ops_limit; /* by its last op */
     bool is_dead;           /* trapped */

@@ -6,6 +6,10 @@
 #include "host/guest.h"
 #include "host/op.h"
 
+/* Pages that an isolate has of its own once it has run, as a rule; more is asked for as it grows.
+ */
+enum { GUEST_ISOLATE_BYTES = 512 * 1024 };
+
 /* ---- guest.c ---- */
 
 /* An output that waits at the gate. */
@@ -21,6 +25,7 @@ NODISCARD bool guest_gate_pass(struct guest *g, struct held *h);
 void guest_report(struct guest *g); /* there is work: tell the owner */
 /* Accounts for host memory held for the guest; ERR_LIMIT_MEMORY at its limit. */
 NODISCARD enum err guest_charge(struct guest *g, size_t len);
+void guest_hold(struct guest *g, size_t len); /* what is there already; may pass the limit */
 void guest_discharge(struct guest *g, size_t len);
 
 /* ---- context.c ---- */

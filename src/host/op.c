@@ -458,7 +458,7 @@ void op_complete(struct op *op, enum err status, struct slice payload)
     c->context = op->context;
     c->status = status;
     bytes_append_slice(&c->payload, payload);
-    g->host_bytes += payload.len;
+    guest_hold(g, payload.len);
     list_push_back(&g->completions, &c->link);
     if (g->waiting == op) {
         g->waiting = NULL;

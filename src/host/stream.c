@@ -87,7 +87,7 @@ static void source_pump(struct source *s)
 void source_push(struct source *s, struct slice data, bool is_end)
 {
     bytes_append_slice(&s->buffer, data);
-    s->guest->host_bytes += data.len;
+    guest_hold(s->guest, data.len);
     s->is_end = s->is_end || is_end;
     source_pump(s);
 }
@@ -266,7 +266,7 @@ static void pipe_pull(struct sink *s)
     if (source->buffer.len > 0 && s->queued.len == 0) {
         size_t n = source->buffer.len;
         bytes_append(&s->queued, source->buffer.ptr, n);
-        s->guest->host_bytes += n;
+        guest_hold(s->guest, n);
         source_taken(source, n);
     }
     if (source->buffer.len > 0)

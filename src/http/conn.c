@@ -31,6 +31,7 @@ struct http_conn *conn_new(struct http_server *s, bool has_socket)
     CHECK(c);
     c->server = s;
     c->has_socket = has_socket;
+    c->held.from = s->account ? &s->account->budgets[RESOURCE_MEMORY] : NULL;
     c->tcp.data = c;
     list_init(&c->node);
     list_init(&c->ready_node);
@@ -125,6 +126,9 @@ void conn_tear_down(struct http_conn *c)
     h2_done(c);
     tls_conn_free(c);
     bytes_done(&c->out);
+    allowance_give(&c->held, c->held.used);
+    allowance_done(&c->held);
+    account_unref(TAKE(c->charged));
     server_conn_gone(s);
     if (!c->has_socket) {
         bytes_done(&c->wire);
@@ -525,8 +529,50 @@ static void conn_finish_step(struct http_conn *c)
     conn_after_finish(c);
 }
 
+/* ---- what is held for it ---- */
+
+static size_t conn_held(const struct http_conn *c)
+{
+    size_t n = conn_queued(c);
+    LIST_FOREACH (m, &c->exchanges) {
+        const struct http_exchange *x = container_of(m, struct http_exchange, node);
+        n += x->body.len + x->out.len;
+    }
+    return n > HTTP_KEEP_BYTES ? n : 0; /* less is not worth counting */
+}
+
+/* The bytes are there, so they are counted even above the limit; then others must wait. */
+static void conn_count(struct http_conn *c)
+{
+    size_t n = conn_held(c);
+    if (n == c->held.used)
+        return;
+    if (n > c->held.used)
+        allowance_force(&c->held, n - c->held.used);
+    else
+        allowance_give(&c->held, c->held.used - n);
+    if (n == 0)
+        allowance_done(&c->held);
+}
+
+void conn_charge(struct http_conn *c, struct account *to)
+{
+    if (c->charged == to)
+        return;
+    size_t n = c->held.used;
+    allowance_give(&c->held, n);
+    allowance_done(&c->held);
+    account_unref(c->charged);
+    c->charged = to ? account_ref(to) : NULL;
+    struct account *of = to ? to : c->server->account;
+    c->held.from = of ? &of->budgets[RESOURCE_MEMORY] : NULL;
+    allowance_force(&c->held, n);
+}
+
 static void conn_settle(struct http_conn *c)
 {
+    if (c->state < CONN_BROKEN)
+        conn_count(c);
     if (c->state == CONN_FINISHING)
         conn_finish_step(c);
     if (c->state < CONN_BROKEN) {

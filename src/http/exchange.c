@@ -160,6 +160,12 @@ static bool exchange_is_dead(const struct http_exchange *x)
     return x->is_over || x->conn->state >= CONN_BROKEN;
 }
 
+void http_exchange_charge(struct http_exchange *x, struct account *to)
+{
+    if (!exchange_is_dead(x))
+        conn_charge(x->conn, to);
+}
+
 bool http_body_take_whole(struct http_exchange *x, struct slice *ret_body)
 {
     if (x->is_over || !x->body_is_complete || x->body_is_wanted)

@@ -20,6 +20,7 @@
 #include <uv.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/list.h"
@@ -116,7 +117,9 @@ struct http_conn {
     struct bytes wire; /* in libuv's hands; with TLS also what the socket did not take */
     uv_write_t write;
     uv_shutdown_t shutdown;
-    size_t out_last; /* libuv's queue when progress was last looked at */
+    size_t out_last;         /* libuv's queue when progress was last looked at */
+    struct account *charged; /* a reference; NULL: the server's */
+    struct allowance held;   /* what is buffered here */
 
     uint64_t idle_since_ms, in_since_ms, out_since_ms, eof_since_ms, end_since_ms;
     size_t lingered;
@@ -190,6 +193,7 @@ struct http_server {
     struct tls_context *tls;
     int64_t body_bytes_max;
     uint32_t connections_max;
+    struct account *account;
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms;
     struct http_listener listeners[2];
     size_t listeners_len;
@@ -247,8 +251,10 @@ void conn_input(struct http_conn *c, struct slice data); /* plain text, to the p
 void conn_flush(struct http_conn *c);
 /* Appends data to the output; large data goes to the socket without a copy where that can be. */
 void conn_send(struct http_conn *c, struct slice data);
-size_t conn_queued(const struct http_conn *c); /* output bytes not yet taken by the kernel */
-void conn_got_eof(struct http_conn *c);        /* the peer will send nothing more */
+size_t conn_queued(const struct http_conn *c);
+void conn_charge(struct http_conn *c, struct account *to);
+    /* see http_exchange_charge() */    /* output bytes not yet taken by the kernel */
+void conn_got_eof(struct http_conn *c); /* the peer will send nothing more */
 void conn_finish(struct http_conn *c, bool is_lingerer);
 void conn_break(struct http_conn *c);
 void conn_tear_down(struct http_conn *c);

@@ -304,6 +304,7 @@ struct http_server *server_new_bare(struct loop *loop, const struct http_server_
     s->handler = *handler;
     s->tls = config->tls;
     s->body_bytes_max = config->body_bytes_max;
+    s->account = config->account;
     s->connections_max = config->connections_max ? config->connections_max : UINT32_MAX;
     s->head_timeout_ms =
         config->head_timeout_ms ? config->head_timeout_ms : LIMIT_HTTP_HEAD_TIMEOUT_MS;

@@ -18,6 +18,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 
+struct account;
 struct loop;
 struct http_server;
 struct http_exchange;
@@ -65,6 +66,8 @@ struct http_server_config {
     struct tls_context *tls; /* NULL: plain */
     int64_t body_bytes_max;  /* 413 above, -1: none */
     uint32_t connections_max;
+    struct account *account; /* whose memory buffers of connections are, until
+                                http_exchange_charge(); NULL: nothing is counted */
     /* Timeouts, 0: the defaults of base/limits.h. Milliseconds. */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms;
 };
@@ -88,6 +91,9 @@ NODISCARD enum err tls_context_new(const char *cert_file, const char *key_file,
 void tls_context_free(struct tls_context *t);
 
 const struct http_request *http_exchange_request(const struct http_exchange *x);
+/* What its connection has to hold from now on is of this owner. For large answers: small ones are
+ * not worth the call. */
+void http_exchange_charge(struct http_exchange *x, struct account *to);
 struct arena *http_exchange_arena(struct http_exchange *x); /* lives until on_close has returned */
 void **http_exchange_user(struct http_exchange *x);         /* a pointer for the handler */
 

@@ -100,6 +100,7 @@ struct isolate {
     struct memory memory;
     struct image *image;
     void *user;
+    bool (*may_grow)(void *user, size_t more); /* NULL: up to its limit */
 
     /* the running call; Wasmtime keeps pointers to these */
     wasmtime_call_future_t *future;

@@ -210,6 +210,11 @@ void isolate_set_user(struct isolate *i, void *user)
     i->user = user;
 }
 
+void isolate_ask_to_grow(struct isolate *i, bool (*may_grow)(void *user, size_t more))
+{
+    i->may_grow = may_grow;
+}
+
 void *isolate_user(const struct isolate *i)
 {
     return i->user;

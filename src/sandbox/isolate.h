@@ -29,6 +29,9 @@ void isolate_free(struct isolate *i); /* NULL is allowed; a running call is unwo
 
 void isolate_set_user(struct isolate *i, void *user);
 void *isolate_user(const struct isolate *i);
+/* Asked with the user before the memory grows by so many bytes; false: the guest sees that it
+ * cannot (memory.grow gives -1), as at its limit. */
+void isolate_ask_to_grow(struct isolate *i, bool (*may_grow)(void *user, size_t more));
 
 /* Makes memory and globals equal to the image again. False: the memory has grown beyond the image
  * and cannot shrink, the isolate must be freed. */

@@ -37,6 +37,11 @@ static wasmtime_error_t *memory_grow(void *env, size_t len)
         m->was_refused = true;
         return wasmtime_error_new("memory limit");
     }
+    struct isolate *i = container_of(m, struct isolate, memory);
+    if (i->may_grow && !i->may_grow(i->user, len - m->len)) {
+        m->was_refused = true;
+        return wasmtime_error_new("memory budget");
+    }
     if (mprotect(m->base + m->len, len - m->len, PROT_READ | PROT_WRITE) != 0)
         return wasmtime_error_new("mprotect failed");
     m->len = len;

@@ -5,6 +5,7 @@
 
 #include <stdlib.h>
 
+#include "base/budget.h"
 #include "guest/abi.h"
 #include "sandbox/isolate.h"
 #include "script/sourcemap.h"
@@ -31,6 +32,7 @@ void deployment_unref(struct deployment *d)
     if (!d || __atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     CHECK(list_is_empty(&d->waiters));
+    account_unref(d->account);
     image_unref(d->image);
     sourcemap_free(d->map);
     if (d->release_sql)

@@ -19,6 +19,7 @@
 #include "base/slice.h"
 #include "loop/post.h"
 
+struct account;
 struct image;
 struct loop;
 struct sourcemap;
@@ -40,6 +41,7 @@ struct deployment {
     int refs;            /* atomic */
     struct arena *arena; /* holds the texts below */
     struct slice name, hash, source_map_hash;
+    struct account *account; /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
     uint32_t exports; /* enum abi_export */
     bool is_module_isolation;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "server/accounts.h"
 
 const char config_usage[] =
     "usage: limpet serve [flags]\n"
@@ -31,6 +32,8 @@ const char config_usage[] =
     "  --queue-max N            requests waiting for an isolate; 503 above (default 1024)\n"
     "  --connections-max N      open connections (default 10000)\n"
     "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
+    "  --memory-max BYTES       guests and what is buffered for them; newcomers wait, then get 503 "
+    "(default: 70 % of the machine or cgroup)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
     "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
     "new (default 16)\n"
@@ -40,6 +43,8 @@ const char config_usage[] =
     "week)\n"
     "  --grace-ms N             time for running requests at a stop (default 30000)\n"
     "  --verbose                log more\n";
+
+enum { MEMORY_BYTES_MIN = 16 * 1024 * 1024, MEMORY_PERCENT = 70 };
 
 enum kind { TEXT, ADDRESS, NUMBER32, NUMBER64, INTEGER, RULE, FLAG };
 
@@ -67,6 +72,7 @@ static const struct flag flags[] = {
     {"queue-max", NUMBER32, AT(queue_max), 0, 0, 1000000},
     {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
     {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
+    {"memory-max", NUMBER64, AT(memory_bytes_max), 0, MEMORY_BYTES_MIN, INT64_MAX},
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
@@ -201,6 +207,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .queue_max = 1024,
         .connections_max = 10000,
         .body_bytes_max = -1,
+        .memory_bytes_max = (int64_t)(machine_memory_bytes() / 100 * MEMORY_PERCENT),
         .snapshot_after = 16,
         .keep_s = 7 * 24 * 3600,
         .grace_ms = 30000,

@@ -26,6 +26,7 @@ struct config {
     uint32_t queue_max;       /* requests that wait for an isolate, all threads */
     uint32_t connections_max; /* all threads */
     int64_t body_bytes_max;   /* -1: none */
+    int64_t memory_bytes_max; /* of all guests and what is buffered for them */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */
     bool verifies_replay;    /* whatever leaves memory is replayed and compared */

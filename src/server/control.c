@@ -3,6 +3,7 @@
  * See control.h. Deployments are made here from the store's rows and sent to every worker; a change
  * is done when all workers have taken it. */
 #include "server/control.h"
+#include "server/accounts.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -106,6 +107,7 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
     if (err == OK)
         err = store_version(c->reader, d->arena, name, version, &v, ret_error);
     if (err == OK) {
+        d->account = accounts_module(c->server->accounts, f.name);
         d->is_workflow = f.kind == STORE_WORKFLOW;
         d->name = f.name;
         d->version = v.number;

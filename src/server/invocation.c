@@ -18,6 +18,8 @@
 #include "server/control.h"
 #include "server/turn.h"
 
+enum { CHARGED_BODY_BYTES = 16 * 1024 /* an answer that its client may have to be waited for */ };
+
 struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_dispatch kind)
 {
     struct invocation *v = calloc(1, sizeof(*v));
@@ -147,12 +149,20 @@ static void http_port_respond(struct dispatch *d, const struct dispatch_answer *
             slice_to_u64(a->headers[k].value, &n) && n <= INT64_MAX)
             len = (int64_t)n;
     }
+    if (a->body.len >= CHARGED_BODY_BYTES)
+        http_exchange_charge(v->exchange, v->slot->deployment->account);
+    v->slot->egress_bytes += a->body.len;
     http_respond(v->exchange, a->status, a->headers, a->headers_len, len, a->body, a->is_end);
 }
 
 static bool http_port_write(struct dispatch *d, struct slice data, bool is_end)
 {
-    return http_write(of(d)->exchange, data, is_end);
+    struct invocation *v = of(d);
+    v->slot->egress_bytes += data.len;
+    if (http_write(v->exchange, data, is_end))
+        return true;
+    http_exchange_charge(v->exchange, v->slot->deployment->account); /* its client is slow */
+    return false;
 }
 
 static void http_port_abort(struct dispatch *d)

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "server/accounts.h"
 #include "server/worker.h"
 #include "store/store.h"
 
@@ -134,9 +135,70 @@ static double resident_bytes(void)
     return (double)pages * (double)sysconf(_SC_PAGESIZE);
 }
 
+/* ---- budgets and meters ---- */
+
+struct account_writer {
+    struct bytes *out;
+    enum { METER_REQUESTS, METER_CPU, METER_MEMORY, METER_EGRESS, METER_HELD } what;
+};
+
+static void write_account(void *arg, struct slice name, struct account *of)
+{
+    struct account_writer *w = arg;
+    static const char *const names[] = {"requests_total", "cpu_seconds_total",
+                                        "memory_byte_seconds_total", "egress_bytes_total",
+                                        "memory_held_bytes"};
+    const struct meter *m = &of->meter;
+    double value = 0;
+    switch (w->what) {
+    case METER_REQUESTS:
+        value = (double)atomic_load_explicit(&m->requests, memory_order_relaxed);
+        break;
+    case METER_CPU:
+        value = (double)atomic_load_explicit(&m->cpu_ns, memory_order_relaxed) / 1e9;
+        break;
+    case METER_MEMORY:
+        value = (double)atomic_load_explicit(&m->memory_byte_ms, memory_order_relaxed) / 1e3;
+        break;
+    case METER_EGRESS:
+        value = (double)atomic_load_explicit(&m->egress_bytes, memory_order_relaxed);
+        break;
+    case METER_HELD:
+        value = (double)budget_used(&of->budgets[RESOURCE_MEMORY]);
+        break;
+    }
+    bytes_printf(w->out, "limpet_module_%s{module=\"%.*s\"} %.17g\n", names[w->what],
+                 SLICE_ARG(name), value);
+}
+
+static void write_accounts(const struct server *s, struct bytes *out)
+{
+    const struct budget *memory = &accounts_server(s->accounts)->budgets[RESOURCE_MEMORY];
+    one(out, "limpet_memory_held_bytes", "gauge", "Guests and what is buffered for them.",
+        (double)budget_used(memory));
+    one(out, "limpet_memory_max_bytes", "gauge", "What they may hold together: --memory-max.",
+        (double)atomic_load_explicit(&memory->max, memory_order_relaxed));
+    static const struct {
+        const char *name, *type, *help;
+    } heads[] = {
+        {"limpet_module_requests_total", "counter", "Requests and executions that a guest took."},
+        {"limpet_module_cpu_seconds_total", "counter",
+         "Time of engine threads used by its guests."},
+        {"limpet_module_memory_byte_seconds_total", "counter", "Memory held, over time."},
+        {"limpet_module_egress_bytes_total", "counter", "Bytes of answers."},
+        {"limpet_module_memory_held_bytes", "gauge", "Its guests and what is buffered for them."},
+    };
+    for (size_t k = 0; k < ARRAY_LEN(heads); k++) {
+        struct account_writer w = {out, k};
+        head(out, heads[k].name, heads[k].type, heads[k].help);
+        accounts_each(s->accounts, write_account, &w);
+    }
+}
+
 void metrics_write(const struct server *s, struct bytes *out)
 {
     write_requests(s, out);
+    write_accounts(s, out);
     write_durable(s, out);
     one(out, "limpet_executes_total", "counter", "Runs through the API.",
         (double)sum(s, AT(executes)));

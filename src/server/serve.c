@@ -19,6 +19,7 @@
 #include "http/server.h"
 #include "script/bundle.h"
 #include "script/engine.h"
+#include "server/accounts.h"
 #include "server/control.h"
 #include "server/witness.h"
 #include "server/worker.h"
@@ -58,6 +59,7 @@ static void open_witness(struct server *s)
 static enum err server_open(struct server *s, struct error *ret_error)
 {
     struct config *c = &s->config;
+    s->accounts = accounts_new(c);
     if (!c->esbuild)
         c->esbuild = c->owned[1] = bundle_find_esbuild();
     struct store_config store = {.url = c->database_url,
@@ -93,6 +95,7 @@ static void server_close(struct server *s)
     bytes_done(&s->suspects);
     if (s->store)
         store_close(s->store);
+    accounts_free(s->accounts);
     config_done(&s->config);
 }
 

@@ -17,6 +17,7 @@
 #include "server/config.h"
 #include "server/metrics.h"
 
+struct accounts;
 struct admin;
 struct control;
 struct deployment;
@@ -44,6 +45,7 @@ struct server {
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */
     struct bytes suspects;   /* executions that the process before may have ended with */
+    struct accounts *accounts;
     uint64_t started_ns;
 };
 

@@ -26,6 +26,8 @@
 enum {
     TURN_FRESH_MAX = 256, /* then sockets get their turn */
     TURN_NS = 2000 * 1000,
+    UNSTALL_MS = 20,
+    TASK_WAIT_MS = 10 * 1000, /* for an isolate, then 503 */
     SLOT_IDLE_MAX = 256,
     SLOT_RESERVE = 8, /* one slot does not get the last eighth of the isolates */
 };
@@ -56,6 +58,7 @@ void turn_runnable(void *ctx, struct guest *g)
 void turn_enqueue(struct worker *w, struct task *t)
 {
     struct slot *s = t->slot;
+    t->since_ms = loop_now_ms(&w->loop);
     list_push_back(&s->tasks, &t->link);
     s->waiting_len += !t->is_patient;
     w->waiting_len += !t->is_patient;
@@ -63,6 +66,8 @@ void turn_enqueue(struct worker *w, struct task *t)
     slot_awake(s);
     loop_again(&w->loop);
 }
+
+static void unstall_due(struct timer *t);
 
 static void task_out(struct task *t)
 {
@@ -78,10 +83,35 @@ void turn_withdraw(struct task *t)
         task_out(t);
 }
 
+/* Looked at again when an isolate of this thread is free, and now and then, since memory may be
+ * given back by other threads. */
 static void slot_stall(struct slot *s)
 {
+    struct worker *w = s->worker;
     s->is_stalled = true;
-    list_push_back(&s->worker->stalled, &s->stalled);
+    list_push_back(&w->stalled, &s->stalled);
+    if (!timer_is_running(&w->unstall))
+        timer_start(&w->loop, &w->unstall, UNSTALL_MS, unstall_due);
+}
+
+/* Who has waited so long is told instead of kept. */
+static void refuse_late(struct slot *s)
+{
+    uint64_t now = loop_now_ms(&s->worker->loop);
+    for (struct list *n = s->tasks.next, *next; n != &s->tasks; n = next) {
+        struct task *t = container_of(n, struct task, link);
+        next = n->next;
+        if (t->is_patient || now - t->since_ms < TASK_WAIT_MS)
+            continue;
+        struct error e;
+        task_out(t);
+        error_set(&e, ERR_OVERLOAD, "no isolate was free for %d ms", TASK_WAIT_MS);
+        error_hint(&e, "try again later; the function, or all together, hold too much at once: see "
+                       "--isolates-max and --memory-max");
+        metric_add(&s->worker->metrics.overloads, 1);
+        t->refuse(t, &e);
+        next = s->tasks.next; /* whatever the refusal led to */
+    }
 }
 
 /* An isolate is free, or may be. */
@@ -99,6 +129,14 @@ static void unstall(struct worker *w)
     loop_again(&w->loop);
 }
 
+static void unstall_due(struct timer *t)
+{
+    struct worker *w = container_of(t, struct worker, unstall);
+    LIST_FOREACH (n, &w->stalled)
+        refuse_late(container_of(n, struct slot, stalled));
+    unstall(w);
+}
+
 static void start_task(struct slot *s)
 {
     struct worker *w = s->worker;
@@ -114,6 +152,7 @@ static void start_task(struct slot *s)
         t->refuse(t, &e);
         return;
     }
+    s->requests++;
     if (!t->start(t, g))
         return;
     list_remove(
@@ -171,6 +210,7 @@ static uint64_t spend(struct slot *s, struct schedule *from, struct share *share
 {
     uint64_t now = clock_monotonic_ns();
     schedule_spent(from, share, now - since_ns);
+    s->cpu_ns += now - since_ns;
     s->invocations--;
     slot_release(s);
     return now;
@@ -353,8 +393,10 @@ struct guest *turn_take(struct slot *s, struct error *ret_error)
     struct worker *w = s->worker;
     ret_error->code = OK;
     struct guest *g = take_guest(s, ret_error);
-    if (!g && ret_error->code == OK && reclaim_idle(w))
+    while (!g && (ret_error->code == OK || ret_error->code == ERR_OVERLOAD) && reclaim_idle(w)) {
+        ret_error->code = OK;
         g = take_guest(s, ret_error);
+    }
     if (!g && ret_error->code == OK) {
         error_set(ret_error, ERR_OVERLOAD, "all %u isolates of this thread are busy",
                   w->guests_max);
@@ -381,11 +423,14 @@ static void drop_idle(struct slot *s, unsigned n)
     }
 }
 
+static void slot_meter(struct slot *s);
+
 void slot_release(struct slot *s)
 {
     if (s->is_routed || s->guests > 0 || s->invocations > 0)
         return;
     CHECK(list_is_empty(&s->tasks));
+    slot_meter(s);
     list_remove(&s->link);
     list_remove(&s->stalled);
     schedule_remove(&s->fresh_share);
@@ -409,9 +454,34 @@ void slot_retire(struct slot *s)
     slot_release(s);
 }
 
+static void meter_add(_Atomic uint64_t *counter, uint64_t n)
+{
+    if (n > 0)
+        atomic_fetch_add_explicit(counter, n, memory_order_relaxed);
+}
+
+/* What its guests hold at this moment stands for the time since the last look. */
+static void slot_meter(struct slot *s)
+{
+    struct account *of = s->deployment->account;
+    if (!of)
+        return;
+    uint64_t now = loop_now_ms(&s->worker->loop);
+    size_t held = 0;
+    LIST_FOREACH (n, &s->all)
+        held += container_of(n, struct guest, member)->memory.used;
+    meter_add(&of->meter.requests, s->requests);
+    meter_add(&of->meter.cpu_ns, s->cpu_ns);
+    meter_add(&of->meter.egress_bytes, s->egress_bytes);
+    meter_add(&of->meter.memory_byte_ms, held * (now - s->metered_ms));
+    s->requests = s->cpu_ns = s->egress_bytes = 0;
+    s->metered_ms = now;
+}
+
 /* Gives back isolates that no load since the last trim has needed; keeps one warm. */
 void slot_trim(struct slot *s)
 {
+    slot_meter(s);
     unsigned spare = s->idle_min;
     if (spare == s->guests && spare > 0)
         spare--;

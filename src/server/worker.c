@@ -11,6 +11,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
+#include "server/accounts.h"
 #include "server/run.h"
 #include "server/run_internal.h"
 #include "server/turn.h"
@@ -93,6 +94,7 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
     s->deployment = d;
     s->worker = w;
     s->is_routed = true;
+    s->metered_ms = loop_now_ms(&w->loop);
     list_init(&s->idle);
     list_init(&s->all);
     list_init(&s->fresh);
@@ -202,6 +204,7 @@ static enum err worker_open(struct worker *w, int port, struct error *ret_error)
         .tls = w->server->tls,
         .body_bytes_max = c->body_bytes_max,
         .connections_max = (c->connections_max + n - 1) / n,
+        .account = accounts_server(w->server->accounts),
         .head_timeout_ms = c->head_timeout_ms,
         .idle_timeout_ms = c->idle_timeout_ms,
         .body_timeout_ms = c->body_timeout_ms,
@@ -221,6 +224,7 @@ static void worker_close_all(struct worker *w)
     struct slice name;
     void *slot;
     timer_stop(&w->loop, &w->trim);
+    timer_stop(&w->loop, &w->unstall);
     if (w->http)
         http_server_close(w->http);
     w->http = NULL;

@@ -24,6 +24,7 @@ struct task {
     bool (*start)(struct task *t, struct guest *g); /* false: g was given back, nothing to run */
     void (*refuse)(struct task *t, const struct error *error);
     bool is_patient; /* never turned away for overload */
+    uint64_t since_ms;
 };
 
 /* A deployment on this thread. Lives while it is routed to or has guests. */
@@ -44,6 +45,8 @@ struct slot {
     struct list stalled;                     /* worker->stalled */
     unsigned guests;
     unsigned invocations;
+    /* used since the last trim, then added to the module's meter */
+    uint64_t requests, cpu_ns, egress_bytes, metered_ms;
     struct sql_conn *sql;
     struct sql_file *sql_file;
     bool is_routed;   /* more work may come */
@@ -62,8 +65,9 @@ struct worker {
     struct guest_host host;
     struct map routes; /* function name -> struct slot */
     struct list slots;
-    struct schedule fresh, lengthy;  /* slots with something to run: see turn.c */
-    struct list stalled;             /* slots that wait for an isolate */
+    struct schedule fresh, lengthy; /* slots with something to run: see turn.c */
+    struct list stalled;            /* slots that wait for an isolate */
+    struct timer unstall;
     unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */
     unsigned guests_len;
     unsigned idle_len; /* in all slots */

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// For each resource: a hostile function beside `hello` on one engine thread. The hostile one ends with its named error or
+// waits for itself, hello is answered meanwhile, and nothing stays behind.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { type Answer, IS_ASAN, type Server, errorOf, until, useServer } from './harness.ts';
+
+const MEMORY = 256 * 1024 * 1024;
+const server = useServer({ args: ['--threads', '1', '--isolates-max', '64', '--queue-max', '32', '--memory-max', String(MEMORY)] });
+
+const HELLO = 'export default { fetch() { return new Response("hello"); } };';
+
+/** hello is asked again and again while `attack` is under way; at least once, and each time it must be served. */
+async function besideHello<T>(s: Server, attack: Promise<T>): Promise<T> {
+    let isOver = false;
+    const over = attack.finally(() => (isOver = true));
+    over.catch(() => {}); // awaited below
+    do {
+        const answer = await s.request('hello');
+        assert.equal(answer.status, 200, answer.text);
+    } while (!isOver);
+    return over;
+}
+
+async function start(): Promise<Server> {
+    const s = await server();
+    await s.deploy('hello', HELLO);
+    return s;
+}
+
+/** What guests hold goes back to what idle isolates hold, and none is live. */
+async function nothingLeft(s: Server, name: string): Promise<void> {
+    await until(`nothing of ${name} is left`, async () => {
+        const m = await s.metrics();
+        return m.get('limpet_isolates{state="live"}') === 0 && m.get('limpet_requests_waiting') === 0 && (m.get(`limpet_module_memory_held_bytes{module="${name}"}`) ?? 0) <= 40 * 1024 * 1024;
+    });
+}
+
+const many = (n: number, ask: () => Promise<Answer>) => Promise.all(Array.from({ length: n }, ask));
+
+test('CPU: endless loops, and many requests that each stay below a slice', async () => {
+    const s = await start();
+    await s.deploy('loops', 'export default { fetch(r) { if (r.url.endsWith("/short")) { const end = Date.now() + 3; while (Date.now() < end); return new Response("did"); } for (;;); } };', { cpu_ms: 200 });
+    for (const answer of await besideHello(s, many(8, () => s.request('loops')))) errorOf(answer, 500, 'limit_cpu');
+    // They are in the queue together: hello is not behind them all.
+    let done = 0;
+    const flood = many(30, () => s.request('loops', '/short').finally(() => done++));
+    const first = await s.request('hello');
+    assert.equal(first.status, 200);
+    assert.ok(done < 30, 'hello did not wait for all of the flood');
+    for (const answer of await flood) assert.equal(answer.text, 'did');
+    await nothingLeft(s, 'loops');
+});
+
+test('memory: more than all together may hold', async () => {
+    const s = await start();
+    await s.deploy('eats', `
+export default { async fetch() {
+    const held = [];
+    for (let i = 0; i < 40; i++) held.push(new Uint8Array(1 << 20).fill(i));
+    await new Promise((r) => setTimeout(r, 300));
+    return new Response(String(held.length));
+} };`);
+    const answers = await besideHello(s, many(20, () => s.request('eats')));
+    const refused = answers.filter((a) => a.status !== 200);
+    assert.ok(refused.length > 0, '20 x 40 MiB were more than there is');
+    assert.ok(answers.some((a) => a.status === 200), 'those that fit are served');
+    for (const r of refused) {
+        assert.ok(['limit_memory', 'overload'].includes(r.json.error.code), r.text);
+        if (r.status === 503) assert.ok(Number(r.headers['retry-after']) > 0);
+    }
+    const m = await s.metrics();
+    assert.equal(m.get('limpet_memory_max_bytes'), MEMORY);
+    await nothingLeft(s, 'eats');
+});
+
+test('answers that nobody reads', async () => {
+    const s = await start();
+    await s.deploy('talks', 'export default { fetch() { return new Response("x".repeat(4_000_000)); } };');
+    const clients = await Promise.all(Array.from({ length: 120 }, () => s.connect()));
+    let peak = 0;
+    const attack = (async () => {
+        for (const c of clients) {
+            c.socket.pause();
+            c.write(`GET / HTTP/1.1\r\nHost: ${s.host('talks')}\r\n\r\n`);
+        }
+        // Until the module is at its limit: what comes then waits, or is refused.
+        await until('the limit is reached', async () => {
+            const m = await s.metrics();
+            peak = Math.max(peak, m.get('limpet_memory_held_bytes')!);
+            return m.get('limpet_module_memory_held_bytes{module="talks"}')! >= MEMORY * 0.7 && m.get('limpet_requests_waiting')! > 0;
+        });
+    })();
+    await besideHello(s, attack);
+    assert.ok(peak <= MEMORY, `${peak} bytes were held`);
+    if (!IS_ASAN) assert.ok((await s.metrics()).get('limpet_memory_resident_bytes')! < 2 * MEMORY);
+    for (const c of clients) c.destroy();
+    await until('it is given back', async () => (await s.metrics()).get('limpet_module_memory_held_bytes{module="talks"}')! < 40 * 1024 * 1024);
+});
+
+test('isolates: requests that sleep take all but the share of others', async () => {
+    const s = await start();
+    await s.deploy('sleeps', 'export default { async fetch() { await new Promise((r) => setTimeout(r, 700)); return new Response("slept"); } };');
+    const answers = await besideHello(s, many(110, () => s.request('sleeps')));
+    for (const answer of answers) if (answer.status !== 200) errorOf(answer, 503, 'overload');
+    assert.ok(answers.filter((a) => a.status === 200).length >= 56);
+    assert.ok(answers.some((a) => a.status === 503), 'above isolates and queue');
+    await nothingLeft(s, 'sleeps');
+});
+
+test('what each used is metered', async () => {
+    const s = await start();
+    const at = async () => {
+        const m = await s.metrics();
+        return ['requests_total', 'cpu_seconds_total', 'egress_bytes_total', 'memory_byte_seconds_total'].map((n) => m.get(`limpet_module_${n}{module="used"}`) ?? 0);
+    };
+    await s.deploy('used', 'export default { async fetch() { const end = Date.now() + 20; while (Date.now() < end); return new Response("y".repeat(1000)); } };');
+    for (let i = 0; i < 10; i++) assert.equal((await s.request('used')).status, 200);
+    await until('it is counted', async () => {
+        const [requests, cpu, egress, memory] = (await at()) as [number, number, number, number];
+        return requests === 10 && cpu > 0.1 && egress === 10_000 && memory > 0;
+    });
+});
