@@ -4,12 +4,13 @@
  * what lies behind them is reached:
  *
  *     u8 how        1: the rest is a whole snapshot, as it is; 2: the content is a frame already
- *     u32 pages, u64 memory length, u32 stack pointer, u32 the unused field
+ *     u32 pages, u64 memory length, u32 stack pointer, u32 other globals
  *     content       is compressed, or taken as the frame
  *
  * What is refused leaves no trace. What is accepted stays inside the memory limit, comes out of
  * snapshot_save() with the same meaning, and a restore makes the isolate pristine again. */
 #include <wasmtime.h>
+#include <zstd.h>
 
 #include "../src/sandbox/snapshot.c"
 
@@ -62,7 +63,7 @@ static void build(struct slice input, struct bytes *out)
     memcpy(&h.pages, input.ptr + 1, 4);
     memcpy(&h.memory_len, input.ptr + 5, 8);
     memcpy(&h.stack_pointer, input.ptr + 13, 4);
-    memcpy(&h.unused, input.ptr + 17, 4);
+    memcpy(&h.globals, input.ptr + 17, 4);
     input = slice_skip(input, HEAD_BYTES);
     if (how == 2) {
         bytes_append_slice(&frame, input);

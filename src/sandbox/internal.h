@@ -6,6 +6,7 @@
 #include <wasm.h>
 #include <wasmtime.h>
 
+#include <endian.h>
 #include <pthread.h>
 
 #include "sandbox/isolate.h"
@@ -18,6 +19,9 @@ enum {
     SANDBOX_WASM_STACK_BYTES = 4 * 1024 * 1024,
     SANDBOX_FIBER_STACK_BYTES = SANDBOX_WASM_STACK_BYTES + 512 * 1024,
     SANDBOX_TICK_US = 1000, /* how often running guests are looked at */
+    SANDBOX_GLOBALS_MAX = 8,
+    PAGE_WORDS = HOST_PAGE / 8,
+    PAGE_MASKS = PAGE_WORDS / 64,
 };
 
 struct sandbox {
@@ -32,6 +36,16 @@ struct sandbox {
     bool was_precompiled;
     uint8_t digest[IMAGE_DIGEST_BYTES]; /* of the module */
     struct ticker *ticker;
+    /* Mutable globals other than the stack pointer, which isolates must be given back, too. */
+    char *globals[SANDBOX_GLOBALS_MAX];
+    uint32_t globals_len;
+};
+
+/* The values of an instance's mutable globals. */
+struct globals {
+    int32_t stack_pointer;
+    uint32_t len;
+    uint64_t value[SANDBOX_GLOBALS_MAX]; /* in the order of sandbox.globals */
 };
 
 /* Numbers of host pages in a memory, rising. */
@@ -39,14 +53,15 @@ struct page_list {
     uint32_t *at;
     size_t len, cap;
 };
+void page_list_add(struct page_list *list, size_t page);
 void page_list_done(struct page_list *list);
 
 /* A linear memory: [base, base+len) usable, reserved far beyond, so that generated code needs no
- * bounds checks. The first image_len bytes are a private mapping of an image when there is one. */
+ * bounds checks. The first part is a private mapping of an image when there is one. */
 struct memory {
     char *base;
     size_t len, len_max, reserved;
-    size_t image_len; /* 0: anonymous */
+    const struct image *mapped; /* the isolate's image, or that one's base with the rest written */
     bool was_refused;
     /* Pages of the image that this memory has its own copy of, as of the last scan, and whether
      * page faults since then may have made more. */
@@ -59,18 +74,80 @@ wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t
                                 wasmtime_linear_memory_t *ret_memory);
 /* Which memory and ceiling memory_create() on this thread is for. */
 void memory_expect(struct memory *m, size_t len_max);
+/* Zero pages again, that nobody else maps. */
+NODISCARD enum err memory_clear(struct memory *m, size_t at, size_t len);
+/* Notes the page faults of this thread since the last call: they may have been this memory's. */
+void memory_note_faults(struct memory *m);
 
+/* ---- delta.c: memory as the words that differ from an image ---- */
+
+struct delta {
+    size_t memory_len;
+    struct globals globals;
+    size_t pages_len;
+    const uint64_t *masks; /* PAGE_MASKS a page, little-endian like all arrays */
+    const uint64_t *words;
+    const uint32_t *numbers; /* rising */
+    /* one that is kept */
+    const uint32_t *firsts; /* index of each page's first word */
+    void *block;            /* where the arrays are */
+    size_t bytes;
+};
+
+struct delta_scratch {
+    struct ZSTD_CCtx_s *pack;
+    struct ZSTD_DCtx_s *unpack;
+    struct page_list list;
+    struct bytes content, packed;
+};
+
+/* The calling thread's; to be trimmed after use. */
+struct delta_scratch *delta_scratch_get(void);
+void delta_scratch_trim(struct delta_scratch *s);
+/* Compares the pages s->list of memory with the image. s->list shrinks to those that differ,
+ * s->content gets what does. */
+void delta_collect(const char *memory, const struct image *against, const struct globals *globals,
+                   struct delta_scratch *s);
+NODISCARD enum err delta_pack(struct delta_scratch *s, struct error *ret_error); /* to s->packed */
+/* memory_len, pages_len and globals.len of d are set; the arrays then lie in s->content, or in
+ * content. */
+NODISCARD enum err delta_unpack(struct delta_scratch *s, struct slice frame, struct delta *d,
+                                struct error *ret_error);
+NODISCARD enum err delta_divide(struct slice content, struct delta *d, struct error *ret_error);
+/* Onto memory that is as the image. */
+void delta_patch(const struct delta *d, char *memory);
+/* Moves the arrays to memory of their own, and indexes them. */
+void delta_keep(struct delta *d);
+void delta_done(struct delta *d);
+size_t delta_find(const struct delta *d, uint32_t page); /* the first page at or behind it */
+void delta_patch_page(const struct delta *d, size_t k, uint64_t *page);
+
+static inline uint32_t delta_page(const struct delta *d, size_t k)
+{
+    return le32toh(d->numbers[k]);
+}
+
+/* ---- image.c ---- */
+
+/* An image is whole (all its pages lie in the backing file), or it is its base with a delta, or
+ * both; once whole it stays so. */
 struct image {
-    int refs; /* atomic */
-    int fd;
-    size_t len;          /* of the linear memory */
+    int refs;           /* atomic */
+    struct image *base; /* a whole one without a base, or NULL */
+    struct delta delta; /* from base; without one, only memory_len and globals */
+    size_t len;         /* of the linear memory */
+    pthread_mutex_t lock;
+    unsigned isolates, restores; /* atomic: of isolates that have no whole image mapped */
+    bool is_never_whole;         /* under lock */
+
+    /* written under lock before `view` (atomic) is set */
+    size_t at;           /* in the backing file */
     size_t nonzero;      /* bytes in nonzero pages */
     uint8_t *is_nonzero; /* one bit a page; the others are holes, which must not even be read:
                             reading a hole of a memfd allocates its page */
-    int32_t stack_pointer;
-    const char *view; /* shared read-only mapping of the whole image */
-    pthread_mutex_t digest_lock;
-    bool has_digest;
+    const char *view;    /* shared read-only mapping of the whole image */
+
+    bool has_digest; /* atomic */
     uint8_t digest[IMAGE_DIGEST_BYTES];
 };
 
@@ -79,16 +156,25 @@ static inline bool image_is_hole(const struct image *m, size_t page)
     return !(m->is_nonzero[page / 8] & (1u << (page % 8)));
 }
 
-/* Maps the image over the memory, which has its length. */
-NODISCARD enum err image_map(const struct image *m, struct memory *memory, struct error *ret_error);
+static inline bool image_is_whole(const struct image *m)
+{
+    return __atomic_load_n(&m->view, __ATOMIC_ACQUIRE);
+}
+
+/* What the image holds there, which is nothing beyond its end; in scratch if it has to be put
+ * together. */
+const uint64_t *image_page(const struct image *m, size_t page, uint64_t scratch[PAGE_WORDS]);
+/* An image from a delta, whose arrays are copied. */
+struct image *image_of_delta(struct image *base, const struct delta *d);
+/* Lays the image over the memory, which has its length. */
+NODISCARD enum err image_map(struct image *m, struct memory *memory, struct error *ret_error);
+void image_unmap(struct image *m, struct memory *memory); /* before the memory goes */
 /* Copies back what was written. */
-void image_restore(const struct image *m, struct memory *memory);
+void image_restore(struct image *m, struct memory *memory);
 /* The pages of memory that can differ from the image (beyond its end: from zero), as they are now:
  * cleared and filled. Always scans, since for a snapshot a page missed would be data lost. */
 void image_list_private(const struct memory *memory, struct page_list *ret);
 bool page_is_zero(const char *page);
-/* Notes the page faults of this thread since the last call: they may have been this memory's. */
-void memory_note_faults(struct memory *m);
 
 struct isolate {
     struct sandbox *sandbox;
@@ -96,7 +182,7 @@ struct isolate {
     wasmtime_context_t *context;
     wasmtime_instance_t instance;
     wasmtime_func_t exports[SANDBOX_EXPORTS_MAX];
-    wasmtime_global_t stack_pointer;
+    wasmtime_global_t stack_pointer, globals[SANDBOX_GLOBALS_MAX];
     struct memory memory;
     struct image *image;
     void *user;
@@ -113,11 +199,15 @@ struct isolate {
 
     uint64_t cpu_budget_ns, cpu_used_ns;
     uint64_t entered_ns;     /* monotonic, when the call or resume started */
-    uint64_t entered_cpu_ns; /* thread CPU time then; 0: not sampled yet */
+    uint64_t entered_cpu_ns; /* the thread's CPU time then, or up to SANDBOX_TICK_US before */
     unsigned holds;
     bool may_yield, ends_slice;
     struct error error; /* pending (set inside) or final */
 };
+
+/* state.c: fills in s->globals. ERR_INVALID: the module has state that cannot be given back. */
+NODISCARD enum err sandbox_find_globals(struct sandbox *s, struct slice wasm,
+                                        struct error *ret_error);
 
 /* ticker.c: increments the engine's epoch while guests run. */
 struct ticker *ticker_new(wasm_engine_t *engine);
@@ -127,7 +217,8 @@ void ticker_touch(
 
 /* Grows the linear memory to len bytes; nothing to do if it is as long. ERR_LIMIT_MEMORY. */
 NODISCARD enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error);
-void isolate_set_stack_pointer(struct isolate *i, int32_t value);
+void isolate_set_globals(struct isolate *i, const struct globals *globals);
+void isolate_get_globals(struct isolate *i, struct globals *ret);
 int32_t isolate_stack_pointer(struct isolate *i);
 
 enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,

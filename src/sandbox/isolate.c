@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Isolates, see isolate.h. Time: on entering guest code the monotonic clock is read (cheap); the
- * thread's CPU clock is a system call, so it is read only when the ticker interrupts a guest, which
- * no short request sees. A guest that shares its core with others is thus not charged for their
- * time. */
+ * Isolates, see isolate.h. Time: on entering and leaving guest code the monotonic clock is read
+ * (cheap); the thread's CPU clock is a system call, so it is read at most once a tick, and in
+ * stretches longer than a tick, which no short request sees. A guest whose thread shares its core
+ * with others, or whose process was stopped, is thus not charged for time that it did not have. */
 #include "sandbox/internal.h"
 
 #include <stdarg.h>
@@ -15,12 +15,25 @@
 #include "base/limits.h"
 
 #define SLICE_NS ((uint64_t)LIMIT_GUEST_SLICE_MS * 1000000)
+#define TICK_NS ((uint64_t)SANDBOX_TICK_US * 1000)
 
-/* CPU time used in this stretch, exact only once it has been sampled. */
-static uint64_t stretch_ns(struct isolate *i, uint64_t now_ns)
+/* The thread's CPU clock, as of at most a tick ago. */
+static uint64_t recent_cpu_ns(uint64_t now_ns)
+{
+    static _Thread_local uint64_t read_ns, cpu_ns;
+    if (now_ns - read_ns >= TICK_NS) {
+        read_ns = now_ns;
+        cpu_ns = clock_thread_cpu_ns();
+    }
+    return cpu_ns;
+}
+
+/* CPU time used in this stretch. A short one is taken for CPU time whole; in a longer one the
+ * thread may have been preempted, or the process stopped. */
+static uint64_t stretch_ns(const struct isolate *i, uint64_t now_ns)
 {
     uint64_t elapsed = now_ns - i->entered_ns;
-    if (i->entered_cpu_ns == 0)
+    if (elapsed < TICK_NS)
         return elapsed;
     uint64_t cpu = clock_thread_cpu_ns() - i->entered_cpu_ns;
     return cpu < elapsed ? cpu : elapsed;
@@ -30,12 +43,8 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
                                  wasmtime_update_deadline_kind_t *ret_kind)
 {
     struct isolate *i = data;
-    uint64_t now = clock_monotonic_ns();
     ticker_touch(i->sandbox->ticker); /* still running: it must not fall asleep */
-    if (i->entered_cpu_ns == 0)
-        i->entered_cpu_ns =
-            clock_thread_cpu_ns() - (now - i->entered_ns); /* about: since the entry */
-    uint64_t used = stretch_ns(i, now);
+    uint64_t used = stretch_ns(i, clock_monotonic_ns());
     *ret_delta = 1;
     *ret_kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
     if (i->cpu_used_ns + used > i->cpu_budget_ns) {
@@ -52,7 +61,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
 static void enter(struct isolate *i)
 {
     i->entered_ns = clock_monotonic_ns();
-    i->entered_cpu_ns = 0;
+    i->entered_cpu_ns = recent_cpu_ns(i->entered_ns);
     i->ends_slice = false;
     wasmtime_context_set_epoch_deadline(i->context, 1);
     ticker_touch(i->sandbox->ticker);
@@ -89,6 +98,17 @@ static void take_failure(struct isolate *i)
         wasmtime_error_delete(e);
 }
 
+static enum err lookup_global(struct isolate *i, const char *name, wasmtime_global_t *ret,
+                              struct error *ret_error)
+{
+    wasmtime_extern_t x;
+    if (!wasmtime_instance_export_get(i->context, &i->instance, name, strlen(name), &x) ||
+        x.kind != WASMTIME_EXTERN_GLOBAL)
+        return error_set(ret_error, ERR_INVALID, "the module has no global %s", name);
+    *ret = x.of.global;
+    return OK;
+}
+
 static enum err lookup_exports(struct isolate *i, struct error *ret_error)
 {
     struct sandbox *s = i->sandbox;
@@ -100,19 +120,42 @@ static enum err lookup_exports(struct isolate *i, struct error *ret_error)
             return error_set(ret_error, ERR_INVALID, "the module has no function %s", name);
         i->exports[k] = x.of.func;
     }
-    static const char sp[] = "__stack_pointer";
-    if (!wasmtime_instance_export_get(i->context, &i->instance, sp, sizeof(sp) - 1, &x) ||
-        x.kind != WASMTIME_EXTERN_GLOBAL)
-        return error_set(ret_error, ERR_INVALID, "the module has no global %s", sp);
-    i->stack_pointer = x.of.global;
-    return OK;
+    enum err err = lookup_global(i, "__stack_pointer", &i->stack_pointer, ret_error);
+    for (size_t k = 0; err == OK && k < s->globals_len; k++)
+        err = lookup_global(i, s->globals[k], &i->globals[k], ret_error);
+    return err;
 }
 
-void isolate_set_stack_pointer(struct isolate *i, int32_t value)
+/* Numbers of 8 bytes at most (sandbox.c), so that their bits fit. */
+static void set_global(struct isolate *i, const wasmtime_global_t *global, uint64_t bits)
 {
-    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = value};
+    wasmtime_val_t v;
+    wasmtime_global_get(i->context, global, &v); /* for its kind */
+    v.of.i64 = (int64_t)bits;
+    wasmtime_error_t *e = wasmtime_global_set(i->context, global, &v);
+    CHECK(!e);
+}
+
+void isolate_set_globals(struct isolate *i, const struct globals *globals)
+{
+    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = globals->stack_pointer};
     wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
     CHECK(!e);
+    CHECK(globals->len == i->sandbox->globals_len);
+    for (size_t k = 0; k < globals->len; k++)
+        set_global(i, &i->globals[k], globals->value[k]);
+}
+
+void isolate_get_globals(struct isolate *i, struct globals *ret)
+{
+    ret->stack_pointer = isolate_stack_pointer(i);
+    ret->len = i->sandbox->globals_len;
+    for (size_t k = 0; k < ret->len; k++) {
+        wasmtime_val_t v;
+        wasmtime_global_get(i->context, &i->globals[k], &v);
+        bool is_wide = v.kind == WASMTIME_I64 || v.kind == WASMTIME_F64;
+        ret->value[k] = is_wide ? (uint64_t)v.of.i64 : (uint32_t)v.of.i32;
+    }
 }
 
 int32_t isolate_stack_pointer(struct isolate *i)
@@ -168,7 +211,7 @@ static enum err adopt_image(struct isolate *i, struct image *image, struct error
         return error_context(ret_error, err, "the module's image is above the memory limit");
     err = image_map(image, &i->memory, ret_error);
     if (err == OK)
-        isolate_set_stack_pointer(i, image->stack_pointer);
+        isolate_set_globals(i, &image->delta.globals);
     return err;
 }
 
@@ -199,6 +242,8 @@ void isolate_free(struct isolate *i)
     if (!i)
         return;
     isolate_cancel(i);
+    if (i->image)
+        image_unmap(i->image, &i->memory);
     wasmtime_store_delete(i->store); /* releases the memory */
     image_unref(i->image);
     page_list_done(&i->memory.private_pages);
@@ -230,7 +275,7 @@ bool isolate_restore(struct isolate *i)
     if (i->memory.len != i->image->len)
         return false;
     image_restore(i->image, &i->memory);
-    isolate_set_stack_pointer(i, i->image->stack_pointer);
+    isolate_set_globals(i, &i->image->delta.globals);
     return true;
 }
 

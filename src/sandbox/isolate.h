@@ -81,9 +81,16 @@ NODISCARD enum err image_capture(struct isolate *i, struct image **ret_image,
                                  struct error *ret_error);
 struct image *image_ref(struct image *m);
 void image_unref(struct image *m);
-size_t image_bytes(const struct image *m); /* nonzero pages held */
+size_t image_bytes(const struct image *m); /* held in memory */
 /* An image as bytes, for another process with the same module: made at build time, so that a start
  * need not boot the engine. Format: struct image_header, bitmap of nonzero pages, those pages. */
 void image_save(const struct image *m, struct bytes *out);
 NODISCARD enum err image_load(struct slice saved, struct image **ret_image,
                               struct error *ret_error);
+/* The same for an image that was captured from an isolate of another, `base`: only what differs, as
+ * a snapshot (snapshot.h) of that isolate. ERR_TOO_LARGE as there; ERR_CORRUPT; ERR_CONFLICT: of
+ * another engine, base or format. */
+NODISCARD enum err image_save_delta(const struct sandbox *s, const struct image *m,
+                                    struct bytes *out, struct error *ret_error);
+NODISCARD enum err image_load_delta(const struct sandbox *s, struct image *base, struct slice saved,
+                                    struct image **ret_image, struct error *ret_error);

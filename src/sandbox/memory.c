@@ -88,16 +88,30 @@ wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t
     return NULL;
 }
 
-/* A page becomes private by a page fault of the thread that writes to it. When the thread has had
- * none since the last look, no scan is needed: the steady state of a function that is called again
- * and again. */
+enum err memory_clear(struct memory *m, size_t at, size_t len)
+{
+    void *start = mmap(m->base + at, len, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+    if (start == MAP_FAILED)
+        return ERR_IO;
+    /* The kernel would collapse pages to a huge one in the background, and what is written to those
+     * that the guest had not touched yet would cause no fault. Unknown to old kernels without. */
+    (void)madvise(start, len, MADV_NOHUGEPAGE);
+    return OK;
+}
+
+/* A page becomes private by a page fault of the thread that writes to it, in user mode or in a
+ * system call. When the thread has had none since the last look, no scan is needed: the steady
+ * state of a function that is called again and again. A fault that had to read the page from swap,
+ * or was retried for any reason, counts as a major one. */
 void memory_note_faults(struct memory *m)
 {
     static _Thread_local long seen = -1;
     struct rusage usage;
-    if (getrusage(RUSAGE_THREAD, &usage) != 0)
-        usage.ru_minflt = seen + 1;
-    if (usage.ru_minflt != seen)
+    long faults = seen + 1;
+    if (getrusage(RUSAGE_THREAD, &usage) == 0)
+        faults = usage.ru_minflt + usage.ru_majflt;
+    if (faults != seen)
         m->has_faulted = true;
-    seen = usage.ru_minflt;
+    seen = faults;
 }

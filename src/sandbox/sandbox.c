@@ -178,7 +178,7 @@ enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_s
     CHECK(config->exports_len <= SANDBOX_EXPORTS_MAX);
     struct sandbox *s = calloc(1, sizeof(*s));
     CHECK(s);
-    digest_code(config->wasm.len ? config->wasm : config->compiled, s->digest);
+    digest_code(config->wasm, s->digest);
     s->engine = engine_new();
     s->linker = wasmtime_linker_new(s->engine);
     s->imports_len = config->imports_len;
@@ -190,6 +190,8 @@ enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_s
     if (config->exports_len)
         memcpy(s->exports, config->exports, config->exports_len * sizeof(*s->exports));
     enum err err = load_module(s, config, ret_error);
+    if (err == OK)
+        err = sandbox_find_globals(s, config->wasm, ret_error);
     if (err == OK)
         err = define_imports(s, ret_error);
     if (err == OK) {
@@ -220,6 +222,8 @@ void sandbox_free(struct sandbox *s)
         wasmtime_module_delete(s->module);
     if (s->engine)
         wasm_engine_delete(s->engine);
+    for (size_t k = 0; k < s->globals_len; k++)
+        free(s->globals[k]);
     free(s->imports);
     free(s);
 }

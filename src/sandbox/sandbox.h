@@ -36,7 +36,8 @@ struct sandbox_export {
 
 struct sandbox_config {
     struct slice compiled; /* output of sandbox_compile(); may be empty */
-    struct slice wasm;     /* compiled here when `compiled` is empty or of another engine or CPU */
+    struct slice wasm; /* compiled here when `compiled` is empty or of another engine or CPU. All
+                          its mutable globals must be exported, and be numbers */
     const struct sandbox_import *imports;
     size_t imports_len;
     const struct sandbox_export
