@@ -107,7 +107,7 @@ export async function start1(ctx: Context): Promise<Row[]> {
 
 export async function restart100(ctx: Context): Promise<Row[]> {
     const times = await startTimes(ctx, 100);
-    return [{ case: 'restart', what: 'restart with 100 functions to first answer', figure: median(times), unit: 'ms', note: `max ${Math.max(...times).toFixed(0)} ms`, budget: { op: '<', value: 150 } }];
+    return [{ case: 'restart', what: 'restart with 100 functions to first answer', figure: median(times), unit: 'ms', note: `max ${Math.max(...times).toFixed(0)} ms`, budget: { op: '<', value: 75 } }];
 }
 
 const WAITING_MODULE = `

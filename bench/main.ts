@@ -7,6 +7,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { tempDir } from '../tests/server/harness.ts';
 import { steps, stepLatency, stepsSerial, workflowLatency } from './durable.ts';
+import { functions } from './functions.ts';
 import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
@@ -22,6 +23,7 @@ export interface Context {
     isolates: number;
     soakSeconds: number;
     sleepers: number;
+    functions: number;
     timers: number;
     records: number;
     without: Set<string>;
@@ -38,6 +40,7 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     start: { run: start1, what: 'start to first answer, one function', needsLimpet: true },
     restart: { run: restart100, what: 'restart to first answer, 100 functions', needsLimpet: true },
     memory: { run: memory, what: 'idle server, live isolate', needsLimpet: true },
+    functions: { run: functions, what: 'many functions under 1,024 descriptors: memory, rest, first call again, restart', needsLimpet: true },
     steps: { run: steps, what: '64 executions at once, 10 steps each, durable: limpet, restate, dbos' },
     'steps-serial': { run: stepsSerial, what: 'the same where each step makes a request, so that the one before must be durable' },
     'step-latency': { run: stepLatency, what: 'one durable step alone, beside a bare commit', needsLimpet: true },
@@ -57,6 +60,7 @@ const USAGE = `usage: bench/run BUILD_FOLDER [options]
   --rounds N            loads a server, interleaved, medians compared (3)
   --repeats N           deploys; starts are a quarter of it (30)
   --isolates N          live isolates for the memory case (500)
+  --functions N         deployed (10000)
   --sleepers N          sleeping executions (100000)
   --timers N            executions due in one second (10000)
   --records N           of the journal that is replayed (100000)
@@ -71,7 +75,7 @@ async function main(): Promise<number> {
         options: {
             only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string' }, rounds: { type: 'string' },
             repeats: { type: 'string', default: '30' }, isolates: { type: 'string', default: '500' }, 'soak-seconds': { type: 'string', default: '20' },
-            sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
+            functions: { type: 'string' }, sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
             json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
         },
     });
@@ -84,7 +88,7 @@ async function main(): Promise<number> {
         if (!(n > 0)) throw new Error(`--${name} must be a number above zero, not "${text}"`);
         return n;
     };
-    const many = (name: 'sleepers' | 'timers' | 'records', all: number) => number(values[name] ?? String(values.quick ? all / 10 : all), name);
+    const many = (name: 'functions' | 'sleepers' | 'timers' | 'records', all: number) => number(values[name] ?? String(values.quick ? all / 10 : all), name);
     process.env.LIMPET_BIN = path.join(positionals[0]!, 'limpet');
     const without = new Set(values.without?.split(',') ?? []);
     const names = values.only?.split(',') ?? Object.keys(CASES);
@@ -96,7 +100,7 @@ async function main(): Promise<number> {
         dir, without,
         seconds: number(values.seconds ?? (values.quick ? '1' : '5'), 'seconds'), rounds: number(values.rounds ?? (values.quick ? '1' : '3'), 'rounds'), repeats: number(values.repeats, 'repeats'),
         isolates: number(values.isolates, 'isolates'), soakSeconds: number(values['soak-seconds'], 'soak-seconds'),
-        sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),
+        functions: many('functions', 10_000), sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),
         progress: (text) => process.stderr.write(`  ${text}\n`),
     };
     const about = { ...machine(), ...(await versions()) };

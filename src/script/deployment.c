@@ -42,31 +42,30 @@ void deployment_unref(struct deployment *d)
     free(d);
 }
 
-bool deployment_is_ready(const struct deployment *d)
+/* With the mutex held. */
+static void add_user(struct deployment *d, bool *is_user)
 {
-    return __atomic_load_n(&d->stage, __ATOMIC_ACQUIRE) == DEPLOYMENT_READY;
+    d->users += !*is_user;
+    *is_user = true;
 }
 
-static void set_stage(struct deployment *d, enum deployment_stage stage)
-{
-    __atomic_store_n(&d->stage, stage, __ATOMIC_RELEASE);
-}
-
-enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w)
+enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w,
+                                        bool *is_user)
 {
     enum deployment_answer answer = DEPLOYMENT_GO;
     pthread_mutex_lock(&d->mutex);
     switch (d->stage) {
     case DEPLOYMENT_UNLOADED:
-        set_stage(d, DEPLOYMENT_LOADING);
+        d->stage = DEPLOYMENT_LOADING;
         answer = DEPLOYMENT_LOAD_IT;
         break;
     case DEPLOYMENT_LOADED:
+        add_user(d, is_user);
         if ((d->exports & ABI_EXPORT_SETUP) && !d->is_setup_done) {
-            set_stage(d, DEPLOYMENT_SETTING_UP);
+            d->stage = DEPLOYMENT_SETTING_UP;
             answer = DEPLOYMENT_SET_UP;
         } else {
-            set_stage(d, DEPLOYMENT_READY);
+            d->stage = DEPLOYMENT_READY;
         }
         break;
     case DEPLOYMENT_LOADING:
@@ -75,10 +74,29 @@ enum deployment_answer deployment_await(struct deployment *d, struct deployment_
         answer = DEPLOYMENT_WAIT;
         break;
     case DEPLOYMENT_READY:
+        add_user(d, is_user);
         break;
     }
     pthread_mutex_unlock(&d->mutex);
     return answer;
+}
+
+void deployment_leave(struct deployment *d)
+{
+    struct image *image = NULL;
+    struct sourcemap *map = NULL;
+    pthread_mutex_lock(&d->mutex);
+    CHECK(d->users > 0);
+    CHECK(d->stage != DEPLOYMENT_LOADING);
+    if (--d->users == 0) {
+        CHECK(d->stage != DEPLOYMENT_SETTING_UP); /* who does that is a user */
+        image = TAKE(d->image);
+        map = TAKE(d->map);
+        d->stage = DEPLOYMENT_UNLOADED;
+    }
+    pthread_mutex_unlock(&d->mutex);
+    image_unref(image);
+    sourcemap_free(map);
 }
 
 static void waiter_posted(struct post *p)
@@ -93,7 +111,8 @@ static void advance(struct deployment *d, enum deployment_stage stage, const str
     struct list waiters;
     list_init(&waiters);
     pthread_mutex_lock(&d->mutex);
-    set_stage(d, stage);
+    d->stage = stage;
+    d->is_setup_done |= stage == DEPLOYMENT_READY;
     list_splice_back(&waiters, &d->waiters);
     pthread_mutex_unlock(&d->mutex);
     struct list *n;
@@ -107,10 +126,12 @@ static void advance(struct deployment *d, enum deployment_stage stage, const str
     }
 }
 
-void deployment_loaded(struct deployment *d, struct image *image, const struct error *error)
+void deployment_loaded(struct deployment *d, struct image *image, struct sourcemap *map,
+                       const struct error *error)
 {
     CHECK(d->stage == DEPLOYMENT_LOADING);
     d->image = image;
+    d->map = map;
     advance(d, image ? DEPLOYMENT_LOADED : DEPLOYMENT_UNLOADED, error);
 }
 

@@ -4,10 +4,11 @@
  * for the marked fields; refcounted, shared by all threads. A change of version or env makes a new
  * one.
  *
- * The image is made on first use (loading), so that a server with many functions starts at once.
- * Who needs it calls deployment_await() and is told when the image is ready; the loading itself is
- * started by whoever gets DEPLOYMENT_LOAD_IT back. The same for setup(), which runs once per
- * version. */
+ * The image is made on first use (loading), so that a server with many functions starts at once,
+ * and goes when no slot has used it for a while, so that those of a thousand functions that are
+ * seldom called cost nothing. Who needs it calls deployment_await() and is told when it is ready,
+ * and deployment_leave() when it needs it no more; the loading itself is started by whoever gets
+ * DEPLOYMENT_LOAD_IT back. The same for setup(), which runs once per version. */
 #pragma once
 
 #include <pthread.h>
@@ -46,7 +47,6 @@ struct deployment {
     uint32_t exports; /* enum abi_export */
     bool is_module_isolation;
     bool is_workflow;
-    bool is_setup_done; /* at creation, from the store */
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;
     uint32_t wall_ms_max;
@@ -59,13 +59,14 @@ struct deployment {
     pthread_mutex_t mutex;
     enum deployment_stage stage;
     struct list waiters;
+    unsigned users;                          /* who may use image and map */
+    bool is_setup_done;                      /* at creation, from the store */
     struct sql_file *sql;                    /* opened on first use */
     void (*release_sql)(struct sql_file *f); /* host/sql.h lies above this folder */
-    struct sourcemap *map;                   /* parsed on first error */
-    bool is_map_loaded;
 
-    /* written before stage becomes LOADED, then constant */
+    /* constant while there are users */
     struct image *image;
+    struct sourcemap *map; /* of its bundle, or NULL */
 };
 
 struct deployment *deployment_new(void); /* with an arena, one reference, zeros */
@@ -83,15 +84,18 @@ struct deployment_waiter {
 };
 
 enum deployment_answer {
-    DEPLOYMENT_GO,      /* ready to serve */
+    DEPLOYMENT_GO,      /* ready to serve, until deployment_leave() */
     DEPLOYMENT_WAIT,    /* the waiter is queued */
     DEPLOYMENT_LOAD_IT, /* the caller must load the image, then call deployment_loaded() */
     DEPLOYMENT_SET_UP,  /* the caller must run setup(), then call deployment_set_up() */
 };
-enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w);
-/* Fast check without a lock: true once deployment_await() would say GO. */
-bool deployment_is_ready(const struct deployment *d);
-/* image is taken over; on failure (NULL) all waiters get the error and the next request tries
- * again. */
-void deployment_loaded(struct deployment *d, struct image *image, const struct error *error);
+/* With GO and SET_UP the caller is a user from now on, if *is_user did not say so already. */
+enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w,
+                                        bool *is_user);
+/* A user leaves; with the last one image and source map go. */
+void deployment_leave(struct deployment *d);
+/* image and map are taken over; on failure (image NULL) all waiters get the error and the next
+ * request tries again. */
+void deployment_loaded(struct deployment *d, struct image *image, struct sourcemap *map,
+                       const struct error *error);
 void deployment_set_up(struct deployment *d, const struct error *error);

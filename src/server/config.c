@@ -24,11 +24,14 @@ const char config_usage[] =
     "loopback\n"
     "  --egress-allow RULE      let functions reach HOST[:PORT] or CIDR although it is private; "
     "repeatable\n"
-    "  --resolver LIST          name servers for outgoing requests, such as 192.0.2.1,[2001:db8::1]:53"
+    "  --resolver LIST          name servers for outgoing requests, such as "
+    "192.0.2.1,[2001:db8::1]:53"
     "\n"
     "                           (default: those of /etc/resolv.conf)\n"
     "  --esbuild FILE           the bundler (default: found beside the program or in PATH)\n"
     "  --isolates-max N         live isolates (default 2048)\n"
+    "  --rest-ms N              a function not called for so long gives back its memory (default "
+    "20000)\n"
     "  --queue-max N            requests waiting for an isolate; 503 above (default 1024)\n"
     "  --connections-max N      open connections (default 10000)\n"
     "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
@@ -69,6 +72,7 @@ static const struct flag flags[] = {
     {"threads", INTEGER, AT(threads), 0, 1, 256},
     {"egress-allow", RULE, 0, 0, 0, 0},
     {"isolates-max", NUMBER32, AT(isolates_max), 0, 1, 30000},
+    {"rest-ms", NUMBER32, AT(rest_ms), 0, 1, 1000000000},
     {"queue-max", NUMBER32, AT(queue_max), 0, 0, 1000000},
     {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
     {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
@@ -204,6 +208,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
                    : cores > 256 ? 256
                                  : (int)cores,
         .isolates_max = 2048,
+        .rest_ms = 20000,
         .queue_max = 1024,
         .connections_max = 10000,
         .body_bytes_max = -1,

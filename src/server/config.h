@@ -23,6 +23,7 @@ struct config {
     const char *egress_allow[CONFIG_EGRESS_MAX];
     int egress_allow_len;
     uint32_t isolates_max;    /* live at once, all threads */
+    uint32_t rest_ms;         /* a function not called for so long gives back its memory */
     uint32_t queue_max;       /* requests that wait for an isolate, all threads */
     uint32_t connections_max; /* all threads */
     int64_t body_bytes_max;   /* -1: none */

@@ -20,6 +20,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "host/guest.h"
+#include "loop/work.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 #include "script/sourcemap.h"
@@ -41,6 +42,7 @@ struct control {
     bool is_stopping;
     pthread_t stopper;
     struct post stopped;
+    struct work sweep;
 };
 
 struct loop *control_loop(struct control *c)
@@ -369,9 +371,12 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
         .cpu_ns_max = (uint64_t)(options->cpu_ms ? options->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000,
     };
     enum err err = guest_load(c->server->engine, &load, ret_error);
-    if (err == OK)
+    if (err == OK) {
+        char hash[65];
         *ret_exports = load.exports;
-    else
+        images_hash(code, hash); /* so that its first call need not evaluate it again */
+        images_put(c->server, function, slice_cstr(hash), load.image);
+    } else
         evaluate_failure(&load, function, source_map, ret_failure, ret_error);
     image_unref(load.image);
     bytes_done(&load.error_name);
@@ -496,6 +501,15 @@ static enum err start_admin(struct control *c, struct error *ret_error)
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
+static void sweep_run(struct work *w)
+{
+    images_sweep(container_of(w, struct control, sweep)->server);
+}
+
+static void sweep_done(struct work *w)
+{
+}
+
 enum err control_new(struct server *s, struct control **ret_control, struct error *ret_error)
 {
     struct control *c = calloc(1, sizeof(*c));
@@ -520,6 +534,10 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
         err = director_new(c, s, &c->director, ret_error);
     if (err == OK)
         err = start_admin(c, ret_error);
+    if (err == OK) {
+        c->sweep = (struct work){.run = sweep_run, .done = sweep_done};
+        work_start(&c->loop, &c->sweep);
+    }
     *ret_control = c;
     return err;
 }

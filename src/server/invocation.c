@@ -29,6 +29,7 @@ struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_
     slot->invocations++;
     v->dispatch.kind = kind;
     v->started_ns = clock_monotonic_ns();
+    slot_use(slot, v->started_ns);
     random_uuid7(v->id);
     v->dispatch.execution_id = slice_of(v->id, sizeof(v->id) - 1);
     return v;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bringing a deployment to where it serves, at its first request: the image is made on the work
- * pool, then setup() runs, once per version over all threads. Requests that come meanwhile wait. */
+ * Bringing a deployment to where it serves, at its first request and again after a rest: the image
+ * is read (images.c) or made on the work pool, then setup() runs, once per version over all
+ * threads. Requests that come meanwhile wait. */
 #include "server/invocation.h"
 
 #include <stdlib.h>
@@ -21,30 +22,28 @@ struct load_job {
     struct server *server;
     struct prepare *prepare; /* who started it */
     struct image *image;
+    struct sourcemap *map;
     struct error error;
 };
 
-static enum err load_code(struct load_job *j, struct bytes *code)
+static void load_map(struct load_job *j)
 {
     struct deployment *d = j->deployment;
-    enum err err = store_artifact_get(j->server->store, d->hash, code, &j->error);
-    if (err != OK || d->source_map_hash.len == 0)
-        return err;
     CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
-    struct error ignored; /* stack traces stay unmapped without it */
-    if (store_artifact_get(j->server->store, d->source_map_hash, &map, &ignored) != OK ||
-        sourcemap_parse(bytes_slice(&map), &d->map, &ignored) != OK)
+    struct error e; /* stack traces stay unmapped without it */
+    if (d->source_map_hash.len == 0)
+        return;
+    if (store_artifact_get(j->server->store, d->source_map_hash, &map, &e) != OK ||
+        sourcemap_parse(bytes_slice(&map), &j->map, &e) != OK)
         log_warn("source map unusable", LOG_SLICE("function", d->name),
-                 LOG_STR("error", ignored.message));
-    return OK;
+                 LOG_STR("error", e.message));
 }
 
-static void load_run(struct work *w)
+static void load_evaluate(struct load_job *j)
 {
-    struct load_job *j = container_of(w, struct load_job, work);
     struct deployment *d = j->deployment;
     CLEANUP(bytes_done) struct bytes code = BYTES_INIT;
-    if (load_code(j, &code) != OK)
+    if (store_artifact_get(j->server->store, d->hash, &code, &j->error) != OK)
         return;
     struct guest_load load = {
         .name = d->name,
@@ -52,14 +51,30 @@ static void load_run(struct work *w)
         .memory_bytes_max = d->memory_bytes_max,
         .cpu_ns_max = d->cpu_ns_max,
     };
-    uint8_t digest[IMAGE_DIGEST_BYTES];
-    if (guest_load(j->server->engine, &load, &j->error) == OK)
+    if (guest_load(j->server->engine, &load, &j->error) == OK) {
         j->image = load.image;
-    if (j->image && d->is_workflow)
-        image_digest(j->image, digest); /* now, not when an engine thread wants it */
+        atomic_fetch_add(&j->server->images_made, 1);
+        images_put(j->server, d->name, d->hash, j->image);
+    }
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
     bytes_done(&load.workflows);
+}
+
+static void load_run(struct work *w)
+{
+    struct load_job *j = container_of(w, struct load_job, work);
+    uint8_t digest[IMAGE_DIGEST_BYTES];
+    j->image = images_get(j->server, j->deployment->name, j->deployment->hash);
+    if (j->image)
+        atomic_fetch_add(&j->server->images_read, 1);
+    else
+        load_evaluate(j);
+    if (!j->image)
+        return;
+    load_map(j);
+    if (j->deployment->is_workflow)
+        image_digest(j->image, digest); /* now, not when an engine thread wants it */
 }
 
 static void load_done(struct work *w)
@@ -67,7 +82,7 @@ static void load_done(struct work *w)
     struct load_job *j = container_of(w, struct load_job, work);
     struct prepare *p = j->prepare;
     struct error e = j->error;
-    deployment_loaded(j->deployment, j->image, &e);
+    deployment_loaded(j->deployment, j->image, j->map, &e);
     bool is_ok = j->image;
     deployment_unref(j->deployment);
     free(j);
@@ -185,15 +200,20 @@ static void waited(struct deployment_waiter *w)
 void prepare_start(struct prepare *p)
 {
     static const struct error none = {0};
-    struct deployment *d = p->slot->deployment;
+    struct slot *s = p->slot;
     enum deployment_answer answer = DEPLOYMENT_GO;
-    if (!deployment_is_ready(d)) {
-        p->waiter.loop = &p->slot->worker->loop;
+    bool was_user = s->is_user;
+    if (!s->is_ready) {
+        p->waiter.loop = &s->worker->loop;
         p->waiter.done = waited;
-        answer = deployment_await(d, &p->waiter);
+        answer = deployment_await(s->deployment, &p->waiter, &s->is_user);
     }
+    s->worker->warm_len += s->is_user && !was_user;
+    if (s->is_user)
+        slot_warm(s);
     switch (answer) {
     case DEPLOYMENT_GO:
+        s->is_ready = true;
         p->done(p, &none);
         break;
     case DEPLOYMENT_WAIT:

@@ -211,6 +211,14 @@ void metrics_write(const struct server *s, struct bytes *out)
     bytes_printf(out, "limpet_isolates{state=\"pooled\"} %llu\n", (unsigned long long)idle);
     bytes_printf(out, "limpet_isolates{state=\"live\"} %llu\n",
                  (unsigned long long)(live > idle ? live - idle : 0));
+    one(out, "limpet_functions_warm", "gauge",
+        "Functions and workflows with their image in memory, counted once for each thread.",
+        (double)sum(s, AT(warm)));
+    head(out, "limpet_images_total", "counter", "Images that were brought to memory.");
+    bytes_printf(out, "limpet_images_total{from=\"disk\"} %llu\n",
+                 (unsigned long long)atomic_load(&s->images_read));
+    bytes_printf(out, "limpet_images_total{from=\"bundle\"} %llu\n",
+                 (unsigned long long)atomic_load(&s->images_made));
     one(out, "limpet_requests_waiting", "gauge", "Requests that wait for an isolate.",
         (double)sum(s, AT(waiting)));
     one(out, "limpet_isolates_made_total", "counter", "Isolates made.",

@@ -20,7 +20,7 @@ struct worker_metrics {
     _Atomic uint64_t latency[METRICS_BUCKETS + 1];
     _Atomic uint64_t latency_us_sum;
     _Atomic uint64_t executes, overloads, guest_deaths;
-    _Atomic uint64_t isolates_live, isolates_idle, waiting;
+    _Atomic uint64_t isolates_live, isolates_idle, waiting, warm;
     _Atomic uint64_t ops, restores, restore_ns, isolates_made, isolates_discarded;
     _Atomic uint64_t connections;
     _Atomic uint64_t records, replays, snapshots_taken, snapshots_used, snapshots_refused;

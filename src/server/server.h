@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/slice.h"
 #include "loop/loop.h"
 #include "loop/post.h"
 #include "loop/timer.h"
@@ -24,6 +25,7 @@ struct deployment;
 struct director;
 struct egress;
 struct engine;
+struct image;
 struct sql_file;
 struct store;
 struct tls_context;
@@ -42,6 +44,7 @@ struct server {
     struct director *director;
     struct lateness wake_lateness;
     _Atomic uint64_t verified, verify_failures; /* --verify-replay */
+    _Atomic uint64_t images_read, images_made;  /* from disk; by evaluating the bundle */
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */
     struct bytes suspects;   /* executions that the process before may have ended with */
@@ -58,3 +61,10 @@ NODISCARD enum err databases_open(struct databases *d, const char *path, struct 
                                   struct error *ret_error);
 /* The function is gone: forgets and removes the files when the last reference goes. */
 void databases_remove(struct databases *d, const char *path);
+
+/* images.c: images of functions, kept on disk beside their bundles. */
+struct image *images_get(const struct server *s, struct slice name, struct slice hash);
+void images_put(const struct server *s, struct slice name, struct slice hash,
+                const struct image *image);
+void images_hash(struct slice code, char ret_hash[65]); /* what the store will call it */
+void images_sweep(const struct server *s);              /* removes old ones */

@@ -28,8 +28,8 @@ enum {
     TURN_NS = 2000 * 1000,
     UNSTALL_MS = 20,
     TASK_WAIT_MS = 10 * 1000, /* for an isolate, then 503 */
-    SLOT_IDLE_MAX = 256,
-    SLOT_RESERVE = 8, /* one slot does not get the last eighth of the isolates */
+    IDLE_MAX = 128,           /* isolates of a thread that wait for work */
+    SLOT_RESERVE = 8,         /* one slot does not get the last eighth of the isolates */
 };
 
 static void run_guest(struct worker *w, struct guest *g);
@@ -271,6 +271,44 @@ static void drop_guest(struct slot *s, struct guest *g)
     guest_free(g);
 }
 
+/* ---- idle guests ---- */
+
+static void idle_push(struct slot *s, struct guest *g)
+{
+    list_push_front(&s->idle, &g->link);
+    s->idle_len++;
+    s->worker->idle_len++;
+    list_remove(&s->pool);
+    list_push_back(&s->worker->pools, &s->pool);
+}
+
+static struct guest *idle_take(struct slot *s, struct list *which)
+{
+    list_remove(which);
+    s->worker->idle_len--;
+    if (--s->idle_len < s->idle_min)
+        s->idle_min = s->idle_len;
+    if (s->idle_len == 0)
+        list_remove(&s->pool);
+    return container_of(which, struct guest, link);
+}
+
+static void drop_idle(struct slot *s, unsigned n)
+{
+    while (n-- > 0 && s->idle_len > 0)
+        drop_guest(s, idle_take(s, s->idle.prev));
+}
+
+bool slots_reclaim(struct worker *w)
+{
+    if (list_is_empty(&w->pools))
+        return false;
+    drop_idle(container_of(w->pools.next, struct slot, pool), 1);
+    return true;
+}
+
+/* ---- after a step ---- */
+
 static void guest_finished(struct worker *w, struct guest *g)
 {
     struct slot *s = g->owner;
@@ -281,14 +319,12 @@ static void guest_finished(struct worker *w, struct guest *g)
     guest_end(g, NULL);
     list_remove(&g->link); /* whatever it reported last is void now */
     g->is_queued = false;
-    bool keep = s->is_routed && !s->deployment->is_module_isolation && s->idle_len < SLOT_IDLE_MAX;
-    if (keep && guest_recycle(g)) {
-        list_push_front(&s->idle, &g->link);
-        s->idle_len++;
-        w->idle_len++;
-    } else {
+    if (s->is_routed && !s->deployment->is_module_isolation && guest_recycle(g))
+        idle_push(s, g);
+    else
         drop_guest(s, g);
-    }
+    if (w->idle_len > IDLE_MAX)
+        (void)slots_reclaim(w);
     unstall(w);
     slot_release(s);
 }
@@ -351,13 +387,8 @@ static struct guest *take_guest(struct slot *s, struct error *ret_error)
     struct worker *w = s->worker;
     if (s->resident)
         return s->resident;
-    struct list *n = list_pop_front(&s->idle);
-    if (n) {
-        w->idle_len--;
-        if (--s->idle_len < s->idle_min)
-            s->idle_min = s->idle_len;
-        return container_of(n, struct guest, link);
-    }
+    if (s->idle_len > 0)
+        return idle_take(s, s->idle.next);
     if (w->guests_len >= w->guests_max || s->guests >= w->guests_max - w->guests_max / SLOT_RESERVE)
         return NULL;
     struct guest *g;
@@ -372,28 +403,12 @@ static struct guest *take_guest(struct slot *s, struct error *ret_error)
     return g;
 }
 
-/* Idle guests of other slots hold memory and count: give one up for who needs it. */
-static bool reclaim_idle(struct worker *w)
-{
-    LIST_FOREACH (n, &w->slots) {
-        struct slot *s = container_of(n, struct slot, link);
-        struct list *idle = list_pop_front(&s->idle);
-        if (!idle)
-            continue;
-        s->idle_len--;
-        w->idle_len--;
-        drop_guest(s, container_of(idle, struct guest, link));
-        return true;
-    }
-    return false;
-}
-
 struct guest *turn_take(struct slot *s, struct error *ret_error)
 {
     struct worker *w = s->worker;
     ret_error->code = OK;
     struct guest *g = take_guest(s, ret_error);
-    while (!g && (ret_error->code == OK || ret_error->code == ERR_OVERLOAD) && reclaim_idle(w)) {
+    while (!g && (ret_error->code == OK || ret_error->code == ERR_OVERLOAD) && slots_reclaim(w)) {
         ret_error->code = OK;
         g = take_guest(s, ret_error);
     }
@@ -412,15 +427,15 @@ void turn_give_back(struct worker *w, struct guest *g)
 
 /* ---- slots ---- */
 
-static void drop_idle(struct slot *s, unsigned n)
+/* Its share of the image goes; the next request gets it anew. */
+static void leave_deployment(struct slot *s)
 {
-    while (n-- > 0 && s->idle_len > 0) {
-        struct guest *g = container_of(s->idle.prev, struct guest, link);
-        list_remove(&g->link);
-        s->idle_len--;
-        s->worker->idle_len--;
-        drop_guest(s, g);
-    }
+    s->is_ready = false;
+    if (!s->is_user)
+        return;
+    s->is_user = false;
+    s->worker->warm_len--;
+    deployment_leave(s->deployment);
 }
 
 static void slot_meter(struct slot *s);
@@ -435,6 +450,8 @@ void slot_release(struct slot *s)
     list_remove(&s->stalled);
     schedule_remove(&s->fresh_share);
     schedule_remove(&s->lengthy_share);
+    list_remove(&s->warm);
+    leave_deployment(s);
     sql_conn_close(s->sql);
     sql_file_unref(s->sql_file);
     deployment_unref(s->deployment);
@@ -444,6 +461,8 @@ void slot_release(struct slot *s)
 void slot_retire(struct slot *s)
 {
     s->is_routed = false;
+    if (s->is_workflow)
+        (void)map_remove(&s->worker->workflows, slot_key(&s->deployment));
     drop_idle(s, s->idle_len);
     struct guest *g = s->resident;
     if (g && !guest_has_work(g) && !g->is_queued) {
@@ -478,15 +497,60 @@ static void slot_meter(struct slot *s)
     s->metered_ms = now;
 }
 
-/* Gives back isolates that no load since the last trim has needed; keeps one warm. */
-void slot_trim(struct slot *s)
+void slot_use(struct slot *s, uint64_t now_ns)
+{
+    s->used_ns = now_ns;
+    if (list_is_linked(&s->warm)) {
+        list_remove(&s->warm);
+        list_push_back(&s->worker->warm, &s->warm);
+    }
+}
+
+void slot_warm(struct slot *s)
+{
+    if (list_is_linked(&s->warm))
+        return;
+    s->metered_ms = loop_now_ms(&s->worker->loop); /* it held nothing until now */
+    list_push_back(&s->worker->warm, &s->warm);
+}
+
+/* A workflow's slot goes: the next run makes it again. */
+static void slot_rest(struct slot *s)
 {
     slot_meter(s);
+    drop_idle(s, s->idle_len);
+    list_remove(&s->warm);
+    leave_deployment(s);
+    if (s->is_workflow)
+        slot_retire(s);
+}
+
+/* Isolates that no load since the last trim has needed; one stays. */
+static void trim_pool(struct slot *s)
+{
     unsigned spare = s->idle_min;
     if (spare == s->guests && spare > 0)
         spare--;
     drop_idle(s, spare);
     s->idle_min = s->idle_len;
+}
+
+void slots_trim(struct worker *w)
+{
+    uint64_t now = clock_monotonic_ns();
+    LIST_FOREACH (n, &w->pools)
+        trim_pool(container_of(n, struct slot, pool)); /* takes out that one at most */
+    LIST_FOREACH (n, &w->warm)
+        slot_meter(container_of(n, struct slot, warm));
+    while (!list_is_empty(&w->warm)) {
+        struct slot *s = container_of(w->warm.next, struct slot, warm);
+        if (now - s->used_ns < w->server->config.rest_ms * 1000000ULL)
+            break;
+        if (s->invocations > 0 || s->guests > s->idle_len)
+            slot_use(s, now); /* it is at work */
+        else
+            slot_rest(s);
+    }
 }
 
 void slot_abandon(struct slot *s)
@@ -504,6 +568,7 @@ void slot_abandon(struct slot *s)
     }
     s->worker->idle_len -= s->idle_len;
     s->idle_len = 0;
+    list_remove(&s->pool);
     s->invocations--;
     slot_release(s);
 }

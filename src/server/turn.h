@@ -14,7 +14,12 @@ void turn_give_back(struct worker *w, struct guest *g);
 struct guest *turn_take(struct slot *s, struct error *ret_error);
 void turn_runnable(void *ctx, struct guest *g);
 void turn_run(void *worker);
-void slot_retire(struct slot *s);  /* not routed any more */
-void slot_release(struct slot *s); /* frees it if nothing needs it */
-void slot_trim(struct slot *s);
+void slot_retire(struct slot *s);               /* not routed any more */
+void slot_release(struct slot *s);              /* frees it if nothing needs it */
+void slot_use(struct slot *s, uint64_t now_ns); /* it is wanted */
+void slot_warm(struct slot *s);                 /* it has something to give back */
+/* Gives back what was not needed lately: isolates, and all that slots have that are not called. */
+void slots_trim(struct worker *w);
+/* Frees the idle isolate that was not used for longest. False: there is none. */
+bool slots_reclaim(struct worker *w);
 void slot_abandon(struct slot *s); /* the thread ends: whatever still runs is broken off */

@@ -18,7 +18,7 @@
 #include "server/witness.h"
 #include "store/store.h"
 
-enum { TRIM_MS = 2000, WORKFLOW_KEEP_MS = 60 * 1000 };
+enum { TRIM_MS = 2000 };
 
 /* ---- services for guests ---- */
 
@@ -106,16 +106,14 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
 
 struct slot *worker_slot(struct worker *w, struct deployment *d)
 {
-    LIST_FOREACH (n, &w->slots) {
-        struct slot *s = container_of(n, struct slot, link);
-        if (s->deployment == d && s->is_routed) {
-            s->used_ns = clock_monotonic_ns();
-            return s;
-        }
+    struct slot *s = map_get(&w->workflows, slot_key(&d));
+    if (!s) {
+        s = slot_new(w, deployment_ref(d));
+        s->is_workflow = true;
+        (void)map_put(&w->workflows, slot_key(&d), s);
+        slot_warm(s);
     }
-    struct slot *s = slot_new(w, deployment_ref(d));
-    s->is_workflow = true;
-    s->used_ns = clock_monotonic_ns();
+    slot_use(s, clock_monotonic_ns());
     return s;
 }
 
@@ -148,6 +146,7 @@ static void publish_gauges(struct worker *w)
     atomic_store_explicit(&m->isolates_live, w->guests_len, memory_order_relaxed);
     atomic_store_explicit(&m->isolates_idle, w->idle_len, memory_order_relaxed);
     atomic_store_explicit(&m->waiting, w->waiting_len, memory_order_relaxed);
+    atomic_store_explicit(&m->warm, w->warm_len, memory_order_relaxed);
     atomic_store_explicit(&m->ops, w->host.ops, memory_order_relaxed);
     atomic_store_explicit(&m->restores, w->host.restores, memory_order_relaxed);
     atomic_store_explicit(&m->restore_ns, w->host.restore_ns, memory_order_relaxed);
@@ -157,19 +156,18 @@ static void publish_gauges(struct worker *w)
                           memory_order_relaxed);
 }
 
+static uint32_t trim_ms(const struct worker *w)
+{
+    uint32_t rest_ms = w->server->config.rest_ms;
+    return rest_ms < TRIM_MS ? rest_ms : TRIM_MS;
+}
+
 static void trim(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, trim);
-    uint64_t now = clock_monotonic_ns();
     witness_alive(w->server->witness, (unsigned)w->index, loop_now_ms(&w->loop));
-    LIST_FOREACH (n, &w->slots) {
-        struct slot *s = container_of(n, struct slot, link);
-        slot_trim(s);
-        bool is_stale = now - s->used_ns > WORKFLOW_KEEP_MS * 1000000ULL;
-        if (s->is_workflow && s->invocations == 0 && s->is_routed && is_stale)
-            slot_retire(s);
-    }
-    timer_start(&w->loop, &w->trim, TRIM_MS, trim);
+    slots_trim(w);
+    timer_start(&w->loop, &w->trim, trim_ms(w), trim);
 }
 
 /* Gauges are published once a turn that did something; reading them needs no lock then. */
@@ -258,7 +256,7 @@ static void *worker_main(void *arg)
     pthread_cond_signal(&s->changed);
     pthread_mutex_unlock(&s->mutex);
     if (err == OK) {
-        timer_start(&w->loop, &w->trim, TRIM_MS, trim);
+        timer_start(&w->loop, &w->trim, trim_ms(w), trim);
         loop_run(&w->loop);
     }
     worker_close_all(w);
@@ -278,6 +276,8 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->stalled);
     schedule_init(&w->fresh);
     schedule_init(&w->lengthy);
+    list_init(&w->warm);
+    list_init(&w->pools);
     loop_init(&w->loop);
     w->runs = runs_new(w);
     loop_on_turn(&w->loop, worker_turn, w);
@@ -366,5 +366,6 @@ void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
     map_done(&w->routes);
+    map_done(&w->workflows);
     free(w);
 }

@@ -27,7 +27,8 @@ struct task {
     uint64_t since_ms;
 };
 
-/* A deployment on this thread. Lives while it is routed to or has guests. */
+/* A deployment on this thread. Lives while it is routed to or has guests. One that is not called
+ * for a while rests: it gives back its isolates and its share in the image. */
 struct slot {
     struct deployment *deployment;
     struct worker *worker;
@@ -51,8 +52,12 @@ struct slot {
     struct sql_file *sql_file;
     bool is_routed;   /* more work may come */
     bool is_workflow; /* reached by worker_slot(), not by name */
-    uint64_t used_ns; /* a workflow's: when it was last wanted */
+    bool is_user;     /* of the deployment's image */
+    bool is_ready;    /* to serve: the image is there, setup() has run */
+    uint64_t used_ns; /* when it was last wanted */
     struct list link; /* in worker->slots */
+    struct list warm; /* in worker->warm, if it has anything to give back when it rests */
+    struct list pool; /* in worker->pools, if it has idle guests */
 };
 
 struct worker {
@@ -63,14 +68,18 @@ struct worker {
     struct http_server *http;
     struct http_client *client;
     struct guest_host host;
-    struct map routes; /* function name -> struct slot */
+    struct map routes;    /* function name -> struct slot */
+    struct map workflows; /* address of a deployment -> struct slot */
     struct list slots;
+    struct list warm;               /* slots, the one first that was not wanted for longest */
+    struct list pools;              /* likewise */
     struct schedule fresh, lengthy; /* slots with something to run: see turn.c */
     struct list stalled;            /* slots that wait for an isolate */
     struct timer unstall;
     unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */
     unsigned guests_len;
     unsigned idle_len; /* in all slots */
+    unsigned warm_len; /* slots that are users of an image */
     unsigned guests_max, waiting_max;
     struct timer trim;
     struct worker_metrics metrics;
@@ -106,6 +115,11 @@ void worker_change(struct worker *w, struct worker_change *c);
 enum err worker_owns(void *worker, struct error *ret_error);
 /* The slot of a deployment that no name routes to: of a workflow, or of code to be checked. */
 struct slot *worker_slot(struct worker *w, struct deployment *d);
+/* In worker->workflows. */
+static inline struct slice slot_key(struct deployment *const *d)
+{
+    return slice_of((const char *)d, sizeof(*d));
+}
 
 /* Runs one execute; e->done is posted to the control loop. */
 void worker_execute(struct worker *w, struct admin_execute *e);

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Functions that are not called rest: they hold neither memory nor descriptors, and come back at the next call, from
+// the image on disk if it is sound, else from the bundle. Far more functions can be called than descriptors are allowed.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { test, type TestContext } from 'node:test';
+import { IS_ASAN, Server, type ServerOptions, until } from './harness.ts';
+
+const COUNT = IS_ASAN ? 120 : 300;
+const DESCRIPTORS = 110;
+
+async function server(t: TestContext, options: ServerOptions): Promise<Server> {
+    const s = await Server.start(options);
+    t.after(() => s.stop());
+    return s;
+}
+
+const metric = async (s: Server, name: string) => (await s.metrics()).get(name) ?? NaN;
+const resting = (s: Server) => until('all functions rest', async () => (await metric(s, 'limpet_functions_warm')) === 0 && (await metric(s, 'limpet_isolates{state="pooled"}')) === 0);
+const fromDisk = (s: Server) => metric(s, 'limpet_images_total{from="disk"}');
+const fromBundle = (s: Server) => metric(s, 'limpet_images_total{from="bundle"}');
+
+/** The files that hold images. */
+function images(s: Server): string[] {
+    const top = path.join(s.data, 'artifacts', 'images');
+    return fs.readdirSync(top, { recursive: true, withFileTypes: true }).filter((e) => e.isFile()).map((e) => path.join(e.parentPath ?? e.path, e.name));
+}
+
+test('more functions than descriptors', async (t) => {
+    const s = await server(t, { wrap: ['sh', '-c', `ulimit -n ${DESCRIPTORS}; exec "$@"`, 'sh'], args: ['--rest-ms', '300', '--threads', '2'] });
+    const of = (i: number) => `const mine = ${i};\nexport default { fetch() { return Response.json({ mine, left: globalThis.left ??= 0, now: ++globalThis.left }); } };`;
+    for (let i = 0; i < COUNT; i++) await s.deploy(`f${i}`, of(i));
+    const files = s.openFiles();
+    for (let round = 0; round < 2; round++) {
+        for (let i = 0; i < COUNT; i++) {
+            const res = await s.request(`f${i}`);
+            assert.deepEqual([res.status, res.json], [200, { mine: i, left: 0, now: 1 }]);
+        }
+        assert.ok(s.openFiles() < files + 10, `${files} descriptors before, ${s.openFiles()} after round ${round}`);
+        await resting(s);
+    }
+    assert.equal(await fromBundle(s), 0, 'the build has left the image');
+    assert.ok((await fromDisk(s)) >= 2 * COUNT);
+});
+
+test('rest is not seen by functions', async (t) => {
+    const s = await server(t, { args: ['--rest-ms', '300', '--threads', '1'] });
+
+    await t.test('setup() runs once', async () => {
+        await s.deploy('counts', `import { exec } from "derp:runtime/sql";
+export const handler = {
+  setup() { exec("CREATE TABLE n (k)"); exec("INSERT INTO n VALUES (1)"); },
+  handle() { return { n: exec("SELECT count(*) AS n FROM n").one().n }; },
+};`);
+        for (let round = 0; round < 3; round++) {
+            assert.deepEqual((await s.request('counts')).json, { n: 1 });
+            await resting(s);
+        }
+    });
+
+    await t.test('module isolation keeps its state', async () => {
+        await s.deploy('keeps', 'let n = 0;\nexport default { fetch() { return Response.json(++n); } };', { isolation: 'module' });
+        await s.deploy('other', 'export default { fetch() { return Response.json("other"); } };');
+        assert.equal((await s.request('keeps')).json, 1);
+        assert.equal((await s.request('other')).json, 'other');
+        await until('the other rests', async () => (await metric(s, 'limpet_functions_warm')) === 1);
+        assert.equal((await s.request('keeps')).json, 2);
+        await s.api('DELETE', '/functions/keeps');
+    });
+
+    await t.test('a request that takes long keeps its function', async () => {
+        await s.deploy('long', 'export default { async fetch() { await new Promise((r) => setTimeout(r, 1500)); return Response.json("late"); } };');
+        await s.request('other');
+        const late = s.request('long');
+        await until('the other rests', async () => (await metric(s, 'limpet_functions_warm')) === 1);
+        assert.equal((await late).json, 'late');
+        await resting(s);
+    });
+
+    await t.test('stacks are in terms of the sources', async () => {
+        await s.deploy('throws', 'interface Long { a: number }\n\nexport default { fetch(_: Request) { throw new Error("mapped"); } };');
+        for (let round = 0; round < 2; round++) {
+            const res = await s.execute('throws');
+            assert.match(JSON.stringify(res.json), /:3:\d+/, res.text);
+            await resting(s);
+        }
+    });
+});
+
+test('an image that does not fit is made anew', async (t) => {
+    let s = await Server.start({ args: ['--rest-ms', '300', '--threads', '1'] });
+    t.after(() => s.stop()); // the last one
+    const names = ['a', 'b'];
+    for (const name of names) await s.deploy(name, `const name = ${JSON.stringify(name)};\nexport default { fetch() { return Response.json(name); } };`);
+    const check = async (made: number, read: number) => {
+        for (const name of names) assert.equal((await s.request(name)).json, name);
+        assert.deepEqual([await fromBundle(s), await fromDisk(s)], [made, read]);
+        await resting(s);
+    };
+    await check(0, 2);
+    const files = images(s);
+    assert.equal(files.length, 2);
+    const contents = files.map((f) => fs.readFileSync(f));
+
+    const damages: [string, () => void][] = [
+        ['cut short', () => files.forEach((f, k) => fs.writeFileSync(f, contents[k]!.subarray(0, 50)))],
+        ['empty', () => files.forEach((f) => fs.writeFileSync(f, ''))],
+        ['a bit flipped', () => files.forEach((f, k) => {
+            const bytes = Buffer.from(contents[k]!);
+            bytes[bytes.length - 9]! ^= 4;
+            fs.writeFileSync(f, bytes);
+        })],
+        ['of each other', () => files.forEach((f, k) => fs.writeFileSync(f, contents[1 - k]!))],
+        ['no file', () => files.forEach((f) => { fs.rmSync(f); fs.mkdirSync(f); })],
+    ];
+    let made = 0;
+    for (const [what, damage] of damages) {
+        damage();
+        await check(made += 2, 2);
+        if (what === 'no file') break; // and none can be made
+        assert.deepEqual(images(s).sort(), [...files].sort(), what);
+        for (const [k, f] of files.entries()) assert.deepEqual(fs.readFileSync(f), contents[k], `${what}: written as before`);
+    }
+    for (const f of files) fs.rmdirSync(f);
+    s = await s.restart();
+    await check(2, 0);
+    s = await s.restart();
+    await check(0, 2);
+});
