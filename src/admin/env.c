@@ -73,7 +73,7 @@ void env_get(struct admin_request *r)
     const struct env_row *row = err ? NULL : find(rows, len, r->params[1]);
     if (!err && !row)
         err = not_found(r, &error);
-    if (err) {
+    if (!row) {
         reply_error(r, &error);
         return;
     }

@@ -24,7 +24,7 @@ struct fixture {
     int port;
     struct post stop;
     CURL *curl;
-    char path[128]; /* for the test */
+    char path[64]; /* for the test */
     /* of the last answer */
     long status;
     struct bytes body, head;

@@ -64,7 +64,7 @@ static inline void fake_init(struct fake *f)
 
 static inline bool fake_has(struct slice s, const char *word)
 {
-    return s.len > 0 && memmem(s.ptr, s.len, word, strlen(word)) != NULL;
+    return s.ptr && memmem(s.ptr, s.len, word, strlen(word)) != NULL;
 }
 
 static inline enum err fake_evaluate(void *ctx, struct slice function, struct slice code,

@@ -24,7 +24,7 @@ static const char *start_one(struct fixture *f, const char *body)
 
 static long post_to(struct fixture *f, const char *path, const char *operation, const char *body)
 {
-    char full[128];
+    char full[160];
     snprintf(full, sizeof(full), "%s/%s", path, operation);
     return ask(f, "POST", full, body);
 }
@@ -134,7 +134,7 @@ static void a_start_is_accepted(void **state)
 static void the_same_key_is_the_same_execution(void **state)
 {
     struct fixture *f = *state;
-    char id[64];
+    char id[48];
     upload_workflow(f, "shop");
     assert_int_equal(ask(f, "POST", "/workflows/shop/execute", "{\"id\":\"order-1\"}"), 202);
     snprintf(id, sizeof(id), "%s", text(f, "execution_id"));
@@ -230,7 +230,7 @@ static void an_execution_may_be_waited_for(void **state)
 static void a_client_that_goes_ends_its_wait(void **state)
 {
     struct fixture *f = *state;
-    char target[128];
+    char target[160];
     upload_workflow(f, "shop");
     snprintf(f->path, sizeof(f->path), "%s", start_one(f, "{}"));
     snprintf(target, sizeof(target), "%s?wait=5m", f->path);
@@ -247,7 +247,7 @@ static void stopping_answers_those_that_wait(void **state)
 {
     struct fixture *f = *state;
     struct bytes in = BYTES_INIT;
-    char target[128];
+    char target[160];
     upload_workflow(f, "shop");
     snprintf(target, sizeof(target), "%s?wait=5m", start_one(f, "{}"));
     int fd = follow(f, target);
@@ -524,7 +524,7 @@ static void the_journal_comes_in_pages(void **state)
 {
     struct fixture *f = *state;
     int rows;
-    char path[128];
+    char path[160];
     upload_workflow(f, "shop");
     snprintf(f->path, sizeof(f->path), "%s", start_one(f, "{}"));
     tell(f, f->path, "journal", "null");
@@ -546,7 +546,7 @@ static void streams_end_with_their_execution(void **state)
 {
     struct fixture *f = *state;
     struct bytes in = BYTES_INIT;
-    char target[128];
+    char target[160];
     upload_workflow(f, "shop");
     snprintf(f->path, sizeof(f->path), "%s", start_one(f, "{}"));
     snprintf(target, sizeof(target), "%s/logs?follow=1&after=0", f->path);
