@@ -75,8 +75,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memory_max = 64 << 20;
     enum err a = run(name, in, in.len + 1, 4096, &whole);
     enum err b = run(name, in, 1 + data[1] % 16, 1 + data[1], &cut);
-    CHECK(a == b);
-    if (!a && whole.len < OUT_MAX && cut.len < OUT_MAX)
+    /* Inside of several, one coding may be over before the damage of the other is met. */
+    CHECK(a == b || strchr(name, ','));
+    if (!a && !b && whole.len < OUT_MAX && cut.len < OUT_MAX)
         CHECK(whole.len == cut.len &&
               memcmp(whole.ptr ? whole.ptr : "", cut.ptr ? cut.ptr : "", whole.len) == 0);
     bytes_clear(&cut);

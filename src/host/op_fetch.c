@@ -71,7 +71,7 @@ static void fetch_discharge(void *arg, size_t len)
 /* What has arrived cannot be refused; reading on can. */
 static void fetch_charge_arrived(struct fetch *f, size_t len)
 {
-    f->guest->host_bytes += len;
+    guest_hold(f->guest, len);
     f->charged += len;
 }
 
