@@ -21,6 +21,7 @@ struct loop {
     size_t timers_len, timers_cap;
     uint64_t timers_seq;   /* of the timer started last */
     uint64_t timers_armed; /* when timer_handle fires, 0: it does not */
+    unsigned timers_grace; /* turns that late timers have left to I/O */
     uv_timer_t timer_handle;
     uv_prepare_t prepare;
     uv_idle_t idle;

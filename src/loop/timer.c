@@ -7,7 +7,9 @@
  *
  * Invariants: timers[i]->heap_pos == i + 1; no timer is due before its parent (by due_ms, then
  * seq). A timer started while timers fire waits for the next turn, so that one that restarts itself
- * with no delay cannot keep I/O from running. Loop thread only. */
+ * with no delay cannot keep I/O from running. When timers are late because the thread could not
+ * run, I/O has its turn first: a time-out is not for what was answered in time. Loop thread only.
+ */
 #include "loop/timer.h"
 
 #include <stdlib.h>
@@ -17,7 +19,11 @@
 #include "loop/internal.h"
 #include "loop/loop.h"
 
-enum { TIMERS_FIRST_CAP = 64 };
+enum {
+    TIMERS_FIRST_CAP = 64,
+    TIMERS_STALL_MS = 100, /* so late a timer is because this thread could not run */
+    TIMERS_GRACE_TURNS = 2,
+};
 
 static bool timer_is_before(const struct timer *a, const struct timer *b)
 {
@@ -81,11 +87,21 @@ static void timers_reserve(struct loop *l)
     l->timers_cap = cap;
 }
 
+/* The process was stopped, or had no core. What timers wait for has perhaps come meanwhile and lies
+ * in the kernel: it is read in the next turn, and dealt with in the one after that. */
+static bool timers_are_stalled(const struct loop *l)
+{
+    return l->timers_len > 0 && uv_now(&l->uv) >= l->timers[0]->due_ms + TIMERS_STALL_MS;
+}
+
 static void timers_on_due(uv_timer_t *handle)
 {
     struct loop *l = container_of(handle, struct loop, timer_handle);
     const uint64_t last_seq = l->timers_seq;
     l->timers_armed = 0;
+    if (timers_are_stalled(l) && l->timers_grace++ < TIMERS_GRACE_TURNS)
+        return; /* timers_arm() sets it again, without a delay */
+    l->timers_grace = 0;
     while (l->timers_len) {
         struct timer *t = l->timers[0];
         /* A newer one is due now at the earliest, so no older one can stand behind it. */

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "loop/loop.h"
+#include "loop/post.h"
 
 static struct loop loop;
 static struct bytes fired; /* names of what fired, in order */
@@ -194,6 +195,73 @@ static void keeps_its_heap(void **state)
     timer_stop(&loop, &never.timer);
 }
 
+/* ---- a thread that could not run ---- */
+
+static struct {
+    struct named timeout;
+    struct post stall, answer;
+    bool is_answered;
+} stalled;
+
+static void on_answer(struct post *p)
+{
+    (void)p;
+    stalled.is_answered = true;
+}
+
+/* The answer comes while the thread stands still for longer than the time-out. */
+static void on_stall(struct post *p)
+{
+    (void)p;
+    loop_post(&loop, &stalled.answer);
+    uint64_t end = clock_monotonic_ns() + UINT64_C(300) * 1000000;
+    while (clock_monotonic_ns() < end)
+        ;
+}
+
+/* Answers are dealt with in the turn, as the server does. */
+static void on_turn(void *arg)
+{
+    (void)arg;
+    if (!stalled.is_answered)
+        return;
+    stalled.is_answered = false;
+    timer_stop(&loop, &stalled.timeout.timer);
+    loop_stop(&loop);
+}
+
+static void an_answer_goes_before_a_late_timeout(void **state)
+{
+    (void)state;
+    stalled.stall.fn = on_stall;
+    stalled.answer.fn = on_answer;
+    loop_on_turn(&loop, on_turn, NULL);
+    start(&stalled.timeout, 't', 20);
+    loop_post(&loop, &stalled.stall);
+    loop_run(&loop);
+    assert_int_equal(fired.len, 0);
+}
+
+/* Nothing came: it fires all the same. */
+static void on_only_stall(struct post *p)
+{
+    on_stall(p);
+    stalled.is_answered = false;
+}
+
+static void a_late_timer_fires(void **state)
+{
+    (void)state;
+    struct timer end = {0};
+    stalled.stall.fn = on_only_stall;
+    stalled.answer.fn = on_only_stall; /* once more */
+    start(&stalled.timeout, 't', 20);
+    timer_start(&loop, &end, 30, on_stop);
+    loop_post(&loop, &stalled.stall);
+    loop_run(&loop);
+    assert_int_equal(fired.len, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +271,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(restart_without_delay_waits_a_turn, set_up, tear_down),
         cmocka_unit_test_setup_teardown(turn_may_start_timers, set_up, tear_down),
         cmocka_unit_test_setup_teardown(keeps_its_heap, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(an_answer_goes_before_a_late_timeout, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_late_timer_fires, set_up, tear_down),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("loop/timer", tests, NULL, NULL);
