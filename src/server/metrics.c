@@ -12,6 +12,8 @@
 #include "server/worker.h"
 #include "store/store.h"
 
+#include "limpet_deps.h"
+
 static const uint64_t bounds_us[METRICS_BUCKETS] = METRICS_BUCKETS_US;
 
 void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns)
@@ -247,6 +249,8 @@ void metrics_write(const struct server *s, struct bytes *out)
         store.is_refusing);
     one(out, "limpet_logs_dropped_total", "counter", "Log lines dropped under pressure.",
         (double)store.logs_dropped);
+    one(out, "limpet_crate_panics_total", "counter",
+        "Panics in crates, caught; each refused one call.", (double)deps_panics());
     one(out, "limpet_memory_resident_bytes", "gauge", "Resident memory of the process.",
         resident_bytes());
     one(out, "limpet_uptime_seconds", "gauge", "Since the start.",

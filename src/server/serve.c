@@ -25,9 +25,19 @@
 #include "server/worker.h"
 #include "store/store.h"
 
+#include "limpet_deps.h"
+
 /* The booted engine, embedded (host/boot_main.c). */
 extern const char limpet_booted[];
 extern const uint64_t limpet_booted_len;
+
+/* A fault of a crate's, met by someone's input: the call was refused, nothing else happened. */
+static void on_crate_panic(const char *text, size_t len)
+{
+    log_error(
+        "a crate panicked and was caught; further ones are counted in limpet_crate_panics_total",
+        LOG_SLICE("panic", slice_of(text, len)));
+}
 
 static enum err open_egress(struct server *s, struct error *ret_error)
 {
@@ -129,6 +139,7 @@ int serve_main(int argc, char **argv)
     }
     log_set_level(s.config.is_verbose ? LOG_DEBUG : LOG_INFO);
     crash_init();
+    deps_on_panic(on_crate_panic);
     setenv("UV_THREADPOOL_SIZE", "16", 0); /* builds must not starve syncs; read at first use */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not our end */
