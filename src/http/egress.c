@@ -19,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/url.h"
+
 enum { EGRESS_RULES_MAX = 1024, EGRESS_HOST_BYTES_MAX = 253 };
 
 /* IPv4 is kept as its v4-mapped IPv6 form, so that one comparison serves both. */
@@ -43,41 +45,48 @@ struct egress {
 /* What is not the public Internet: the IANA special-purpose registries, and metadata services that
  * live on public addresses. */
 struct egress_range {
-    const char *cidr;
+    struct egress_address net;
+    int bits; /* of the 128-bit form */
     const char *what;
 };
 
+/* clang-format off */
+#define RANGE_V4(a, b, c, d, bits, what)                                                           \
+    {{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, (a), (b), (c), (d)}, true}, 96 + (bits), (what)}
+#define RANGE_V6(a, b, c, d, bits, what) {{{(a), (b), (c), (d)}, false}, (bits), (what)}
+
 static const struct egress_range ranges_v4[] = {
-    {"0.0.0.0/8", "unspecified"},
-    {"10.0.0.0/8", "private"},
-    {"100.64.0.0/10", "shared (carrier-grade NAT)"},
-    {"127.0.0.0/8", "loopback"},
-    {"168.63.129.16/32", "cloud metadata"},
-    {"169.254.0.0/16", "link-local or cloud metadata"},
-    {"172.16.0.0/12", "private"},
-    {"192.0.0.0/24", "reserved"},
-    {"192.0.2.0/24", "documentation"},
-    {"192.88.99.0/24", "6to4 relay"},
-    {"192.168.0.0/16", "private"},
-    {"198.18.0.0/15", "benchmarking"},
-    {"198.51.100.0/24", "documentation"},
-    {"203.0.113.0/24", "documentation"},
-    {"224.0.0.0/4", "multicast"},
-    {"240.0.0.0/4", "reserved or broadcast"},
+    RANGE_V4(  0,   0,   0,  0,  8, "unspecified"),
+    RANGE_V4( 10,   0,   0,  0,  8, "private"),
+    RANGE_V4(100,  64,   0,  0, 10, "shared (carrier-grade NAT)"),
+    RANGE_V4(127,   0,   0,  0,  8, "loopback"),
+    RANGE_V4(168,  63, 129, 16, 32, "cloud metadata"),
+    RANGE_V4(169, 254,   0,  0, 16, "link-local or cloud metadata"),
+    RANGE_V4(172,  16,   0,  0, 12, "private"),
+    RANGE_V4(192,   0,   0,  0, 24, "reserved"),
+    RANGE_V4(192,   0,   2,  0, 24, "documentation"),
+    RANGE_V4(192,  88,  99,  0, 24, "6to4 relay"),
+    RANGE_V4(192, 168,   0,  0, 16, "private"),
+    RANGE_V4(198,  18,   0,  0, 15, "benchmarking"),
+    RANGE_V4(198,  51, 100,  0, 24, "documentation"),
+    RANGE_V4(203,   0, 113,  0, 24, "documentation"),
+    RANGE_V4(224,   0,   0,  0,  4, "multicast"),
+    RANGE_V4(240,   0,   0,  0,  4, "reserved or broadcast"),
 };
 
 static const struct egress_range ranges_v6[] = {
-    {"::/128", "unspecified"},
-    {"::1/128", "loopback"},
-    {"100::/64", "discard-only"},
-    {"2001::/23", "reserved"},
-    {"2001:db8::/32", "documentation"},
-    {"3fff::/20", "documentation"},
-    {"fc00::/7", "private"},
-    {"fe80::/10", "link-local"},
-    {"fec0::/10", "site-local"},
-    {"ff00::/8", "multicast"},
+    {{{0}, false},        128, "unspecified"},
+    {{{[15] = 1}, false}, 128, "loopback"},
+    RANGE_V6(0x01, 0x00, 0x00, 0x00, 64, "discard-only"),
+    RANGE_V6(0x20, 0x01, 0x00, 0x00, 23, "reserved"),
+    RANGE_V6(0x20, 0x01, 0x0d, 0xb8, 32, "documentation"),
+    RANGE_V6(0x3f, 0xff, 0x00, 0x00, 20, "documentation"),
+    RANGE_V6(0xfc, 0x00, 0x00, 0x00,  7, "private"),
+    RANGE_V6(0xfe, 0x80, 0x00, 0x00, 10, "link-local"),
+    RANGE_V6(0xfe, 0xc0, 0x00, 0x00, 10, "site-local"),
+    RANGE_V6(0xff, 0x00, 0x00, 0x00,  8, "multicast"),
 };
+/* clang-format on */
 
 struct egress *egress_new(void)
 {
@@ -114,20 +123,21 @@ static struct egress_address address_from_v6(const uint8_t v6[16])
     return a;
 }
 
+static struct egress_address address_of(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return address_from_v4(
+            (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr);
+    return address_from_v6(
+        (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+}
+
 static bool address_parse(struct slice text, struct egress_address *ret)
 {
-    char buffer[INET6_ADDRSTRLEN + 1];
-    uint8_t raw[16];
-    if (text.len >= sizeof(buffer) || memchr(text.ptr ? text.ptr : "", 0, text.len))
+    struct sockaddr_storage address;
+    if (slice_find(text, '%') >= 0 || !url_address(text, 0, &address)) /* no zones in rules */
         return false;
-    memcpy(buffer, text.ptr ? text.ptr : "", text.len);
-    buffer[text.len] = 0;
-    if (inet_pton(AF_INET, buffer, raw) == 1)
-        *ret = address_from_v4(raw);
-    else if (inet_pton(AF_INET6, buffer, raw) == 1)
-        *ret = address_from_v6(raw);
-    else
-        return false;
+    *ret = address_of((const struct sockaddr *)(const void *)&address);
     return true;
 }
 
@@ -173,10 +183,7 @@ static const char *range_of(const struct egress_address *a, const struct egress_
                             size_t len)
 {
     for (size_t i = 0; i < len; i++) {
-        struct egress_address net;
-        int bits;
-        CHECK(cidr_parse(slice_cstr(ranges[i].cidr), &net, &bits));
-        if (address_in(a, &net, bits))
+        if (address_in(a, &ranges[i].net, ranges[i].bits))
             return ranges[i].what;
     }
     return NULL;
@@ -349,16 +356,9 @@ static bool rule_matches(const struct egress_rule *r, const char *host,
 enum err egress_check_address(const struct egress *e, struct slice host, int port,
                               const struct sockaddr *address, struct error *ret_error)
 {
-    struct egress_address a;
-    if (address->sa_family == AF_INET) {
-        a = address_from_v4(
-            (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr);
-    } else if (address->sa_family == AF_INET6) {
-        a = address_from_v6(
-            (const uint8_t *)&((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
-    } else {
+    if (address->sa_family != AF_INET && address->sa_family != AF_INET6)
         return error_set(ret_error, ERR_FORBIDDEN, "only IPv4 and IPv6 addresses may be reached");
-    }
+    struct egress_address a = address_of(address);
     const char *what = address_refusal(&a);
     if (!what)
         return OK;

@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "http/internal.h"
+#include "http/url.h"
 
 enum { SERVER_BACKLOG = 1024 };
 
@@ -208,28 +209,19 @@ static void on_connection(uv_stream_t *stream, int status)
 
 /* --- binding --- */
 
-struct bind_address {
-    struct sockaddr_storage addr;
-    socklen_t len;
-};
+static socklen_t address_len(const struct sockaddr_storage *a)
+{
+    return a->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+}
 
-static enum err address_parse(const char *host, int port, struct bind_address *ret,
+static enum err address_parse(const char *host, int port, struct sockaddr_storage *ret,
                               struct error *ret_error)
 {
-    struct bind_address a = {0};
-    struct sockaddr_in *v4 = (struct sockaddr_in *)&a.addr;
-    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&a.addr;
-    if (uv_ip4_addr(host, port, v4) == 0) {
-        a.len = sizeof(*v4);
-    } else if (uv_ip6_addr(host, port, v6) == 0) {
-        a.len = sizeof(*v6);
-    } else {
-        error_set(ret_error, ERR_INVALID, "cannot listen on '%s': not an IP address", host);
-        error_hint(ret_error, "use an IPv4 or IPv6 address such as 127.0.0.1 or ::1, or localhost");
-        return ERR_INVALID;
-    }
-    *ret = a;
-    return OK;
+    if (url_address(slice_cstr(host), port, ret))
+        return OK;
+    error_set(ret_error, ERR_INVALID, "cannot listen on '%s': not an IP address", host);
+    error_hint(ret_error, "use an IPv4 or IPv6 address such as 127.0.0.1 or ::1, or localhost");
+    return ERR_INVALID;
 }
 
 static void close_fd(int *fd)
@@ -253,26 +245,27 @@ static enum err bind_failed(const char *host, int port, const char *what, struct
 static enum err listener_open(struct http_server *s, const char *host, int port,
                               struct error *ret_error)
 {
-    struct bind_address a;
+    struct sockaddr_storage a;
     enum err err = address_parse(host, port, &a, ret_error);
     if (err)
         return err;
     CLEANUP(close_fd)
-    int fd = socket(a.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(a.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return bind_failed(host, port, "socket", ret_error);
     const int on = 1;
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) != 0)
         return bind_failed(host, port, "setsockopt", ret_error);
-    if (a.addr.ss_family == AF_INET6)
+    if (a.ss_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)); /* only a preference */
-    if (bind(fd, (struct sockaddr *)&a.addr, a.len) != 0)
+    if (bind(fd, (struct sockaddr *)&a, address_len(&a)) != 0)
         return bind_failed(host, port, "bind", ret_error);
     if (listen(fd, SERVER_BACKLOG) != 0)
         return bind_failed(host, port, "listen", ret_error);
-    struct bind_address bound = {.len = sizeof(bound.addr)};
-    if (getsockname(fd, (struct sockaddr *)&bound.addr, &bound.len) != 0)
+    struct sockaddr_storage bound;
+    socklen_t bound_len = sizeof(bound);
+    if (getsockname(fd, (struct sockaddr *)&bound, &bound_len) != 0)
         return bind_failed(host, port, "getsockname", ret_error);
 
     struct http_listener *l = &s->listeners[s->listeners_len];
@@ -289,9 +282,8 @@ static enum err listener_open(struct http_server *s, const char *host, int port,
     if (code)
         return error_set(ret_error, ERR_IO, "cannot listen on %s:%d: %s", host, port,
                          uv_strerror(code));
-    s->port =
-        ntohs(bound.addr.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound.addr)->sin6_port
-                                               : ((struct sockaddr_in *)&bound.addr)->sin_port);
+    s->port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+                                                : ((struct sockaddr_in *)&bound)->sin_port);
     return OK;
 }
 

@@ -3,6 +3,11 @@
  * See the header. Nothing here allocates but what goes to a caller's buffer. Any thread. */
 #include "http/url.h"
 
+#include <net/if.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <uv.h>
+
 static bool parse_port(struct slice text, int *ret_port)
 {
     uint64_t port;
@@ -37,6 +42,22 @@ enum err url_split_authority(struct slice text, int port_default, struct slice *
     *ret_host = host;
     *ret_port = port;
     return OK;
+}
+
+bool url_address(struct slice text, int port, struct sockaddr_storage *ret)
+{
+    char buffer[INET6_ADDRSTRLEN + IF_NAMESIZE + 1]; /* "fe80::1%eth0" */
+    struct sockaddr_storage a = {0};
+    if (text.len >= sizeof(buffer) || slice_find(text, 0) >= 0)
+        return false;
+    if (text.len)
+        memcpy(buffer, text.ptr, text.len);
+    buffer[text.len] = 0;
+    if (uv_ip4_addr(buffer, port, (struct sockaddr_in *)&a) != 0 &&
+        uv_ip6_addr(buffer, port, (struct sockaddr_in6 *)&a) != 0)
+        return false;
+    *ret = a;
+    return true;
 }
 
 static int hex_value(char c)
