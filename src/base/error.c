@@ -99,6 +99,24 @@ bool error_is_retryable(enum err code)
     return error_table[code].is_retryable;
 }
 
+bool error_is_public(enum err code)
+{
+    switch (code) {
+    case ERR_GUEST:
+    case ERR_LIMIT_STACK: /* these two and LIMIT_OPS carry the exception's text */
+    case ERR_LIMIT_OPS:
+    case ERR_IO:
+    case ERR_NETWORK:
+    case ERR_SQL:
+    case ERR_CORRUPT:
+    case ERR_INTERNAL:
+    case ERR_DIVERGED:
+        return false;
+    default:
+        return true;
+    }
+}
+
 enum err error_from_text(const char *text)
 {
     for (enum err code = OK + 1; text && code < ERR_COUNT_; code++) {

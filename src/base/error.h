@@ -70,5 +70,8 @@ enum err error_context(struct error *ret, enum err fallback, const char *format,
 const char *error_text(enum err code); /* "not_found" */
 int error_http_status(enum err code);  /* 404; OK gives 200 */
 bool error_is_retryable(enum err code);
+/* Its message is our own and about the caller's request or a limit, so that anyone may read it. That
+ * of the others may quote what guest code said, or name a file of this machine. */
+bool error_is_public(enum err code);
 /* The code with that text, or ERR_INTERNAL. */
 enum err error_from_text(const char *text);

@@ -111,6 +111,11 @@ void json_raw(struct json_writer *w, struct slice json)
 
 void json_error(struct json_writer *w, const struct error *e)
 {
+    json_error_of_request(w, e, SLICE_EMPTY);
+}
+
+void json_error_of_request(struct json_writer *w, const struct error *e, struct slice request_id)
+{
     json_open(w, '{');
     json_key(w, "error");
     json_open(w, '{');
@@ -121,6 +126,10 @@ void json_error(struct json_writer *w, const struct error *e)
     if (e->hint[0]) {
         json_key(w, "hint");
         json_cstr(w, e->hint);
+    }
+    if (request_id.len) {
+        json_key(w, "request_id");
+        json_slice(w, request_id);
     }
     json_close(w, '}');
     json_close(w, '}');

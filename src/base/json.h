@@ -38,5 +38,7 @@ void json_nil(struct json_writer *w);
 void json_raw(struct json_writer *w, struct slice json);
 /* {"error":{"code","message","hint"}}, the one error shape; hint is left out when empty. */
 void json_error(struct json_writer *w, const struct error *e);
+/* The same with "request_id" behind the others, which the log has, too. */
+void json_error_of_request(struct json_writer *w, const struct error *e, struct slice request_id);
 /* Quoted and escaped string, no comma handling. */
 void json_quote(struct bytes *out, struct slice s);

@@ -16,6 +16,7 @@ enum {
     LIMIT_HTTP_HEAD_TIMEOUT_MS = 10 * 1000, /* from the first byte to the end of the headers */
     LIMIT_HTTP_IDLE_TIMEOUT_MS = 75 * 1000, /* keep-alive without a request */
     LIMIT_HTTP_BODY_TIMEOUT_MS = 30 * 1000, /* without progress while a body is wanted or sent */
+    LIMIT_HTTP_BODY_BYTES_PER_S = 240, /* of a request, on average, after that time; below: 408 */
 
     /* Guests */
     LIMIT_GUEST_MEMORY_BYTES = 64 * 1024 * 1024,

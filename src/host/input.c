@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "http/grammar.h"
 #include "script/deployment.h"
 
 static void encode_url(const struct http_request *r, const struct deployment *d, struct bytes *out)
@@ -126,30 +127,6 @@ static bool take_lstr(struct slice *in, struct slice *ret)
     return true;
 }
 
-/* RFC 9110 §5.6.2 token. */
-static bool is_token(struct slice s)
-{
-    for (size_t k = 0; k < s.len; k++) {
-        unsigned char c = (unsigned char)s.ptr[k];
-        bool is_ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                     (c && strchr("!#$%&'*+-.^_`|~", c));
-        if (!is_ok)
-            return false;
-    }
-    return s.len > 0;
-}
-
-/* RFC 9110 §5.5: no control characters but tab. */
-static bool is_field_value(struct slice s)
-{
-    for (size_t k = 0; k < s.len; k++) {
-        unsigned char c = (unsigned char)s.ptr[k];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
-    return true;
-}
-
 enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max,
                         size_t *ret_len, struct error *ret_error)
 {
@@ -166,7 +143,7 @@ enum err headers_decode(struct slice packed, struct http_header *ret_headers, si
         struct http_header *h = &ret_headers[k];
         if (!take_lstr(&packed, &h->name) || !take_lstr(&packed, &h->value))
             return error_set(ret_error, ERR_INVALID, "malformed headers");
-        if (!is_token(h->name) || !is_field_value(h->value))
+        if (!grammar_is_token(h->name) || !grammar_all(h->value, GRAMMAR_FIELD))
             return error_set(ret_error, ERR_INVALID,
                              "the header '%.*s' has a name or value that HTTP does not allow",
                              SLICE_ARG(h->name));

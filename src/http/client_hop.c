@@ -7,28 +7,10 @@
 #include <string.h>
 
 #include "http/client_internal.h"
+#include "http/grammar.h"
 #include "limpet_deps.h"
 
 enum { HOP_URL_BYTES_MAX = 64 * 1024 };
-
-static bool is_token(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i];
-        if (c <= ' ' || c >= 0x7f || strchr("\"(),/:;<=>?@[\\]{}", c))
-            return false;
-    }
-    return s.len > 0;
-}
-
-static bool is_header_value(struct slice s)
-{
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\r' || s.ptr[i] == '\n' || s.ptr[i] == 0)
-            return false;
-    }
-    return true;
-}
 
 static bool is_one_of(struct slice name, const char *const *list)
 {
@@ -141,7 +123,7 @@ static enum err request_take_headers(struct http_fetch_state *s, struct error *r
     for (size_t i = 0; i < f->headers_len; i++) {
         struct slice name = f->headers[i].name, value = slice_trim(f->headers[i].value);
         uint64_t len;
-        if (!is_token(name) || !is_header_value(value))
+        if (!grammar_is_token(name) || !grammar_all(value, GRAMMAR_FIELD))
             return error_set(ret_error, ERR_INVALID, "header '%.*s' has an invalid name or value",
                              (int)(name.len < 100 ? name.len : 100), name.ptr ? name.ptr : "");
         bytes += name.len + value.len + 4;
@@ -165,7 +147,7 @@ enum err client_request_take(struct http_fetch_state *s, struct error *ret_error
 {
     const struct http_fetch *f = s->fetch;
     s->method = method_normalize(f->method);
-    if (!is_token(s->method) || s->method.len > 40 || is_one_of(s->method, methods_refused))
+    if (!grammar_is_token(s->method) || s->method.len > 40 || is_one_of(s->method, methods_refused))
         return error_set(ret_error, ERR_INVALID, "method '%.*s' cannot be used",
                          (int)(f->method.len < 40 ? f->method.len : 40),
                          f->method.ptr ? f->method.ptr : "");

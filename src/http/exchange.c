@@ -84,6 +84,14 @@ size_t exchange_body_room(const struct http_exchange *x)
     return used < LIMIT_HTTP_BODY_WINDOW_BYTES ? LIMIT_HTTP_BODY_WINDOW_BYTES - used : 0;
 }
 
+uint64_t exchange_body_due(const struct http_exchange *x)
+{
+    uint64_t pause = x->conn->server->body_timeout_ms;
+    uint64_t allowed = pause + x->body_received * 1000 / LIMIT_HTTP_BODY_BYTES_PER_S;
+    uint64_t left = allowed > x->body_waited_ms ? allowed - x->body_waited_ms : 0;
+    return x->in_since_ms + (x->is_responded || left > pause ? pause : left);
+}
+
 static void exchange_tell_body(struct http_exchange *x, struct slice data, bool is_end)
 {
     const struct http_handler *h = &x->conn->server->handler;
@@ -95,8 +103,11 @@ static void exchange_tell_body(struct http_exchange *x, struct slice data, bool 
 
 void exchange_body(struct http_exchange *x, struct slice data)
 {
+    uint64_t now = server_now(x->conn->server);
+    if (x->body_is_wanted)
+        x->body_waited_ms += now - x->in_since_ms;
     x->body_received += data.len;
-    x->in_since_ms = server_now(x->conn->server);
+    x->in_since_ms = now;
     if (x->body_is_wanted && !x->body.len && !x->must_deliver)
         exchange_tell_body(x, data, false);
     else
@@ -214,13 +225,6 @@ void http_body_consumed(struct http_exchange *x, size_t n)
 
 /* --- the answer --- */
 
-static bool is_token_char(unsigned char c)
-{
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-')
-        return true;
-    return c && strchr("!#$%&'*+.^_`|~", c);
-}
-
 /* Framing and connection management are ours; CR, LF and NUL would let a guest write other headers.
  */
 bool exchange_may_send(const struct http_header *h)
@@ -234,16 +238,8 @@ bool exchange_may_send(const struct http_header *h)
                                         {"upgrade", 7},
                                         {"te", 2},
                                         {"trailer", 7}};
-    if (!h->name.len)
+    if (!grammar_is_token(h->name) || !grammar_all(h->value, GRAMMAR_FIELD))
         return false;
-    for (size_t i = 0; i < h->name.len; i++)
-        if (!is_token_char((unsigned char)h->name.ptr[i]))
-            return false;
-    for (size_t i = 0; i < h->value.len; i++) {
-        unsigned char c = (unsigned char)h->value.ptr[i];
-        if ((c < 0x20 && c != '\t') || c == 0x7f)
-            return false;
-    }
     for (size_t i = 0; i < ARRAY_LEN(ours); i++)
         if (h->name.len == ours[i].len && slice_eq_nocase(h->name, ours[i]))
             return false;
@@ -283,6 +279,7 @@ void http_respond(struct http_exchange *x, int status, const struct http_header 
     else
         h1_respond(x, status, headers, headers_len, content_length, body, is_end);
     x->wants_continue = false;
+    x->reason = SLICE_EMPTY;
     exchange_push(x);
 }
 
@@ -292,14 +289,40 @@ static size_t exchange_queued(const struct http_exchange *x)
 }
 
 /* False: more or less than the promised Content-Length. The client must not take it for whole. */
-static bool exchange_count(struct http_exchange *x, size_t len, bool is_end)
+static bool exchange_keeps_promise(struct http_exchange *x, size_t len, bool is_end)
 {
     if (x->body_left < 0)
         return true;
-    if ((uint64_t)x->body_left < len || (is_end && (uint64_t)x->body_left != len))
+    if ((uint64_t)x->body_left < len || (is_end && (uint64_t)x->body_left != len)) {
+        x->has_broken_promise = true;
+        x->body_came = x->body_promised - (uint64_t)x->body_left + len;
         return false;
+    }
     x->body_left -= (int64_t)len;
     return true;
+}
+
+bool exchange_promise(struct http_exchange *x, int64_t length, size_t len)
+{
+    x->body_left = length;
+    x->body_promised = length < 0 ? 0 : (uint64_t)length;
+    if (exchange_keeps_promise(x, len, false))
+        return true;
+    http_abort(x);
+    return false;
+}
+
+bool http_exchange_broke_promise(const struct http_exchange *x, uint64_t *ret_promised,
+                                 uint64_t *ret_came)
+{
+    *ret_promised = x->body_promised;
+    *ret_came = x->body_came;
+    return x->has_broken_promise;
+}
+
+void http_exchange_reason(struct http_exchange *x, struct slice reason)
+{
+    x->reason = reason;
 }
 
 bool http_write(struct http_exchange *x, struct slice data, bool is_end)
@@ -308,7 +331,7 @@ bool http_write(struct http_exchange *x, struct slice data, bool is_end)
         return true;
     CHECK(x->is_responded);
     x->is_ended = is_end;
-    if (!x->is_bodyless && !exchange_count(x, data.len, is_end)) {
+    if (!x->is_bodyless && !exchange_keeps_promise(x, data.len, is_end)) {
         http_abort(x);
         return true;
     }
@@ -343,22 +366,31 @@ void http_abort(struct http_exchange *x)
     conn_break(c);
 }
 
-void exchange_error_body(struct bytes *out, const struct error *e)
+void exchange_error_body(struct bytes *out, const struct error *e, struct slice request_id)
 {
     struct json_writer w = json_writer(out);
     bytes_clear(out);
-    json_error(&w, e);
+    json_error_of_request(&w, e, request_id);
     bytes_append_char(out, '\n');
 }
 
 void http_respond_error(struct http_exchange *x, const struct error *e)
 {
+    http_respond_error_of(x, e, SLICE_EMPTY);
+}
+
+void http_respond_error_of(struct http_exchange *x, const struct error *e, struct slice request_id)
+{
     if (exchange_is_dead(x))
         return;
-    static const struct http_header headers[] = {{{"content-type", 12}, {"application/json", 16}},
-                                                 {{"retry-after", 11}, {"1", 1}}};
-    struct bytes *out = &x->conn->server->scratch;
-    exchange_error_body(out, e);
+    struct http_header headers[3] = {{SLICE_LIT("content-type"), SLICE_LIT("application/json")}};
+    size_t n = 1;
     int status = error_http_status(e->code);
-    http_respond(x, status, headers, status == 503 ? 2 : 1, -1, bytes_slice(out), true);
+    if (status == 503)
+        headers[n++] = (struct http_header){SLICE_LIT("retry-after"), SLICE_LIT("1")};
+    if (request_id.len)
+        headers[n++] = (struct http_header){SLICE_LIT("x-request-id"), request_id};
+    struct bytes *out = &x->conn->server->scratch;
+    exchange_error_body(out, e, request_id);
+    http_respond(x, status, headers, n, -1, bytes_slice(out), true);
 }

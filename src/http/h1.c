@@ -79,7 +79,7 @@ static void h1_answered(struct http_conn *c)
     h->is_discarding = !x->body_is_complete;
     h->discarded = 0;
     h->is_last = !x->keeps_alive;
-    c->in_since_ms = c->idle_since_ms = server_now(c->server);
+    c->idle_since_ms = server_now(c->server);
     if (h->is_last)
         conn_finish(c, h->is_discarding);
 }
@@ -134,7 +134,6 @@ static void h1_on_body(struct http_conn *c, struct slice data)
 {
     struct h1 *h = &c->h1;
     int64_t max = c->server->body_bytes_max;
-    c->in_since_ms = server_now(c->server);
     if (!h->x) {
         h->discarded += data.len;
         if (h->discarded > HTTP_DRAIN_BYTES)
@@ -331,12 +330,11 @@ uint64_t h1_deadline(const struct http_conn *c)
     if (h->partial)
         return h->partial->since_ms + s->head_timeout_ms;
     if (h->x && !h->x->body_is_complete)
-        return h->x->body_is_wanted && c->is_reading ? h->x->in_since_ms + s->body_timeout_ms
-                                                     : UINT64_MAX;
+        return h->x->body_is_wanted && c->is_reading ? exchange_body_due(h->x) : UINT64_MAX;
     if (h->x)
         return UINT64_MAX; /* the handler's turn */
-    if (h->is_discarding)
-        return c->in_since_ms + s->body_timeout_ms;
+    if (h->is_discarding)  /* in all: it is at most HTTP_DRAIN_BYTES */
+        return c->idle_since_ms + s->body_timeout_ms;
     if (conn_queued(c))
         return UINT64_MAX;
     return c->idle_since_ms + s->idle_timeout_ms;

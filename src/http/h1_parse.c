@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "http/grammar.h"
 
 static void parser_fault(struct h1_parser *p, enum h1_fault fault, const char *text)
 {
@@ -194,12 +195,6 @@ static bool head_is_strict(const struct h1_head *head, const char *base, const c
     return end - at == 2 && memcmp(at, "\r\n", 2) == 0;
 }
 
-static bool is_token_char(char c)
-{
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-           (c && strchr("!#$%&'*+-.^_`|~", c));
-}
-
 /* A method that llhttp does not know is 501 when the line looks like a request, else 400. */
 static bool line_has_token_method(const char *base, const char *end)
 {
@@ -207,7 +202,7 @@ static bool line_has_token_method(const char *base, const char *end)
     while (at < end && (*at == '\r' || *at == '\n'))
         at++;
     const char *start = at;
-    while (at < end && is_token_char(*at))
+    while (at < end && grammar_has(*at, GRAMMAR_TOKEN))
         at++;
     return at > start && at < end && *at == ' ';
 }

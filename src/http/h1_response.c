@@ -99,15 +99,16 @@ static char *put_u64(char *at, uint64_t v)
     return at;
 }
 
-static char *put_status(char *at, int status)
+static char *put_status(char *at, int status, struct slice wanted)
 {
-    if (status == 200)
+    if (status == 200 && !wanted.len)
         return PUT_LIT(at, "HTTP/1.1 200 OK\r\n");
-    const char *reason = h1_reason(status);
+    struct slice reason = wanted.len ? wanted : slice_cstr(h1_reason(status));
     at = PUT_LIT(at, "HTTP/1.1 ");
     at = put_u64(at, (uint64_t)status);
     *at++ = ' ';
-    at = put(at, reason, strlen(reason));
+    if (reason.len)
+        at = put(at, reason.ptr, reason.len);
     return PUT_LIT(at, "\r\n");
 }
 
@@ -170,9 +171,9 @@ void h1_respond(struct http_exchange *x, int status, const struct http_header *h
     x->keeps_alive = !ends_by_close && should_keep_alive(x);
 
     server_take_buffer(s, &c->out);
-    bytes_reserve(&c->out,
-                  head_bound(headers, headers_len) + (body.len < HTTP_DIRECT_BYTES ? body.len : 0));
-    char *at = put_status(c->out.ptr + c->out.len, status);
+    bytes_reserve(&c->out, head_bound(headers, headers_len) + x->reason.len +
+                               (body.len < HTTP_DIRECT_BYTES ? body.len : 0));
+    char *at = put_status(c->out.ptr + c->out.len, status, x->reason);
     for (size_t i = 0; i < headers_len; i++) {
         const struct http_header *h = &headers[i];
         if (!exchange_may_send(h))
@@ -201,13 +202,8 @@ void h1_respond(struct http_exchange *x, int status, const struct http_header *h
 
     if (x->is_bodyless)
         return;
-    x->body_left = length;
-    if (length >= 0 && (uint64_t)length < body.len) {
-        http_abort(x); /* more than was promised */
+    if (!exchange_promise(x, length, body.len))
         return;
-    }
-    if (length >= 0)
-        x->body_left -= (int64_t)body.len;
     if (body.len || (is_end && x->is_chunked))
         h1_write(x, body, is_end);
 }
@@ -253,7 +249,7 @@ void h1_fail(struct http_conn *c, int status, enum err code, const char *text)
     struct error e = {0};
     (void)error_set(&e, code, "%s", text);
     struct bytes body = BYTES_INIT;
-    exchange_error_body(&body, &e);
+    exchange_error_body(&body, &e, SLICE_EMPTY);
     struct slice date = server_date(c->server);
     char head[512];
     int n = snprintf(head, sizeof(head),

@@ -49,13 +49,69 @@ static void h2_pay(struct http_conn *c, int cost)
         h->flood_ms = now;
         h->flood_tokens += refill < HTTP2_FLOOD_BURST ? (int64_t)refill : HTTP2_FLOOD_BURST;
         if (h->flood_tokens > HTTP2_FLOOD_BURST)
-            h->flood_tokens = HTTP2_FLOOD_BURST;
+            h->frame_left = NGHTTP2_CLIENT_MAGIC_LEN; /* has no head */
+        h->flood_tokens = HTTP2_FLOOD_BURST;
     }
     h->flood_tokens -= cost;
     if (h->flood_tokens < 0 && !h->is_failed) {
         h->is_failed = true;
         (void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
     }
+}
+
+/* --- streams that are gone --- */
+
+/* We have ended a stream that the peer has not: what it sends before it hears of that is no fault. */
+static void h2_note_reset(struct http_conn *c, int32_t stream_id)
+{
+    struct h2 *h = &c->h2;
+    int32_t *at = &h->resets[h->resets_at++ % HTTP2_RESETS];
+    if (*at > h->forgotten_id)
+        h->forgotten_id = *at;
+    *at = stream_id;
+}
+
+static bool h2_was_reset(const struct h2 *h, int32_t stream_id)
+{
+    if (stream_id <= h->forgotten_id)
+        return true; /* maybe: not known any more */
+    for (size_t i = 0; i < HTTP2_RESETS; i++)
+        if (h->resets[i] == stream_id)
+            return true;
+    return false;
+}
+
+static void h2_note_opened(struct h2 *h, int32_t stream_id)
+{
+    int32_t steps = (stream_id - h->last_id) / 2;
+    h->opened = (steps < 64 ? h->opened << steps : 0) | 1;
+    h->last_id = stream_id;
+}
+
+static bool h2_was_opened(const struct h2 *h, int32_t stream_id)
+{
+    int32_t back = (h->last_id - stream_id) / 2;
+    return back >= 64 || (h->opened >> back & 1);
+}
+
+/* DATA and HEADERS of a stream that the peer itself has closed, or skipped, end the connection
+ * (RFC 9113, 5.1 and 5.1.1): it has lost track. nghttp2 cannot tell and drops such frames. */
+static void h2_check_stream_id(struct http_conn *c, uint8_t type, int32_t stream_id)
+{
+    struct h2 *h = &c->h2;
+    if ((type != NGHTTP2_DATA && type != NGHTTP2_HEADERS) || stream_id % 2 == 0 || h->is_failed ||
+        h->is_going_away)
+        return;
+    if (stream_id > h->last_id) {
+        if (type == NGHTTP2_HEADERS)
+            h2_note_opened(h, stream_id);
+        return; /* DATA there is nghttp2's business */
+    }
+    if (nghttp2_session_find_stream(h->session, stream_id) || h2_was_reset(h, stream_id))
+        return;
+    h->is_failed = true;
+    (void)nghttp2_session_terminate_session(
+        h->session, h2_was_opened(h, stream_id) ? NGHTTP2_STREAM_CLOSED : NGHTTP2_PROTOCOL_ERROR);
 }
 
 /* --- flow control --- */
@@ -96,7 +152,7 @@ static void h2_answer(struct http_exchange *x, int status, enum err code, const 
     struct error e = {0};
     struct bytes *body = &x->conn->server->scratch;
     (void)error_set(&e, code, "%s", text);
-    exchange_error_body(body, &e);
+    exchange_error_body(body, &e, SLICE_EMPTY);
     http_respond(x, status, headers, status == 503 ? 2 : 1, -1, bytes_slice(body), true);
 }
 
@@ -336,6 +392,8 @@ static int on_invalid_frame(nghttp2_session *session, const nghttp2_frame *frame
     struct http_conn *c = user;
     if (frame->hd.type == NGHTTP2_HEADERS)
         c->h2.headers_since_ms = 0;
+    if (frame->hd.stream_id)
+        h2_note_reset(c, frame->hd.stream_id);
     h2_pay(c, H2_RESET_COST); /* nghttp2 resets the stream, or ends the connection */
     return 0;
 }
@@ -426,6 +484,8 @@ static ssize_t h2_read_out(nghttp2_session *session, int32_t stream_id, uint8_t 
 /* The answer is out. If the request is not complete, nobody waits for the rest of it. */
 static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, void *user)
 {
+    if (frame->hd.type == NGHTTP2_RST_STREAM)
+        h2_note_reset(user, frame->hd.stream_id);
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_STREAM) ||
         (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS))
         return 0;
@@ -505,13 +565,8 @@ void h2_respond(struct http_exchange *x, int status, const struct http_header *h
     if (is_end && x->unconsumed)
         h2_consumed(x, x->unconsumed);
     bool has_body = !x->is_bodyless && !(is_end && !body.len);
-    if (has_body && length >= 0) {
-        if ((uint64_t)length < body.len) {
-            http_abort(x); /* more than was promised */
-            return;
-        }
-        x->body_left = length - (int64_t)body.len;
-    }
+    if (has_body && !exchange_promise(x, length, body.len))
+        return;
     if (has_body)
         bytes_append_slice(&x->out, body);
     nghttp2_data_provider provider = {.read_callback = h2_read_out};
@@ -575,6 +630,7 @@ void h2_init(struct http_conn *c)
     CHECK(nghttp2_session_server_new2(&h->session, callbacks, c, option) == 0);
     nghttp2_session_callbacks_del(callbacks);
     nghttp2_option_del(option);
+    h->frame_left = NGHTTP2_CLIENT_MAGIC_LEN; /* has no head */
     h->flood_tokens = HTTP2_FLOOD_BURST;
     h->flood_ms = c->idle_since_ms = h2_now(c);
     const nghttp2_settings_entry settings[] = {
@@ -604,10 +660,10 @@ bool h2_is_idle(const struct http_conn *c)
     return !c->h2.streams && !conn_queued(c);
 }
 
-void h2_input(struct http_conn *c, struct slice data)
+static void h2_receive(struct http_conn *c, const char *ptr, size_t len)
 {
     struct h2 *h = &c->h2;
-    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)data.ptr, data.len);
+    ssize_t n = nghttp2_session_mem_recv(h->session, (const uint8_t *)ptr, len);
     if (n >= 0)
         return;
     h->is_failed = true;
@@ -615,6 +671,38 @@ void h2_input(struct http_conn *c, struct slice data)
         (void)nghttp2_session_terminate_session(h->session, NGHTTP2_ENHANCE_YOUR_CALM);
     else
         (void)nghttp2_session_terminate_session(h->session, NGHTTP2_PROTOCOL_ERROR);
+}
+
+/* Finds the heads of frames in what arrives. What is in front of a head that matters goes to
+ * nghttp2 before it is looked at, so that the streams are as the peer had them. */
+void h2_input(struct http_conn *c, struct slice data)
+{
+    struct h2 *h = &c->h2;
+    size_t at = 0, given = 0;
+    while (at < data.len && !h->is_failed) {
+        size_t left = data.len - at;
+        if (h->frame_left) {
+            size_t n = left < h->frame_left ? left : h->frame_left;
+            h->frame_left -= (uint32_t)n;
+            at += n;
+            continue;
+        }
+        h->frame_head[h->frame_head_len++] = (uint8_t)data.ptr[at++];
+        if (h->frame_head_len < sizeof(h->frame_head))
+            continue;
+        const uint8_t *f = h->frame_head;
+        h->frame_head_len = 0;
+        h->frame_left = (uint32_t)f[0] << 16 | (uint32_t)f[1] << 8 | f[2];
+        if (f[3] != NGHTTP2_DATA && f[3] != NGHTTP2_HEADERS)
+            continue;
+        h2_receive(c, data.ptr + given, at - 1 - given); /* acts at the head's last byte */
+        given = at - 1;
+        h2_check_stream_id(c, f[3],
+                           (int32_t)((uint32_t)(f[5] & 0x7f) << 24 | (uint32_t)f[6] << 16 |
+                                     (uint32_t)f[7] << 8 | f[8]));
+    }
+    if (!h->is_failed)
+        h2_receive(c, data.ptr + given, data.len - given);
 }
 
 void h2_go_away(struct http_conn *c)
@@ -680,7 +768,7 @@ static void h2_check_stream(struct http_exchange *x, uint64_t now_ms)
     uint64_t timeout = x->conn->server->body_timeout_ms;
     bool is_held = x->is_ended && h2_holds_end(x);
     bool is_stuck_out = !is_held && x->out.len > x->out_off && now_ms >= x->out_since_ms + timeout;
-    bool is_stuck_in = !x->body_is_complete && now_ms >= x->in_since_ms + timeout;
+    bool is_stuck_in = !x->body_is_complete && now_ms >= exchange_body_due(x);
     if (x->is_over || (!is_stuck_in && !is_stuck_out))
         return;
     if (is_stuck_out) {

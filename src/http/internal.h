@@ -24,6 +24,7 @@
 #include "base/bytes.h"
 #include "base/limits.h"
 #include "base/list.h"
+#include "http/grammar.h"
 #include "http/h1_parse.h"
 #include "http/server.h"
 #include "loop/loop.h"
@@ -46,6 +47,7 @@ enum {
     HTTP2_CONN_WINDOW_BYTES = 1024 * 1024, /* unconsumed request bodies of one connection */
     HTTP2_FLOOD_BURST = 1000,              /* resets and empty or control frames: bucket size */
     HTTP2_FLOOD_PER_S = 100,               /* and what flows back into it */
+    HTTP2_RESETS = 2 * LIMIT_HTTP_STREAMS, /* remembered, for frames that cross them */
 };
 
 enum conn_state {
@@ -88,6 +90,18 @@ struct h2 {
     bool is_failed;
     uint64_t headers_since_ms; /* 0: no header block is incomplete */
     uint64_t check_ms;         /* when to look at the timeouts of streams next */
+
+    /* Where in a frame the input is. */
+    uint8_t frame_head[9];
+    unsigned frame_head_len;
+    uint32_t frame_left; /* of its payload */
+
+    /* What is known of streams that are gone, see h2_check_stream_id(). */
+    int32_t last_id;              /* the highest that the peer has opened */
+    uint64_t opened;              /* bit n: it has opened last_id - 2n */
+    int32_t resets[HTTP2_RESETS]; /* of ours, the last ones; a ring */
+    unsigned resets_at;
+    int32_t forgotten_id; /* the highest that fell out of the ring */
 };
 
 struct conn_tls {
@@ -148,9 +162,13 @@ struct http_exchange {
     size_t out_off;
     size_t window_used; /* delivered, not consumed */
     uint64_t body_received;
-    int64_t body_left; /* of a promised Content-Length; -1: none was promised */
+    struct slice reason;    /* h1: of the answer's status line; only until it is written */
+    uint64_t body_promised; /* the answer's Content-Length, if body_left >= 0 */
+    int64_t body_left;      /* of it; -1: none was promised */
+    uint64_t body_came;     /* when has_broken_promise */
     int32_t stream_id;
     uint64_t in_since_ms, out_since_ms;
+    uint64_t body_waited_ms; /* for body bytes that were wanted and had room */
     size_t head_used;
 
     bool is_head;        /* the method is HEAD */
@@ -164,8 +182,9 @@ struct http_exchange {
     bool body_end_told;
     bool is_responded;
     bool is_chunked;
-    bool is_bodyless; /* HEAD, 204, 304: writes are dropped */
-    bool is_ended;    /* the answer is complete */
+    bool is_bodyless;        /* HEAD, 204, 304: writes are dropped */
+    bool is_ended;           /* the answer is complete */
+    bool has_broken_promise; /* it is longer or shorter than its Content-Length */
     bool wants_drain;
     bool must_deliver; /* reasons to be on ready_x */
     bool must_drain;
@@ -278,12 +297,18 @@ void exchange_dispatch(struct http_exchange *x);
 void exchange_body(struct http_exchange *x, struct slice data); /* from the protocol */
 void exchange_body_end(struct http_exchange *x);
 size_t exchange_body_room(const struct http_exchange *x);
+/* When the rest of the request's body is given up, if nothing comes until then: after a pause, or
+ * once it has been too slow as a whole. A client that has its answer may take its time. */
+uint64_t exchange_body_due(const struct http_exchange *x);
 void exchange_ready(struct http_exchange *x);
+/* The answer has a body of which length bytes (-1: not stated) are promised and the first len come
+ * with its head. False: they are too many; it is broken off. */
+bool exchange_promise(struct http_exchange *x, int64_t length, size_t len);
 void exchange_run(struct http_exchange *x);   /* tells the handler what is due */
 void exchange_break(struct http_exchange *x); /* is_over; on_close(false) follows from conn_run */
 /* Is it a header that this server writes itself, or one that may not be sent? */
 bool exchange_may_send(const struct http_header *h);
-void exchange_error_body(struct bytes *out, const struct error *e);
+void exchange_error_body(struct bytes *out, const struct error *e, struct slice request_id);
 
 /* request.c: rules that both protocols share */
 struct request_fault {
@@ -295,6 +320,8 @@ bool request_is_hop_by_hop(struct slice name); /* lower case */
 bool request_authority_is_valid(struct slice authority);
 /* Method, target, authority and body size; false: refused, with the fault filled. */
 bool request_check(struct http_exchange *x, struct request_fault *ret_fault);
+/* request_url.c: surely what the URL standard would make of it; authority may be empty. */
+bool request_url_is_normal(bool is_tls, struct slice authority, struct slice target);
 /* Splits absolute-form; false if it is malformed. *ret_authority is untouched for origin-form. */
 bool request_target(struct slice target, struct slice *ret_target, struct slice *ret_authority);
 

@@ -26,20 +26,9 @@ bool request_is_hop_by_hop(struct slice name)
     }
 }
 
-/* The characters of RFC 3986's host and port. User information ("@") is not among them. */
-static bool is_authority_char(unsigned char c)
-{
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
-        return true;
-    return c && strchr("-._~%!$&'()*+,;=:[]", c);
-}
-
 bool request_authority_is_valid(struct slice authority)
 {
-    for (size_t i = 0; i < authority.len; i++)
-        if (!is_authority_char((unsigned char)authority.ptr[i]))
-            return false;
-    return true;
+    return grammar_all(authority, GRAMMAR_AUTHORITY);
 }
 
 /* "http://host/path": what stands after the scheme, or the empty slice. */

@@ -31,7 +31,7 @@ struct http_header {
 
 struct http_request {
     struct slice method;
-    struct slice target;    /* as sent: "/path?query"; absolute-form is reduced to this */
+    struct slice target;    /* "/path?query"; as sent, but absolute-form is reduced to this */
     struct slice authority; /* Host or :authority, "" if none (HTTP/1.0) */
     struct slice peer;      /* "127.0.0.1:4711" */
     bool is_tls;
@@ -94,6 +94,10 @@ const struct http_request *http_exchange_request(const struct http_exchange *x);
 /* What its connection has to hold from now on is of this owner. For large answers: small ones are
  * not worth the call. */
 void http_exchange_charge(struct http_exchange *x, struct account *to);
+/* Makes target and authority those of the URL that the URL standard parses them to (the "host"
+ * header stays as it was sent). ERR_INVALID: they make none. Costs a look at each character for what
+ * is in that form already, as nearly all is. */
+NODISCARD enum err http_exchange_normalize(struct http_exchange *x, struct error *ret_error);
 struct arena *http_exchange_arena(struct http_exchange *x); /* lives until on_close has returned */
 void **http_exchange_user(struct http_exchange *x);         /* a pointer for the handler */
 
@@ -113,11 +117,20 @@ void http_body_consumed(struct http_exchange *x, size_t n);
  * 304 is not sent. */
 void http_respond(struct http_exchange *x, int status, const struct http_header *headers,
                   size_t headers_len, int64_t content_length, struct slice body, bool is_end);
+/* The reason phrase of the HTTP/1.x answer that follows, borrowed until http_respond(); without, or
+ * when it is empty, the usual one. */
+void http_exchange_reason(struct http_exchange *x, struct slice reason);
 /* Sends more of the body. False: the queue is above the limit, wait for on_drain before the next
  * write (this data was taken all the same). */
 bool http_write(struct http_exchange *x, struct slice data, bool is_end);
+/* An answer that is not as long as its content-length said was broken off by http_respond() or
+ * http_write(). True: so it was; what was promised, and what came at least. */
+bool http_exchange_broke_promise(const struct http_exchange *x, uint64_t *ret_promised,
+                                 uint64_t *ret_came);
 /* Breaks the exchange off so that the client notices (h1: the connection closes, h2: RST_STREAM).
  */
 void http_abort(struct http_exchange *x);
 /* An answer in the one error shape; adds Retry-After: 1 for 503. Only before http_respond(). */
 void http_respond_error(struct http_exchange *x, const struct error *e);
+/* The same with the request's id, in the body and in x-request-id. */
+void http_respond_error_of(struct http_exchange *x, const struct error *e, struct slice request_id);

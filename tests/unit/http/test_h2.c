@@ -584,6 +584,97 @@ static void floods(void **state)
     rig_stop(&r);
 }
 
+/* What h2spec asks of streams that the client has closed, 5.1 and 5.1.1. */
+static void closed_streams(void **state)
+{
+    static const char hello[] = "\x82\x86\x41\x01\x61\x04\x06/hello"; /* GET, host a */
+    static const char stall[] = "\x83\x86\x41\x01\x61\x04\x06/stall"; /* POST */
+    static const int types[] = {NGHTTP2_DATA, NGHTTP2_HEADERS};
+    const int whole = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM;
+    struct rig r;
+    CLEANUP(bytes_done) struct bytes frames = BYTES_INIT;
+    rig_init(&r);
+    rig_start(&r);
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        bool is_data = types[i] == NGHTTP2_DATA;
+        const char *payload = is_data ? "x" : hello;
+        size_t len = is_data ? 1 : 13;
+        bytes_clear(&frames); /* after its own reset */
+        append_frame(&frames, 13, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, stall);
+        append_frame(&frames, 4, NGHTTP2_RST_STREAM, 0, 1, "\0\0\0\x08");
+        append_frame(&frames, len, types[i], whole, 1, payload);
+        expect_goaway(&r, &frames, NGHTTP2_STREAM_CLOSED);
+        bytes_clear(&frames); /* an id that was skipped */
+        append_frame(&frames, 13, NGHTTP2_HEADERS, whole, 5, hello);
+        append_frame(&frames, len, types[i], whole, 3, payload);
+        expect_goaway(&r, &frames, NGHTTP2_PROTOCOL_ERROR);
+    }
+    rig_stop(&r);
+}
+
+/* Reads until the answer of so many streams is whole. */
+static void read_answers(int fd, struct bytes *in, size_t wanted)
+{
+    for (;;) {
+        const uint8_t *at = (const uint8_t *)in->ptr, *end = at + in->len;
+        size_t ended = 0;
+        while (end - at >= 9) {
+            size_t len = (size_t)at[0] << 16 | (size_t)at[1] << 8 | at[2];
+            if ((size_t)(end - at) < 9 + len)
+                break;
+            bool is_end = (at[3] == NGHTTP2_DATA || at[3] == NGHTTP2_HEADERS) &&
+                          (at[4] & NGHTTP2_FLAG_END_STREAM);
+            ended += is_end || at[3] == NGHTTP2_RST_STREAM;
+            at += 9 + len;
+        }
+        if (ended >= wanted)
+            return;
+        char part[4096];
+        ssize_t n = recv(fd, part, sizeof(part), 0);
+        assert_true(n > 0);
+        bytes_append(in, part, (size_t)n);
+    }
+}
+
+/* The same once the answer has come; and frames that cross a reset of ours are no fault. */
+static void answered_streams(void **state)
+{
+    static const char hello[] = "\x82\x86\x41\x01\x61\x04\x06/hello";
+    static const char abort[] = "\x83\x86\x41\x01\x61\x04\x06/abort"; /* POST */
+    const int whole = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM;
+    struct rig r;
+    rig_init(&r);
+    rig_start(&r);
+    for (int is_data = 0; is_data < 2; is_data++) {
+        CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+        CLEANUP(bytes_done) struct bytes in = BYTES_INIT;
+        int fd = client_connect(&r);
+        bytes_append_cstr(&out, NGHTTP2_CLIENT_MAGIC);
+        append_frame(&out, 0, NGHTTP2_SETTINGS, 0, 0, NULL);
+        append_frame(&out, 13, NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS, 1, abort);
+        client_send(fd, bytes_slice(&out));
+        read_answers(fd, &in, 1);
+        bytes_clear(&out); /* it has been reset by the server, and does not know */
+        append_frame(&out, 1, NGHTTP2_DATA, 0, 1, "x");
+        append_frame(&out, 1, NGHTTP2_DATA, NGHTTP2_FLAG_END_STREAM, 1, "x");
+        append_frame(&out, 13, NGHTTP2_HEADERS, whole, 3, hello);
+        client_send(fd, bytes_slice(&out));
+        bytes_clear(&in);
+        read_answers(fd, &in, 1);
+        assert_true(bytes_have(&in, "hello"));
+        bytes_clear(&out); /* this one it has closed itself */
+        append_frame(&out, is_data ? 1 : 13, is_data ? NGHTTP2_DATA : NGHTTP2_HEADERS, whole, 3,
+                     is_data ? "x" : hello);
+        client_send(fd, bytes_slice(&out));
+        bytes_clear(&in);
+        (void)client_read_all(fd, &in);
+        assert_true(in.len >= 17 && in.ptr[3] == NGHTTP2_GOAWAY);
+        assert_int_equal(in.ptr[16], NGHTTP2_STREAM_CLOSED);
+        close(fd);
+    }
+    rig_stop(&r);
+}
+
 static void slow_clients(void **state)
 {
     struct rig r;
@@ -690,6 +781,8 @@ int main(void)
         cmocka_unit_test(window_survives_breaks),
         cmocka_unit_test(rapid_reset),
         cmocka_unit_test(floods),
+        cmocka_unit_test(closed_streams),
+        cmocka_unit_test(answered_streams),
         cmocka_unit_test(slow_clients),
         cmocka_unit_test(drains),
         cmocka_unit_test(early_answers),

@@ -416,6 +416,27 @@ static void slow_clients(void **state)
     rig_stop(&r);
 }
 
+/* A byte now and then is progress, but not enough of it. */
+static void trickling_client(void **state)
+{
+    struct rig r;
+    CLEANUP(bytes_done) struct bytes in = BYTES_INIT;
+    rig_init(&r);
+    r.config.body_timeout_ms = 1000;
+    rig_start(&r);
+    int fd = client_connect(&r);
+    client_say(fd, "POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 5000\r\n\r\n");
+    struct pollfd has_answer = {.fd = fd, .events = POLLIN};
+    for (int sent = 0; poll(&has_answer, 1, 20) == 0; sent++) {
+        assert_true(sent < 1000); /* 50 a second: it would take 100 seconds */
+        client_say(fd, "x");
+    }
+    (void)client_read_all(fd, &in);
+    assert_true(bytes_have(&in, "HTTP/1.1 408 "));
+    close(fd);
+    rig_stop(&r);
+}
+
 /* A client that does not read is given up when nothing moves any more. */
 static void stuck_reader(void **state)
 {
@@ -805,6 +826,7 @@ int main(void)
         cmocka_unit_test(expectations),
         cmocka_unit_test(unread_bodies),
         cmocka_unit_test(slow_clients),
+        cmocka_unit_test(trickling_client),
         cmocka_unit_test(stuck_reader),
         cmocka_unit_test(slow_reader),
         cmocka_unit_test(stalled_handler),
