@@ -39,7 +39,13 @@ static bool answer_text(JSContext *ctx, struct dispatch *d, struct text json)
 static bool answer_head(JSContext *ctx, struct dispatch *d, const struct response *r,
                         uint32_t body_kind, struct text body, uint32_t source)
 {
-    struct text packed = message_packed(&r->message);
+    struct text packed = message_packed(&r->message), reason = {.at = ""};
+    bool has_reason = JS_IsString(r->status_text);
+    if (has_reason) {
+        reason = text_bytestring(ctx, r->status_text, "statusText");
+        if (!reason.at)
+            return false;
+    }
     struct op_respond args = {
         .dispatch = d->number,
         .status = r->status,
@@ -47,9 +53,12 @@ static bool answer_head(JSContext *ctx, struct dispatch *d, const struct respons
         .body_kind = body_kind,
         .body = op_bytes(body.at, body.len),
         .source = source,
+        .reason = op_bytes(reason.at, reason.len),
     };
     uint32_t sink = 0;
     int32_t len = op_call(OP_RESPOND, &args, &sink, sizeof sink);
+    if (has_reason)
+        text_done(ctx, reason);
     if (len < 0) {
         op_throw(ctx, len);
         return false;

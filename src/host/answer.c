@@ -9,10 +9,11 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "http/grammar.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 
-enum { ANSWER_HEADERS_MAX = 128 };
+enum { ANSWER_HEADERS_MAX = 128, ANSWER_REASON_BYTES_MAX = 512 };
 
 /* An answer that waits at the gate, with copies of what it needs. */
 struct held_answer {
@@ -23,6 +24,7 @@ struct held_answer {
     bool is_end;
     struct bytes text; /* headers packed | value | stack */
     struct bytes body; /* body | error name */
+    struct bytes reason;
     struct error error;
 };
 
@@ -36,15 +38,21 @@ struct dispatch *dispatch_find(struct guest *g, uint32_t id)
     return NULL;
 }
 
+static void held_free(struct held_answer *a)
+{
+    bytes_done(&a->text);
+    bytes_done(&a->body);
+    bytes_done(&a->reason);
+    free(a);
+}
+
 /* An answer that waits at the gate will not leave. */
 static void drop_held(struct dispatch *d)
 {
     if (!d->held)
         return;
     list_remove(&d->held->held.link);
-    bytes_done(&d->held->text);
-    bytes_done(&d->held->body);
-    free(TAKE(d->held));
+    held_free(TAKE(d->held));
 }
 
 void dispatch_end(struct dispatch *d)
@@ -163,15 +171,16 @@ static void held_released(struct held *h, const struct error *error)
         release_fail(d, &a->error, body, text);
     } else {
         struct http_header headers[ANSWER_HEADERS_MAX];
-        struct dispatch_answer answer = {
-            .status = a->status, .headers = headers, .body = body, .is_end = a->is_end};
+        struct dispatch_answer answer = {.status = a->status,
+                                         .reason = bytes_slice(&a->reason),
+                                         .headers = headers,
+                                         .body = body,
+                                         .is_end = a->is_end};
         enum err err = headers_decode(text, headers, ANSWER_HEADERS_MAX, &answer.headers_len, NULL);
         CHECK(err == OK); /* they were decoded before */
         release_respond(d, &answer);
     }
-    bytes_done(&a->text);
-    bytes_done(&a->body);
-    free(a);
+    held_free(a);
 }
 
 /* True: the caller lets the answer leave itself. False: *ret_held is to be filled, it leaves later.
@@ -223,6 +232,11 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
         err = op_refuse(g, ERR_INVALID, "status %u is not a final HTTP status", a->status);
     if (err == OK)
         err = headers_decode(a->headers, headers, ANSWER_HEADERS_MAX, &headers_len, &g->op_error);
+    if (err == OK &&
+        (a->reason.len > ANSWER_REASON_BYTES_MAX || !grammar_all(a->reason, GRAMMAR_FIELD)))
+        err = op_refuse(g, ERR_INVALID,
+                        "statusText is longer than %d bytes or has control characters",
+                        ANSWER_REASON_BYTES_MAX);
     if (err == OK && a->source != 0) {
         source = source_find(g, a->source);
         if (!source || source->is_reading || source->pipe)
@@ -241,6 +255,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
 
     struct dispatch_answer answer = {
         .status = (int)a->status,
+        .reason = a->reason,
         .headers = headers,
         .headers_len = headers_len,
         .body = a->body_kind == 1 ? a->body : SLICE_EMPTY,
@@ -256,6 +271,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     h->is_end = answer.is_end;
     bytes_append_slice(&h->text, a->headers);
     bytes_append_slice(&h->body, answer.body);
+    bytes_append_slice(&h->reason, answer.reason);
     return OK;
 }
 

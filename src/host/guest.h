@@ -61,6 +61,7 @@ struct guest_host {
 
 struct dispatch_answer {
     int status;
+    struct slice reason; /* "": the usual one */
     const struct http_header *headers;
     size_t headers_len;
     struct slice body;

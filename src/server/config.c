@@ -45,6 +45,8 @@ const char config_usage[] =
     "  --keep-s N seconds that finished executions of workflows are kept (default a "
     "week)\n"
     "  --grace-ms N             time for running requests at a stop (default 30000)\n"
+    "  --expose-errors          public clients get the text of uncaught exceptions (default "
+    "$LIMPET_EXPOSE_ERRORS or: a request id, under which the log has it)\n"
     "  --verbose                log more\n";
 
 enum { MEMORY_BYTES_MIN = 16 * 1024 * 1024, MEMORY_PERCENT = 70 };
@@ -84,6 +86,7 @@ static const struct flag flags[] = {
     {"verify-replay", FLAG, AT(verifies_replay), 0, 0, 0},
     {"keep-s", NUMBER32, AT(keep_s), 0, 1, 2000000000},
     {"grace-ms", NUMBER32, AT(grace_ms), 0, 0, 3600000},
+    {"expose-errors", FLAG, AT(exposes_errors), 0, 0, 0},
     {"verbose", FLAG, AT(is_verbose), 0, 0, 0},
     {"help", FLAG, AT(is_help), 0, 0, 0},
 };
@@ -177,6 +180,12 @@ static const char *env_or(const char *name, const char *otherwise)
     return value && value[0] ? value : otherwise;
 }
 
+static bool env_is_on(const char *name)
+{
+    const char *value = env_or(name, "0");
+    return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
+}
+
 /* The folder of the metadata database holds the functions' databases too. */
 static char *data_dir_of(const char *url)
 {
@@ -204,6 +213,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .database_url = env_or("DATABASE_URL", "sqlite:./data/db.sqlite"),
         .artifact_dir = env_or("ARTIFACT_DIR", "./data/artifacts"),
         .admin_token = env_or("LIMPET_TOKEN", NULL),
+        .exposes_errors = env_is_on("LIMPET_EXPOSE_ERRORS"),
         .threads = cores < 1     ? 1
                    : cores > 256 ? 256
                                  : (int)cores,

@@ -33,6 +33,7 @@ struct config {
     bool verifies_replay;    /* whatever leaves memory is replayed and compared */
     uint32_t keep_s;         /* finished durable executions */
     uint32_t grace_ms;       /* for running requests at a stop */
+    bool exposes_errors;     /* public clients get the text of exceptions */
     bool is_help, is_verbose;
     char *owned[4]; /* private */
 };

@@ -86,12 +86,20 @@ static void check_free(struct invocation *v)
 
 /* ---- failures ---- */
 
-/* The log line of an exception: message and stack in terms of the sources. */
+static struct slice request_id(const struct invocation *v)
+{
+    return slice_of(v->id, sizeof(v->id) - 1);
+}
+
+/* The log line of an exception: message and stack in terms of the sources. That of a request names
+ * its id, which is all that the client was told. */
 static void log_failure(struct invocation *v, const struct error *error, struct slice stack)
 {
     struct deployment *d = v->slot->deployment;
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
     bytes_append_cstr(&text, error->message);
+    if (v->exchange)
+        bytes_printf(&text, " (request %.*s)", SLICE_ARG(request_id(v)));
     if (stack.len > 0) {
         bytes_append_char(&text, '\n');
         if (d->map)
@@ -115,6 +123,18 @@ static void execute_fail(struct invocation *v, const struct error *error, struct
         bytes_append_slice(&e->error_stack, stack);
 }
 
+/* What the public client gets of a failure. */
+static void answer_error(struct invocation *v, const struct error *error)
+{
+    struct error e = *error;
+    v->status = error_http_status(error->code);
+    if (!error_is_public(error->code) && !v->worker->server->config.exposes_errors) {
+        (void)error_set(&e, error->code, "the function failed");
+        error_hint(&e, "its log says more under this request_id");
+    }
+    http_respond_error_of(v->exchange, &e, request_id(v));
+}
+
 static void execute_done(struct invocation *v);
 
 /* Before a guest has had it. */
@@ -122,8 +142,9 @@ void invocation_fail(struct invocation *v, const struct error *error)
 {
     v->stage = INVOCATION_OVER;
     if (v->exchange) {
-        v->status = error_http_status(error->code);
-        http_respond_error(v->exchange, error);
+        if (!error_is_public(error->code))
+            log_failure(v, error, SLICE_EMPTY);
+        answer_error(v, error);
     } else if (v->execute) {
         execute_fail(v, error, SLICE_EMPTY, SLICE_EMPTY);
         execute_done(v);
@@ -139,11 +160,18 @@ static struct invocation *of(struct dispatch *d)
     return container_of(d, struct invocation, dispatch);
 }
 
+static struct slice request_method(const struct invocation *v)
+{
+    return http_exchange_request(v->exchange)->method;
+}
+
 static void http_port_respond(struct dispatch *d, const struct dispatch_answer *a)
 {
     struct invocation *v = of(d);
     v->status = a->status;
-    int64_t len = a->is_end ? (int64_t)a->body.len : -1;
+    /* An answer to HEAD has no body, so that only its header says how long the body would be. */
+    bool is_known = a->is_end && (a->body.len || !slice_eq_cstr(request_method(v), "HEAD"));
+    int64_t len = is_known ? (int64_t)a->body.len : -1;
     for (size_t k = 0; k < a->headers_len && len < 0; k++) {
         uint64_t n;
         if (slice_eq_cstr(a->headers[k].name, "content-length") &&
@@ -153,6 +181,9 @@ static void http_port_respond(struct dispatch *d, const struct dispatch_answer *
     if (a->body.len >= CHARGED_BODY_BYTES)
         http_exchange_charge(v->exchange, v->slot->deployment->account);
     v->slot->egress_bytes += a->body.len;
+    if (a->is_end && len < 0)
+        len = 0;
+    http_exchange_reason(v->exchange, a->reason);
     http_respond(v->exchange, a->status, a->headers, a->headers_len, len, a->body, a->is_end);
 }
 
@@ -176,8 +207,7 @@ static void http_port_fail(struct dispatch *d, const struct error *error, struct
 {
     struct invocation *v = of(d);
     log_failure(v, error, stack);
-    v->status = error_http_status(error->code);
-    http_respond_error(v->exchange, error);
+    answer_error(v, error);
 }
 
 static void http_port_body_start(struct dispatch *d)
@@ -260,7 +290,7 @@ void invocation_on_request(void *ctx, struct http_exchange *x)
     struct worker *w = ctx;
     const struct http_request *r = http_exchange_request(x);
     struct error e;
-    struct slot *s = route(w, r, &e);
+    struct slot *s = http_exchange_normalize(x, &e) == OK ? route(w, r, &e) : NULL;
     if (!s) {
         http_respond_error(x, &e);
         return;
@@ -296,11 +326,27 @@ void invocation_on_drain(struct http_exchange *x)
         dispatch_drained(&v->dispatch);
 }
 
+/* The client cannot take the answer for whole; its author finds the reason in the log. */
+static void log_broken_promise(struct invocation *v)
+{
+    uint64_t promised, came;
+    if (!http_exchange_broke_promise(v->exchange, &promised, &came))
+        return;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    bytes_printf(&text,
+                 "the answer was broken off: its content-length promised %llu bytes, %s%llu came"
+                 " (request %.*s)",
+                 (unsigned long long)promised, came > promised ? "at least " : "only ",
+                 (unsigned long long)came, SLICE_ARG(request_id(v)));
+    v->worker->host.log(v->worker, v->slot->deployment, &v->dispatch, 3, bytes_slice(&text));
+}
+
 void invocation_on_close(struct http_exchange *x, bool is_complete)
 {
     struct invocation *v = *http_exchange_user(x);
     if (!v)
         return;
+    log_broken_promise(v);
     metrics_answered(&v->worker->metrics, is_complete ? v->status : 0,
                      clock_monotonic_ns() - v->started_ns);
     v->exchange = NULL;

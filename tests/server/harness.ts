@@ -159,6 +159,8 @@ export async function run(file: string, args: string[], options: { env?: Record<
 
 export interface ServerOptions {
     args?: string[];
+    /** Leaves --expose-errors out, as a public server would: most tests look at what errors say. */
+    hidesErrors?: boolean;
     env?: Record<string, string>;
     /** Data folder of an earlier server; default: a new one. */
     data?: string;
@@ -220,6 +222,7 @@ export class Server {
             '--http', o.httpAddr ?? '127.0.0.1:0',
             '--database-url', `sqlite:${this.data}/db.sqlite`,
             '--artifact-dir', `${this.data}/artifacts`,
+            ...(o.hidesErrors ? [] : ['--expose-errors']),
             ...(o.args ?? []),
         ];
         const child = spawn(command[0]!, command.slice(1), { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...o.env } });
