@@ -70,7 +70,7 @@ enum abi_dispatch {
 };
 
 enum {
-    ABI_STATUS_RUN = 0xffff,   /* op NEXT: not a completion, run the step's body */
+    ABI_STATUS_RUN = 0xffff, /* op NEXT: not a completion, run the step's body */
     /* op(code): whose << 16 | number. whose: in a durable execution the scope of the code, else the
      * low half of the number of its dispatch. */
     ABI_CODE_SCOPE_SHIFT = 16,

@@ -270,10 +270,9 @@ void conn_input(struct http_conn *c, struct slice data); /* plain text, to the p
 void conn_flush(struct http_conn *c);
 /* Appends data to the output; large data goes to the socket without a copy where that can be. */
 void conn_send(struct http_conn *c, struct slice data);
-size_t conn_queued(const struct http_conn *c);
-void conn_charge(struct http_conn *c, struct account *to);
-    /* see http_exchange_charge() */    /* output bytes not yet taken by the kernel */
-void conn_got_eof(struct http_conn *c); /* the peer will send nothing more */
+size_t conn_queued(const struct http_conn *c); /* output bytes not yet taken by the kernel */
+void conn_charge(struct http_conn *c, struct account *to); /* see http_exchange_charge() */
+void conn_got_eof(struct http_conn *c);                    /* the peer will send nothing more */
 void conn_finish(struct http_conn *c, bool is_lingerer);
 void conn_break(struct http_conn *c);
 void conn_tear_down(struct http_conn *c);
