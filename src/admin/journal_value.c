@@ -204,15 +204,43 @@ static void sql_json(struct reader *r, struct json_writer *w)
     json_close(w, '}');
 }
 
+/* Variables may be secrets: never their values, though old records have them. */
+static void env_json(int64_t version, struct json_writer *w)
+{
+    json_key(w, "value");
+    json_cstr(w, "(hidden)");
+    if (version >= 0) {
+        json_key(w, "version");
+        json_int(w, version);
+    }
+}
+
+static void env_get_json(struct reader *r, struct json_writer *w)
+{
+    uint32_t kind = take_u32(r);
+    if (kind == 0) {
+        json_nil(w);
+        return;
+    }
+    json_open(w, '{');
+    env_json(kind == 2 ? take_i64(r) : -1, w);
+    json_close(w, '}');
+}
+
 static void env_list_json(struct reader *r, struct json_writer *w)
 {
+    uint32_t count = take_u32(r);
+    bool has_versions = count == UINT32_MAX;
+    if (has_versions)
+        count = take_u32(r);
     json_open(w, '[');
-    for (uint32_t count = take_u32(r); count > 0 && !r->is_short; count--) {
+    for (; count > 0 && !r->is_short; count--) {
         json_open(w, '{');
         json_key(w, "name");
         json_slice(w, take_lstr(r));
-        json_key(w, "value");
-        json_slice(w, take_lstr(r));
+        if (!has_versions)
+            (void)take_lstr(r);
+        env_json(has_versions ? take_i64(r) : -1, w);
         json_close(w, '}');
     }
     json_close(w, ']');
@@ -272,10 +300,7 @@ static void result_json(const struct record *record, struct reader *r, struct js
         hex_json(w, r->rest);
         return;
     case VALUE_OP_ENV_GET:
-        if (take_u32(r) == 1)
-            json_slice(w, r->rest);
-        else
-            json_nil(w);
+        env_get_json(r, w);
         return;
     case VALUE_OP_ENV_LIST:
         env_list_json(r, w);

@@ -49,8 +49,14 @@ struct guest_host {
                     struct sql_file **ret_file, struct error *ret_error);
     void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level,
                 struct slice text);
+    /* What a variable of the deployment's module was under this version; appends it. NULL, or an
+     * error: that is not known any more. */
+    enum err (*env_value)(void *ctx, const struct deployment *d, struct slice name, int64_t version,
+                          struct bytes *out, struct error *ret_error);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
+    /* durable_id_of_key(), or the one of before if an execution has that. */
+    void (*id_of_key)(void *ctx, struct slice workflow, struct slice key, char ret_id[37]);
     /* Does this process still own the executions? ERR_FENCED. */
     enum err (*owns)(void *ctx, struct error *ret_error);
     /* There is something to do for the guest: call guest_step() in this or the next turn. */
@@ -259,6 +265,8 @@ NODISCARD enum err guest_resume(struct guest *g, struct dispatch *d, struct slic
 /* The id of the execution that a key names: the same workflow and key, the same id. A UUID of
  * version 8 (RFC 9562). */
 void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37]);
+/* The one that it had before ids were made by SHA-256: an execution that has it keeps it. */
+void durable_id_of_key_before(struct slice workflow, struct slice key, char ret_id[37]);
 
 /* ---- loading ---- */
 struct guest_load {

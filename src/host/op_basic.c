@@ -3,6 +3,7 @@
  * Ops without waiting: log, clock, random, env, URLs, digests; and the timer. */
 #include "host/recording.h"
 
+#include <endian.h>
 #include <math.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -118,22 +119,112 @@ enum err op_random(struct guest *g, const struct op_random_args *a)
     return recording_done(&r, OK);
 }
 
+/* ---- variables ----
+ *
+ * They may be secrets, so a record names the value that the code got by its version: u32 2, i64; of
+ * a list u32 2^32 - 1, u32 count, then lstr name and i64 version of each. A replay gives what they
+ * were; what is asked for later has the values of then. Records of before hold the values. */
+
+enum { ENV_NONE = 0, ENV_VALUE = 1, ENV_VERSION = 2 };
+#define ENV_VERSIONS UINT32_MAX
+
+static const struct deployment_env *env_find(const struct deployment *d, struct slice name)
+{
+    for (size_t k = 0; d && k < d->env_len; k++)
+        if (slice_eq(d->env[k].name, name))
+            return &d->env[k];
+    return NULL;
+}
+
+/* Its value under that version; one that nobody has any more is what it is now. */
+static bool env_append(struct guest *g, struct slice name, int64_t version, struct bytes *out)
+{
+    struct error ignored;
+    const struct deployment_env *now = env_find(g->deployment, name);
+    if (!now || now->version != version)
+        if (g->host && g->host->env_value &&
+            g->host->env_value(g->host->ctx, g->deployment, name, version, out, &ignored) == OK)
+            return true;
+    if (now)
+        bytes_append_slice(out, now->value);
+    return now != NULL;
+}
+
+static uint32_t env_take_u32(struct slice *in)
+{
+    uint32_t v = 0;
+    if (in->len >= sizeof(v))
+        memcpy(&v, in->ptr, sizeof(v));
+    *in = slice_skip(*in, in->len < sizeof(v) ? in->len : sizeof(v));
+    return le32toh(v);
+}
+
+static int64_t env_take_i64(struct slice *in)
+{
+    uint64_t v = 0;
+    if (in->len >= sizeof(v))
+        memcpy(&v, in->ptr, sizeof(v));
+    *in = slice_skip(*in, in->len < sizeof(v) ? in->len : sizeof(v));
+    return (int64_t)le64toh(v);
+}
+
+/* What the code gets for the record in g->result. */
+static void env_get_replayed(struct guest *g, struct slice name)
+{
+    struct slice in = bytes_slice(&g->result);
+    if (env_take_u32(&in) != ENV_VERSION)
+        return;
+    CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
+    bool is_there = env_append(g, name, env_take_i64(&in), &value);
+    bytes_clear(&g->result);
+    bytes_append_u32(&g->result, is_there ? ENV_VALUE : ENV_NONE);
+    bytes_append_slice(&g->result, bytes_slice(&value));
+}
+
 enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
 {
-    const struct deployment *d = g->deployment;
     struct recording r;
     enum err err;
-    if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a->name, &err, RECORDING_ARGS(a->name)))
+    if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a->name, &err, RECORDING_ARGS(a->name))) {
+        if (err == OK)
+            env_get_replayed(g, a->name);
         return err;
-    for (size_t k = 0; d && k < d->env_len; k++) {
-        if (!slice_eq(d->env[k].name, a->name))
-            continue;
-        bytes_append_u32(&g->result, 1);
-        bytes_append_slice(&g->result, d->env[k].value);
-        return recording_done(&r, OK);
     }
-    bytes_append_u32(&g->result, 0);
-    return recording_done(&r, OK);
+    const struct deployment_env *env = env_find(g->deployment, a->name);
+    CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
+    bytes_append_u32(&g->result, env ? ENV_VALUE : ENV_NONE);
+    bytes_append_u32(&payload, env ? ENV_VERSION : ENV_NONE);
+    if (env) {
+        bytes_append_slice(&g->result, env->value);
+        bytes_append_u64(&payload, (uint64_t)env->version);
+    }
+    recording_done_as(&r, bytes_slice(&payload));
+    return OK;
+}
+
+static void env_list_replayed(struct guest *g)
+{
+    struct slice in = bytes_slice(&g->result);
+    if (env_take_u32(&in) != ENV_VERSIONS)
+        return;
+    CLEANUP(bytes_done) struct bytes list = BYTES_INIT;
+    uint32_t there = 0;
+    bytes_append_u32(&list, 0); /* their number, below */
+    for (uint32_t count = env_take_u32(&in); count > 0 && in.len > 0; count--) {
+        CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
+        uint32_t len = env_take_u32(&in);
+        struct slice name = slice_of(in.ptr, len < in.len ? len : in.len);
+        in = slice_skip(in, name.len);
+        if (!env_append(g, name, env_take_i64(&in), &value))
+            continue;
+        there++;
+        bytes_append_lstr(&list, name);
+        bytes_append_lstr(&list, bytes_slice(&value));
+    }
+    there = htole32(there);
+    memcpy(list.ptr, &there, sizeof(there));
+    bytes_clear(&g->result);
+    bytes_append_slice(&g->result, bytes_slice(&list));
 }
 
 enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
@@ -141,14 +232,23 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     const struct deployment *d = g->deployment;
     struct recording r;
     enum err err;
-    if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, SLICE_EMPTY, &err, 0, NULL))
+    if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, SLICE_EMPTY, &err, 0, NULL)) {
+        if (err == OK)
+            env_list_replayed(g);
         return err;
+    }
+    CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);
+    bytes_append_u32(&payload, ENV_VERSIONS);
+    bytes_append_u32(&payload, d ? (uint32_t)d->env_len : 0);
     for (size_t k = 0; d && k < d->env_len; k++) {
         bytes_append_lstr(&g->result, d->env[k].name);
         bytes_append_lstr(&g->result, d->env[k].value);
+        bytes_append_lstr(&payload, d->env[k].name);
+        bytes_append_u64(&payload, (uint64_t)d->env[k].version);
     }
-    return recording_done(&r, OK);
+    recording_done_as(&r, bytes_slice(&payload));
+    return OK;
 }
 
 static void give_url(struct guest *g, struct deps_url *u)

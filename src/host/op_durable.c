@@ -3,6 +3,9 @@
  * The ops that only durable executions have, and what a durable guest is besides: its deliveries
  * (op NEXT), calls that the execution starts or stops, scopes of steps. The rules are in durable/;
  * here is only what passes between them and the guest. */
+#include <endian.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -142,7 +145,31 @@ enum err op_event_wait(struct guest *g, const struct op_event_wait_args *a)
 
 /* ---- children and messages: an effect in the same commit as the record ---- */
 
+static void id_of_words(const uint64_t words[2], char ret_id[37])
+{
+    snprintf(ret_id, 37, "%08x-%04x-8%03x-%04x-%012llx", (unsigned)(words[0] >> 32),
+             (unsigned)(words[0] >> 16 & 0xffff), (unsigned)(words[0] & 0xfff),
+             (unsigned)(words[1] >> 48 & 0x3fff) | 0x8000,
+             (unsigned long long)(words[1] & 0xffffffffffff));
+}
+
+/* The key is a caller's, so nobody must find two that give one id. */
 void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37])
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    uint64_t words[2];
+    bytes_append_cstr(&text, "limpet execution 2");
+    bytes_append_lstr(&text, workflow);
+    bytes_append_lstr(&text, key);
+    CHECK(EVP_Digest(text.ptr, text.len, digest, NULL, EVP_sha256(), NULL));
+    memcpy(words, digest, sizeof(words));
+    words[0] = be64toh(words[0]);
+    words[1] = be64toh(words[1]);
+    id_of_words(words, ret_id);
+}
+
+void durable_id_of_key_before(struct slice workflow, struct slice key, char ret_id[37])
 {
     uint64_t words[2];
     for (uint32_t k = 0; k < 2; k++) {
@@ -152,10 +179,7 @@ void durable_id_of_key(struct slice workflow, struct slice key, char ret_id[37])
         record_hash_add(&h, key);
         words[k] = record_hash_end(&h);
     }
-    snprintf(ret_id, 37, "%08x-%04x-8%03x-%04x-%012llx", (unsigned)(words[0] >> 32),
-             (unsigned)(words[0] >> 16 & 0xffff), (unsigned)(words[0] & 0xfff),
-             (unsigned)(words[1] >> 48 & 0x3fff) | 0x8000,
-             (unsigned long long)(words[1] & 0xffffffffffff));
+    id_of_words(words, ret_id);
 }
 
 /* The same parent and place give the same child, on each replay. */
@@ -164,7 +188,7 @@ static void child_id(struct guest *g, const struct op_child_start_args *a, char 
     char place[24];
     snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable->execution));
     if (a->key.len > 0)
-        durable_id_of_key(a->workflow, a->key, ret_id);
+        g->host->id_of_key(g->host->ctx, a->workflow, a->key, ret_id);
     else
         durable_id_of_key(execution_id(g->durable->execution), slice_cstr(place), ret_id);
 }

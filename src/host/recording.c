@@ -88,6 +88,12 @@ enum err recording_done(struct recording *r, enum err err)
     return err;
 }
 
+void recording_done_as(struct recording *r, struct slice payload)
+{
+    if (r->guest)
+        execution_sync_done(r->guest->durable->execution, r->op, r->digest, r->label, OK, payload);
+}
+
 enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *ret_scope,
                         size_t args_len, const struct slice *args)
 {

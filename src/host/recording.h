@@ -34,6 +34,8 @@ bool recording_replays(struct guest *g, struct recording *r, enum op_number op, 
     }
 /* Records g->result, or the error, and returns err. */
 enum err recording_done(struct recording *r, enum err err);
+/* Records this instead of the result that the code gets. */
+void recording_done_as(struct recording *r, struct slice payload);
 /* The bytes of a number, as an argument. */
 #define RECORDING_VALUE(v) slice_of((const char *)&(v), sizeof(v))
 

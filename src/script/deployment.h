@@ -28,6 +28,7 @@ struct sql_file;
 
 struct deployment_env {
     struct slice name, value;
+    int64_t version; /* names the value, in journals */
 };
 
 enum deployment_stage {

@@ -89,7 +89,7 @@ static enum err load_env(struct control *c, struct deployment *d, struct error *
         return err;
     struct deployment_env *env = arena_array(d->arena, d->env_len + 1, sizeof(*env));
     for (size_t k = 0; k < d->env_len; k++)
-        env[k] = (struct deployment_env){rows[k].name, rows[k].value};
+        env[k] = (struct deployment_env){rows[k].name, rows[k].value, rows[k].version};
     d->env = env;
     return OK;
 }

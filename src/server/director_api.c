@@ -167,7 +167,7 @@ static void start(struct director *d, struct admin_durable *a)
 {
     struct slice rest = a->workflow, module = slice_split(&rest, '.');
     if (a->key.len > 0)
-        durable_id_of_key(a->workflow, a->key, a->new_id);
+        run_id_of_key(d->reader, a->workflow, a->key, a->new_id);
     else
         random_uuid7(a->new_id);
     struct durable_row row = {

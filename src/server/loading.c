@@ -109,6 +109,7 @@ static void load_start(struct prepare *p)
 struct setup_job {
     struct dispatch dispatch;
     struct deployment *deployment;
+    struct task task;
     struct slot *slot;
     struct prepare *prepare; /* who started it */
     struct store_op op;
@@ -166,6 +167,19 @@ static void setup_over(struct dispatch *d)
 static const struct dispatch_port setup_port = {
     .value = setup_value, .fail = setup_fail, .over = setup_over};
 
+static bool setup_begin(struct task *t, struct guest *g)
+{
+    guest_add(g, &container_of(t, struct setup_job, task)->dispatch);
+    return true;
+}
+
+static void setup_refused(struct task *t, const struct error *error)
+{
+    setup_finish(container_of(t, struct setup_job, task), error);
+}
+
+/* Like any request it waits for an isolate; those that wait for it are turned away with the others
+ * when they are too many. */
 static void setup_start(struct prepare *p)
 {
     struct slot *s = p->slot;
@@ -177,13 +191,9 @@ static void setup_start(struct prepare *p)
     j->dispatch.port = &setup_port;
     j->dispatch.kind = ABI_DISPATCH_SETUP;
     j->dispatch.execution_id = p->execution_id;
-    struct guest *g = turn_take(s, &j->error);
-    if (!g) {
-        struct error e = j->error;
-        setup_finish(j, &e);
-        return;
-    }
-    guest_add(g, &j->dispatch);
+    j->task =
+        (struct task){.slot = s, .start = setup_begin, .refuse = setup_refused, .is_patient = true};
+    turn_enqueue(s->worker, &j->task);
 }
 
 /* ---- the way to readiness ---- */

@@ -421,6 +421,20 @@ bool run_start(struct task *t, struct guest *g)
     return false;
 }
 
+/* ---- keys ---- */
+
+void run_id_of_key(struct store_reader *reader, struct slice workflow, struct slice key,
+                   char ret_id[37])
+{
+    struct durable_row row;
+    struct error ignored;
+    struct arena *a = arena_new(NULL);
+    durable_id_of_key_before(workflow, key, ret_id);
+    if (store_durable(reader, a, slice_cstr(ret_id), &row, &ignored) != OK)
+        durable_id_of_key(workflow, key, ret_id);
+    arena_free(a);
+}
+
 /* ---- looking ---- */
 
 /* The end of an execution that this one waits for, if it has come. */

@@ -560,6 +560,11 @@ void slot_abandon(struct slot *s)
     s->invocations++; /* keeps the slot while its last users go */
     s->resident = NULL;
     struct list *n;
+    while ((n = list_first(&s->tasks))) { /* a setup() that waits; others have withdrawn */
+        struct task *t = container_of(n, struct task, link);
+        task_out(t);
+        t->refuse(t, &e);
+    }
     while ((n = list_pop_front(&s->all))) {
         struct guest *g = container_of(n, struct guest, member);
         guest_end(g, &e);

@@ -58,6 +58,26 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
     store_log(w->server->store, &row);
 }
 
+static enum err worker_env_value(void *ctx, const struct deployment *d, struct slice name,
+                                 int64_t version, struct bytes *out, struct error *ret_error)
+{
+    struct worker *w = ctx;
+    struct store_reader *reader;
+    enum err err = run_reader(w, &reader, ret_error);
+    return err == OK ? store_env_value(reader, d->name, name, version, out, ret_error) : err;
+}
+
+static void worker_id_of_key(void *ctx, struct slice workflow, struct slice key, char ret_id[37])
+{
+    struct worker *w = ctx;
+    struct store_reader *reader;
+    struct error ignored; /* then the commit fails as well */
+    if (run_reader(w, &reader, &ignored) == OK)
+        run_id_of_key(reader, workflow, key, ret_id);
+    else
+        durable_id_of_key(workflow, key, ret_id);
+}
+
 static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_error)
 {
     struct worker *w = ctx;
@@ -288,7 +308,9 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .egress = s->egress,
         .sql = worker_sql,
         .log = worker_log,
+        .env_value = worker_env_value,
         .workflow = worker_workflow,
+        .id_of_key = worker_id_of_key,
         .owns = worker_owns,
         .runnable = turn_runnable,
     };

@@ -16,7 +16,9 @@ enum {
     STORE_BATCH_BYTES_MAX = 8 * 1024 * 1024,
     STORE_LOG_LINES_QUEUED_MAX = 32 * 1024, /* above either, log lines are dropped and counted */
     STORE_LOG_BYTES_QUEUED_MAX = 16 * 1024 * 1024,
-    STORE_TIDY_ROWS = 500, /* removed in one step, between two batches */
+    STORE_LOG_SHARE = 8,     /* one function has at most such a part of either */
+    STORE_LOG_SHARES = 1024, /* counters; functions whose names fall together have one part */
+    STORE_TIDY_ROWS = 500,   /* removed in one step, between two batches */
     STORE_ARTIFACT_BYTES_MAX = 256 * 1024 * 1024,
     STORE_ARTIFACT_RECENT_MS =
         10 * 60 * 1000,      /* far above LIMIT_BUILD_MS: put, but not yet published */
@@ -101,6 +103,9 @@ struct store {
 
     atomic_uint_fast64_t commits, mutations, commit_ns_total, logs_dropped, queued;
     atomic_uint_fast64_t log_lines_queued, log_bytes_queued;
+    struct log_share {
+        _Atomic uint32_t lines, bytes;
+    } log_shares[STORE_LOG_SHARES];
     atomic_uint_fast64_t commit_sizes[STORE_BUCKETS], commit_times[STORE_BUCKETS];
     atomic_uint_fast64_t durable_starts, durable_commits, durable_records, durable_signals;
     atomic_bool is_refusing, is_fenced;

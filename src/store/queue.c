@@ -43,13 +43,27 @@ static void queue_add_dropped(struct store *s, struct slice function, uint64_t l
     pthread_mutex_unlock(&s->dropped_lock);
 }
 
-/* Counts a line against the bounds; false: it is to be dropped. */
+static struct log_share *queue_log_share(struct store *s, struct slice function)
+{
+    uint64_t h = 1469598103934665603ULL; /* FNV-1a */
+    for (size_t i = 0; i < function.len; i++)
+        h = (h ^ (unsigned char)function.ptr[i]) * 1099511628211ULL;
+    return &s->log_shares[(h >> 32) % STORE_LOG_SHARES];
+}
+
+/* Counts a line against the bounds; false: it is to be dropped. However much one function prints,
+ * there is room for the lines of others. */
 static bool queue_take_log(struct store *s, const struct mutation *m)
 {
+    struct log_share *share = queue_log_share(s, m->function);
     if (atomic_load(&s->log_lines_queued) < STORE_LOG_LINES_QUEUED_MAX &&
-        atomic_load(&s->log_bytes_queued) < STORE_LOG_BYTES_QUEUED_MAX) {
+        atomic_load(&s->log_bytes_queued) < STORE_LOG_BYTES_QUEUED_MAX &&
+        atomic_load(&share->lines) < STORE_LOG_LINES_QUEUED_MAX / STORE_LOG_SHARE &&
+        atomic_load(&share->bytes) < STORE_LOG_BYTES_QUEUED_MAX / STORE_LOG_SHARE) {
         atomic_fetch_add(&s->log_lines_queued, 1);
         atomic_fetch_add(&s->log_bytes_queued, m->bytes);
+        atomic_fetch_add(&share->lines, 1);
+        atomic_fetch_add(&share->bytes, (uint32_t)m->bytes);
         return true;
     }
     atomic_fetch_add(&s->logs_dropped, 1);
@@ -234,7 +248,7 @@ static enum err queue_write_dropped(struct store *s, struct error *ret_error)
         struct dropped *d = value;
         int len = snprintf(
             text, sizeof(text),
-            "%llu log lines were lost here: the disk did not take them fast enough, or not at all",
+            "%llu log lines were lost here: more were printed than the disk takes, or it took none",
             (unsigned long long)d->lines);
         struct mutation m = {.kind = MUTATION_LOG,
                              .function = name,
@@ -329,8 +343,11 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
     for (struct mutation *m = list, *next; m != end; m = next) {
         next = m->next;
         if (m->kind == MUTATION_LOG) {
+            struct log_share *share = queue_log_share(s, m->function);
             atomic_fetch_sub(&s->log_lines_queued, 1);
             atomic_fetch_sub(&s->log_bytes_queued, m->bytes);
+            atomic_fetch_sub(&share->lines, 1);
+            atomic_fetch_sub(&share->bytes, (uint32_t)m->bytes);
             if (failed) {
                 atomic_fetch_add(&s->logs_dropped, 1);
                 queue_add_dropped(s, m->function, 1);
@@ -450,6 +467,8 @@ static bool queue_tidy(struct store *s)
     queue_set_refusing(s, code == OK ? NULL : &error);
     if (code == OK)
         queue_checkpoint(s);
+    if (code == OK && !has_more && writer_size_log(s->writer, &has_more, &error) != OK)
+        log_debug("the write-ahead log keeps its size", LOG_STR("error", error.message));
     return code == OK && has_more;
 }
 

@@ -81,6 +81,7 @@ struct build_row {
 
 struct env_row {
     struct slice name, value;
+    int64_t version; /* another one for each value that it had */
 };
 
 struct execution_row {
@@ -321,6 +322,11 @@ NODISCARD enum err store_build(struct store_reader *r, struct arena *a, struct s
                                int64_t number, struct build_row *ret_row, struct error *ret_error);
 NODISCARD enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
                              struct env_row **ret_rows, size_t *ret_len, struct error *ret_error);
+/* The value that a variable of a workflow had under this version, which need not be the one that it
+ * has now. Kept as long as an execution is there that began before it was replaced; ERR_NOT_FOUND.
+ */
+NODISCARD enum err store_env_value(struct store_reader *r, struct slice function, struct slice name,
+                                   int64_t version, struct bytes *out, struct error *ret_error);
 NODISCARD enum err store_executions(struct store_reader *r, struct arena *a,
                                     struct slice function /* "": all */,
                                     const struct store_page *page, struct execution_row **ret_rows,

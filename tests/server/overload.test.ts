@@ -26,6 +26,18 @@ test('above isolates and queue: 503 with Retry-After, then well again', async ()
     assert.equal((await s.request('slow')).text, 'slow');
 });
 
+test('the first request of a version with setup() waits for an isolate, as others do', async () => {
+    const s = await server();
+    const lines = async () => (await s.api('GET', '/functions/slow/logs?limit=1000')).json.length;
+    await s.deploy('prepared', 'let n = 0; export function setup() { n++; } export default { fetch: () => new Response("prepared") };');
+    const before = await lines();
+    const busy = Array.from({ length: 4 }, () => s.request('slow'));
+    await until('all isolates are busy', async () => (await lines()) >= before + 4);
+    const first = await Promise.all([s.request('prepared'), s.request('prepared')]);
+    for (const answer of first) assert.deepEqual([answer.status, answer.text], [200, 'prepared']);
+    for (const answer of await Promise.all(busy)) assert.equal(answer.status, 200);
+});
+
 test('idle isolates of one function make room for another', async () => {
     const s = await server();
     await s.deploy('other', HELLO);

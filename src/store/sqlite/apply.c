@@ -249,9 +249,9 @@ static enum err apply_function_delete(struct writer *w, const struct mutation *m
                                       int64_t *ret_number, struct error *ret_error)
 {
     static const enum writer_stmt steps[] = {
-        WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,      WRITER_BUILDS_DELETE,
-        WRITER_ENVS_DELETE,          WRITER_FUNCTION_DELETED_ADD, WRITER_DURABLE_COUNT_DELETE,
-        WRITER_FUNCTION_DELETE,
+        WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,    WRITER_BUILDS_DELETE,
+        WRITER_ENVS_DELETE,          WRITER_ENV_FORMERS_DELETE, WRITER_FUNCTION_DELETED_ADD,
+        WRITER_DURABLE_COUNT_DELETE, WRITER_FUNCTION_DELETE,
     };
     struct apply_function f;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
@@ -280,6 +280,21 @@ static enum err apply_env_room(struct writer *w, int64_t function_id, struct sli
     return code;
 }
 
+/* Executions that begin while a change is on its way to the threads have the value of before. */
+#define ENV_SLACK_US (INT64_C(60) * 1000000)
+
+/* What journals may name, and those that none can name any more. */
+static enum err apply_env_keep(struct writer *w, int64_t function_id, struct slice name,
+                               struct error *ret_error)
+{
+    enum err code = db_run(&w->db, WRITER_ENV_FORMERS_TIDY, PARAMS(), ret_error);
+    if (code != OK)
+        return code;
+    return db_run(&w->db, WRITER_ENV_KEEP,
+                  PARAMS(P_INT(function_id), P_TEXT(name), P_INT(clock_wall_us() + ENV_SLACK_US)),
+                  ret_error);
+}
+
 static enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
                               struct error *ret_error)
 {
@@ -290,13 +305,19 @@ static enum err apply_env_set(struct writer *w, const struct mutation *m, int64_
                          "a variable's name and value have at most %d bytes each",
                          LIMIT_ENV_VALUE_BYTES);
     struct apply_function f;
+    int64_t version = 0;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
     if (code == OK)
         code = apply_env_room(w, f.id, m->name, ret_error);
+    if (code == OK)
+        code = apply_env_keep(w, f.id, m->name, ret_error);
+    if (code == OK)
+        code = apply_one(w, WRITER_ENV_NEXT, PARAMS(P_INT(f.id)), &version, NULL, ret_error);
     if (code != OK)
         return code;
     return db_run(&w->db, WRITER_ENV_SET,
-                  PARAMS(P_INT(f.id), P_TEXT(m->name), P_TEXT(m->value), P_INT(clock_wall_us())),
+                  PARAMS(P_INT(f.id), P_TEXT(m->name), P_TEXT(m->value), P_INT(clock_wall_us()),
+                         P_INT(version)),
                   ret_error);
 }
 
@@ -305,6 +326,8 @@ static enum err apply_env_delete(struct writer *w, const struct mutation *m, int
 {
     struct apply_function f;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
+    if (code == OK)
+        code = apply_env_keep(w, f.id, m->name, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_ENV_DELETE, PARAMS(P_INT(f.id), P_TEXT(m->name)), ret_error);
     if (code == OK && !db_changes(&w->db))
@@ -401,7 +424,8 @@ static bool apply_needs_savepoint(const struct mutation *m)
         [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_RETRY] = true,
         [MUTATION_DURABLE_FORK] = true,    [MUTATION_DURABLE_MIGRATE] = true,
         [MUTATION_DURABLE_PAUSE] = true,   [MUTATION_DURABLE_PARK] = true,
-        [MUTATION_DURABLE_CRASHED] = true,
+        [MUTATION_DURABLE_CRASHED] = true, [MUTATION_ENV_SET] = true,
+        [MUTATION_ENV_DELETE] = true,
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
     if (m->kind == MUTATION_DURABLE_COMMIT)

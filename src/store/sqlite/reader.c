@@ -288,8 +288,9 @@ enum err store_env(struct store_reader *r, struct arena *a, struct slice functio
         code = reader_first(r, READER_ENV, PARAMS(P_INT(id)), &st, &has_row, ret_error);
     while (code == OK && has_row) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        rows[len++] =
-            (struct env_row){.name = db_text_copy(st, 0, a), .value = db_text_copy(st, 1, a)};
+        rows[len++] = (struct env_row){.name = db_text_copy(st, 0, a),
+                                       .value = db_text_copy(st, 1, a),
+                                       .version = db_int(st, 2)};
         code = db_step(&r->db, st, &has_row, ret_error);
     }
     if (code != OK)
@@ -297,6 +298,24 @@ enum err store_env(struct store_reader *r, struct arena *a, struct slice functio
     *ret_rows = rows;
     *ret_len = len;
     return OK;
+}
+
+enum err store_env_value(struct store_reader *r, struct slice function, struct slice name,
+                         int64_t version, struct bytes *out, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    int64_t id = 0;
+    enum err code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_ENV_VALUE, PARAMS(P_INT(id), P_TEXT(name), P_INT(version)),
+                            &st, &has_row, ret_error);
+    if (code == OK && !has_row)
+        return error_set(ret_error, ERR_NOT_FOUND, "variable '%.*s' has no version %lld",
+                         SLICE_ARG(name), (long long)version);
+    if (code == OK)
+        bytes_append_slice(out, db_text(st, 0));
+    return code;
 }
 
 /* ---- executions ---- */

@@ -49,7 +49,10 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
     [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
     [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
-    [READER_ENV] = "SELECT name, value FROM env WHERE function_id = ?1 ORDER BY name",
+    [READER_ENV] = "SELECT name, value, version FROM env WHERE function_id = ?1 ORDER BY name",
+    [READER_ENV_VALUE] =
+        "SELECT value FROM env WHERE function_id = ?1 AND name = ?2 AND version = ?3 UNION ALL"
+        " SELECT value FROM env_former WHERE function_id = ?1 AND name = ?2 AND version = ?3",
     [READER_EXECUTIONS] = READER_EXECUTION_SQL " WHERE e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
     [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL
     " WHERE e.function_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",

@@ -16,6 +16,11 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
     " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us,"  \
     " lines FROM durable"
 
+#define ENV_OLDEST(status)                                                                         \
+    "(SELECT min(seq) FROM durable WHERE function_id = env_former.function_id AND status "         \
+    "= " status ")"
+_Static_assert(STORE_WORKFLOW == 1, "stored as a number");
+
 const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_BEGIN] = "BEGIN IMMEDIATE",
     [WRITER_COMMIT] = "COMMIT",
@@ -82,11 +87,26 @@ const char *const writer_sqls[WRITER_STMTS] = {
 
     [WRITER_ENV_HAS] = "SELECT 1 FROM env WHERE function_id = ?1 AND name = ?2",
     [WRITER_ENV_COUNT] = "SELECT count(*) FROM env WHERE function_id = ?1",
-    [WRITER_ENV_SET] = "INSERT INTO env (function_id, name, value, created_us, updated_us)"
-                       " VALUES (?1, ?2, ?3, ?4, ?4) ON CONFLICT (function_id, name)"
-                       " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us",
+    [WRITER_ENV_KEEP] =
+        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us)"
+        " SELECT e.function_id, e.name, e.version, e.value, ?3 FROM env e JOIN function f"
+        " ON f.id = e.function_id WHERE e.function_id = ?1 AND e.name = ?2 AND f.kind = 1",
+    [WRITER_ENV_NEXT] =
+        "UPDATE function SET env_last = env_last + 1 WHERE id = ?1 RETURNING env_last",
+    [WRITER_ENV_SET] = "INSERT INTO env (function_id, name, value, created_us, updated_us, version)"
+                       " VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT (function_id, name)"
+                       " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us,"
+                       " version = excluded.version",
     [WRITER_ENV_DELETE] = "DELETE FROM env WHERE function_id = ?1 AND name = ?2",
     [WRITER_ENVS_DELETE] = "DELETE FROM env WHERE function_id = ?1",
+    [WRITER_ENV_FORMERS_DELETE] = "DELETE FROM env_former WHERE function_id = ?1",
+    /* The oldest execution of a workflow is the first of one of the statuses in the index. */
+    [WRITER_ENV_FORMERS_TIDY] =
+        "DELETE FROM env_former WHERE until_us < coalesce((SELECT min(d.created_us) FROM durable d"
+        " WHERE d.seq IN (" ENV_OLDEST("0") ", " ENV_OLDEST("1") ", " ENV_OLDEST(
+            "2") ", " ENV_OLDEST("3") ", " ENV_OLDEST("4") ", " ENV_OLDEST("5") ")), "
+                                                                                "922337203685477580"
+                                                                                "7)",
 
     [WRITER_EXECUTION_ADD] =
         "INSERT INTO execution (id, function_id, version, status, input, output, metadata, error,"

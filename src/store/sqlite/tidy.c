@@ -6,8 +6,16 @@
  * transaction, so that a mutation that arrives waits for milliseconds at most. */
 #include "store/sqlite/writer.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 enum {
-    TIDY_WAL_PAGES = 2000, /* 8 MB */
+    TIDY_WAL_PAGES = 2000,            /* 8 MB */
+    TIDY_LOG_BYTES = 9 * 1024 * 1024, /* what the log has when that many pages are in it */
+    TIDY_LOG_STEP_BYTES = 512 * 1024,
     TIDY_SLACK_MAX =
         512, /* rows above the limit before trimming starts; it then pays for its commit */
 };
@@ -146,6 +154,47 @@ enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)
     w->needs_tidy = did;
     *ret_more = did;
     return OK;
+}
+
+/* Appends zeros to the log's file, which has no frame there. *ret_len: its length then; 0: there is
+ * none yet. */
+static enum err tidy_extend_log(struct writer *w, off_t *ret_len, struct error *ret_error)
+{
+    static const char zeros[64 * 1024];
+    char path[PATH_MAX];
+    struct stat st = {0};
+    snprintf(path, sizeof(path), "%s-wal", w->db.path);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return OK;
+    bool is_ok = fstat(fd, &st) == 0;
+    *ret_len = st.st_size;
+    if (is_ok && st.st_size > 0 && st.st_size < TIDY_LOG_BYTES) {
+        *ret_len += TIDY_LOG_STEP_BYTES;
+        for (off_t at = st.st_size; is_ok && at < *ret_len; at += (off_t)sizeof(zeros))
+            is_ok = pwrite(fd, zeros, sizeof(zeros), at) == (ssize_t)sizeof(zeros);
+        is_ok = is_ok && fdatasync(fd) == 0;
+    }
+    int os = errno;
+    close(fd);
+    return is_ok ? OK : folder_error(ret_error, os, "give its size to", path);
+}
+
+/* A sync of a file that grows writes its metadata, too, which makes a commit cost twice as much. So
+ * the log is given the size to which it grows before it is used again from its start. Under the
+ * lock for writing: whoever might have taken the database over appends to it, too. */
+enum err writer_size_log(struct writer *w, bool *ret_more, struct error *ret_error)
+{
+    off_t len = 0;
+    if (w->is_log_sized)
+        return OK;
+    enum err code = writer_begin(w, ret_error);
+    if (code == OK)
+        code = tidy_extend_log(w, &len, ret_error);
+    writer_rollback(w);
+    w->is_log_sized = code != OK || len >= TIDY_LOG_BYTES; /* not again on a disk that is full */
+    *ret_more = len > 0 && !w->is_log_sized;
+    return code;
 }
 
 enum err writer_checkpoint(struct writer *w, struct error *ret_error)

@@ -44,7 +44,8 @@ struct writer {
     int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */
     bool retain_has_kept;                      /* it has met some that are wanted */
-    int wal_pages;   /* in the log since it was last copied to the database */
+    int wal_pages; /* in the log since it was last copied to the database */
+    bool is_log_sized;
     bool needs_tidy; /* something to trim or to purge */
     bool is_lost;    /* the running transaction cannot be committed */
     bool is_fenced;  /* for ever: another server has taken the database over */
@@ -79,6 +80,9 @@ NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret
 int64_t writer_patience_us(const struct writer *w);
 /* Copies the log into the database when it has grown. After acknowledging, never before. */
 NODISCARD enum err writer_checkpoint(struct writer *w, struct error *ret_error);
+
+/* A step towards a log that has its size; when nothing else is to be done. */
+NODISCARD enum err writer_size_log(struct writer *w, bool *ret_more, struct error *ret_error);
 
 /* For what applies and tidies. */
 void writer_add_count(struct writer *w, int64_t function_id, enum writer_counted what, int64_t add);
@@ -118,9 +122,13 @@ enum writer_stmt {
     WRITER_ARTIFACTS_UNUSED_ADD,
     WRITER_ENV_HAS,
     WRITER_ENV_COUNT,
+    WRITER_ENV_KEEP,
+    WRITER_ENV_NEXT,
     WRITER_ENV_SET,
     WRITER_ENV_DELETE,
     WRITER_ENVS_DELETE,
+    WRITER_ENV_FORMERS_DELETE,
+    WRITER_ENV_FORMERS_TIDY,
     WRITER_EXECUTION_ADD,
     WRITER_EXECUTION_FINISH,
     WRITER_EXECUTION_FIND,

@@ -83,11 +83,20 @@ static void simple_results_are_shown(void **state)
     assert_string_equal(shown(NUMBER_ENV_GET, 0), "null");
     bytes_append_u32(&payload, 1);
     bytes_append_cstr(&payload, "a\"b");
-    assert_string_equal(shown(NUMBER_ENV_GET, 0), "\"a\\\"b\"");
+    assert_string_equal(shown(NUMBER_ENV_GET, 0), "{\"value\":\"(hidden)\"}");
+    bytes_append_u32(&payload, 2);
+    bytes_append_u64(&payload, 7);
+    assert_string_equal(shown(NUMBER_ENV_GET, 0), "{\"value\":\"(hidden)\",\"version\":7}");
     bytes_append_u32(&payload, 1);
     bytes_append_lstr(&payload, SLICE_LIT("A"));
     bytes_append_lstr(&payload, SLICE_LIT("1"));
-    assert_string_equal(shown(NUMBER_ENV_LIST, 0), "[{\"name\":\"A\",\"value\":\"1\"}]");
+    assert_string_equal(shown(NUMBER_ENV_LIST, 0), "[{\"name\":\"A\",\"value\":\"(hidden)\"}]");
+    bytes_append_u32(&payload, UINT32_MAX);
+    bytes_append_u32(&payload, 1);
+    bytes_append_lstr(&payload, SLICE_LIT("A"));
+    bytes_append_u64(&payload, 3);
+    assert_string_equal(shown(NUMBER_ENV_LIST, 0),
+                        "[{\"name\":\"A\",\"value\":\"(hidden)\",\"version\":3}]");
     bytes_append_cstr(&payload, "0192f0c4-0000-7000-8000-000000000000");
     assert_string_equal(shown(NUMBER_CHILD_START, 0), "\"0192f0c4-0000-7000-8000-000000000000\"");
     bytes_append_cstr(&payload, "{\"a\": [1]}");

@@ -283,6 +283,39 @@ static void closing_commits_what_is_queued(void **state)
     assert_ok(store_execution(h->reader, h->arena, S("e499"), &e, &h->error));
 }
 
+/* However much one function prints, lines of another find room. */
+static void one_function_does_not_drop_the_lines_of_others(void **state)
+{
+    struct harness *h = *state;
+    enum { OTHERS = 200 };
+    struct store_stats stats;
+    assert_ok(build_start(h, "loud", NULL));
+    assert_ok(build_start(h, "quiet", NULL));
+    char text[4096];
+    memset(text, 'x', sizeof(text));
+    struct log_row loud = {.function = S("loud"), .level = 1, .text = slice_of(text, sizeof(text))};
+    struct log_row quiet = {.function = S("quiet"), .level = 1, .text = S("here")};
+    int sent = 0;
+    do {
+        for (int k = 0; k < 5000; k++)
+            store_log(h->store, &loud);
+        if (sent++ < OTHERS)
+            store_log(h->store, &quiet);
+        store_stats(h->store, &stats);
+    } while (sent < OTHERS && !(stats.logs_dropped > 0 && sent > 20));
+    assert_true(stats.logs_dropped > 0);
+    struct store_op op = HARNESS_OP(h);
+    store_build_start(h->store, &op, S("quiet"), STORE_FUNCTION); /* behind all of them */
+    assert_ok(harness_wait(h, &op));
+    struct log_row *rows;
+    size_t len;
+    assert_ok(
+        store_logs(h->reader, h->arena, S("quiet"), SLICE_EMPTY, -1, 1000, &rows, &len, &h->error));
+    assert_int_equal(len, sent);
+    for (size_t k = 0; k < len; k++)
+        assert_slice(rows[k].text, "here");
+}
+
 /* Lines that come too fast are dropped, counted, and a line says how many. */
 static void a_flood_of_lines_is_bounded(void **state)
 {
@@ -483,6 +516,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(acknowledged_executions_survive_kill_9,
                                         harness_setup_folder, harness_teardown),
+        TEST(one_function_does_not_drop_the_lines_of_others),
         TEST(a_full_disk_refuses_and_recovers),
         TEST(recovery_needs_no_traffic),
         TEST(a_full_disk_fails_artifacts_clearly),
