@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/clock.h"
@@ -124,6 +125,28 @@ static void announce(const struct server *s)
                  "--esbuild FILE");
 }
 
+/* Connections leave descriptors to files (databases, images, bundles) and to outgoing requests: a
+ * quarter of what the process may have, and at least 128. */
+static void keep_descriptors(struct config *c)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    if (files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) != 0 || getrlimit(RLIMIT_NOFILE, &files) != 0)
+            return;
+    }
+    uint64_t kept = files.rlim_cur / 4 > 128 ? files.rlim_cur / 4 : 128;
+    uint64_t most = files.rlim_cur > kept + 16 ? files.rlim_cur - kept : 16;
+    if (c->connections_max <= most)
+        return;
+    log_warn("fewer connections than --connections-max: descriptors are limited",
+             LOG_INT("descriptors", (int64_t)files.rlim_cur),
+             LOG_INT("connections", (int64_t)most));
+    c->connections_max = (uint32_t)most;
+}
+
 int serve_main(int argc, char **argv)
 {
     struct error error;
@@ -143,6 +166,7 @@ int serve_main(int argc, char **argv)
     setenv("UV_THREADPOOL_SIZE", "16", 0); /* builds must not starve syncs; read at first use */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not our end */
+    keep_descriptors(&s.config);
     enum err err = server_open(&s, &error);
     if (err == OK) {
         announce(&s);

@@ -4,6 +4,8 @@
 // the image on disk if it is sound, else from the bundle. Far more functions can be called than descriptors are allowed.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
 import { IS_ASAN, Server, type ServerOptions, until } from './harness.ts';
@@ -43,6 +45,20 @@ test('more functions than descriptors', async (t) => {
     }
     assert.equal(await fromBundle(s), 0, 'the build has left the image');
     assert.ok((await fromDisk(s)) >= 2 * COUNT);
+});
+
+test('connections leave descriptors to files', async (t) => {
+    const s = await server(t, { wrap: ['sh', '-c', `ulimit -n 200; exec "$@"`, 'sh'], args: ['--threads', '1'] });
+    for (const name of ['first', 'second']) await s.deploy(name, `export default { fetch() { return Response.json(${JSON.stringify(name)}); } };`);
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    t.after(() => agent.destroy());
+    assert.equal((await s.request('first', '/', { agent })).json, 'first');
+    const sockets = Array.from({ length: 300 }, () => net.connect(s.httpPort, '127.0.0.1'));
+    t.after(() => sockets.forEach((socket) => socket.destroy()));
+    for (const socket of sockets) socket.on('error', () => {}); // turned away
+    await until('as many connections as may be', async () => ((await metric(s, 'limpet_connections')) > 70));
+    const res = await s.request('second', '/', { agent }); // its image is a file
+    assert.deepEqual([res.status, res.json], [200, 'second']);
 });
 
 test('rest is not seen by functions', async (t) => {
