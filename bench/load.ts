@@ -2,6 +2,7 @@
 //
 // Load on an HTTP server from the load core: wrk for HTTP/1.1, h2load for HTTP/2. One thread each, since the
 // other core belongs to the server. A run in which anything but a 2xx came back does not count: it throws.
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { run } from '../tests/server/harness.ts';
@@ -24,6 +25,27 @@ export interface Load {
     requests: number;
     p50Us: number;
     p99Us: number;
+    /** CPU time of the server's process a request, user and system, and user alone; where the process was named. */
+    cpuUs?: number;
+    userUs?: number;
+}
+
+const TICK_US = 1e6 / Number(execFileSync('getconf', ['CLK_TCK'], { encoding: 'utf8' }));
+
+/** CPU time of a process with all its threads, ended ones too. The sum is exact to a tick; the kernel divides it by what its ticks met. */
+export function cpuOf(pid: number): { userUs: number; systemUs: number } {
+    const stat = fs.readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' '); // from the third on: names may hold anything
+    return { userUs: Number(fields[11]) * TICK_US, systemUs: Number(fields[12]) * TICK_US };
+}
+
+/** The same load, with what it cost the process. */
+export async function withCpu(pid: number, load: () => Promise<Load>): Promise<Load> {
+    const before = cpuOf(pid);
+    const l = await load();
+    const after = cpuOf(pid);
+    const userUs = after.userUs - before.userUs;
+    return { ...l, cpuUs: (userUs + after.systemUs - before.systemUs) / l.requests, userUs: userUs / l.requests };
 }
 
 // Reports as one line of JSON; the request itself stays static, so that Lua costs nothing a request.
@@ -75,10 +97,16 @@ export function median(values: number[]): number {
 }
 
 export function medianLoad(loads: Load[]): Load {
+    const known = (of: (l: Load) => number | undefined) => {
+        const values = loads.map(of).filter((v) => v !== undefined);
+        return values.length ? median(values) : undefined;
+    };
     return {
         requests: loads.reduce((sum, l) => sum + l.requests, 0),
         perSecond: median(loads.map((l) => l.perSecond)),
         p50Us: median(loads.map((l) => l.p50Us)),
         p99Us: median(loads.map((l) => l.p99Us)),
+        cpuUs: known((l) => l.cpuUs),
+        userUs: known((l) => l.userUs),
     };
 }

@@ -2,6 +2,8 @@
 //
 // What a case hands back, and how it is shown: rows for people, and the same as JSON for programs.
 
+import type { Load } from './load.ts';
+
 export interface Row {
     case: string;
     what: string;
@@ -9,6 +11,8 @@ export interface Row {
     unit: string;
     /** Shown behind the figure: percentiles, a second measure. */
     note?: string;
+    /** What the figure was taken from; shown before the note. */
+    load?: Load;
     budget?: { op: '>=' | '<=' | '<'; value: number };
     /** The disk had one of its spells meanwhile: neither met nor missed. */
     isDiscarded?: boolean;
@@ -27,9 +31,10 @@ export function formatFigure(value: number): string {
     return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2);
 }
 
-export function formatLoad(p50Us: number, p99Us: number): string {
-    if (!Number.isFinite(p50Us)) return '';
-    return `p50 ${formatFigure(p50Us / 1000)} ms, p99 ${formatFigure(p99Us / 1000)} ms`;
+export function formatLoad(l: Load): string {
+    const times = Number.isFinite(l.p50Us) ? [`p50 ${formatFigure(l.p50Us / 1000)} ms`, `p99 ${formatFigure(l.p99Us / 1000)} ms`] : [];
+    if (l.cpuUs !== undefined) times.push(`CPU ${formatFigure(l.cpuUs)} us a request, user ${formatFigure(l.userUs!)}`);
+    return times.join(', ');
 }
 
 export function table(rows: Row[]): string {
@@ -41,7 +46,7 @@ export function table(rows: Row[]): string {
             `${formatFigure(r.figure)} ${r.unit}`,
             r.budget ? `${r.budget.op} ${formatFigure(r.budget.value)}` : '',
             r.isDiscarded ? 'discarded' : ok === undefined ? '' : ok ? 'pass' : 'FAIL',
-            r.note ?? '',
+            [r.load ? formatLoad(r.load) : '', r.note ?? ''].filter(Boolean).join('; '),
         ];
     });
     const head = ['case', 'what', 'figure', 'budget', '', ''];
