@@ -9,6 +9,8 @@ import { tempDir } from '../tests/server/harness.ts';
 import { steps, stepLatency, stepsSerial, workflowLatency } from './durable.ts';
 import { functions } from './functions.ts';
 import { deploy, machine, memory, restart100, start1 } from './latency.ts';
+import { limits } from './limits.ts';
+import { attackMain, neighbors } from './neighbors.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
 import { soak } from './soak.ts';
@@ -24,6 +26,7 @@ export interface Context {
     soakSeconds: number;
     sleepers: number;
     functions: number;
+    connections: number;
     timers: number;
     records: number;
     without: Set<string>;
@@ -50,6 +53,8 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     resume: { run: resume, what: 'signal to result of executions with few and many records, from snapshots', needsLimpet: true },
     replay: { run: replay, what: 'signal to result without a snapshot', needsLimpet: true },
     timers: { run: timers, what: 'many executions due in one second', needsLimpet: true },
+    neighbors: { run: neighbors, what: 'hello alone and beside each hostile function on one engine thread', needsLimpet: true },
+    limits: { run: limits, what: 'live isolates, unread answers and a log flood at once: memory, lost writes', needsLimpet: true },
     soak: { run: soak, what: 'mixed load: growth, wrong answers', needsLimpet: true },
 };
 
@@ -59,8 +64,9 @@ const USAGE = `usage: bench/run BUILD_FOLDER [options]
   --seconds N           length of one load (5)
   --rounds N            loads a server, interleaved, medians compared (3)
   --repeats N           deploys; starts are a quarter of it (30)
-  --isolates N          live isolates for the memory case (500)
+  --isolates N          live isolates for the memory and limits cases (500)
   --functions N         deployed (10000)
+  --connections N       that do not read, in the limits case (10000)
   --sleepers N          sleeping executions (100000)
   --timers N            executions due in one second (10000)
   --records N           of the journal that is replayed (100000)
@@ -75,7 +81,7 @@ async function main(): Promise<number> {
         options: {
             only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string' }, rounds: { type: 'string' },
             repeats: { type: 'string', default: '30' }, isolates: { type: 'string', default: '500' }, 'soak-seconds': { type: 'string', default: '20' },
-            functions: { type: 'string' }, sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
+            functions: { type: 'string' }, connections: { type: 'string' }, sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
             json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
         },
     });
@@ -88,7 +94,7 @@ async function main(): Promise<number> {
         if (!(n > 0)) throw new Error(`--${name} must be a number above zero, not "${text}"`);
         return n;
     };
-    const many = (name: 'functions' | 'sleepers' | 'timers' | 'records', all: number) => number(values[name] ?? String(values.quick ? all / 10 : all), name);
+    const many = (name: 'functions' | 'connections' | 'sleepers' | 'timers' | 'records', all: number) => number(values[name] ?? String(values.quick ? all / 10 : all), name);
     process.env.LIMPET_BIN = path.join(positionals[0]!, 'limpet');
     const without = new Set(values.without?.split(',') ?? []);
     const names = values.only?.split(',') ?? Object.keys(CASES);
@@ -100,7 +106,7 @@ async function main(): Promise<number> {
         dir, without,
         seconds: number(values.seconds ?? (values.quick ? '1' : '5'), 'seconds'), rounds: number(values.rounds ?? (values.quick ? '1' : '3'), 'rounds'), repeats: number(values.repeats, 'repeats'),
         isolates: number(values.isolates, 'isolates'), soakSeconds: number(values['soak-seconds'], 'soak-seconds'),
-        functions: many('functions', 10_000), sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),
+        functions: many('functions', 10_000), connections: many('connections', 10_000), sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),
         progress: (text) => process.stderr.write(`  ${text}\n`),
     };
     const about = { ...machine(), ...(await versions()) };
@@ -140,7 +146,8 @@ async function main(): Promise<number> {
     return failed || broken.length ? 1 : 0;
 }
 
-main().then(
+const isAttack = process.argv[2] === '--attack'; // started by the case neighbors
+(isAttack ? attackMain(process.argv.slice(3)).then(() => 0) : main()).then(
     (code) => (process.exitCode = code),
     (e) => {
         process.stderr.write(`bench: ${e instanceof Error ? e.message : e}\n`);
