@@ -39,7 +39,10 @@ int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap
 
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)
 {
-    return op_checked(op_import(scope << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
+    uint32_t full = scope << ABI_CODE_SCOPE_SHIFT | code;
+    if (code == OP_SQL_EXEC || code == OP_SQL_TRANSACTION) /* the guest may stand still in it */
+        return op_checked(op_import_wait(full, args, ret, ret_cap));
+    return op_checked(op_import(full, args, ret, ret_cap));
 }
 
 int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t ret_cap)

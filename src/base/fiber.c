@@ -67,7 +67,7 @@ __attribute__((noinline)) static void current_set(struct fiber *f)
 void fiber_switch(void **from, void *to);
 
 #if defined(__x86_64__)
-enum { FRAME_WORDS = 7, FRAME_ENTRY = 6 };
+enum { FRAME_WORDS = 7, FRAME_ENTRY = 6, TOP_WORDS = 3 }; /* as after a call */
 __asm__(".text\n"
         ".hidden fiber_switch\n"
         ".globl fiber_switch\n"
@@ -90,7 +90,7 @@ __asm__(".text\n"
         "    ret\n"
         ".size fiber_switch, .-fiber_switch\n");
 #elif defined(__aarch64__)
-enum { FRAME_WORDS = 20, FRAME_ENTRY = 11 };
+enum { FRAME_WORDS = 20, FRAME_ENTRY = 11, TOP_WORDS = 2 };
 __asm__(".text\n"
         ".hidden fiber_switch\n"
         ".globl fiber_switch\n"
@@ -216,7 +216,7 @@ void fiber_set(struct fiber *f, void (*fn)(void *arg), void *arg)
     f->is_ended = false;
     f->fake = NULL;
     /* The frame that fiber_switch() takes, above it a return address that is none. */
-    uintptr_t *top = (uintptr_t *)(f->stack + f->stack_len) - 2;
+    uintptr_t *top = (uintptr_t *)(f->stack + f->stack_len) - TOP_WORDS;
     top[0] = top[1] = 0;
     uintptr_t *frame = top - FRAME_WORDS;
     for (size_t i = 0; i < FRAME_WORDS; i++)

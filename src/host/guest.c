@@ -266,7 +266,12 @@ static bool deliver_gone(struct guest *g)
 static bool next_call(struct guest *g, enum isolate_status *ret_status)
 {
     if (isolate_is_running(g->isolate)) {
-        bool stands = g->waiting || (g->waiting_call != 0 && !op_wait_delivered(g));
+        if (isolate_error(g->isolate)->code != OK) { /* set while it stood still */
+            *ret_status = ISOLATE_TRAPPED;
+            return true;
+        }
+        bool stands =
+            g->waiting || g->sql.is_working || (g->waiting_call != 0 && !op_wait_delivered(g));
         *ret_status = stands ? ISOLATE_WAITING : isolate_resume(g->isolate);
         return true;
     }
@@ -349,7 +354,7 @@ static enum guest_status rest(struct guest *g)
 {
     if (g->durable)
         return rest_durable(g);
-    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated;
+    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated && !g->sql.is_working;
     if (is_quiet && !list_is_empty(&g->running))
         fail_hung(g);
     if (list_is_empty(&g->running)) {
@@ -372,6 +377,7 @@ static void came_to_rest(struct guest *g)
 {
     g->unfinished = isolate_result(g->isolate);
     g->context = NULL;
+    CHECK(guest_sql_end(g)); /* a transaction that its code has left open: others wait for it */
     if (!g->deployment->is_module_isolation)
         return;
     context_billed(g);
@@ -389,6 +395,7 @@ enum guest_status guest_step(struct guest *g)
             came_to_rest(g);
             break;
         case ISOLATE_YIELDED:
+            guest_sql_check(g);
             return GUEST_AGAIN;
         case ISOLATE_WAITING:
             (void)rest(g); /* starts the clocks */
@@ -421,15 +428,15 @@ void guest_end(struct guest *g, const struct error *error)
     g->waiting = NULL;
     g->waiting_call = 0;
     contexts_end(g);
-    if (g->sql.conn && g->sql.depth > 0)
-        sql_rollback_all(g->sql.conn);
-    g->sql.depth = 0;
+    if (g->sql.is_working)
+        sql_task_cancel(&g->sql.task);
+    (void)guest_sql_end(g); /* else when the task comes home */
 }
 
 static void sql_side_reset(struct guest_sql *sql)
 {
-    CHECK(!sql->is_gated && sql->depth == 0 && list_is_empty(&sql->held));
-    sql->conn = NULL;
+    CHECK(!sql->is_gated && !sql->conn && sql->depth == 0 && list_is_empty(&sql->held));
+    sql->counters = (struct sql_counters){0};
     sql->file = NULL;
     sql->gate_seq = 0;
 }
@@ -446,7 +453,7 @@ void guest_make_ordinary(struct guest *g)
 bool guest_recycle(struct guest *g)
 {
     CHECK(!guest_has_work(g));
-    if (g->sql.is_gated)
+    if (g->sql.is_working || g->sql.is_gated)
         return false; /* its wait is in the hands of the gate; see guest_free */
     uint64_t start = clock_monotonic_ns();
     if (!isolate_restore(g->isolate))
@@ -488,7 +495,9 @@ void guest_free(struct guest *g)
     if (!g)
         return;
     CHECK(!guest_has_work(g));
-    if (g->sql.is_gated)
+    if (g->sql.is_working)
+        g->sql.is_freed = true;
+    else if (g->sql.is_gated)
         g->sql.gate.done =
             gate_open_freed; /* the gate holds a pointer to it until the sync is over */
     else

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "guest/abi.h"
 #include "host/sql.h"
+#include "host/sql_task.h"
 #include "http/server.h" /* struct http_header */
 #include "loop/timer.h"
 
@@ -44,9 +45,12 @@ struct guest_host {
     struct engine *engine;
     struct http_client *client;
     const struct egress *egress;
-    /* This thread's connection to the database of the guest's deployment. */
-    enum err (*sql)(void *ctx, struct guest *g, struct sql_conn **ret_conn,
-                    struct sql_file **ret_file, struct error *ret_error);
+    struct sql_runner *sql_runner;
+    /* A connection to the database of the guest's deployment that nobody uses, the guest's until
+     * sql_give(). ERR_OVERLOAD: all are in use, try again soon. */
+    enum err (*sql_take)(void *ctx, struct guest *g, struct sql_conn **ret_conn,
+                         struct sql_file **ret_file, struct error *ret_error);
+    void (*sql_give)(void *ctx, struct guest *g, struct sql_conn *conn);
     void (*log)(void *ctx, const struct deployment *d, const struct dispatch *dispatch, int level,
                 struct slice text);
     /* What a variable of the deployment's module was under this version; appends it. NULL, or an
@@ -139,10 +143,21 @@ struct context {
 };
 
 struct guest_sql {
-    struct sql_conn *conn; /* NULL: not used yet */
-    struct sql_file *file;
-    unsigned depth;    /* open transactions */
-    uint64_t gate_seq; /* what its outputs depend on */
+    struct sql_conn *conn; /* during an op, and through a transaction */
+    struct sql_file *file; /* NULL: not used yet */
+    unsigned depth;        /* open transactions */
+    uint64_t held_ns;      /* that the outermost has lasted: slices used up, and time away */
+    bool has_expired;      /* it was rolled back for its length; the guest has not heard of it */
+    struct sql_counters counters;
+    struct sql_task task; /* the op that runs */
+    bool is_working;      /* task is in the middle, and the guest stands still */
+    bool is_exec;
+    enum err err;              /* what came of it */
+    struct slice text, params; /* arguments, in the guest's memory */
+    uint32_t action;
+    uint32_t ret, ret_cap; /* where its result goes */
+    bool is_freed;         /* guest_free() waits for the task to come home */
+    uint64_t gate_seq;     /* what its outputs depend on */
     struct sql_gate_wait gate;
     bool is_gated;    /* gate is waiting */
     struct list held; /* struct held: outputs that wait */
@@ -205,6 +220,7 @@ struct guest {
 
     struct op *waiting;    /* op_wait: the guest's stack stands still */
     uint32_t waiting_call; /* likewise, for a call of the execution */
+    bool may_stand;        /* the op that runs was called by op_wait */
     uint32_t wait_ret, wait_ret_cap;
 
     struct guest_sql sql;

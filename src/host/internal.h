@@ -61,7 +61,18 @@ void contexts_reap(struct guest *g); /* ends those, isolate at rest */
 uint32_t guest_count_fetch(struct guest *g); /* how many this step has made now */
 void guest_forget_scope(struct guest *g, uint32_t scope);
 
+/* ---- op_sql.c ---- */
+
+/* Ends what the guest has open in its database, for it does not. False: a statement is away; then
+ * this is done, and guest_free() called if is_freed, when that comes home. */
+bool guest_sql_end(struct guest *g);
+/* A slice is over: has the open transaction lasted too long? */
+void guest_sql_check(struct guest *g);
+
 /* ---- op.c ---- */
+
+/* What an op_wait returns that did not stand still. */
+int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t ret_cap);
 
 /* Fails the running op with a message: return op_refuse(...). */
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);

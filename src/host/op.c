@@ -176,7 +176,7 @@ static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
 
 /* Leaves the result (or the message of an error) where the guest finds it; returns what op()
  * returns. */
-static int64_t give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t ret_cap)
+int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t ret_cap)
 {
     if (err != OK) {
         struct error *e = &g->op_error;
@@ -209,7 +209,7 @@ static int64_t import_op(struct isolate *i, const int64_t *args)
     enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
     if (g->durable && execution_is_full(g->durable->execution))
         isolate_end_slice(i);
-    return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
+    return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
 }
 
 struct completion {
@@ -249,7 +249,7 @@ static int64_t take_completion(struct guest *g, struct completion *c, uint32_t r
     else
         error_set(&g->op_error, status, "%.*s", SLICE_ARG(bytes_slice(&c->payload)));
     completion_free(g, c);
-    return give_result(g, status, ret_at, ret_cap);
+    return op_give_result(g, status, ret_at, ret_cap);
 }
 
 /* The completion of a recorded call as the result of the op_wait that stands still for it. */
@@ -264,7 +264,7 @@ static bool take_delivery(struct guest *g, uint32_t id, uint32_t ret_at, uint32_
         bytes_append_slice(&g->result, d.payload);
     else
         error_set(&g->op_error, (enum err)d.status, "%.*s", SLICE_ARG(d.payload));
-    *ret_value = give_result(g, (enum err)d.status, ret_at, ret_cap);
+    *ret_value = op_give_result(g, (enum err)d.status, ret_at, ret_cap);
     return true;
 }
 
@@ -276,7 +276,7 @@ static int64_t wait_recorded(struct guest *g, uint32_t id, uint32_t ret_at, uint
     enum execution_state state = execution_state(g->durable->execution);
     if (state == EXECUTION_HAS_DIVERGED || state == EXECUTION_BROKEN) {
         g->is_dead = true; /* whoever owns it asks why */
-        return give_result(g, recording_diverged(g), ret_at, ret_cap);
+        return op_give_result(g, recording_diverged(g), ret_at, ret_cap);
     }
     g->waiting_call = id;
     g->wait_ret = ret_at;
@@ -299,7 +299,15 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     struct guest *g = isolate_user(i);
     uint32_t code = (uint32_t)args[0], id = 0;
     uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
+    g->may_stand = true;
     enum err err = start_op(g, code, (uint32_t)args[1]);
+    g->may_stand = false;
+    if (number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION) {
+        g->sql.ret = (uint32_t)args[2];
+        g->sql.ret_cap = (uint32_t)args[3];
+        return g->sql.is_working ? SANDBOX_WAIT
+                                 : op_give_result(g, err, g->sql.ret, g->sql.ret_cap);
+    }
     if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
     if (err == OK && g->sql.depth > 0)
@@ -307,7 +315,7 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
             op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
                       op_name(number));
     if (err != OK)
-        return give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
+        return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
     memcpy(&id, g->result.ptr, sizeof(id));
     if (guest_is_recorded(g))
         return wait_recorded(g, id, (uint32_t)args[2], (uint32_t)args[3]);

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The SQL ops: synchronous, on the engine thread. What the guest lets out from now on depends on
- * what the connection has seen, which the output gate checks. While a transaction is open the guest
- * keeps the thread's connection, so it is not preempted.
+ * The SQL ops: synchronous to the guest, which stands still if its statement is not done at once
+ * (sql_task.h). What it lets out from now on depends on what the connection has seen, which the
+ * output gate checks. A connection is a guest's for one op, or for a whole transaction, which is
+ * bounded by LIMIT_SQL_TRANSACTION_MS of its own time and ended here if its code does not.
+ *
+ * Everything below runs on the task's fiber; a call into sql.h may take long, and the guest may
+ * have been ended when it returns: then nothing but the connection is touched any more (is_over).
  *
  * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
  * takes with it every record that is not in the store yet (sql_journal.h): after a kill the effect
@@ -12,30 +16,127 @@
 
 #include "base/clock.h"
 #include "base/crash.h"
+#include "base/limits.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 
+#define TRANSACTION_NS (LIMIT_SQL_TRANSACTION_MS * UINT64_C(1000000))
+
+static void release_sql(struct guest *g)
+{
+    struct guest_sql *s = &g->sql;
+    if (!s->conn || s->depth > 0)
+        return;
+    s->gate_seq = sql_conn_seen(s->conn);
+    sql_conn_counters(s->conn, &s->counters);
+    g->host->sql_give(g->host->ctx, g, TAKE(s->conn));
+}
+
+/* Rolls back and gives the connection to the others; the guest is told by its next op. */
+static void expire(struct guest *g)
+{
+    unsigned depth = g->sql.depth;
+    sql_rollback_all(g->sql.conn);
+    g->sql.depth = 0;
+    release_sql(g);
+    g->sql.depth = depth;
+    g->sql.has_expired = true;
+}
+
+void guest_sql_check(struct guest *g)
+{
+    if (g->sql.depth == 0 || !g->sql.conn || g->sql.is_working)
+        return;
+    g->sql.held_ns += LIMIT_GUEST_SLICE_MS * UINT64_C(1000000);
+    if (g->sql.held_ns > TRANSACTION_NS)
+        expire(g);
+}
+
+bool guest_sql_end(struct guest *g)
+{
+    if (g->sql.is_working)
+        return false;
+    if (g->sql.depth > 0 && g->sql.conn)
+        sql_rollback_all(g->sql.conn);
+    g->sql.depth = 0;
+    g->sql.has_expired = false;
+    release_sql(g);
+    return true;
+}
+
+static enum err refuse_expired(struct guest *g)
+{
+    (void)op_refuse(g, ERR_LIMIT,
+                    "the transaction was rolled back: it took more than its limit of %d ms",
+                    LIMIT_SQL_TRANSACTION_MS);
+    error_hint(&g->op_error, "compute before transaction(), or split it");
+    return ERR_LIMIT;
+}
+
+static bool is_over(const struct guest *g)
+{
+    return sql_task_is_cancelled(&g->sql.task);
+}
+
 static enum err connect_sql(struct guest *g)
 {
-    if (!g->sql.conn) {
-        enum err err = g->host->sql(g->host->ctx, g, &g->sql.conn, &g->sql.file, &g->op_error);
+    if (g->sql.has_expired)
+        return refuse_expired(g);
+    while (!g->sql.conn) {
+        enum err err = g->host->sql_take(g->host->ctx, g, &g->sql.conn, &g->sql.file, &g->op_error);
+        if (err == ERR_OVERLOAD && !is_over(g)) {
+            sql_task_nap(1);
+            continue;
+        }
         if (err != OK)
             return err;
+        sql_conn_lend(g->sql.conn, &g->sql.counters);
     }
-    uint64_t used = isolate_cpu_used_ns(g->isolate), max = g->deployment->cpu_ns_max;
-    sql_conn_set_deadline(g->sql.conn, clock_monotonic_ns() + (used < max ? max - used : 0));
+    sql_conn_set_deadline(g->sql.conn, UINT64_MAX); /* the task's counts */
     return OK;
 }
 
-static enum err exec(struct guest *g, const struct op_sql_exec_args *a)
+/* While the statement is away other events of the guest use its fields for results. */
+static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
+    CLEANUP(bytes_done) struct bytes result = BYTES_INIT;
+    struct error error = {0};
+    struct guest_sql *s = &g->sql;
     enum err err = connect_sql(g);
-    if (err == OK)
-        err = sql_exec(g->sql.conn, a->sql, a->params, &g->result, &g->op_error);
-    if (g->sql.conn)
-        g->sql.gate_seq = sql_conn_seen(g->sql.conn);
+    if (err != OK)
+        return err;
+    uint64_t left = s->task.cpu_ns_max;
+    if (s->depth > 0) {
+        uint64_t used = s->held_ns;
+        uint64_t rest = used < TRANSACTION_NS ? TRANSACTION_NS - used : 0;
+        s->task.cpu_ns_max = rest < left ? rest : left;
+    }
+    bool is_bound_by_transaction = s->task.cpu_ns_max < left;
+    err = sql_exec(s->conn, text, params, &result, &error);
+    s->task.cpu_ns_max = left;
+    if (is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
+    bytes_clear(&g->result);
+    bytes_append_slice(&g->result, bytes_slice(&result));
+    s->gate_seq = sql_conn_seen(s->conn);
+    if (err == ERR_LIMIT_CPU && is_bound_by_transaction) {
+        expire(g);
+        return refuse_expired(g);
+    }
     if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
         isolate_trap(g->isolate, err, "%s", g->op_error.message);
+    return err;
+}
+
+/* BEGIN, COMMIT and so on; they may wait for other writers. */
+static enum err transaction(struct guest *g, enum sql_action action)
+{
+    struct error error = {0};
+    enum err err = sql_transaction(g->sql.conn, action, &error);
+    if (is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
     return err;
 }
 
@@ -58,13 +159,17 @@ static enum err commit_recorded_now(struct guest *g)
 {
     bool carries = sql_is_writing(g->sql.conn);
     enum err err = keep_records(g);
+    if (is_over(g))
+        return ERR_CANCELLED;
     if (err == OK &&
         carries) /* whoever takes over asks for this lock before it reads the records */
         err = g->host->owns(g->host->ctx, &g->op_error);
     if (carries)
         crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
-        err = sql_transaction(g->sql.conn, SQL_COMMIT, &g->op_error);
+        err = transaction(g, SQL_COMMIT);
+    if (is_over(g))
+        return ERR_CANCELLED;
     if (err == OK && carries)
         execution_kept(g->durable->execution);
     if (carries)
@@ -76,6 +181,8 @@ static enum err commit_recorded_now(struct guest *g)
  * its owner has it begin again from the journal, until the disk takes it. */
 static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
 {
+    if (is_over(g))
+        return ERR_CANCELLED; /* with its execution */
     if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE && err != ERR_FENCED))
         return recording_done(r, err);
     isolate_trap(g->isolate, ERR_IO, "%s", g->op_error.message);
@@ -89,76 +196,140 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
     enum err err = commit_recorded_now(g);
     if (err == OK)
         return OK;
+    if (is_over(g))
+        return err;
     execution_sync_undo(g->durable->execution);
     return sql_recorded(g, r, err);
 }
 
 /* A statement outside of the guest's own transactions gets one, so that its record is in it. */
-static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
-                              struct recording *r)
+static enum err exec_recorded(struct guest *g, struct recording *r)
 {
     if (g->sql.depth > 0)
-        return sql_recorded(g, r, exec(g, a));
+        return sql_recorded(g, r, exec(g, g->sql.text, g->sql.params));
     enum err err = connect_sql(g);
     if (err == OK)
-        err = sql_transaction(g->sql.conn, SQL_BEGIN, &g->op_error);
+        err = transaction(g, SQL_BEGIN);
     if (err != OK)
         return sql_recorded(g, r, err);
-    err = exec(g, a);
+    err = exec(g, g->sql.text, g->sql.params);
     err = err == OK ? commit_recorded(g, r) : sql_recorded(g, r, err);
     if (err != OK)
         sql_rollback_all(g->sql.conn);
-    g->sql.gate_seq = sql_conn_seen(g->sql.conn);
     return err;
 }
 
-enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
+static enum err run_exec(struct guest *g)
 {
     struct recording r;
     enum err err;
+    struct slice text = g->sql.text, params = g->sql.params;
     if (!guest_is_recorded(g))
-        return exec(g, a);
-    if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, slice_utf8_clip(slice_trim(a->sql), 80), &err,
-                          RECORDING_ARGS(a->sql, a->params)))
+        return exec(g, text, params);
+    if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, slice_utf8_clip(slice_trim(text), 80), &err,
+                          RECORDING_ARGS(text, params)))
         return err;
-    return exec_recorded(g, a, &r);
+    return exec_recorded(g, &r);
 }
 
-static enum err transact(struct guest *g, const struct op_sql_transaction_args *a,
-                         struct recording *r)
+static enum err transact(struct guest *g, uint32_t action, struct recording *r)
 {
-    if (a->action > SQL_ROLLBACK)
-        return op_refuse(g, ERR_INVALID, "there is no transaction action %u", a->action);
-    if (a->action != SQL_BEGIN && g->sql.depth == 0)
+    struct guest_sql *s = &g->sql;
+    if (action > SQL_ROLLBACK)
+        return op_refuse(g, ERR_INVALID, "there is no transaction action %u", action);
+    if (action != SQL_BEGIN && s->depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
     enum err err = connect_sql(g);
-    if (err == OK && a->action == SQL_COMMIT && g->sql.depth == 1 && r->guest)
+    if (s->has_expired && action == SQL_ROLLBACK) { /* it has been; now the guest knows */
+        s->has_expired = --s->depth > 0;
+        g->op_error.code = OK;
+        return OK;
+    }
+    if (err == OK && action == SQL_COMMIT && s->depth == 1 && r->guest)
         err = commit_recorded(g, r);
     else if (err == OK)
-        err = sql_transaction(g->sql.conn, (enum sql_action)a->action, &g->op_error);
+        err = transaction(g, (enum sql_action)action);
     if (err != OK)
         return err;
-    if (a->action == SQL_BEGIN) {
-        g->sql.depth++;
-        isolate_hold(g->isolate);
-    } else {
-        g->sql.depth--;
-        isolate_release(g->isolate);
-    }
-    g->sql.gate_seq = sql_conn_seen(g->sql.conn);
+    if (action == SQL_BEGIN && s->depth++ == 0)
+        s->held_ns = 0;
+    else if (action != SQL_BEGIN)
+        s->depth--;
     return OK;
 }
 
-enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
+static enum err run_transaction(struct guest *g)
 {
     static const char *const labels[] = {"begin", "commit", "rollback"};
     struct recording r;
     enum err err;
-    struct slice label = a->action <= SQL_ROLLBACK ? slice_cstr(labels[a->action]) : SLICE_EMPTY;
+    uint32_t action = g->sql.action;
+    struct slice label = action <= SQL_ROLLBACK ? slice_cstr(labels[action]) : SLICE_EMPTY;
     if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
-                          RECORDING_ARGS(RECORDING_VALUE(a->action))))
+                          RECORDING_ARGS(RECORDING_VALUE(action))))
         return err;
-    bool is_last = a->action == SQL_COMMIT && g->sql.depth == 1; /* is recorded by its commit */
-    err = transact(g, a, &r);
+    bool is_last = action == SQL_COMMIT && g->sql.depth == 1; /* is recorded by its commit */
+    err = transact(g, action, &r);
     return is_last && r.guest ? err : sql_recorded(g, &r, err);
+}
+
+/* ---- the task ---- */
+
+static void task_run(struct sql_task *t)
+{
+    struct guest *g = container_of(t, struct guest, sql.task);
+    g->sql.err = g->sql.is_exec ? run_exec(g) : run_transaction(g);
+}
+
+static void task_over(struct guest *g)
+{
+    g->sql.is_working = false;
+    isolate_add_cpu(g->isolate, g->sql.task.cpu_ns);
+    g->sql.held_ns += g->sql.task.cpu_ns;
+    release_sql(g);
+}
+
+static void task_done(struct sql_task *t)
+{
+    struct guest *g = container_of(t, struct guest, sql.task);
+    task_over(g);
+    if (g->is_ending) {
+        (void)guest_sql_end(g);
+        if (g->sql.is_freed)
+            guest_free(g);
+        return;
+    }
+    isolate_wake(g->isolate, op_give_result(g, g->sql.err, g->sql.ret, g->sql.ret_cap));
+    guest_report(g);
+}
+
+static enum err start(struct guest *g)
+{
+    uint64_t used = isolate_cpu_used_ns(g->isolate), max = g->deployment->cpu_ns_max;
+    if (!g->may_stand)
+        return op_refuse(g, ERR_INVALID, "SQL is an op to wait for");
+    g->sql.task.run = task_run;
+    g->sql.task.done = task_done;
+    g->sql.task.cpu_ns_max = used < max ? max - used : 0;
+    g->sql.task.memory_max = g->deployment->memory_bytes_max;
+    g->sql.is_working = true;
+    if (!sql_task_start(g->host->sql_runner, &g->sql.task))
+        return OK;
+    task_over(g);
+    return g->sql.err;
+}
+
+enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
+{
+    g->sql.is_exec = true;
+    g->sql.text = a->sql;
+    g->sql.params = a->params;
+    return start(g);
+}
+
+enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
+{
+    g->sql.is_exec = false;
+    g->sql.action = a->action;
+    return start(g);
 }

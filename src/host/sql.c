@@ -20,10 +20,13 @@
 #include "base/clock.h"
 #include "host/sql_internal.h"
 #include "host/sql_journal.h"
+#include "host/sql_task.h"
+#include "limpet_sqlite.h"
 
 struct sql_cached {
     struct list lru;
     sqlite3_stmt *stmt;
+    enum limpet_sqlite_weight weight;
     size_t text_len;
     char text[]; /* as the guest wrote it, white space and all */
 };
@@ -88,6 +91,8 @@ enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error)
         (void)error_set(ret_error, ERR_FORBIDDEN, "%s", c->refusal);
         return ERR_FORBIDDEN;
     case SQLITE_INTERRUPT:
+        if (sql_task_current() && sql_task_is_cancelled(sql_task_current()))
+            return error_set(ret_error, ERR_CANCELLED, "the guest has ended");
         return error_set(ret_error, ERR_LIMIT_CPU, "a SQL statement ran into the CPU limit");
     case SQLITE_FULL:
         return conn_full(c, ret_error);
@@ -181,6 +186,16 @@ enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn, struct er
     return OK;
 }
 
+struct list *sql_conn_link(struct sql_conn *c)
+{
+    return &c->link;
+}
+
+struct sql_conn *sql_conn_of(struct list *link)
+{
+    return container_of(link, struct sql_conn, link);
+}
+
 static void cache_evict(struct sql_conn *c, struct sql_cached *entry)
 {
     CHECK(map_remove(&c->cache, slice_of(entry->text, entry->text_len)) == entry);
@@ -214,12 +229,34 @@ void sql_conn_set_deadline(struct sql_conn *c, uint64_t deadline_ns)
     c->deadline_ns = deadline_ns;
 }
 
+void sql_conn_lend(struct sql_conn *c, const struct sql_counters *counters)
+{
+    sqlite3_set_last_insert_rowid(c->db, counters->rowid);
+    limpet_sqlite_set_changes(c->db, counters->changes, counters->total);
+}
+
+void sql_conn_counters(struct sql_conn *c, struct sql_counters *ret_counters)
+{
+    *ret_counters = (struct sql_counters){sqlite3_last_insert_rowid(c->db),
+                                          sqlite3_changes64(c->db), sqlite3_total_changes64(c->db)};
+}
+
+/* Before a statement runs: can it hold the engine thread? */
+static void announce(enum limpet_sqlite_weight weight)
+{
+    if (weight == LIMPET_SQLITE_HEAVY)
+        sql_task_ahead();
+    else if (weight == LIMPET_SQLITE_SORTS)
+        sql_task_hurry();
+}
+
 /* The statement of that text if it was kept. */
 static sqlite3_stmt *cache_get(struct sql_conn *c, struct slice sql)
 {
     struct sql_cached *entry = map_get(&c->cache, sql);
     if (!entry)
         return NULL;
+    announce(entry->weight);
     list_remove(&entry->lru);
     list_push_back(&c->lru, &entry->lru);
     return entry->stmt;
@@ -236,7 +273,8 @@ static bool cache_put(struct sql_conn *c, struct slice sql, sqlite3_stmt *stmt)
     struct sql_cached *entry = malloc(sizeof(*entry) + sql.len);
     if (!entry)
         check_out_of_memory(sizeof(*entry) + sql.len);
-    *entry = (struct sql_cached){.stmt = stmt, .text_len = sql.len};
+    *entry = (struct sql_cached){
+        .stmt = stmt, .weight = limpet_sqlite_weight(stmt), .text_len = sql.len};
     memcpy(entry->text, sql.ptr, sql.len);
     CHECK(!map_put(&c->cache, sql, entry));
     list_push_back(&c->lru, &entry->lru);
@@ -410,6 +448,8 @@ static enum err exec_text(struct sql_conn *c, struct slice sql, struct slice par
                             "of several statements only the last one may have parameters");
         ret_result->len = start;
         if (!err)
+            announce(limpet_sqlite_weight(stmt));
+        if (!err)
             err = stmt_run(c, stmt, is_last ? params : SLICE_EMPTY, ret_result, ret_error);
         if (err || !is_last || has_run || !cache_put(c, whole, stmt))
             (void)sqlite3_finalize(stmt); /* repeats the error of the step */
@@ -450,10 +490,13 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
                          LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
     c->refusal[0] = 0;
     c->text = sql;
+    if (sql.len > SQL_TEXT_AHEAD_BYTES || params.len > SQL_PARAMS_AHEAD_BYTES)
+        sql_task_ahead();
     sqlite3_stmt *stmt = cache_get(c, sql);
     enum err err = stmt ? stmt_run(c, stmt, params, ret_result, ret_error)
                         : exec_text(c, sql, params, ret_result, ret_error);
     c->text = SLICE_EMPTY;
+    sql_task_home();
     return err;
 }
 
@@ -536,7 +579,13 @@ enum err sql_transaction(struct sql_conn *c, enum sql_action action, struct erro
     else
         err = transaction_rollback(c, ret_error);
     sql_conn_settle(c);
+    sql_task_home();
     return err;
+}
+
+bool sql_conn_is_free(const struct sql_conn *c)
+{
+    return sqlite3_get_autocommit(c->db);
 }
 
 bool sql_in_transaction(const struct sql_conn *c)
@@ -554,6 +603,7 @@ void sql_rollback_all(struct sql_conn *c)
     }
     c->is_aborted = false;
     sql_conn_settle(c);
+    sql_task_home();
 }
 
 bool sql_is_writing(struct sql_conn *c)

@@ -31,11 +31,22 @@ void sql_file_unref(struct sql_file *f);
 
 NODISCARD enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn,
                                  struct error *ret_error);
+struct list *sql_conn_link(struct sql_conn *c); /* for lists of the owner */
+struct sql_conn *sql_conn_of(struct list *link);
 void sql_conn_close(struct sql_conn *c); /* an open transaction is rolled back */
 
 /* Limits one guest's statements: after deadline_ns (clock_monotonic_ns) they are interrupted
  * (ERR_LIMIT_CPU). */
 void sql_conn_set_deadline(struct sql_conn *c, uint64_t deadline_ns);
+/* What last_insert_rowid(), changes() and total_changes() give is a guest's own: set before and
+ * taken after each of its statements. */
+struct sql_counters {
+    int64_t rowid, changes, total;
+};
+void sql_conn_lend(struct sql_conn *c, const struct sql_counters *counters);
+void sql_conn_counters(struct sql_conn *c, struct sql_counters *ret_counters);
+/* Has SQLite or sql_rollback_all() ended the transaction that the guest believes to be in? */
+bool sql_conn_is_free(const struct sql_conn *c);
 /* Op SQL_EXEC: params and result encoded as host/ops.def says. The result is at most
  * LIMIT_GUEST_BODY_BYTES (ERR_LIMIT). ATTACH, PRAGMA that write settings, and load_extension are
  * refused by an authorizer; so are BEGIN/COMMIT/ROLLBACK/SAVEPOINT as text (use the op). */

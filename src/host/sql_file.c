@@ -41,19 +41,36 @@
 
 #include "base/clock.h"
 #include "host/sql_internal.h"
+#include "host/sql_task.h"
 #include "loop/loop.h"
 
 enum { SQL_WAL_HEADER_BYTES = 32, SQL_WAL_FRAME_BYTES = 4096 + 24 };
 
 uint32_t sql_checkpoint_frames = SQL_CHECKPOINT_FRAMES;
 
-/* The VFS "limpet": SQLite's default one, but a WAL is truncated before its header is written. */
+/* The VFS "limpet": SQLite's default one, but a WAL is truncated before its header is written, and
+ * tasks can leave where pages are read and written. */
 static pthread_once_t vfs_once = PTHREAD_ONCE_INIT;
 static pthread_mutex_t vfs_lock = PTHREAD_MUTEX_INITIALIZER;
 static sqlite3_vfs vfs;
 static const sqlite3_vfs *vfs_default;
 static const sqlite3_io_methods *wal_methods_default;
 static sqlite3_io_methods wal_methods;
+static const sqlite3_io_methods *main_methods_default;
+static sqlite3_io_methods main_methods;
+
+/* What SQLite does in one step over many pages, it reads or writes; a task can leave here. */
+static int main_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
+{
+    (void)sql_task_tick();
+    return main_methods_default->xRead(file, to, len, at);
+}
+
+static int wal_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
+{
+    (void)sql_task_tick();
+    return wal_methods_default->xRead(file, to, len, at);
+}
 
 static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
@@ -62,6 +79,7 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
         if (rc != SQLITE_OK)
             return rc;
     }
+    (void)sql_task_tick();
     return wal_methods_default->xWrite(file, data, len, at);
 }
 
@@ -77,28 +95,33 @@ static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file
                     int *ret_flags)
 {
     int rc = vfs_default->xOpen(self, name, file, flags, ret_flags);
-    if (rc != SQLITE_OK || !(flags & SQLITE_OPEN_WAL))
+    if (rc != SQLITE_OK || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)))
         return rc;
     pthread_mutex_lock(&vfs_lock);
-    if (!wal_methods_default) {
+    if (flags & SQLITE_OPEN_MAIN_DB && !main_methods_default) {
+        main_methods_default = file->pMethods;
+        main_methods = *file->pMethods;
+        main_methods.xRead = main_read;
+    }
+    if (flags & SQLITE_OPEN_WAL && !wal_methods_default) {
         wal_methods_default = file->pMethods;
         wal_methods = *file->pMethods;
+        wal_methods.xRead = wal_read;
         wal_methods.xWrite = wal_write;
         wal_methods.xSync = wal_sync;
     }
     pthread_mutex_unlock(&vfs_lock);
-    CHECK(file->pMethods == wal_methods_default);
-    file->pMethods = &wal_methods;
+    bool is_wal = flags & SQLITE_OPEN_WAL;
+    CHECK(file->pMethods == (is_wal ? wal_methods_default : main_methods_default));
+    file->pMethods = is_wal ? &wal_methods : &main_methods;
     return SQLITE_OK;
 }
 
 static void vfs_init(void)
 {
-    /* Spares a process-wide lock at each allocation. Refused if SQLite is in use already: no harm.
-     */
-    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     if (sqlite3_initialize() != SQLITE_OK)
         check_fatal("SQLite does not start");
+    sql_task_install_hooks();
     vfs_default = sqlite3_vfs_find(NULL);
     CHECK(vfs_default);
     vfs = *vfs_default;

@@ -20,12 +20,15 @@ enum {
     SQL_ESCALATE_ALWAYS_TIMES = 64,  /* ... even if the disk is slow */
     SQL_ESCALATE_MS = 20,            /* what the last pass may have taken for the disk to be fast */
     SQL_CHECKPOINT_BUSY_MS = 2000,   /* the checkpointer waits that long for writers, on the pool */
-    SQL_BUSY_MS = 100,               /* a guest's statement waits that long for another writer */
+    SQL_BUSY_MS = 2000,              /* a guest's statement waits that long for other writers */
+    SQL_BUSY_HERE_MS = 100,          /* ... outside of a task, where the thread waits */
     SQL_CACHE_STATEMENTS = 64,       /* prepared statements kept per connection */
     SQL_CACHE_TEXT_BYTES = 8 * 1024, /* longer texts are not kept */
     SQL_NESTED_MAX = 64,             /* transactions in each other */
-    SQL_PROGRESS_OPS = 1000,         /* virtual machine steps between looks at the deadline */
-    SQL_SYNC_ROUNDS = 16,            /* syncs a pool job does before it queues again */
+    SQL_PROGRESS_OPS = 100,          /* virtual machine steps between looks at the clock */
+    SQL_TEXT_AHEAD_BYTES = 8 * 1024, /* longer texts are prepared away from the engine thread */
+    SQL_PARAMS_AHEAD_BYTES = 64 * 1024, /* statements with more of them run there from the start */
+    SQL_SYNC_ROUNDS = 16,               /* syncs a pool job does before it queues again */
 };
 
 /* Fields marked atomic are touched by any thread through __atomic builtins. */
@@ -83,6 +86,7 @@ struct sql_conn {
     struct map cache; /* SQL text -> struct sql_cached */
     struct list lru;  /* least recently used first */
     size_t cached;
+    struct list link;  /* the owner's list of those that nobody uses */
     struct slice text; /* what the guest has given to sql_exec(), while that runs */
     char refusal[192]; /* why the authorizer said no, "" if it did not */
 };

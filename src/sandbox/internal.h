@@ -200,7 +200,6 @@ struct isolate {
     uint64_t cpu_budget_ns, cpu_used_ns;
     uint64_t entered_ns;     /* monotonic, when the call or resume started */
     uint64_t entered_cpu_ns; /* the thread's CPU time then, or up to SANDBOX_TICK_US before */
-    unsigned holds;
     bool may_yield, ends_slice;
     struct error error; /* pending (set inside) or final */
 };

@@ -53,7 +53,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
         error_hint(&i->error, "split the work, or raise the module's cpu_ms limit");
         return wasmtime_error_new("cpu limit");
     }
-    if ((used > SLICE_NS || i->ends_slice) && i->may_yield && i->holds == 0)
+    if ((used > SLICE_NS || i->ends_slice) && i->may_yield)
         *ret_kind = WASMTIME_UPDATE_DEADLINE_YIELD;
     return NULL;
 }
@@ -269,7 +269,6 @@ bool isolate_restore(struct isolate *i)
 {
     CHECK(i->image);
     isolate_cancel(i);
-    i->holds = 0;
     i->error.code = OK;
     i->memory.was_refused = false;
     if (i->memory.len != i->image->len)
@@ -290,15 +289,9 @@ uint64_t isolate_cpu_used_ns(const struct isolate *i)
     return i->cpu_used_ns;
 }
 
-void isolate_hold(struct isolate *i)
+void isolate_add_cpu(struct isolate *i, uint64_t ns)
 {
-    i->holds++;
-}
-
-void isolate_release(struct isolate *i)
-{
-    CHECK(i->holds > 0);
-    i->holds--;
+    i->cpu_used_ns += ns;
 }
 
 /* The deadline has passed: code looks at it whenever it enters a function. */

@@ -40,9 +40,7 @@ NODISCARD bool isolate_restore(struct isolate *i);
 /* CPU time that calls from now on may use in sum; then they trap with ERR_LIMIT_CPU. */
 void isolate_set_cpu_budget(struct isolate *i, uint64_t budget_ns);
 uint64_t isolate_cpu_used_ns(const struct isolate *i); /* since the budget was set */
-/* While above zero the guest is not preempted (it holds a database transaction). */
-void isolate_hold(struct isolate *i);
-void isolate_release(struct isolate *i);
+void isolate_add_cpu(struct isolate *i, uint64_t ns);  /* used for it elsewhere */
 
 /* From inside an import: the slice ends as soon as the guest goes on, unless it is held. */
 void isolate_end_slice(struct isolate *i);

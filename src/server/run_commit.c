@@ -109,7 +109,8 @@ static void forget_tail(struct run *r)
 {
     struct slot *s = r->slot;
     struct error e;
-    if (s->sql && sql_journal_forget(s->sql, slice_cstr(r->tail_name), &e) != OK)
+    if (!list_is_empty(&s->sql_idle) &&
+        sql_journal_forget(sql_conn_of(s->sql_idle.next), slice_cstr(r->tail_name), &e) != OK)
         log_debug("old records stay in the module's database", LOG_STR("error", e.message));
 }
 

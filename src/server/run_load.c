@@ -224,19 +224,20 @@ static enum err read_tail(struct run *r, struct guest *g, struct bytes *out, int
                           struct error *ret_error)
 {
     struct slot *s = r->slot;
-    if (!s->sql && access(s->deployment->sql_path, F_OK) != 0)
+    if (s->sql_len == 0 && access(s->deployment->sql_path, F_OK) != 0)
         return OK; /* it never had a database */
     struct sql_conn *conn;
     struct sql_file *file;
-    enum err err = g->host->sql(g->host->ctx, g, &conn, &file, ret_error);
+    enum err err = g->host->sql_take(g->host->ctx, g, &conn, &file, ret_error);
     /* Behind the lock of whoever had the lease before: it asks for the lease under it. */
-    if (err == OK)
-        err = sql_transaction(conn, SQL_BEGIN, ret_error);
     if (err != OK)
         return err;
-    err =
-        sql_journal_get(conn, slice_cstr(r->tail_name), r->row.records, out, ret_first, ret_error);
+    err = sql_transaction(conn, SQL_BEGIN, ret_error);
+    if (err == OK)
+        err = sql_journal_get(conn, slice_cstr(r->tail_name), r->row.records, out, ret_first,
+                              ret_error);
     sql_rollback_all(conn);
+    g->host->sql_give(g->host->ctx, g, conn);
     return err;
 }
 

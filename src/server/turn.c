@@ -442,7 +442,7 @@ static void slot_meter(struct slot *s);
 
 void slot_release(struct slot *s)
 {
-    if (s->is_routed || s->guests > 0 || s->invocations > 0)
+    if (s->is_routed || s->guests > 0 || s->invocations > 0 || s->sql_used > 0)
         return;
     CHECK(list_is_empty(&s->tasks));
     slot_meter(s);
@@ -452,7 +452,9 @@ void slot_release(struct slot *s)
     schedule_remove(&s->lengthy_share);
     list_remove(&s->warm);
     leave_deployment(s);
-    sql_conn_close(s->sql);
+    struct list *n;
+    while ((n = list_pop_front(&s->sql_idle)))
+        sql_conn_close(sql_conn_of(n));
     sql_file_unref(s->sql_file);
     deployment_unref(s->deployment);
     free(s);

@@ -22,25 +22,44 @@ enum { TRIM_MS = 2000 };
 
 /* ---- services for guests ---- */
 
-static enum err worker_sql(void *ctx, struct guest *g, struct sql_conn **ret_conn,
-                           struct sql_file **ret_file, struct error *ret_error)
+/* One is enough while no statement takes long and no transaction is open; above this, guests wait.
+ */
+enum { SLOT_CONNECTIONS_MAX = 8 };
+
+static enum err worker_sql_take(void *ctx, struct guest *g, struct sql_conn **ret_conn,
+                                struct sql_file **ret_file, struct error *ret_error)
 {
     struct worker *w = ctx;
     struct slot *s = g->owner;
+    struct list *n = list_pop_front(&s->sql_idle);
+    if (!n && s->sql_len == SLOT_CONNECTIONS_MAX)
+        return error_set(ret_error, ERR_OVERLOAD, "all connections to the database are in use");
     if (!s->sql_file) {
         enum err err =
             databases_open(w->server->databases, s->deployment->sql_path, &s->sql_file, ret_error);
         if (err != OK)
             return err;
     }
-    if (!s->sql) {
-        enum err err = sql_conn_open(s->sql_file, &s->sql, ret_error);
+    struct sql_conn *conn = n ? sql_conn_of(n) : NULL;
+    if (!conn) {
+        enum err err = sql_conn_open(s->sql_file, &conn, ret_error);
         if (err != OK)
             return err;
+        s->sql_len++;
     }
-    *ret_conn = s->sql;
+    s->sql_used++;
+    *ret_conn = conn;
     *ret_file = s->sql_file;
     return OK;
+}
+
+static void worker_sql_give(void *ctx, struct guest *g, struct sql_conn *conn)
+{
+    struct slot *s = g->owner;
+    (void)ctx;
+    list_push_front(&s->sql_idle, sql_conn_link(conn));
+    s->sql_used--;
+    slot_release(s);
 }
 
 static void worker_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
@@ -116,6 +135,7 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
     s->is_routed = true;
     s->metered_ms = loop_now_ms(&w->loop);
     list_init(&s->idle);
+    list_init(&s->sql_idle);
     list_init(&s->all);
     list_init(&s->fresh);
     list_init(&s->lengthy);
@@ -260,6 +280,7 @@ static void worker_close_all(struct worker *w)
     }
     if (w->client)
         http_client_free(w->client);
+    sql_runner_drain(w->host.sql_runner); /* statements of guests that have ended */
     runs_free(w->runs);
     if (w->reader)
         store_reader_close(w->reader);
@@ -281,6 +302,7 @@ static void *worker_main(void *arg)
     }
     worker_close_all(w);
     loop_done(&w->loop);
+    sql_runner_free(w->host.sql_runner);
     return NULL;
 }
 
@@ -303,10 +325,12 @@ static void worker_init(struct worker *w, struct server *s, int index)
     loop_on_turn(&w->loop, worker_turn, w);
     w->host = (struct guest_host){
         .ctx = w,
+        .sql_runner = sql_runner_new(&w->loop),
         .loop = &w->loop,
         .engine = s->engine,
         .egress = s->egress,
-        .sql = worker_sql,
+        .sql_take = worker_sql_take,
+        .sql_give = worker_sql_give,
         .log = worker_log,
         .env_value = worker_env_value,
         .workflow = worker_workflow,

@@ -48,7 +48,8 @@ struct slot {
     unsigned invocations;
     /* used since the last trim, then added to the module's meter */
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
-    struct sql_conn *sql;
+    struct list sql_idle; /* connections that nobody uses */
+    unsigned sql_len, sql_used;
     struct sql_file *sql_file;
     bool is_routed;   /* more work may come */
     bool is_workflow; /* reached by worker_slot(), not by name */

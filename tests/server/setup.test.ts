@@ -65,10 +65,10 @@ test('an async setup is awaited before the first handle', async () => {
     const s = await Server.start();
     try {
         await s.deploy('slow-setup', `
-import { exec } from "derp:runtime/sql";
+import { exec, transaction } from "derp:runtime/sql";
 export const handler = {
     async setup() { await new Promise((r) => setTimeout(r, 100)); exec("CREATE TABLE t (n)"); },
-    handle() { exec("INSERT INTO t VALUES (1)"); return exec("SELECT count(*) AS n FROM t").one(); },
+    handle() { return transaction(() => { exec("INSERT INTO t VALUES (1)"); return exec("SELECT count(*) AS n FROM t").one(); }); },
 };`);
         const answers = await Promise.all(Array.from({ length: 5 }, () => s.request('slow-setup')));
         assert.deepEqual(answers.map((a) => a.json.n).sort(), [1, 2, 3, 4, 5]);

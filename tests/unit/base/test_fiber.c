@@ -2,6 +2,7 @@
 #include "base/fiber.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/check.h"
@@ -25,6 +26,9 @@ static void counts(void *arg)
 {
     struct count *c = arg;
     volatile char room[4096];
+    char text[32];
+    (void)snprintf(text, sizeof(text), "%s %g", "aligned", 0.5); /* libc moves whole vectors */
+    CHECK(strcmp(text, "aligned 0.5") == 0);
     double x = 0.5;
     for (int i = 0; i < c->leaves; i++) {
         memset((char *)room, i, sizeof(room));

@@ -148,6 +148,11 @@ static enum err on_sql(void *ctx, struct guest *g, struct sql_conn **ret_conn,
     return OK;
 }
 
+static void on_sql_give(void *ctx, struct guest *g, struct sql_conn *c)
+{
+    assert_ptr_equal(c, conn);
+}
+
 static struct bytes log_text;
 
 static void on_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
@@ -556,8 +561,13 @@ static void open_all(void)
     traps_save();
     loop_init(&loop);
     loop_on_turn(&loop, turn, NULL);
-    host = (struct guest_host){
-        .loop = &loop, .engine = engine, .sql = on_sql, .log = on_log, .runnable = on_runnable};
+    host = (struct guest_host){.loop = &loop,
+                               .engine = engine,
+                               .sql_runner = sql_runner_new(&loop),
+                               .sql_take = on_sql,
+                               .sql_give = on_sql_give,
+                               .log = on_log,
+                               .runnable = on_runnable};
     CHECK(mkdtemp(folder));
     snprintf(path, sizeof(path), "%s/t.sqlite", folder);
     if (sql_file_open(path, 0, &file, &e) != OK || sql_conn_open(file, &conn, &e) != OK) {
@@ -569,6 +579,8 @@ static void open_all(void)
 static void close_all(void)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
+    sql_runner_drain(host.sql_runner);
+    sql_runner_free(host.sql_runner);
     sql_conn_close(conn);
     sql_file_unref(file);
     for (size_t k = 0; k < ARRAY_LEN(suffixes); k++) {

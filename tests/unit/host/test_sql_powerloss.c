@@ -68,29 +68,42 @@ static sqlite3_vfs *vfs_below;
 static const sqlite3_io_methods *below[FILES];
 static sqlite3_io_methods methods[FILES];
 
-static enum which which_of(sqlite3_file *file)
+/* Which file it is they are told by their names: the VFS above has methods of its own. */
+static int rec_write(enum which which, sqlite3_file *file, const void *data, int len,
+                     sqlite3_int64 at)
 {
-    /* The VFS above may have replaced the methods by a copy of ours; only the WAL's. */
-    return file->pMethods == &methods[MAIN] ? MAIN : WAL;
-}
-
-static int rec_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
-{
-    enum which which = which_of(file);
     (void)record((struct event){WRITE, which, at, (size_t)len, NULL}, data);
     return below[which]->xWrite(file, data, len, at);
 }
 
-static int rec_truncate(sqlite3_file *file, sqlite3_int64 size)
+static int rec_write_main(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
-    enum which which = which_of(file);
+    return rec_write(MAIN, file, data, len, at);
+}
+
+static int rec_write_wal(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+    return rec_write(WAL, file, data, len, at);
+}
+
+static int rec_truncate(enum which which, sqlite3_file *file, sqlite3_int64 size)
+{
     (void)record((struct event){TRUNCATE, which, size, 0, NULL}, NULL);
     return below[which]->xTruncate(file, size);
 }
 
-static int rec_sync(sqlite3_file *file, int flags)
+static int rec_truncate_main(sqlite3_file *file, sqlite3_int64 size)
 {
-    enum which which = which_of(file);
+    return rec_truncate(MAIN, file, size);
+}
+
+static int rec_truncate_wal(sqlite3_file *file, sqlite3_int64 size)
+{
+    return rec_truncate(WAL, file, size);
+}
+
+static int rec_sync(enum which which, int flags)
+{
     size_t covered;
     pthread_mutex_lock(&lock);
     covered = events_len;
@@ -98,6 +111,18 @@ static int rec_sync(sqlite3_file *file, int flags)
     (void)flags; /* the disk is made up below; syncing the real one would only take time */
     (void)record((struct event){SYNC, which, (int64_t)covered, 0, NULL}, NULL);
     return SQLITE_OK;
+}
+
+static int rec_sync_main(sqlite3_file *file, int flags)
+{
+    (void)file;
+    return rec_sync(MAIN, flags);
+}
+
+static int rec_sync_wal(sqlite3_file *file, int flags)
+{
+    (void)file;
+    return rec_sync(WAL, flags);
 }
 
 static int rec_fdatasync(int fd)
@@ -121,9 +146,9 @@ static int rec_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file
     if (!below[which]) {
         below[which] = file->pMethods;
         methods[which] = *file->pMethods;
-        methods[which].xWrite = rec_write;
-        methods[which].xTruncate = rec_truncate;
-        methods[which].xSync = rec_sync;
+        methods[which].xWrite = which == WAL ? rec_write_wal : rec_write_main;
+        methods[which].xTruncate = which == WAL ? rec_truncate_wal : rec_truncate_main;
+        methods[which].xSync = which == WAL ? rec_sync_wal : rec_sync_main;
     }
     pthread_mutex_unlock(&lock);
     file->pMethods = &methods[which];

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * SQL on a stack of its own, so that no statement holds an engine thread: it begins there, and when
+ * it has used up a short budget, or when SQLite tells that something long comes next (deps/sqlite),
+ * it leaves in the middle and goes on on a few threads that do nothing else, in turns. A wait for
+ * another writer's lock is a timer of the loop.
+ *
+ * A task's function runs on its fiber and may change threads in each call into SQLite; after
+ * sql_task_home() it is on its loop's thread, where guests' memory and the rest of the host are.
+ *
+ *   begins  loop thread, inline        ahead, tick  -> pool, in slices
+ *   naps    loop's timer               home         -> loop thread
+ *
+ * Its CPU time away is counted by the thread's clock, and above cpu_ns_max it is interrupted; what
+ * SQLite allocates for it is counted, and above memory_max it is refused. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "loop/timer.h"
+
+struct fiber;
+struct loop;
+struct sql_runner;
+
+/* A loop's place to run tasks. */
+struct sql_runner *sql_runner_new(struct loop *loop);
+/* The loop runs no more; tasks have been cancelled: waits for those away and ends them here. */
+void sql_runner_drain(struct sql_runner *r);
+void sql_runner_free(struct sql_runner *r); /* after the loop */
+
+enum sql_task_want { SQL_TASK_POOL, SQL_TASK_HOME, SQL_TASK_NAP };
+
+struct sql_task {
+    void (*run)(struct sql_task *t); /* on the fiber */
+    /* Loop thread, when it has ended, unless sql_task_start() said so. */
+    void (*done)(struct sql_task *t);
+    uint64_t cpu_ns_max; /* away */
+    size_t memory_max;
+    /* private */
+    struct sql_runner *runner;
+    struct fiber *fiber;
+    struct list link; /* the pool's queue, or the runner's list of those come home */
+    struct timer timer;
+    enum sql_task_want want;
+    bool is_away; /* the pool has it */
+    bool is_ended;
+    bool is_cancelled; /* atomic */
+    bool is_late;      /* its CPU time is used up */
+    uint32_t nap_ms;
+    uint64_t leaves_ns;      /* when this stretch is to end, by the clock */
+    uint64_t entered_cpu_ns; /* the pool thread's CPU clock at its begin */
+    uint64_t cpu_ns;         /* used away */
+    ptrdiff_t memory;
+};
+
+/* Loop thread. True: it has ended already. */
+bool sql_task_start(struct sql_runner *r, struct sql_task *t);
+/* Loop thread. It ends soon, or at once if it is not away (then done() has been called). */
+void sql_task_cancel(struct sql_task *t);
+static inline bool sql_task_is_cancelled(const struct sql_task *t)
+{
+    return __atomic_load_n(&t->is_cancelled, __ATOMIC_RELAXED);
+}
+
+/* From inside, without effect outside of a task. */
+struct sql_task *sql_task_current(void);
+void sql_task_ahead(void); /* something long comes */
+void sql_task_hurry(void); /* what comes may be long after little: a shorter budget */
+bool sql_task_tick(void);  /* now and then. True: stop, it is cancelled or late */
+void sql_task_home(void);
+void sql_task_nap(uint32_t ms); /* comes back on the loop's thread */
+/* For limpet_sqlite_set_hooks(). */
+void sql_task_install_hooks(void);
