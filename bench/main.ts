@@ -10,7 +10,7 @@ import { steps, stepLatency, stepsSerial, workflowLatency } from './durable.ts';
 import { functions } from './functions.ts';
 import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { limits } from './limits.ts';
-import { attackMain, neighbors } from './neighbors.ts';
+import { attackMain, NEIGHBORS, neighbors } from './neighbors.ts';
 import { versions } from './peers.ts';
 import { passes, type Row, table } from './report.ts';
 import { soak } from './soak.ts';
@@ -27,6 +27,7 @@ export interface Context {
     sleepers: number;
     functions: number;
     connections: number;
+    neighbors: string[];
     timers: number;
     records: number;
     without: Set<string>;
@@ -67,6 +68,7 @@ const USAGE = `usage: bench/run BUILD_FOLDER [options]
   --isolates N          live isolates for the memory and limits cases (500)
   --functions N         deployed (10000)
   --connections N       that do not read, in the limits case (10000)
+  --neighbors A[,B]     of the neighbors case only these: ${Object.keys(NEIGHBORS).join(' ')}
   --sleepers N          sleeping executions (100000)
   --timers N            executions due in one second (10000)
   --records N           of the journal that is replayed (100000)
@@ -81,7 +83,7 @@ async function main(): Promise<number> {
         options: {
             only: { type: 'string' }, without: { type: 'string' }, seconds: { type: 'string' }, rounds: { type: 'string' },
             repeats: { type: 'string', default: '30' }, isolates: { type: 'string', default: '500' }, 'soak-seconds': { type: 'string', default: '20' },
-            functions: { type: 'string' }, connections: { type: 'string' }, sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
+            functions: { type: 'string' }, connections: { type: 'string' }, neighbors: { type: 'string' }, sleepers: { type: 'string' }, timers: { type: 'string' }, records: { type: 'string' }, quick: { type: 'boolean', default: false },
             json: { type: 'boolean', default: false }, help: { type: 'boolean', default: false },
         },
     });
@@ -100,10 +102,13 @@ async function main(): Promise<number> {
     const names = values.only?.split(',') ?? Object.keys(CASES);
     for (const name of names) if (!CASES[name]) throw new Error(`no case "${name}"; there are: ${Object.keys(CASES).join(' ')}`);
 
+    const hostile = values.neighbors?.split(',') ?? Object.keys(NEIGHBORS);
+    for (const name of hostile) if (!NEIGHBORS[name]) throw new Error(`no neighbor "${name}"; there are: ${Object.keys(NEIGHBORS).join(' ')}`);
+
     const dir = tempDir('limpet-bench-');
     process.env.TMPDIR = dir; // the servers' data folders go with it
     const ctx: Context = {
-        dir, without,
+        dir, without, neighbors: hostile,
         seconds: number(values.seconds ?? (values.quick ? '1' : '5'), 'seconds'), rounds: number(values.rounds ?? (values.quick ? '1' : '3'), 'rounds'), repeats: number(values.repeats, 'repeats'),
         isolates: number(values.isolates, 'isolates'), soakSeconds: number(values['soak-seconds'], 'soak-seconds'),
         functions: many('functions', 10_000), connections: many('connections', 10_000), sleepers: many('sleepers', 100_000), timers: many('timers', 10_000), records: many('records', 100_000),

@@ -92,7 +92,7 @@ const sql = (body: string) => `import { exec, transaction } from "derp:runtime/s
 export const handler = { setup() { exec("CREATE TABLE t (n)"); }, handle() { return {}; } };
 export default { fetch() { ${body}; return new Response("did"); } };`;
 
-const NEIGHBORS: Record<string, Neighbor> = {
+export const NEIGHBORS: Record<string, Neighbor> = {
     loops: { what: 'endless loops, 16 at once', source: 'export default { fetch() { for (;;); } };', cpu_ms: 100, attack: again(16) },
     short: { what: '64 clients of a function that computes for 2 ms', source: 'export default { fetch() { const end = performance.now() + 2; while (performance.now() < end); return new Response("did"); } };', attack: again(64) },
     flood: { what: 'as many small requests as wrk can send', source: HELLO_MODULE, attack: flood },
@@ -209,7 +209,8 @@ export async function neighbors(ctx: Context): Promise<Row[]> {
     await once(resolver, 'listening');
     try {
         const rows: Row[] = [];
-        for (const [name, n] of Object.entries(NEIGHBORS)) {
+        for (const name of ctx.neighbors) {
+            const n = NEIGHBORS[name]!;
             const pairs: Pair[] = [];
             for (let round = 0; round < ctx.rounds; round++) pairs.push(await pair(ctx, name, resolver.address().port));
             const ms = (of: (p: Pair) => number) => median(pairs.map(of)) / 1000;
