@@ -143,7 +143,7 @@ async function main(): Promise<number> {
         table(rows),
         '',
         ...broken.map((b) => `broken: ${b.case}: ${b.error}`),
-        `${rows.filter((r) => passes(r)).length} budgets met, ${failed} missed, ${broken.length} cases broken${discarded ? `, ${discarded} figures discarded: the disk was not the same before and after` : ''}`,
+        `${rows.filter((r) => passes(r)).length} budgets met, ${failed} missed, ${broken.length} cases broken${discarded ? `, ${discarded} figures discarded: the disk was not the same before and after, or the machine was not idle` : ''}`,
         '',
     ].join('\n');
     (values.json ? process.stderr : process.stdout).write(text);

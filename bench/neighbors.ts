@@ -218,6 +218,7 @@ export async function neighbors(ctx: Context): Promise<Row[]> {
             const failed = pairs.reduce((sum, p) => sum + p.alone.failed + p.beside.failed, 0);
             rows.push({
                 case: 'neighbors', what: `hello beside ${n.what}: p99`, figure: failed ? NaN : p99, unit: 'ms', budget: { op: '<=', value: alone + ALLOWED_MS },
+                isDiscarded: !failed && alone > ALLOWED_MS, // others compute on this machine
                 note: `${failed ? `${failed} of hello's requests failed; ` : ''}${formatFigure(p99 / (alone + ALLOWED_MS))} of the budget; p50 ${formatFigure(ms((p) => p.beside.p50Us))}, max ${formatFigure(max)}; alone p50 ${formatFigure(ms((p) => p.alone.p50Us))}, p99 ${formatFigure(alone)}; its clients got ${pairs.at(-1)!.came}`,
             });
             ctx.progress(`${name}: alone ${formatFigure(alone)} ms, beside ${formatFigure(p99)} ms, ${failed} failed (its clients got ${pairs.at(-1)!.came})`);

@@ -14,7 +14,7 @@ export interface Row {
     /** What the figure was taken from; shown before the note. */
     load?: Load;
     budget?: { op: '>=' | '<=' | '<'; value: number };
-    /** The disk had one of its spells meanwhile: neither met nor missed. */
+    /** The disk had one of its spells meanwhile, or the machine was not idle: neither met nor missed. */
     isDiscarded?: boolean;
 }
 
