@@ -69,6 +69,19 @@ struct admin_durable {
     void *internal;
 };
 
+/* What modules used is to be in the store. Owned by the caller until done. */
+struct admin_usage {
+    void (*done)(struct admin_usage *u); /* on the control loop; may be before the call returns */
+    struct error error;
+};
+
+/* What a module may hold of a resource, and holds. */
+struct admin_quota {
+    size_t least, most; /* that may be set */
+    size_t otherwise;   /* its limit without a quota */
+    size_t used;        /* 0 without a module */
+};
+
 struct admin_host {
     void *ctx;
     /* Loads a bundle into a fresh isolate under its limits, as a serving version would be.
@@ -85,6 +98,14 @@ struct admin_host {
     void (*durable)(void *ctx, struct admin_durable *d);
     /* The client that waits has gone: done comes soon (ERR_CANCELLED for WAIT). */
     void (*durable_cancel)(void *ctx, struct admin_durable *d);
+    void (*usage)(void *ctx, struct admin_usage *u);
+    /* What its files take on disk now. */
+    int64_t (*stored_bytes)(void *ctx, struct slice module);
+    /* Its quotas in the store are others now: they hold from here on. */
+    enum err (*quota_changed)(void *ctx, struct slice module, struct error *ret_error);
+    /* False: there are no quotas of this resource. module "": of any. */
+    bool (*quota_look)(void *ctx, struct slice module, enum resource r,
+                       struct admin_quota *ret_quota);
 };
 
 struct admin_config {

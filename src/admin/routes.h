@@ -102,6 +102,16 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Run a failed or cancelled execution again from where it failed")                                                \
     X(execution_fork, durable_fork, POST, "/executions/:id/fork", SMALL, 201, "Fork", "ExecutionState", "",            \
       "Start a new execution with the first records of another")                                                       \
+    X(usage_list, usage_list, GET, "/usage", NONE, 200, "", "UsageList", "since module by",                            \
+      "What modules used, a row for each, or with by=hour for each hour")                                              \
+    X(quota_list, quota_list, GET, "/quotas", NONE, 200, "", "QuotaList", "",                                          \
+      "Functions and workflows that have quotas, by name")                                                             \
+    X(quota_show, quota_show, GET, "/quotas/:module", NONE, 200, "", "Quota", "",                                      \
+      "What a function or workflow may hold, and holds")                                                               \
+    X(quota_put, quota_put, PUT, "/quotas/:module", SMALL, 200, "QuotaSet", "Quota", "",                               \
+      "Set quotas; those that are left out stay, null removes one. They hold at once")                                 \
+    X(quota_delete, quota_delete, DELETE, "/quotas/:module", NONE, 204, "", "", "",                                    \
+      "Remove all quotas of a function or workflow; the server's defaults hold")                                       \
     X(health_show, health_show, GET, "/healthz", NONE, 200, "", "Health", "",                                          \
       "Whether the server can do its work; needs no token")                                                            \
     X(metrics_show, metrics_show, GET, "/metrics", NONE, 200, "", "text/plain", "",                                    \

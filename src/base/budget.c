@@ -166,6 +166,11 @@ void account_unref(struct account *a)
     }
 }
 
+bool account_is_single(const struct account *a)
+{
+    return atomic_load_explicit(&a->refs, memory_order_acquire) == 1;
+}
+
 void account_limit(struct account *a, enum resource r, size_t max)
 {
     atomic_store_explicit(&a->budgets[r].max, max, memory_order_relaxed);

@@ -97,6 +97,8 @@ struct account {
 struct account *account_new(struct account *parent, const char *kind, struct slice name);
 struct account *account_ref(struct account *a);
 void account_unref(struct account *a);
+/* Nobody but the caller has a reference. What others did before they gave theirs back is seen. */
+bool account_is_single(const struct account *a);
 void account_limit(struct account *a, enum resource r, size_t max);
 
 /* ERR_LIMIT_MEMORY or ERR_LIMIT of an owner's own limit; ERR_OVERLOAD where the whole server's is

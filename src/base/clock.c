@@ -72,3 +72,88 @@ void clock_iso(int64_t wall_us, char ret_text[CLOCK_ISO_SIZE])
                        ms / 1000 % 60, ms % 1000);
     CHECK(len > 0 && len < CLOCK_ISO_SIZE);
 }
+
+/* Takes a number of exactly so many digits from the front. */
+static bool clock_take(struct slice *rest, size_t digits, int64_t least, int64_t most,
+                       int64_t *ret_value)
+{
+    uint64_t value;
+    if (rest->len < digits || !slice_to_u64(slice_of(rest->ptr, digits), &value) ||
+        (int64_t)value < least || (int64_t)value > most)
+        return false;
+    *ret_value = (int64_t)value;
+    *rest = slice_skip(*rest, digits);
+    return true;
+}
+
+static bool clock_take_char(struct slice *rest, char c)
+{
+    bool is_letter = c >= 'A' && c <= 'Z'; /* both cases */
+    if (rest->len == 0 || (rest->ptr[0] != c && !(is_letter && rest->ptr[0] == c + ('a' - 'A'))))
+        return false;
+    *rest = slice_skip(*rest, 1);
+    return true;
+}
+
+static bool clock_take_date(struct slice *rest, int64_t *ret_days)
+{
+    static const int64_t before[] = {0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334, 365};
+    int64_t y, m, d;
+    if (!clock_take(rest, 4, 1970, 9999, &y) || !clock_take_char(rest, '-') ||
+        !clock_take(rest, 2, 1, 12, &m) || !clock_take_char(rest, '-') ||
+        !clock_take(rest, 2, 1, 31, &d))
+        return false;
+    bool is_leap = (y % 4 == 0 && y % 100 != 0) || y % 400 == 0;
+    if (d > before[m] - before[m - 1] + (is_leap && m == 2))
+        return false;
+    int64_t leaps = (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 - 477; /* 477 until 1969 */
+    *ret_days = (y - 1970) * 365 + leaps + before[m - 1] + (is_leap && m > 2) + d - 1;
+    return true;
+}
+
+/* Z, or an offset in minutes. */
+static bool clock_take_zone(struct slice *rest, int64_t *ret_minutes)
+{
+    int64_t hours, minutes;
+    *ret_minutes = 0;
+    if (clock_take_char(rest, 'Z'))
+        return true;
+    bool is_west = rest->len > 0 && rest->ptr[0] == '-';
+    if (rest->len == 0 || (!is_west && rest->ptr[0] != '+'))
+        return false;
+    *rest = slice_skip(*rest, 1);
+    if (!clock_take(rest, 2, 0, 23, &hours) || !clock_take_char(rest, ':') ||
+        !clock_take(rest, 2, 0, 59, &minutes))
+        return false;
+    *ret_minutes = (hours * 60 + minutes) * (is_west ? -1 : 1);
+    return true;
+}
+
+bool clock_iso_read(struct slice text, int64_t *ret_wall_us)
+{
+    int64_t days, hour = 0, minute = 0, second = 0, fraction_us = 0, zone = 0, digit;
+    if (!clock_take_date(&text, &days))
+        return false;
+    if (text.len > 0) {
+        if (!clock_take_char(&text, 'T') || !clock_take(&text, 2, 0, 23, &hour) ||
+            !clock_take_char(&text, ':') || !clock_take(&text, 2, 0, 59, &minute) ||
+            !clock_take_char(&text, ':') || !clock_take(&text, 2, 0, 60, &second))
+            return false;
+        if (clock_take_char(&text, '.')) {
+            int64_t unit = 100000;
+            if (!clock_take(&text, 1, 0, 9, &digit))
+                return false;
+            do {
+                fraction_us += digit * unit;
+                unit /= 10;
+            } while (clock_take(&text, 1, 0, 9, &digit));
+        }
+        if (!clock_take_zone(&text, &zone))
+            return false;
+    }
+    int64_t seconds = ((days * 24 + hour) * 60 + minute - zone) * 60 + second;
+    if (text.len > 0 || seconds < 0)
+        return false;
+    *ret_wall_us = seconds * 1000000 + fraction_us;
+    return true;
+}

@@ -48,6 +48,11 @@ enum {
     LIMIT_ENV_VALUE_BYTES = 64 * 1024,
     LIMIT_ENV_VARS = 256,
 
+    /* Usage */
+    LIMIT_USAGE_HOURS = 400 * 24,     /* are kept */
+    LIMIT_USAGE_ROWS = 100 * 1000,    /* in one answer */
+    LIMIT_USAGE_FLUSH_MS = 60 * 1000, /* what the end of a process may lose */
+
     /* The host's own log */
     LIMIT_LOG_VALUE_BYTES = 4 * 1024, /* of one field; cut above */
 

@@ -49,6 +49,11 @@ int cmd_execution_pause(struct cli *cli);
 int cmd_execution_resume(struct cli *cli);
 int cmd_execution_retry(struct cli *cli);
 int cmd_execution_fork(struct cli *cli);
+int cmd_usage(struct cli *cli);
+int cmd_quota_set(struct cli *cli);
+int cmd_quota_list(struct cli *cli);
+int cmd_quota_show(struct cli *cli);
+int cmd_quota_unset(struct cli *cli);
 
 /* What `limpet help serve` prints is the server's. */
 int serve_help(void);

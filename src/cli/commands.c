@@ -103,6 +103,13 @@ static const struct flag wait_flags[] = {
     {0},
 };
 
+static const struct flag usage_flags[] = {
+    {"--since", NULL, "TIME", "24h (default), 90m, 7d, or a time such as 2026-01-31T12:00:00Z",
+     false},
+    {"--by-hour", NULL, NULL, "a line for each hour", false},
+    {0},
+};
+
 static const char upload_details[] =
     "Bundles FILE with its local imports and node_modules, uploads the result, and waits until "
     "the\n"
@@ -187,6 +194,16 @@ const struct command commands_table[] = {
      "Prints the id of the new one.", fork_flags, cmd_execution_fork},
     {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
      wait_flags, cmd_execution_wait},
+    {"usage", "[NAME]", "What functions and workflows used",
+     "Requests, CPU time, memory over time and bytes sent, of all or of one, from the hour of\n"
+     "--since on. Deleted ones stay for 400 days.",
+     usage_flags, cmd_usage},
+    {"quota set", "NAME RESOURCE=AMOUNT", "Set a quota of a function or workflow",
+     "RESOURCE is memory; AMOUNT may end in K, M or G. It holds at once.", no_flags, cmd_quota_set},
+    {"quota list", "", "Functions and workflows that have quotas", NULL, no_flags, cmd_quota_list},
+    {"quota show", "NAME", "What one may hold, and holds", NULL, no_flags, cmd_quota_show},
+    {"quota unset", "NAME [RESOURCE]", "Remove a quota, or all; the server's default holds", NULL,
+     no_flags, cmd_quota_unset},
     {"help", "[COMMAND]", "Explain a command", NULL, no_flags, cmd_help},
     {"version", "", "Print the version", NULL, no_flags, cmd_version},
 };

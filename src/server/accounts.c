@@ -6,14 +6,25 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/list.h"
 #include "base/map.h"
 #include "server/config.h"
+
+struct module {
+    struct account *account; /* a reference */
+    struct used seen;        /* of its meter, by accounts_used() */
+    struct list link;        /* in accounts.gone */
+    size_t name_len;
+    char name[];
+};
 
 struct accounts {
     pthread_mutex_t mutex;
     struct account *server;
-    struct map modules; /* name -> struct account, a reference each */
+    struct map modules; /* name -> struct module */
+    struct list gone;   /* deleted modules, until nobody else has their accounts */
     size_t module_memory_max;
 };
 
@@ -25,8 +36,17 @@ struct accounts *accounts_new(const struct config *config)
     a->server = account_new(NULL, "server", SLICE_EMPTY);
     size_t memory = (size_t)config->memory_bytes_max;
     account_limit(a->server, RESOURCE_MEMORY, memory);
-    a->module_memory_max = memory - memory / 4;
+    list_init(&a->gone);
+    a->module_memory_max = config->module_memory_bytes_max ? (size_t)config->module_memory_bytes_max
+                                                           : memory - memory / 4;
     return a;
+}
+
+static void module_free(struct module *m)
+{
+    if (m)
+        account_unref(m->account);
+    free(m);
 }
 
 void accounts_free(struct accounts *a)
@@ -34,11 +54,13 @@ void accounts_free(struct accounts *a)
     if (!a)
         return;
     size_t cursor = 0;
-    struct slice name;
-    void *account;
-    while (map_next(&a->modules, &cursor, &name, &account))
-        account_unref(account);
+    struct list *n;
+    void *module;
+    while (map_next(&a->modules, &cursor, NULL, &module))
+        module_free(module);
     map_done(&a->modules);
+    while ((n = list_pop_front(&a->gone)))
+        module_free(container_of(n, struct module, link));
     account_unref(a->server);
     pthread_mutex_destroy(&a->mutex);
     free(a);
@@ -49,26 +71,42 @@ struct account *accounts_server(struct accounts *a)
     return a->server;
 }
 
+size_t accounts_default(const struct accounts *a, enum resource r)
+{
+    return r == RESOURCE_MEMORY ? a->module_memory_max : SIZE_MAX;
+}
+
+static struct module *module_get(struct accounts *a, struct slice name)
+{
+    struct module *m = map_get(&a->modules, name);
+    if (m)
+        return m;
+    m = calloc(1, sizeof(*m) + name.len);
+    CHECK(m);
+    m->account = account_new(a->server, "module", name);
+    m->name_len = name.len;
+    memcpy(m->name, name.ptr, name.len);
+    for (int r = 0; r < RESOURCES; r++)
+        account_limit(m->account, (enum resource)r, accounts_default(a, (enum resource)r));
+    (void)map_put(&a->modules, name, m);
+    return m;
+}
+
 struct account *accounts_module(struct accounts *a, struct slice name)
 {
     pthread_mutex_lock(&a->mutex);
-    struct account *m = map_get(&a->modules, name);
-    if (!m) {
-        m = account_new(a->server, "module", name);
-        account_limit(m, RESOURCE_MEMORY, a->module_memory_max);
-        (void)map_put(&a->modules, name, m);
-    }
-    account_ref(m);
+    struct account *of = account_ref(module_get(a, name)->account);
     pthread_mutex_unlock(&a->mutex);
-    return m;
+    return of;
 }
 
 void accounts_forget(struct accounts *a, struct slice name)
 {
     pthread_mutex_lock(&a->mutex);
-    struct account *m = map_remove(&a->modules, name);
+    struct module *m = map_remove(&a->modules, name);
+    if (m)
+        list_push_back(&a->gone, &m->link);
     pthread_mutex_unlock(&a->mutex);
-    account_unref(m);
 }
 
 void accounts_each(struct accounts *a, void (*fn)(void *arg, struct slice name, struct account *of),
@@ -76,9 +114,73 @@ void accounts_each(struct accounts *a, void (*fn)(void *arg, struct slice name, 
 {
     size_t cursor = 0;
     struct slice name;
-    void *account;
+    void *module;
     pthread_mutex_lock(&a->mutex);
-    while (map_next(&a->modules, &cursor, &name, &account))
-        fn(arg, name, account);
+    while (map_next(&a->modules, &cursor, &name, &module))
+        fn(arg, name, ((struct module *)module)->account);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+/* ---- quotas ---- */
+
+bool accounts_has_quota(const struct accounts *a, enum resource r, size_t *ret_least,
+                        size_t *ret_most)
+{
+    if (r != RESOURCE_MEMORY)
+        return false;
+    *ret_least = MODULE_MEMORY_BYTES_MIN;
+    *ret_most = atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
+    return true;
+}
+
+void accounts_quota(struct accounts *a, struct slice name, const int64_t quota[RESOURCES])
+{
+    pthread_mutex_lock(&a->mutex);
+    struct module *m = module_get(a, name);
+    for (int r = 0; r < RESOURCES; r++)
+        account_limit(m->account, (enum resource)r,
+                      quota[r] > 0 ? (size_t)quota[r] : accounts_default(a, (enum resource)r));
+    pthread_mutex_unlock(&a->mutex);
+}
+
+/* ---- usage ---- */
+
+static uint64_t meter_get(const _Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+static void module_used(struct module *m,
+                        void (*fn)(void *arg, struct slice name, const struct used *used),
+                        void *arg)
+{
+    const struct meter *meter = &m->account->meter;
+    struct used now = {meter_get(&meter->requests), meter_get(&meter->cpu_ns) / 1000,
+                       meter_get(&meter->memory_byte_ms) / 1000, meter_get(&meter->egress_bytes)};
+    struct used since = {now.requests - m->seen.requests, now.cpu_us - m->seen.cpu_us,
+                         now.memory_byte_s - m->seen.memory_byte_s,
+                         now.egress_bytes - m->seen.egress_bytes};
+    m->seen = now;
+    if (since.requests || since.cpu_us || since.memory_byte_s || since.egress_bytes)
+        fn(arg, slice_of(m->name, m->name_len), &since);
+}
+
+void accounts_used(struct accounts *a,
+                   void (*fn)(void *arg, struct slice name, const struct used *used), void *arg)
+{
+    size_t cursor = 0;
+    void *module;
+    pthread_mutex_lock(&a->mutex);
+    while (map_next(&a->modules, &cursor, NULL, &module))
+        module_used(module, fn, arg);
+    LIST_FOREACH (n, &a->gone) {
+        struct module *m = container_of(n, struct module, link);
+        bool is_last = account_is_single(m->account); /* asked before its meter is read */
+        module_used(m, fn, arg);
+        if (is_last) {
+            list_remove(n);
+            module_free(m);
+        }
+    }
     pthread_mutex_unlock(&a->mutex);
 }

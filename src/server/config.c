@@ -37,6 +37,8 @@ const char config_usage[] =
     "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
     "  --memory-max BYTES       guests and what is buffered for them; newcomers wait, then get 503 "
     "(default: 70 % of the machine or cgroup)\n"
+    "  --module-memory-max BYTES  of one function or workflow that has no quota (default: three "
+    "quarters of --memory-max)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
     "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
     "new (default 16)\n"
@@ -79,6 +81,8 @@ static const struct flag flags[] = {
     {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
     {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
     {"memory-max", NUMBER64, AT(memory_bytes_max), 0, MEMORY_BYTES_MIN, INT64_MAX},
+    {"module-memory-max", NUMBER64, AT(module_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,
+     INT64_MAX},
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
@@ -230,6 +234,10 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
     enum err err = parse_flags(argc, argv, &c, ret_error);
     if (err == OK && (!c.tls_cert != !c.tls_key))
         err = error_set(ret_error, ERR_INVALID, "--tls-cert and --tls-key go together");
+    if (err == OK && c.module_memory_bytes_max > c.memory_bytes_max)
+        err = error_set(ret_error, ERR_INVALID,
+                        "--module-memory-max %lld is more than --memory-max, which is %lld",
+                        (long long)c.module_memory_bytes_max, (long long)c.memory_bytes_max);
     if (err != OK) {
         error_hint(ret_error, "limpet serve --help lists the flags");
         config_done(&c);

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
@@ -26,8 +27,15 @@
 #include "script/sourcemap.h"
 #include "server/director.h"
 #include "server/metrics.h"
+#include "server/usage.h"
 #include "server/worker.h"
 #include "store/store.h"
+
+/* One asking of the control API. */
+struct admin_usage_wait {
+    struct usage_wait wait;
+    struct admin_usage *admin;
+};
 
 struct control {
     struct server *server;
@@ -37,6 +45,8 @@ struct control {
     struct map sql_paths; /* function name -> path of its database */
     struct map workflows; /* "name@version" -> struct deployment, a reference each */
     struct director *director;
+    struct usage *usage;
+    struct usage_wait last_usage;
     unsigned next_worker;
     uv_signal_t signals[2];
     bool is_stopping;
@@ -94,6 +104,15 @@ static enum err load_env(struct control *c, struct deployment *d, struct error *
     return OK;
 }
 
+static enum err load_quota(struct control *c, struct slice name, struct error *ret_error)
+{
+    struct quota_row quota;
+    enum err err = store_quota(c->reader, name, &quota, ret_error);
+    if (err == OK)
+        accounts_quota(c->server->accounts, name, quota.max);
+    return err;
+}
+
 /* The function as it serves now, or another version of it. ERR_NOT_FOUND: deleted; ERR_NOT_READY:
  * no version yet. */
 static enum err make_deployment(struct control *c, struct slice name, int64_t version,
@@ -123,6 +142,8 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
                                    SLICE_ARG(f.name), (long long)f.created_us);
         set_options(d, &v.options);
         err = load_env(c, d, ret_error);
+        if (err == OK)
+            err = load_quota(c, name, ret_error);
     }
     if (err != OK) {
         deployment_unref(d);
@@ -290,8 +311,10 @@ static void host_change(void *ctx, struct admin_change *request)
     struct deployment *d = NULL;
     request->error.code = OK;
     forget_workflow(c, request->function);
-    if (request->is_deleted)
+    if (request->is_deleted) {
         director_removed(c->director);
+        accounts_forget(c->server->accounts, request->function);
+    }
     enum err err = make_deployment(c, request->function, 0, &d, &request->error);
     if (err == OK && d->is_workflow) {
         track_database(c, request->function, d);
@@ -409,6 +432,65 @@ static void host_metrics(void *ctx, struct bytes *out)
     metrics_write(c->server, out);
 }
 
+/* ---- usage and quotas ---- */
+
+static void usage_flushed(struct usage_wait *w)
+{
+    struct admin_usage *u = container_of(w, struct admin_usage_wait, wait)->admin;
+    u->error = w->error;
+    free(container_of(w, struct admin_usage_wait, wait));
+    u->done(u);
+}
+
+static void host_usage(void *ctx, struct admin_usage *u)
+{
+    struct control *c = ctx;
+    struct admin_usage_wait *w = calloc(1, sizeof(*w));
+    CHECK(w);
+    w->admin = u;
+    w->wait.done = usage_flushed;
+    usage_flush(c->usage, &w->wait);
+}
+
+/* The database with its log. Copies of versions and journals are the server's. */
+static int64_t host_stored_bytes(void *ctx, struct slice module)
+{
+    static const char *const suffixes[] = {"", "-wal"};
+    struct control *c = ctx;
+    const char *path = map_get(&c->sql_paths, module);
+    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+    int64_t bytes = 0;
+    for (size_t k = 0; path && k < ARRAY_LEN(suffixes); k++) {
+        struct stat st;
+        bytes_clear(&name);
+        bytes_printf(&name, "%s%s", path, suffixes[k]);
+        if (stat(bytes_cstr(&name), &st) == 0)
+            bytes += st.st_size;
+    }
+    return bytes;
+}
+
+static enum err host_quota_changed(void *ctx, struct slice module, struct error *ret_error)
+{
+    return load_quota(ctx, module, ret_error);
+}
+
+static bool host_quota_look(void *ctx, struct slice module, enum resource r,
+                            struct admin_quota *ret_quota)
+{
+    struct control *c = ctx;
+    struct accounts *a = c->server->accounts;
+    if (!accounts_has_quota(a, r, &ret_quota->least, &ret_quota->most))
+        return false;
+    if (module.len > 0) {
+        struct account *of = accounts_module(a, module);
+        ret_quota->used = budget_used(&of->budgets[r]);
+        account_unref(of);
+    }
+    ret_quota->otherwise = accounts_default(a, r);
+    return true;
+}
+
 /* ---- start ---- */
 
 static enum err route_all(struct control *c, enum store_kind kind, struct error *ret_error)
@@ -497,7 +579,11 @@ static enum err start_admin(struct control *c, struct error *ret_error)
                               host_execute,
                               host_metrics,
                               host_durable,
-                              host_durable_cancel};
+                              host_durable_cancel,
+                              host_usage,
+                              host_stored_bytes,
+                              host_quota_changed,
+                              host_quota_look};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
@@ -533,6 +619,8 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     if (err == OK)
         err = director_new(c, s, &c->director, ret_error);
     if (err == OK)
+        c->usage = usage_new(s, &c->loop);
+    if (err == OK)
         err = start_admin(c, ret_error);
     if (err == OK) {
         c->sweep = (struct work){.run = sweep_run, .done = sweep_done};
@@ -544,10 +632,17 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
 
 /* ---- stop ---- */
 
+static void usage_is_stored(struct usage_wait *w)
+{
+    loop_stop(&container_of(w, struct control, last_usage)->loop);
+}
+
+/* Nobody uses anything any more. */
 static void stopped(struct post *p)
 {
     struct control *c = container_of(p, struct control, stopped);
-    loop_stop(&c->loop);
+    c->last_usage.done = usage_is_stored;
+    usage_flush(c->usage, &c->last_usage);
 }
 
 /* Joining blocks, and workers may still post to the control loop meanwhile. */
@@ -602,6 +697,7 @@ void control_free(struct control *c)
         uv_close((uv_handle_t *)&c->signals[k], NULL);
     if (c->admin)
         admin_close(c->admin);
+    usage_free(c->usage);
     director_free(c->director);
     if (c->reader)
         store_reader_close(c->reader);

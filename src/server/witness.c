@@ -17,10 +17,8 @@ enum { ID_BYTES = 37, FIRST_SLOT = 2 /* below: WITNESS_NOTHING, WITNESS_FUNCTION
 struct witness_head {
     char magic[16];
     uint32_t threads, slots;
-    uint32_t fell; /* 1: it ended by a fault of its own */
-    uint32_t unused;
 };
-static const char magic[16] = "limpet running 2";
+static const char magic[16] = "limpet running 1";
 
 struct witness_thread {
     uint64_t alive_ms; /* of a monotonic clock, which one does not matter */
@@ -75,7 +73,7 @@ static void add(struct bytes *out, const struct witness_slot *s)
         bytes_append(out, s->id, ID_BYTES);
 }
 
-static void suspects_of(char *map, unsigned threads, unsigned slots, bool fell, struct bytes *out)
+static void suspects_of(char *map, unsigned threads, unsigned slots, struct bytes *out)
 {
     uint64_t alive_ms = 0;
     bool is_busy = false;
@@ -89,7 +87,7 @@ static void suspects_of(char *map, unsigned threads, unsigned slots, bool fell, 
         const struct witness_slot *all = slots_of(thread);
         if (is_busy && thread->running >= FIRST_SLOT && thread->running - FIRST_SLOT < slots)
             add(out, &all[thread->running - FIRST_SLOT]);
-        for (unsigned k = 0; fell && !is_busy && k < slots; k++)
+        for (unsigned k = 0; !is_busy && k < slots; k++)
             if (all[k].stepped_ms > 0 && all[k].stepped_ms + WITNESS_RECENT_MS >= alive_ms)
                 add(out, &all[k]);
     }
@@ -107,7 +105,7 @@ static void read_suspects(int fd, struct bytes *out)
     char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return;
-    suspects_of(map, head.threads, head.slots, head.fell == 1, out);
+    suspects_of(map, head.threads, head.slots, out);
     munmap(map, (size_t)st.st_size);
 }
 
@@ -184,11 +182,6 @@ void witness_close(struct witness *w)
 }
 
 /* ---- while it runs ---- */
-
-void witness_fell(struct witness *w)
-{
-    ((struct witness_head *)w->map)->fell = 1;
-}
 
 uint32_t witness_enter(struct witness *w, unsigned thread, const char *id)
 {

@@ -50,6 +50,8 @@ enum mutation_kind {
     MUTATION_DURABLE_MIGRATE,
     MUTATION_DURABLE_SNAPSHOT_DROP,
     MUTATION_LOG,
+    MUTATION_USAGE_ADD,
+    MUTATION_QUOTA_SET,
     MUTATION_KINDS,
 };
 
@@ -82,6 +84,8 @@ struct mutation {
         struct durable_commit commit; /* its arrays are behind the mutation, too */
         struct durable_message message;
         struct mutation_cut cut;
+        struct usage_row usage;
+        struct quota_row quota;
         bool is_paused;
     };
 };

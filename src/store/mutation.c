@@ -120,3 +120,19 @@ void store_log(struct store *s, const struct log_row *row)
     m.log.function = SLICE_EMPTY;
     mutation_send(s, &m, TEXTS(&m.function, &m.log.execution, &m.log.text));
 }
+
+void store_usage_add(struct store *s, struct store_op *op, const struct usage_row *add)
+{
+    struct mutation m = mutation_of(MUTATION_USAGE_ADD, op, add->module);
+    m.usage = *add;
+    m.usage.module = SLICE_EMPTY;
+    mutation_send(s, &m, TEXTS(&m.function));
+}
+
+void store_quota_set(struct store *s, struct store_op *op, const struct quota_row *quota)
+{
+    struct mutation m = mutation_of(MUTATION_QUOTA_SET, op, quota->module);
+    m.quota = *quota;
+    m.quota.module = SLICE_EMPTY;
+    mutation_send(s, &m, TEXTS(&m.function));
+}

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/slice.h"
@@ -185,6 +186,20 @@ struct log_row {
     struct slice text;
 };
 
+/* What a module used in an hour. Kept under its name, also when it has been deleted. */
+struct usage_row {
+    struct slice module;
+    int64_t hour; /* since 1970; 0 in totals */
+    int64_t requests, cpu_us, memory_byte_s, egress_bytes;
+};
+
+/* How much of each resource a module may hold. */
+enum { QUOTA_AS_IT_IS = 0, QUOTA_NONE = -1 };
+struct quota_row {
+    struct slice module;
+    int64_t max[RESOURCES]; /* read: 0 is none */
+};
+
 /* ---- mutations: any thread ---- */
 
 /* A mutation in flight. The caller owns the struct until done, which runs on loop. Slices given to
@@ -283,6 +298,10 @@ void store_durable_migrate(struct store *s, struct store_op *op, struct slice id
                            int64_t version);
 /* Drops a snapshot that could not be used. */
 void store_durable_snapshot_drop(struct store *s, struct store_op *op, struct slice id);
+/* Adds to what the hour has. */
+void store_usage_add(struct store *s, struct store_op *op, const struct usage_row *add);
+/* QUOTA_AS_IT_IS leaves one, QUOTA_NONE removes it. ERR_NOT_FOUND. */
+void store_quota_set(struct store *s, struct store_op *op, const struct quota_row *quota);
 /* Never waits for anything; under pressure lines are dropped and counted, and a line says how many.
  */
 void store_log(struct store *s, const struct log_row *row);
@@ -374,6 +393,22 @@ NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t un
                              int64_t after_wake_us, int64_t after_seq, int64_t limit,
                              struct durable_due **ret_rows, size_t *ret_len,
                              struct error *ret_error);
+struct usage_filter {
+    struct slice module; /* "": all */
+    int64_t since_hour;
+    bool by_hour; /* else one row for each module */
+};
+/* By module, then hour. ERR_TOO_LARGE above LIMIT_USAGE_ROWS. */
+NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
+                               const struct usage_filter *filter, struct usage_row **ret_rows,
+                               size_t *ret_len, struct error *ret_error);
+/* Of a module without quotas, or that does not exist: all 0. */
+NODISCARD enum err store_quota(struct store_reader *r, struct slice module,
+                               struct quota_row *ret_row, struct error *ret_error);
+/* Of those that have one, by name. */
+NODISCARD enum err store_quotas(struct store_reader *r, struct arena *a,
+                                struct quota_row **ret_rows, size_t *ret_len,
+                                struct error *ret_error);
 /* Is anything of deleted functions still to be removed? Executions of theirs are gone at once for
  * every reader, but who waits for one is made due only when it is removed. */
 NODISCARD enum err store_is_removing(struct store_reader *r, bool *ret_is_removing,

@@ -249,9 +249,9 @@ static enum err apply_function_delete(struct writer *w, const struct mutation *m
                                       int64_t *ret_number, struct error *ret_error)
 {
     static const enum writer_stmt steps[] = {
-        WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,    WRITER_BUILDS_DELETE,
-        WRITER_ENVS_DELETE,          WRITER_ENV_FORMERS_DELETE, WRITER_FUNCTION_DELETED_ADD,
-        WRITER_DURABLE_COUNT_DELETE, WRITER_FUNCTION_DELETE,
+        WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,      WRITER_BUILDS_DELETE,
+        WRITER_ENVS_DELETE,          WRITER_ENV_FORMERS_DELETE,   WRITER_QUOTAS_DELETE,
+        WRITER_FUNCTION_DELETED_ADD, WRITER_DURABLE_COUNT_DELETE, WRITER_FUNCTION_DELETE,
     };
     struct apply_function f;
     enum err code = apply_function_find(w, m->function, &f, ret_error);
@@ -425,7 +425,7 @@ static bool apply_needs_savepoint(const struct mutation *m)
         [MUTATION_DURABLE_FORK] = true,    [MUTATION_DURABLE_MIGRATE] = true,
         [MUTATION_DURABLE_PAUSE] = true,   [MUTATION_DURABLE_PARK] = true,
         [MUTATION_DURABLE_CRASHED] = true, [MUTATION_ENV_SET] = true,
-        [MUTATION_ENV_DELETE] = true,
+        [MUTATION_ENV_DELETE] = true,      [MUTATION_QUOTA_SET] = true,
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
     if (m->kind == MUTATION_DURABLE_COMMIT)
@@ -458,6 +458,8 @@ enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_n
         [MUTATION_DURABLE_MIGRATE] = apply_durable_migrate,
         [MUTATION_DURABLE_SNAPSHOT_DROP] = apply_durable_snapshot_drop,
         [MUTATION_LOG] = apply_log,
+        [MUTATION_USAGE_ADD] = apply_usage_add,
+        [MUTATION_QUOTA_SET] = apply_quota_set,
     };
     CHECK(m->kind < MUTATION_KINDS);
     enum err code = apply_needs_savepoint(m)

@@ -25,6 +25,12 @@ NODISCARD enum err apply_one(struct writer *w, int stmt, const struct db_param *
 NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct slice execution,
                                   const struct log_row *line, struct error *ret_error);
 
+/* usage.c */
+NODISCARD enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                   struct error *ret_error);
+NODISCARD enum err apply_quota_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                   struct error *ret_error);
+
 /* durable.c, durable_operate.c */
 NODISCARD enum err apply_durable_start(struct writer *w, const struct mutation *m,
                                        int64_t *ret_number, struct error *ret_error);

@@ -35,6 +35,12 @@
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
+#define READER_USAGE_SUM_SQL                                                                       \
+    "SELECT name, 0, sum(requests), sum(cpu_us), sum(memory_byte_s), sum(egress_bytes) FROM usage"
+#define READER_USAGE_SQL                                                                           \
+    "SELECT name, hour, requests, cpu_us, memory_byte_s, egress_bytes FROM usage"
+#define READER_QUOTA_SQL                                                                           \
+    "SELECT f.name, q.resource, q.max FROM function f JOIN quota q ON q.function_id = f.id"
 #define READER_LOG_SQL                                                                             \
     "SELECT l.id, f.name, l.execution, l.level, l.at_us, l.text"                                   \
     " FROM log l JOIN function f ON f.id = l.function_id"
@@ -98,6 +104,17 @@ const char *const reader_sqls[READER_STMTS] = {
     " ORDER BY due_us, seq LIMIT ?4",
     [READER_REMOVING] = "SELECT EXISTS (SELECT 1 FROM function_deleted)",
     [READER_EPOCH] = "SELECT epoch FROM lease WHERE name = 'server'",
+    /* ?1 the first hour, ?2 how many rows, ?3 the module. */
+    [READER_USAGE] =
+        READER_USAGE_SUM_SQL " WHERE ?3 = '' AND hour >= ?1 GROUP BY name ORDER BY name LIMIT ?2",
+    [READER_USAGE_OF] =
+        READER_USAGE_SUM_SQL " WHERE name = ?3 AND hour >= ?1 GROUP BY name LIMIT ?2",
+    [READER_USAGE_HOURS] =
+        READER_USAGE_SQL " WHERE ?3 = '' AND hour >= ?1 ORDER BY name, hour LIMIT ?2",
+    [READER_USAGE_HOURS_OF] =
+        READER_USAGE_SQL " WHERE name = ?3 AND hour >= ?1 ORDER BY hour LIMIT ?2",
+    [READER_QUOTA] = READER_QUOTA_SQL " WHERE f.name = ?1",
+    [READER_QUOTAS] = READER_QUOTA_SQL " WHERE ?1 = '' ORDER BY f.name",
     [READER_DURABLE_COUNTS] =
         "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0), coalesce(sum(suspended), 0),"
         " coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(cancelled), 0),"

@@ -108,6 +108,17 @@ const char *const writer_sqls[WRITER_STMTS] = {
                                                                                 "922337203685477580"
                                                                                 "7)",
 
+    [WRITER_USAGE_ADD] =
+        "INSERT INTO usage (hour, name, requests, cpu_us, memory_byte_s, egress_bytes)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (hour, name) DO UPDATE SET"
+        " requests = requests + excluded.requests, cpu_us = cpu_us + excluded.cpu_us,"
+        " memory_byte_s = memory_byte_s + excluded.memory_byte_s,"
+        " egress_bytes = egress_bytes + excluded.egress_bytes",
+    [WRITER_QUOTA_SET] =
+        "INSERT OR REPLACE INTO quota (function_id, resource, max) VALUES (?1, ?2, ?3)",
+    [WRITER_QUOTA_DELETE] = "DELETE FROM quota WHERE function_id = ?1 AND resource = ?2",
+    [WRITER_QUOTAS_DELETE] = "DELETE FROM quota WHERE function_id = ?1",
+
     [WRITER_EXECUTION_ADD] =
         "INSERT INTO execution (id, function_id, version, status, input, output, metadata, error,"
         " created_us, finished_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
@@ -233,6 +244,9 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TIDY_PURGE] = "SELECT execution, is_all FROM durable_purge LIMIT 1",
     [WRITER_TIDY_PURGE_JOURNAL] = "SELECT place, length(records) FROM journal"
                                   " WHERE place >= ?1 AND place < ?2 ORDER BY place LIMIT ?3",
+    [WRITER_TIDY_USAGE] = "DELETE FROM usage WHERE (hour, name) IN"
+                          " (SELECT hour, name FROM usage WHERE hour < ?1"
+                          " ORDER BY hour, name LIMIT ?2)",
     [WRITER_TIDY_ARTIFACTS] =
         "SELECT hash FROM artifact_unused WHERE hash > ?1 ORDER BY hash LIMIT 1",
     [WRITER_TIDY_ARTIFACT_USED] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM version WHERE hash = ?1)"

@@ -44,6 +44,7 @@ struct writer {
     int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */
     bool retain_has_kept;                      /* it has met some that are wanted */
+    int64_t usage_hour, usage_tidied_hour;     /* the newest; older ones have gone as of */
     int wal_pages; /* in the log since it was last copied to the database */
     bool is_log_sized;
     bool needs_tidy; /* something to trim or to purge */
@@ -76,6 +77,8 @@ NODISCARD enum err tidy_deleted_durables(struct writer *w, int64_t function_id, 
                                          struct error *ret_error);
 NODISCARD enum err tidy_retain(struct writer *w, bool *ret_did, struct error *ret_error);
 NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error);
+/* usage.c: hours that are too old. */
+NODISCARD enum err tidy_usage(struct writer *w, bool *ret_did, struct error *ret_error);
 /* After how long there is something to tidy though no mutation came; INT64_MAX: never. */
 int64_t writer_patience_us(const struct writer *w);
 /* Copies the log into the database when it has grown. After acknowledging, never before. */
@@ -129,6 +132,10 @@ enum writer_stmt {
     WRITER_ENVS_DELETE,
     WRITER_ENV_FORMERS_DELETE,
     WRITER_ENV_FORMERS_TIDY,
+    WRITER_USAGE_ADD,
+    WRITER_QUOTA_SET,
+    WRITER_QUOTA_DELETE,
+    WRITER_QUOTAS_DELETE,
     WRITER_EXECUTION_ADD,
     WRITER_EXECUTION_FINISH,
     WRITER_EXECUTION_FIND,
@@ -182,6 +189,7 @@ enum writer_stmt {
     WRITER_TIDY_EXECUTIONS,
     WRITER_TIDY_LOGS,
     WRITER_TIDY_COUNTED,
+    WRITER_TIDY_USAGE,
     WRITER_TIDY_ARTIFACTS,
     WRITER_TIDY_ARTIFACT_USED,
     WRITER_TIDY_ARTIFACT_DONE,

@@ -160,6 +160,34 @@ static inline void fake_metrics(void *ctx, struct bytes *out)
     bytes_append_cstr(out, "limpet_fake 1\n");
 }
 
+/* Nothing is metered: what a test puts into the store is all there is. */
+static inline void fake_usage(void *ctx, struct admin_usage *u)
+{
+    (void)ctx;
+    u->error.code = OK;
+    u->done(u);
+}
+
+static inline int64_t fake_stored_bytes(void *ctx, struct slice module)
+{
+    (void)ctx;
+    return (int64_t)module.len;
+}
+
+static inline enum err fake_quota_changed(void *ctx, struct slice module, struct error *ret_error)
+{
+    (void)ctx, (void)module, (void)ret_error;
+    return OK;
+}
+
+static inline bool fake_quota_look(void *ctx, struct slice module, enum resource r,
+                                   struct admin_quota *ret_quota)
+{
+    (void)ctx, (void)module;
+    *ret_quota = (struct admin_quota){1000, 9000, 5000, 7};
+    return r == RESOURCE_MEMORY;
+}
+
 static inline struct admin_host fake_host(struct fake *f)
 {
     return (struct admin_host){f,
@@ -168,7 +196,11 @@ static inline struct admin_host fake_host(struct fake *f)
                                fake_execute,
                                fake_metrics,
                                fake_durable,
-                               fake_durable_cancel};
+                               fake_durable_cancel,
+                               fake_usage,
+                               fake_stored_bytes,
+                               fake_quota_changed,
+                               fake_quota_look};
 }
 
 static inline void remove_folder(const char *folder)

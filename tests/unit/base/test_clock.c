@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/check.h"
+
 static const char *iso(int64_t wall_us)
 {
     static char text[CLOCK_ISO_SIZE];
@@ -38,6 +40,32 @@ static void agrees_with_libc(void **state)
     }
 }
 
+static void reads_dates(void **state)
+{
+    static const char *const wrong[] = {"",
+                                        "2026",
+                                        "2026-02-29",
+                                        "2026-13-01",
+                                        "2026-01-00",
+                                        "1969-12-31",
+                                        "2026-01-01T00:00:00",
+                                        "2026-01-01T24:00:00Z",
+                                        "2026-01-01T00:00:00.Z",
+                                        "2026-01-01T00:00:00Zx",
+                                        "2026-01-01T00:00:00+1:00"};
+    int64_t us;
+    for (int64_t second = 0; second < INT64_C(253402300799); second += 987654 * 7) {
+        assert_true(clock_iso_read(slice_cstr(iso(second * 1000000)), &us));
+        assert_int_equal(us, second * 1000000);
+    }
+    assert_true(clock_iso_read(SLICE_LIT("2024-02-29"), &us));
+    assert_int_equal(us, INT64_C(1709164800000000));
+    assert_true(clock_iso_read(SLICE_LIT("2024-02-29t13:34:56.1234567+01:00"), &us));
+    assert_int_equal(us, INT64_C(1709210096123456));
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++)
+        assert_false(clock_iso_read(slice_cstr(wrong[i]), &us));
+}
+
 static void runs_forward(void **state)
 {
     uint64_t monotonic = clock_monotonic_ns(), cpu = clock_thread_cpu_ns();
@@ -52,6 +80,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(writes_dates),
         cmocka_unit_test(agrees_with_libc),
+        cmocka_unit_test(reads_dates),
         cmocka_unit_test(runs_forward),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

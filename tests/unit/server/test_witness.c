@@ -66,7 +66,6 @@ static void those_that_ran_lately_are_suspects(void **state)
     witness_step(w, 1, two, 1000 + WITNESS_RECENT_MS);
     witness_step(w, 1, three, 1000 + WITNESS_RECENT_MS);
     witness_step(w, 1, WITNESS_NOTHING, 1000 + WITNESS_RECENT_MS);
-    witness_fell(w);
     struct witness *after = next("123"); /* w is as good as dead: nothing is written to it */
     /* What the process before that had is forgotten. */
     struct witness *last = next("");
@@ -82,19 +81,7 @@ static void those_that_ran_lately_are_suspects(void **state)
     witness_step(w, 1, WITNESS_NOTHING, 1000);
     witness_leave(w, 1, two);
     witness_alive(w, 1, 1000 + WITNESS_RECENT_MS);
-    witness_fell(w);
     after = next("1");
-    witness_close(w);
-    witness_close(after);
-}
-
-static void killed_from_outside_nobody_is_suspected(void **state)
-{
-    struct witness *w = next("");
-    uint32_t one = witness_enter(w, 0, id(1));
-    witness_step(w, 0, one, 1000);
-    witness_step(w, 0, WITNESS_NOTHING, 1000);
-    struct witness *after = next("");
     witness_close(w);
     witness_close(after);
 }
@@ -106,7 +93,6 @@ static void long_ago_is_no_suspicion(void **state)
     witness_step(w, 0, one, 1000);
     witness_step(w, 0, WITNESS_NOTHING, 1000);
     witness_alive(w, 1, 1001 + WITNESS_RECENT_MS);
-    witness_fell(w);
     struct witness *after = next("");
     witness_close(w);
     witness_close(after);
@@ -128,7 +114,6 @@ static void who_runs_is_the_suspect(void **state)
     witness_step(w, 0, one, 1000);
     witness_step(w, 0, WITNESS_NOTHING, 1000);
     witness_step(w, 1, WITNESS_FUNCTION, 1000);
-    witness_fell(w);
     after = next("");
     witness_close(w);
     witness_close(after);
@@ -197,7 +182,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_that_ran_lately_are_suspects),
-        cmocka_unit_test(killed_from_outside_nobody_is_suspected),
         cmocka_unit_test(long_ago_is_no_suspicion),
         cmocka_unit_test(who_runs_is_the_suspect),
         cmocka_unit_test(two_do_not_disturb_each_other),

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Quotas of functions and workflows, which share one space of names, so they need no two paths. A
+ * change is answered when it is durable and holds: the next thing that is taken sees it. */
+#include "admin/body.h"
+#include "admin/internal.h"
+#include "admin/names.h"
+
+static bool look(struct admin_request *r, struct slice module, int resource,
+                 struct admin_quota *ret_quota)
+{
+    const struct admin_host *host = &r->admin->host;
+    *ret_quota = (struct admin_quota){0};
+    return host->quota_look(host->ctx, module, (enum resource)resource, ret_quota);
+}
+
+static enum err check_module(struct admin_request *r, struct error *ret_error)
+{
+    struct function_row function;
+    struct slice name = r->params[0];
+    enum err err = names_check_function(name, ret_error);
+    if (!err)
+        err = store_function(r->admin->reader, r->arena, name, &function, ret_error);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
+    error_hint(ret_error, "'limpet function list' and 'limpet workflow list' show what there is");
+    return ERR_NOT_FOUND;
+}
+
+static void quota_json(struct admin_request *r, struct json_writer *w, const struct quota_row *row)
+{
+    json_open(w, '{');
+    json_key(w, "module");
+    json_slice(w, row->module);
+    for (int k = 0; k < RESOURCES; k++) {
+        struct admin_quota q;
+        if (!look(r, row->module, k, &q))
+            continue;
+        json_key(w, resource_name((enum resource)k));
+        json_open(w, '{');
+        number_json(w, "quota", row->max[k]);
+        json_key(w, "max");
+        json_int(w, row->max[k] ? row->max[k] : (int64_t)q.otherwise);
+        json_key(w, "used");
+        json_int(w, (int64_t)q.used);
+        json_close(w, '}');
+    }
+    json_close(w, '}');
+}
+
+static void reply_quota(struct admin_request *r)
+{
+    struct quota_row row;
+    struct error error = {0};
+    if (store_quota(r->admin->reader, r->params[0], &row, &error)) {
+        reply_error(r, &error);
+        return;
+    }
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    quota_json(r, &w, &row);
+    reply_json(r, 200, &body);
+}
+
+void quota_list(struct admin_request *r)
+{
+    struct quota_row *rows;
+    size_t len;
+    struct error error = {0};
+    if (store_quotas(r->admin->reader, r->arena, &rows, &len, &error)) {
+        reply_error(r, &error);
+        return;
+    }
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '[');
+    for (size_t i = 0; i < len; i++)
+        quota_json(r, &w, &rows[i]);
+    json_close(&w, ']');
+    reply_json(r, 200, &body);
+}
+
+void quota_show(struct admin_request *r)
+{
+    struct error error = {0};
+    if (check_module(r, &error))
+        reply_error(r, &error);
+    else
+        reply_quota(r);
+}
+
+/* ---- changes ---- */
+
+static void on_stored(struct admin_request *r, const struct store_op *op)
+{
+    const struct admin_host *host = &r->admin->host;
+    struct error error = op->error;
+    if (!error.code)
+        (void)(host->quota_changed(host->ctx, r->params[0], &error) == OK);
+    if (error.code)
+        reply_error(r, &error);
+    else if (r->route->status == 204)
+        reply_empty(r, 204);
+    else
+        reply_quota(r);
+}
+
+static enum err unknown_resource(struct admin_request *r, struct slice name,
+                                 struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes known = BYTES_INIT;
+    struct admin_quota q;
+    for (int k = 0; k < RESOURCES; k++)
+        if (look(r, SLICE_EMPTY, k, &q))
+            bytes_printf(&known, "%s%s", known.len ? ", " : "", resource_name((enum resource)k));
+    error_set(ret_error, ERR_INVALID, "there is no quota of '%.*s'",
+              SLICE_ARG(slice_utf8_clip(name, 60)));
+    error_hint(ret_error, "there are quotas of: %s", bytes_cstr(&known));
+    return ERR_INVALID;
+}
+
+static enum err read_max(struct slice name, const struct admin_quota *q,
+                         const struct body_value *value, int64_t *ret_max, struct error *ret_error)
+{
+    uint64_t n;
+    if (value->kind == BODY_NULL) {
+        *ret_max = QUOTA_NONE;
+        return OK;
+    }
+    if (!body_uint(value, &n)) {
+        error_set(ret_error, ERR_INVALID, "the quota '%.*s' is not a whole number",
+                  SLICE_ARG(name));
+        error_hint(ret_error, "write a number from %zu to %zu, or null for none", q->least,
+                   q->most);
+        return ERR_INVALID;
+    }
+    if (n > q->most) {
+        error_set(ret_error, ERR_INVALID,
+                  "the quota '%.*s' of %llu is above the %zu that the whole server may hold",
+                  SLICE_ARG(name), (unsigned long long)n, q->most);
+        error_hint(ret_error, "set less, or start the server with a higher limit");
+        return ERR_INVALID;
+    }
+    if (n < q->least) {
+        error_set(ret_error, ERR_INVALID,
+                  "the quota '%.*s' of %llu is below the %zu that one isolate needs",
+                  SLICE_ARG(name), (unsigned long long)n, q->least);
+        error_hint(ret_error, "set more; a function that must not run is deleted");
+        return ERR_INVALID;
+    }
+    *ret_max = (int64_t)n;
+    return OK;
+}
+
+static enum err read_quota(struct admin_request *r, struct quota_row *ret_quota,
+                           struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    struct body_value root, member;
+    bool has_any = false;
+    enum err err = body_parse(r->body, &root, ret_error);
+    if (err)
+        return err;
+    struct body_walk walk = {0};
+    if (root.kind == BODY_OBJECT)
+        walk = body_walk(&root);
+    while (!err && root.kind == BODY_OBJECT && body_next_member(&walk, &key, &member)) {
+        struct slice name = bytes_slice(&key);
+        struct admin_quota q;
+        int k = 0;
+        while (k < RESOURCES && !slice_eq_cstr(name, resource_name((enum resource)k)))
+            k++;
+        if (k == RESOURCES || !look(r, SLICE_EMPTY, k, &q))
+            return unknown_resource(r, name, ret_error);
+        has_any = true;
+        err = read_max(name, &q, &member, &ret_quota->max[k], ret_error);
+    }
+    if (err || has_any)
+        return err;
+    error_set(ret_error, ERR_INVALID, "the request body sets no quota");
+    error_hint(ret_error, "send an object such as {\"memory_bytes\": 268435456}");
+    return ERR_INVALID;
+}
+
+static void change(struct admin_request *r, enum err err, struct quota_row *quota,
+                   struct error *error)
+{
+    if (!err)
+        err = check_module(r, error);
+    quota->module = r->params[0];
+    if (err)
+        reply_error(r, error);
+    else
+        store_quota_set(r->admin->store, request_op(r, on_stored), quota);
+}
+
+void quota_put(struct admin_request *r)
+{
+    struct quota_row quota = {0};
+    struct error error = {0};
+    enum err err = read_quota(r, &quota, &error);
+    change(r, err, &quota, &error);
+}
+
+void quota_delete(struct admin_request *r)
+{
+    struct quota_row quota = {0};
+    struct error error = {0};
+    for (int k = 0; k < RESOURCES; k++)
+        quota.max[k] = QUOTA_NONE;
+    change(r, OK, &quota, &error);
+}
