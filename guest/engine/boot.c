@@ -12,6 +12,7 @@
 #include "op.h"
 #include "rejection.h"
 #include "scope.h"
+#include "stack.h"
 #include "workflow.h"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
@@ -61,9 +62,9 @@ int32_t EXPORT(limpet_boot)(void)
         eng.hooks[i] = JS_UNDEFINED;
     boot_atoms(ctx);
     static bool (*const inits[])(JSContext *) = {
-        intrinsic_init, layout_init,   scope_init, module_init, headers_init,
-        request_init,   response_init, fetch_init, json_init,   crypto_init,
-        textcodec_init, dispatch_init, env_init,
+        intrinsic_init, layout_init,    stack_init,    scope_init, module_init,
+        headers_init,   request_init,   response_init, fetch_init, json_init,
+        crypto_init,    textcodec_init, dispatch_init, env_init,
     };
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
         if (!inits[i](ctx))

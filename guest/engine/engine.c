@@ -6,6 +6,7 @@
 #include "op.h"
 #include "rejection.h"
 #include "scope.h"
+#include "stack.h"
 #include "text.h"
 
 struct engine_page engine_page __attribute__((aligned(4096)));
@@ -76,72 +77,24 @@ bool engine_class(JSContext *ctx, JSClassID *ret_id, const JSClassDef *def,
 /* --- errors --------------------------------------------------------------------------------------
  */
 
-/* What of an error can be told; each text is "" if it cannot be had. */
-struct error_texts {
-    struct text name, message, stack;
-};
-
-static struct text error_text(JSContext *ctx, JSValueConst error, enum engine_atom atom)
-{
-    JSValue value = JS_GetProperty(ctx, error, eng.atoms[atom]);
-    struct text text = {0};
-    if (JS_IsString(value))
-        text = text_of(ctx, value);
-    JS_FreeValue(ctx, value);
-    if (JS_HasException(ctx))
-        JS_FreeValue(ctx, JS_GetException(ctx));
-    return text;
-}
-
-static struct error_texts error_texts(JSContext *ctx, JSValueConst error)
-{
-    struct error_texts t = {0};
-    if (JS_IsObject(error)) {
-        t.name = error_text(ctx, error, ATOM_name);
-        t.message = error_text(ctx, error, ATOM_message);
-        t.stack = error_text(ctx, error, ATOM_stack);
-    }
-    if (!t.name.at && !t.message.at) {
-        t.message = text_of(ctx, error);
-        if (!t.message.at)
-            JS_FreeValue(ctx, JS_GetException(ctx));
-    }
-    return t;
-}
-
-static void error_texts_done(JSContext *ctx, struct error_texts *t)
-{
-    struct text all[] = {t->name, t->message, t->stack};
-    for (int i = 0; i < 3; i++)
-        if (all[i].at)
-            text_done(ctx, all[i]);
-}
-
-static struct op_bytes text_slot(struct text text)
+static struct op_bytes engine_slot(struct text text)
 {
     return op_bytes(text.at ? text.at : "", text.len);
 }
 
 void engine_report(JSContext *ctx, const char *prefix, JSValueConst error)
 {
-    struct error_texts t = error_texts(ctx, error);
-    struct buffer line = {0};
+    struct buffer line = {0}, rest = {0};
     buffer_add(&line, prefix, (uint32_t)strlen(prefix));
-    if (t.name.at)
-        buffer_add(&line, t.name.at, t.name.len);
-    if (t.name.at && t.message.len > 0)
-        buffer_add(&line, ": ", 2);
-    if (t.message.at)
-        buffer_add(&line, t.message.at, t.message.len);
-    while (t.stack.len > 0 && t.stack.at[t.stack.len - 1] == '\n')
-        t.stack.len--;
-    if (t.stack.len > 0) {
+    stack_head(ctx, error, &line);
+    stack_tell(ctx, error, &rest);
+    if (rest.len > 0) {
         buffer_add(&line, "\n", 1);
-        buffer_add(&line, t.stack.at, t.stack.len);
+        buffer_add(&line, rest.data, rest.len);
     }
     op_tell(OP_LOG, &(struct op_log){.level = 3, .text = op_bytes(line.data, line.len)});
     buffer_done(&line);
-    error_texts_done(ctx, &t);
+    buffer_done(&rest);
 }
 
 static bool engine_is_out_of_memory(void)
@@ -151,10 +104,20 @@ static bool engine_is_out_of_memory(void)
     return !probe;
 }
 
+/* A property that is a string; .at NULL: it is none. */
+static struct text engine_property(JSContext *ctx, JSValueConst error, enum engine_atom atom)
+{
+    JSValue value = JS_GetProperty(ctx, error, eng.atoms[atom]);
+    struct text text = JS_IsString(value) ? text_of(ctx, value) : (struct text){0};
+    JS_FreeValue(ctx, value);
+    if (JS_HasException(ctx))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    return text;
+}
+
 void engine_fail(JSContext *ctx, uint32_t dispatch)
 {
     JSValue error = JS_GetException(ctx);
-    struct error_texts t = error_texts(ctx, error);
     if (JS_IsNull(error) && engine_is_out_of_memory()) {
         /* QuickJS throws null when not even the error fits in memory. */
         static const char message[] = "out of memory: the function passed its memory limit";
@@ -162,13 +125,30 @@ void engine_fail(JSContext *ctx, uint32_t dispatch)
                                                .name = op_bytes("InternalError", 13),
                                                .message = op_bytes(message, sizeof message - 1),
                                                .stack = op_bytes("", 0)});
-    } else {
-        op_tell_own(OP_FAIL, &(struct op_fail){.dispatch = dispatch,
-                                               .name = text_slot(t.name),
-                                               .message = text_slot(t.message),
-                                               .stack = text_slot(t.stack)});
+        return;
     }
-    error_texts_done(ctx, &t);
+    struct text name = {0}, message = {0};
+    struct buffer head = {0}, rest = {0};
+    if (stack_is_error(ctx, error)) {
+        name = engine_property(ctx, error, ATOM_name);
+        message = engine_property(ctx, error, ATOM_message);
+        stack_tell(ctx, error, &rest);
+    } else {
+        stack_head(ctx, error, &head);
+    }
+    struct op_fail args = {
+        .dispatch = dispatch,
+        .name = engine_slot(name),
+        .message = message.at ? engine_slot(message) : op_bytes(head.data, head.len),
+        .stack = op_bytes(rest.data, rest.len),
+    };
+    op_tell_own(OP_FAIL, &args);
+    if (name.at)
+        text_done(ctx, name);
+    if (message.at)
+        text_done(ctx, message);
+    buffer_done(&head);
+    buffer_done(&rest);
     JS_FreeValue(ctx, error);
 }
 

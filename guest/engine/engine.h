@@ -40,6 +40,7 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(stepOptions)                                                                                 \
     X(errorPack)                                                                                   \
     X(errorUnpack)                                                                                 \
+    X(inspect)                                                                                     \
     X(duration)
 
 enum engine_hook {

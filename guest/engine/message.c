@@ -479,8 +479,8 @@ static JSValue body_convert(JSContext *ctx, int how, const uint8_t *at, uint32_t
         bytes = JS_NewUint8ArrayCopy(ctx, at, len);
         if (JS_IsException(bytes))
             return bytes;
-        result = engine_hook(ctx, how == MESSAGE_BLOB ? HOOK_makeBlob : HOOK_parseFormData, 2,
-                             (JSValueConst[]){bytes, type});
+        result = engine_hook(ctx, how == MESSAGE_BLOB ? HOOK_makeBlob : HOOK_parseFormData, 3,
+                             (JSValueConst[]){bytes, type, JS_TRUE});
         JS_FreeValue(ctx, bytes);
         return result;
     }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "engine.h"
 #include "scope.h"
+#include "stack.h"
 #include "workflow.h"
 
 __attribute__((import_module("limpet"), import_name("op"))) int32_t op_import(uint32_t code,
@@ -298,8 +299,11 @@ static void op_finish(JSContext *ctx, struct op_pending **at, uint32_t status,
     eng.dispatch = op->dispatch;
     if (eng.is_durable)
         scope_set(op->scope);
-    if (op->done)
+    if (op->done) {
+        frames_settle(op->values[0]); /* an error of the host has the frames of who waits for it */
         op->done(ctx, op, status, payload ? payload : (const uint8_t *)"", len);
+        frames_settle(JS_UNDEFINED);
+    }
     op_pending_free(ctx, op);
     if (eng.is_durable)
         scope_set(0);

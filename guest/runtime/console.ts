@@ -187,7 +187,7 @@ export const console = {
     error: (...args: unknown[]) => write(ERROR, format(args)),
     trace(...args: unknown[]) {
         const text = format(args);
-        const stack = (new Error().stack ?? "").replace(/^Error.*\n/, "").split("\n").slice(1);
+        const stack = new Error().stack!.split("\n").slice(1); // frames of this file are not in it
         write(DEBUG, [text ? `Trace: ${text}` : "Trace", ...stack].join("\n").trimEnd());
     },
     assert(condition?: unknown, ...args: unknown[]) {

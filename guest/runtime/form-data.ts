@@ -6,6 +6,7 @@
 
 import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
 import { concat, expose, need, pairIterator, usv } from "./interface.ts";
+import { mimeOfHeader } from "./mime.ts";
 import { native } from "./native.ts";
 import { parseUrlencoded } from "./search-params.ts";
 
@@ -175,18 +176,56 @@ export function serializeFormData(form: FormData): [Uint8Array, string] {
     return [concat(parts, length), `multipart/form-data; boundary=${boundary}`];
 }
 
-/** A parameter of a header value such as `form-data; name="a"`, quoted or not. */
-function parameter(header: string, name: string): string | undefined {
-    const found = new RegExp(`;\\s*${name}=(?:"((?:\\\\"|[^"])*)"|([^\\s;"]*))`, "i").exec(header);
-    return found ? found[1]?.replaceAll('\\"', '"') ?? found[2] : undefined;
+/** The parameters of a Content-Disposition. Between quotes nothing is escaped but by percent signs (HTML §4.10.21.8),
+ *  so a text ends at its next quote. Senders of old escape quotes by backslashes: a quote after one that no
+ *  parameter's end follows is part of the text. */
+function dispositionOf(header: string): Map<string, string> | undefined {
+    const after = (from: number) => {
+        while (header[from] === " " || header[from] === "\t") {
+            from++;
+        }
+        return from;
+    };
+    const next = (from: number) => {
+        const found = header.indexOf(";", from);
+        return found < 0 ? header.length : found;
+    };
+    let at = next(0);
+    if (header.slice(0, at).trimEnd().toLowerCase() !== "form-data") {
+        return undefined;
+    }
+    const parameters = new Map<string, string>();
+    while (at < header.length) {
+        const start = after(at + 1);
+        const equals = header.indexOf("=", start);
+        at = next(start);
+        if (equals < 0 || equals > at) {
+            continue; // a parameter without a value
+        }
+        const from = after(equals + 1);
+        let value = header.slice(from, at).trimEnd();
+        if (header[from] === '"') {
+            let end = header.indexOf('"', from + 1);
+            while (end >= 0 && header[end - 1] === "\\" && (header[after(end + 1)] ?? ";") !== ";") {
+                end = header.indexOf('"', end + 1);
+            }
+            value = header.slice(from + 1, end < 0 ? header.length : end).replaceAll('\\"', '"');
+            at = end < 0 ? header.length : next(end);
+        }
+        const name = header.slice(start, equals).trimEnd().toLowerCase();
+        if (!parameters.has(name)) {
+            parameters.set(name, value);
+        }
+    }
+    return parameters;
 }
 
 function unescapeName(name: string): string {
     return name.replace(/%0A|%0D|%22/gi, (c) => decodeURIComponent(c));
 }
 
-function fileNameOf(disposition: string): string | undefined {
-    const extended = /;\s*filename\*=utf-8''([^\s;]*)/i.exec(disposition)?.[1];
+function fileNameOf(parameters: Map<string, string>): string | undefined {
+    const extended = /^utf-8'[^']*'(.*)$/i.exec(parameters.get("filename*") ?? "")?.[1];
     if (extended !== undefined) {
         try {
             return decodeURIComponent(extended);
@@ -194,8 +233,8 @@ function fileNameOf(disposition: string): string | undefined {
             // Not percent-encoded UTF-8: the plain parameter is the better name.
         }
     }
-    const plain = parameter(disposition, "filename");
-    return plain === undefined ? undefined : unescapeName(plain);
+    const plain = parameters.get("filename");
+    return plain === undefined ? undefined : unescapeName(plain).toWellFormed();
 }
 
 /** The end of the delimiter line at `at` (after CR LF), -1 for the last delimiter, 0 if it is none. */
@@ -236,19 +275,19 @@ function parseMultipart(bytes: Uint8Array<ArrayBuffer>, boundary: string): FormD
         if (headEnd < 0) {
             throw bad("a part has no end of its headers");
         }
-        let disposition = "";
+        let disposition: Map<string, string> | undefined;
         let type: string | undefined;
         for (const line of native.utf8Decode(bytes.subarray(headStart, headEnd)).split("\r\n")) {
             const header = /^([^:\s]+):\s*(.*?)\s*$/.exec(line);
             const key = header?.[1]!.toLowerCase();
             if (key === "content-disposition") {
-                disposition = header![2]!;
+                disposition = dispositionOf(header![2]!);
             } else if (key === "content-type") {
                 type = header![2]!;
             }
         }
-        const name = parameter(disposition, "name");
-        if (!/^form-data(;|$)/i.test(disposition) || name === undefined) {
+        const name = disposition?.get("name");
+        if (!disposition || name === undefined) {
             throw bad("a part has no Content-Disposition: form-data with a name");
         }
         const start = headEnd + 4;
@@ -271,19 +310,19 @@ function parseMultipart(bytes: Uint8Array<ArrayBuffer>, boundary: string): FormD
 
 /** Parses a body by its content type; a TypeError says what is wrong. */
 export function parseFormData(bytes: Uint8Array<ArrayBuffer>, contentType: string): FormData {
-    const type = contentType.split(";", 1)[0]!.trim().toLowerCase();
-    if (type === "application/x-www-form-urlencoded") {
+    const mime = mimeOfHeader(contentType);
+    if (mime?.essence === "application/x-www-form-urlencoded") {
         const form = new FormData();
         parseUrlencoded(native.utf8Decode(bytes), listOf(form) as string[]);
         return form;
     }
-    if (type !== "multipart/form-data") {
+    if (mime?.essence !== "multipart/form-data") {
         throw new TypeError(
             `formData() needs a multipart/form-data or application/x-www-form-urlencoded body, not `
-            + (type ? `"${type}"` : "one without a content type"),
+            + (contentType ? `"${mime?.essence ?? contentType}"` : "one without a content type"),
         );
     }
-    const boundary = parameter(contentType, "boundary");
+    const boundary = mime.parameters.get("boundary");
     if (!boundary) {
         throw new TypeError("the content type multipart/form-data has no boundary");
     }

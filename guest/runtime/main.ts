@@ -17,7 +17,9 @@ import * as sql from "./derp/sql.ts";
 import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
 import { CustomEvent, Event, EventTarget } from "./event.ts";
 import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
+import { inspect } from "./inspect.ts";
 import { expose, global, need } from "./interface.ts";
+import { mimeOfHeader, mimeText } from "./mime.ts";
 import { native } from "./native.ts";
 import { Performance, performance } from "./performance.ts";
 import { URLSearchParams } from "./search-params.ts";
@@ -92,7 +94,10 @@ native.setHooks({
         }
         return value instanceof FormData ? serializeFormData(value) : undefined;
     },
-    makeBlob: (bytes, type) => blobOf(bytes as Uint8Array<ArrayBuffer>, type),
+    makeBlob(bytes, type, isHeader) {
+        const mime = isHeader ? mimeOfHeader(type) : undefined;
+        return blobOf(bytes as Uint8Array<ArrayBuffer>, !isHeader ? type : mime ? mimeText(mime) : "");
+    },
     platformParts,
     makeFile: (bytes, type, name, lastModified) => fileOf(
         blobOf(bytes as Uint8Array<ArrayBuffer>, type), name, { lastModified },
@@ -103,6 +108,7 @@ native.setHooks({
     isSignal,
     workflowsOf, workflowStart, workflowCancel, workflowError, stepOptions, errorPack, errorUnpack,
     duration: (value) => duration(value),
+    inspect: (value) => inspect(value),
 });
 
 native.defineModule("derp:runtime/types", { Request, Response });

@@ -30,7 +30,7 @@ export interface Hooks {
     isStream(value: unknown): boolean;
     streamState(stream: unknown): number;
     bodyFromObject(value: unknown): [unknown, string | null] | undefined;
-    makeBlob(bytes: Uint8Array, type: string): unknown;
+    makeBlob(bytes: Uint8Array, type: string, isHeader: boolean): unknown;
     parseFormData(bytes: Uint8Array, contentType: string): unknown;
     platformParts(value: object): string | [Uint8Array, string, string?, number?] | undefined;
     makeFile(bytes: Uint8Array, type: string, name: string, lastModified: number): unknown;
@@ -45,6 +45,7 @@ export interface Hooks {
     errorPack(error: unknown, isShort: boolean): [unknown, string, boolean];
     errorUnpack(packed: unknown): unknown;
     duration(value: unknown): number;
+    inspect(value: unknown): string;
 }
 
 export interface Native {

@@ -333,8 +333,9 @@ static void classify_exception(struct guest *g, const struct op_fail_args *a, st
     }
     bool is_ops =
         g->has_hit_ops_limit && memmem(a->message.ptr, a->message.len, "pending at once", 15);
-    error_set(e, is_ops ? ERR_LIMIT_OPS : ERR_GUEST, "%.*s: %.*s", SLICE_ARG(a->name),
-              SLICE_ARG(a->message));
+    /* What was thrown may be no error, and then has no name; an error may have no message. */
+    error_set(e, is_ops ? ERR_LIMIT_OPS : ERR_GUEST, "%.*s%s%.*s", SLICE_ARG(a->name),
+              a->name.len > 0 && a->message.len > 0 ? ": " : "", SLICE_ARG(a->message));
 }
 
 enum err op_fail(struct guest *g, const struct op_fail_args *a)

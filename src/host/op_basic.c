@@ -15,6 +15,7 @@
 #include "limpet_deps.h"
 #include "loop/loop.h"
 #include "script/deployment.h"
+#include "script/sourcemap.h"
 
 enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
 
@@ -304,6 +305,13 @@ enum err op_digest(struct guest *g, const struct op_digest_args *a)
                     &len, md, NULL))
         return op_refuse(g, ERR_INTERNAL, "the digest failed");
     g->result.len = len;
+    return OK;
+}
+
+enum err op_stack_map(struct guest *g, const struct op_stack_map_args *a)
+{
+    const struct deployment *d = g->deployment;
+    sourcemap_map_stack(d ? d->map : NULL, d ? d->name : SLICE_EMPTY, a->stack, &g->result);
     return OK;
 }
 

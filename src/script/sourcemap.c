@@ -320,7 +320,7 @@ void sourcemap_map_stack(const struct sourcemap *m, struct slice bundle, struct 
         if (sourcemap_parse_frame(text, &f)) {
             if (slice_starts(f.file, SLICE_LIT("limpet:")))
                 continue;
-            if (slice_eq(f.file, bundle) &&
+            if (m && slice_eq(f.file, bundle) &&
                 sourcemap_find(m, f.line, f.column, &file, &line, &column)) {
                 bytes_append_slice(out, f.before);
                 bytes_append_slice(out, file);

@@ -18,7 +18,8 @@ bool sourcemap_find(const struct sourcemap *m, int line, int column, struct slic
 /* The text of a source as stored in the map (sourcesContent), or empty. */
 struct slice sourcemap_content(const struct sourcemap *m, struct slice file);
 /* Copies a QuickJS stack trace to out with each position "BUNDLE:LINE:COL" of the file named bundle
- * replaced by its source position; frames of the platform's runtime ("limpet:…") are dropped. */
+ * replaced by its source position; frames of the platform's runtime ("limpet:…") are dropped. m may
+ * be NULL: there is no map. */
 void sourcemap_map_stack(const struct sourcemap *m, struct slice bundle, struct slice stack,
                          struct bytes *out);
 /* Three lines around the position with a caret, for people. */

@@ -6,8 +6,8 @@ import { load, nativeStandIn } from "./runtime-load.mjs";
 
 const {
     Blob, File, FormData, parseFormData, serializeFormData, structuredClone, subtle, SubtleCrypto,
-    CryptoKey,
-} = await load(nativeStandIn(), "blob", "form-data", "clone", "subtle");
+    CryptoKey, mimeOfHeader, mimeText,
+} = await load(nativeStandIn(), "blob", "form-data", "clone", "subtle", "mime");
 const encode = (text) => new TextEncoder().encode(text);
 const decode = (bytes) => new TextDecoder().decode(bytes);
 
@@ -114,6 +114,61 @@ test("multipart as others write it", async () => {
     assert.equal(form.get("g").name, "☃.txt");
     assert.equal(form.get("g").size, 0);
     assert.equal([...parseFormData(encode("--b--\r\n"), "multipart/form-data; boundary=b")].length, 0);
+});
+
+test("multipart: parameters end where HTML says, whatever stands in them", async () => {
+    const parse = (disposition) => {
+        const body = `--b\r\nContent-Disposition: ${disposition}\r\n\r\nX\r\n--b--\r\n`;
+        const [[name, value]] = parseFormData(encode(body), "multipart/form-data; boundary=b");
+        return [name, typeof value === "string" ? undefined : value.name];
+    };
+    assert.deepEqual(parse('form-data; name="dir\\"; filename="a.bin"'), ["dir\\", "a.bin"]);
+    assert.deepEqual(parse('form-data; name="a; filename=b.txt"'), ["a; filename=b.txt", undefined]);
+    assert.deepEqual(parse('form-data; name="a; filename=\\"b.txt\\"x"'), ['a; filename="b.txt"x', undefined]);
+    assert.deepEqual(parse('form-data;name=a;filename=""'), ["a", ""]);
+    assert.deepEqual(parse('form-data; filename="x;name=no.txt" ; name = "yes" '), ["yes", "x;name=no.txt"]);
+    assert.deepEqual(parse('form-data; x; name="a"; name="b"'), ["a", undefined]);
+    assert.deepEqual(parse(`form-data; name="a"; filename*=utf-8'en'%e2%98%83; filename="b"`), ["a", "☃"]);
+    assert.deepEqual(parse(`form-data; name="a"; filename*=utf-8''%ff; filename="b"`), ["a", "b"]);
+    assert.deepEqual(parse('form-data; name="open'), ["open", undefined]);
+    assert.throws(() => parse('form-data-x; name="a"'), TypeError);
+});
+
+test("multipart: any names survive the way there and back", async () => {
+    const pieces = ['"', "\\", "\\\"", ";", "; filename=", "; name=", "=", "\r", "\n", "\r\n", " ", "a", "é", "☃", "\u{1f600}", "*", "'", "--", "%", "\ud800"];
+    let seed = 1;
+    const pick = (n) => (seed = (seed * 48271) % 2147483647) % n;
+    const text = () => Array.from({ length: pick(6) }, () => pieces[pick(pieces.length)]).join("");
+    const crlf = (t) => t.toWellFormed().replace(/\r\n?|\n/g, "\r\n");
+    for (let round = 0; round < 500; round++) {
+        const form = new FormData();
+        const want = [];
+        for (let i = pick(4); i >= 0; i--) {
+            const name = text(), value = text();
+            if (pick(2)) {
+                form.append(name, value);
+                want.push([crlf(name), crlf(value)]);
+            } else {
+                const fileName = text();
+                form.append(name, new File([value], fileName));
+                want.push([crlf(name), fileName.toWellFormed(), value.toWellFormed()]);
+            }
+        }
+        const got = [];
+        for (const [name, value] of parseFormData(...serializeFormData(form)))
+            got.push(typeof value === "string" ? [name, value] : [name, value.name, await value.text()]);
+        assert.deepEqual(got, want, `round ${round}`);
+    }
+});
+
+test("the type of a body is a MIME type, written as the standard says", () => {
+    const text = (header) => { const mime = mimeOfHeader(header); return mime ? mimeText(mime) : ""; };
+    assert.equal(text("Text/HTML;Charset=UTF-8"), "text/html;charset=UTF-8");
+    assert.equal(text(' text/plain ; a = b; c="d;\\"e" ;c=f; =x; g="" '), 'text/plain;c="d;\\"e";g=""');
+    assert.equal(text("text/html;charset=gbk, text/html"), "text/html;charset=gbk");
+    assert.equal(text('text/html;x=",text/plain", image/gif'), "image/gif");
+    assert.equal(text("text/html;charset=gbk, text/plain, */*, x"), "text/plain");
+    for (const none of ["", "text", "text/", "te xt/html", "text/html/x", "/", "☃/a"]) assert.equal(text(none), "");
 });
 
 test("broken forms say what is wrong", () => {
