@@ -95,6 +95,7 @@ int32_t EXPORT(limpet_load)(uint32_t kind, const char *name, uint32_t name_len, 
     JSContext *ctx = eng.ctx;
     eng.is_loading = true;
     eng.dispatch = 0;
+    eng.random_dispatch = UINT32_MAX; /* a module has a seed of its own, not the runtime's */
     bool is_ok =
         module_load(ctx, kind, (struct text){.at = name, .len = name_len}, source, source_len);
     rejection_report(ctx);

@@ -2,8 +2,8 @@
  *
  * crypto.getRandomValues, crypto.randomUUID and Math.random. Real randomness comes from the host,
  * which refuses it to top-level code, since what that draws would be frozen into the image.
- * Math.random is xorshift128+, seeded by the host at the first use in each dispatch; while loading
- * it is a fixed sequence. */
+ * Math.random is xorshift128+, seeded by the host at the first use in each dispatch; top-level code
+ * has a seed of the version. */
 #include <stdlib.h>
 
 #include "engine.h"
@@ -71,10 +71,14 @@ static struct {
 
 static bool random_seed(JSContext *ctx, uint64_t *s, bool is_loading)
 {
-    s[0] = 0x9E3779B97F4A7C15;
-    s[1] = 0xD1B54A32D192ED03;
+    uint64_t seed = 0;
     if (!is_loading && !crypto_random(ctx, s, 2 * sizeof *s))
         return false;
+    if (is_loading) {
+        (void)op_call(OP_SEED, &(struct op_seed){}, &seed, sizeof seed);
+        s[0] = seed ^ 0x9E3779B97F4A7C15;
+        s[1] = (seed << 32 | seed >> 32) ^ 0xD1B54A32D192ED03;
+    }
     s[1] |= s[0] == 0; /* the state must not be all zeros */
     return true;
 }

@@ -545,7 +545,7 @@ static enum err load_in(struct guest *g, struct guest_load *load, struct error *
 enum err guest_load(struct engine *engine, struct guest_load *load, struct error *ret_error)
 {
     struct guest_host host = {.log = load_log, .ctx = load};
-    struct guest_loading said = {0};
+    struct guest_loading said = {.random_seed = load->random_seed};
     struct guest g = {.loading = &said, .host = &host};
     guest_init(&g);
     enum err err =
@@ -554,6 +554,7 @@ enum err guest_load(struct engine *engine, struct guest_load *load, struct error
         return err;
     isolate_set_user(g.isolate, &g);
     err = load_in(&g, load, ret_error);
+    load->has_drawn = said.has_drawn;
     isolate_free(g.isolate);
     guest_release(&g);
     loading_done(&said);

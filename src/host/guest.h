@@ -177,6 +177,8 @@ struct guest_durable {
 
 /* While top-level code runs, and what it said: ops LOADED and FAIL. */
 struct guest_loading {
+    uint64_t random_seed;
+    bool has_drawn;
     struct error error;
     uint32_t exports;
     unsigned log_lines;
@@ -289,9 +291,11 @@ struct guest_load {
     struct slice name, code;
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;
-    struct image *image;                  /* result */
-    uint32_t exports;                     /* result */
-    struct bytes workflows;               /* result: names, comma-separated; bytes_done() */
+    uint64_t random_seed;   /* of Math.random in top-level code */
+    bool has_drawn;         /* result: it was used, so the image is this version's alone */
+    struct image *image;    /* result */
+    uint32_t exports;       /* result */
+    struct bytes workflows; /* result: names, comma-separated; bytes_done() */
     struct bytes error_name, error_stack; /* of an exception, else empty; bytes_done() */
     void (*log)(void *ctx, int level,
                 struct slice text); /* top-level console output; may be NULL */

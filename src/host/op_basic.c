@@ -308,6 +308,15 @@ enum err op_digest(struct guest *g, const struct op_digest_args *a)
     return OK;
 }
 
+enum err op_seed(struct guest *g, const struct op_seed_args *a)
+{
+    uint64_t seed = g->loading ? g->loading->random_seed : 0;
+    if (g->loading)
+        g->loading->has_drawn = true;
+    bytes_append(&g->result, &seed, sizeof(seed));
+    return OK;
+}
+
 enum err op_stack_map(struct guest *g, const struct op_stack_map_args *a)
 {
     const struct deployment *d = g->deployment;

@@ -45,6 +45,7 @@ struct deployment {
     struct slice name, hash, source_map_hash;
     struct account *account; /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
+    uint64_t random_seed; /* of Math.random in top-level code */
     uint32_t exports; /* enum abi_export */
     bool is_module_isolation;
     bool is_workflow;

@@ -113,6 +113,20 @@ static enum err load_quota(struct control *c, struct slice name, struct error *r
     return err;
 }
 
+/* Top-level code of each version draws its own random numbers, and the same ones whenever its image
+ * is made again, since snapshots belong to an image. The time tells servers apart. */
+static uint64_t random_seed_of(const struct version_row *v, struct slice name)
+{
+    uint64_t h = 0xcbf29ce484222325; /* FNV-1a, then a finalizer */
+    for (size_t k = 0; k < name.len; k++)
+        h = (h ^ (unsigned char)name.ptr[k]) * 0x100000001b3;
+    h = (h ^ (uint64_t)v->number) * 0x100000001b3;
+    h += (uint64_t)v->created_us * 0x9e3779b97f4a7c15;
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+    return h ^ (h >> 31);
+}
+
 /* The function as it serves now, or another version of it. ERR_NOT_FOUND: deleted; ERR_NOT_READY:
  * no version yet. */
 static enum err make_deployment(struct control *c, struct slice name, int64_t version,
@@ -132,6 +146,7 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
         d->is_workflow = f.kind == STORE_WORKFLOW;
         d->name = f.name;
         d->version = v.number;
+        d->random_seed = random_seed_of(&v, f.name);
         d->hash = v.hash;
         d->source_map_hash = v.source_map_hash;
         d->exports = v.exports;
@@ -398,7 +413,8 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
         char hash[65];
         *ret_exports = load.exports;
         images_hash(code, hash); /* so that its first call need not evaluate it again */
-        images_put(c->server, function, slice_cstr(hash), load.image);
+        if (!load.has_drawn) /* else the version, which is not made yet, has numbers of its own */
+            images_put(c->server, function, slice_cstr(hash), load.image);
     } else
         evaluate_failure(&load, function, source_map, ret_failure, ret_error);
     image_unref(load.image);

@@ -50,11 +50,13 @@ static void load_evaluate(struct load_job *j)
         .code = bytes_slice(&code),
         .memory_bytes_max = d->memory_bytes_max,
         .cpu_ns_max = d->cpu_ns_max,
+        .random_seed = d->random_seed,
     };
     if (guest_load(j->server->engine, &load, &j->error) == OK) {
         j->image = load.image;
         atomic_fetch_add(&j->server->images_made, 1);
-        images_put(j->server, d->name, d->hash, j->image);
+        if (!load.has_drawn) /* images are kept by code, and another version has other numbers */
+            images_put(j->server, d->name, d->hash, j->image);
     }
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);

@@ -69,9 +69,10 @@ test("env is read from the host, listed, and cannot be changed", options, () => 
   assert.equal(JSON.parse(g.http().body)[0], "changed");
 });
 
-test("Math.random is seeded for each dispatch, and fixed while loading", options, () => {
+test("Math.random is seeded for each dispatch, and by the version while loading", options, () => {
   const source = `const first = [Math.random(), Math.random()]; export default () => [first, Math.random(), Math.random()]`;
-  const [a, b] = [new Guest({ source }), new Guest({ source })].map((g) => JSON.parse(g.http().body));
+  const [a, b, c] = [{}, {}, { ops: { seed: () => Buffer.from("other on") } }].map((o) => JSON.parse(new Guest({ source, ...o }).http().body));
+  assert.notDeepEqual(a[0], c[0]);
   assert.deepEqual(a[0], b[0]);
   assert.notEqual(a[1], b[1]);
   assert.notEqual(a[1], a[2]);

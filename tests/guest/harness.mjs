@@ -332,6 +332,9 @@ export class Guest {
     url[urlParts[part]] = value;
     return urlRecord(url);
   }
+  op_seed() {
+    return Buffer.from(this.seed ?? "12345678");
+  }
   op_stack_map({ stack }) {
     return Buffer.from(stack.split("\n").filter((line) => !line.includes("limpet:runtime:")).join("\n"));
   }

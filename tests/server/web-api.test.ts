@@ -3,7 +3,7 @@
 // end to end.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { useServer } from './harness.ts';
+import { Server, useServer } from './harness.ts';
 
 const server = useServer();
 
@@ -83,4 +83,28 @@ export default { fetch() {
     assert.match(logs[1]!.text, /^text 1 \{ ?a: \[ ?1, \{ ?b: null ?\} ?\] ?\} \[ ?1, 2 ?\] null undefined true 1n Symbol\(s\) shown$/);
     assert.equal(logs[2]!.text, 'x is 5');
     assert.match(logs[4]!.text, /TypeError: oops/);
+});
+
+test('top-level code draws other random numbers in each function, version and server, and keeps them over a restart', async () => {
+    const source = 'const top = [Math.random(), Math.random()]; export default { fetch: () => Response.json([...top, Math.random()]) };';
+    const seen: number[] = [];
+    const s = await server();
+    for (const [name, code] of [['random-a', source], ['random-b', source], ['random-b', `${source} export const other = 1;`]] as const) {
+        await s.deploy(name, code);
+        seen.push(...(await s.request(name)).json);
+        const again = (await s.request(name)).json;
+        assert.deepEqual(again.slice(0, 2), seen.slice(-3, -1), 'the image has one');
+        seen.push(again[2]);
+    }
+    let other = await Server.start();
+    try {
+        await other.deploy('random-a', source);
+        const first = (await other.request('random-a')).json;
+        seen.push(...first);
+        other = await other.restart();
+        assert.deepEqual((await other.request('random-a')).json.slice(0, 2), first.slice(0, 2));
+    } finally {
+        await other.stop();
+    }
+    assert.equal(new Set(seen).size, seen.length, JSON.stringify(seen));
 });
