@@ -29,7 +29,8 @@ enum {
     LIMIT_GUEST_SLICE_MS = 5,                 /* runs this long before neighbours get a turn */
     LIMIT_SQL_TRANSACTION_MS = 100,           /* a guest's own time inside transaction() */
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
-    LIMIT_GUEST_LOG_LINES = 1000, /* per request */
+    LIMIT_SQL_TEMP_BYTES = 512 * 1024 * 1024, /* one temporary file of a statement */
+    LIMIT_GUEST_LOG_LINES = 1000,             /* per request */
 
     /* Outgoing requests, for each engine thread; who gets how many: base/fair.h */
     LIMIT_FETCH_CONNECTIONS = 512,

@@ -72,12 +72,19 @@ void sql_conn_settle(struct sql_conn *c)
 static enum err conn_full(struct sql_conn *c, struct error *ret_error)
 {
     struct statvfs fs;
-    bool is_disk = statvfs(c->file->path, &fs) != 0 || fs.f_bavail * fs.f_frsize < 1024 * 1024;
-    if (!c->file->bytes_max || is_disk)
+    if (statvfs(c->file->path, &fs) != 0 || fs.f_bavail * fs.f_frsize < 1024 * 1024)
         return sql_error(ret_error, c->file->path, NULL, SQLITE_FULL);
-    (void)error_set(ret_error, ERR_LIMIT, "the database has reached its limit of %llu bytes",
-                    (unsigned long long)c->file->bytes_max);
-    error_hint(ret_error, "delete rows: their space is used again");
+    if (sql_disk_is_short()) {
+        (void)error_set(ret_error, ERR_IO, "the disk of the server's data is nearly full: %s",
+                        "functions may not write the last of it");
+        error_hint(ret_error, "free space on it, or lower --disk-reserve");
+        return ERR_IO;
+    }
+    (void)error_set(ret_error, ERR_LIMIT,
+                    "the database has reached its limit of %llu bytes, or a temporary result its "
+                    "limit of %d MiB",
+                    (unsigned long long)c->file->bytes_max, LIMIT_SQL_TEMP_BYTES >> 20);
+    error_hint(ret_error, "delete rows, their space is used again, or sort and join less at once");
     return ERR_LIMIT;
 }
 

@@ -23,6 +23,11 @@ struct loop;
 struct sql_file;
 struct sql_conn;
 
+/* Once, before there are threads and databases: temporary files lie beside folder, in FOLDER-tmp, and guests write no
+ * more when its disk has less left than this. */
+NODISCARD enum err sql_bound_disk(const char *folder, uint64_t keep_free_bytes,
+                                  struct error *ret_error);
+bool sql_disk_is_short(void);
 /* Any thread. Makes the file (and syncs the directory) if it does not exist. bytes_max: 0 none. */
 NODISCARD enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **ret_file,
                                  struct error *ret_error);

@@ -35,11 +35,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "host/sql_internal.h"
 #include "host/sql_task.h"
 #include "loop/loop.h"
@@ -58,6 +62,62 @@ static const sqlite3_io_methods *wal_methods_default;
 static sqlite3_io_methods wal_methods;
 static const sqlite3_io_methods *main_methods_default;
 static sqlite3_io_methods main_methods;
+
+/* ---- bounds of what is written ---- */
+
+/* The server's own store is on this disk, too: guests do not get the last of it. Set before there
+ * are threads. */
+static int reserve_folder = -1;
+static uint64_t reserve_bytes;
+
+enum { RESERVE_LOOK_BYTES = 1024 * 1024 /* written by a thread between two looks */ };
+
+enum err sql_bound_disk(const char *folder, uint64_t keep_free_bytes, struct error *ret_error)
+{
+    static char temp[PATH_MAX];
+    struct statvfs fs;
+    if (snprintf(temp, sizeof(temp), "%s-tmp", folder) >= (int)sizeof(temp) ||
+        (mkdir(temp, 0700) != 0 && errno != EEXIST))
+        return error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", temp, strerror(errno));
+    sqlite3_temp_directory = temp; /* SQLite's sorts and materialized results: not in /tmp */
+    reserve_folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (reserve_folder < 0 || fstatvfs(reserve_folder, &fs) != 0)
+        return error_set(ret_error, ERR_IO, "cannot look at the disk of %s: %s", folder,
+                         strerror(errno));
+    reserve_bytes = keep_free_bytes;
+    return OK;
+}
+
+bool sql_disk_is_short(void)
+{
+    struct statvfs fs;
+    return reserve_folder >= 0 && fstatvfs(reserve_folder, &fs) == 0 &&
+           fs.f_bavail * fs.f_frsize < reserve_bytes;
+}
+
+/* Before len bytes are written. */
+static bool may_write(int len)
+{
+    static _Thread_local uint64_t since;
+    static _Thread_local bool is_short;
+    since += (uint64_t)len;
+    if (is_short || since >= RESERVE_LOOK_BYTES) {
+        since = 0;
+        is_short = sql_disk_is_short();
+    }
+    return !is_short;
+}
+
+static const sqlite3_io_methods *temp_methods_default;
+static sqlite3_io_methods temp_methods;
+
+static int temp_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
+{
+    if (at + len > LIMIT_SQL_TEMP_BYTES || !may_write(len))
+        return SQLITE_FULL;
+    (void)sql_task_tick();
+    return temp_methods_default->xWrite(file, data, len, at);
+}
 
 /* What SQLite does in one step over many pages, it reads or writes; a task can leave here. */
 static int main_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
@@ -79,6 +139,8 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
         if (rc != SQLITE_OK)
             return rc;
     }
+    if (!may_write(len))
+        return SQLITE_FULL;
     (void)sql_task_tick();
     return wal_methods_default->xWrite(file, data, len, at);
 }
@@ -94,10 +156,17 @@ static int wal_sync(sqlite3_file *file, int flags)
 static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file, int flags,
                     int *ret_flags)
 {
+    static const int temporary = SQLITE_OPEN_TEMP_DB | SQLITE_OPEN_TRANSIENT_DB |
+                                 SQLITE_OPEN_TEMP_JOURNAL | SQLITE_OPEN_SUBJOURNAL;
     int rc = vfs_default->xOpen(self, name, file, flags, ret_flags);
-    if (rc != SQLITE_OK || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB)))
+    if (rc != SQLITE_OK || !(flags & (SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_DB | temporary)))
         return rc;
     pthread_mutex_lock(&vfs_lock);
+    if (flags & temporary && !temp_methods_default) {
+        temp_methods_default = file->pMethods;
+        temp_methods = *file->pMethods;
+        temp_methods.xWrite = temp_write;
+    }
     if (flags & SQLITE_OPEN_MAIN_DB && !main_methods_default) {
         main_methods_default = file->pMethods;
         main_methods = *file->pMethods;
@@ -111,6 +180,11 @@ static int vfs_open(sqlite3_vfs *self, sqlite3_filename name, sqlite3_file *file
         wal_methods.xSync = wal_sync;
     }
     pthread_mutex_unlock(&vfs_lock);
+    if (flags & temporary) {
+        CHECK(file->pMethods == temp_methods_default);
+        file->pMethods = &temp_methods;
+        return SQLITE_OK;
+    }
     bool is_wal = flags & SQLITE_OPEN_WAL;
     CHECK(file->pMethods == (is_wal ? wal_methods_default : main_methods_default));
     file->pMethods = is_wal ? &wal_methods : &main_methods;

@@ -35,6 +35,10 @@ const char config_usage[] =
     "  --queue-max N            requests waiting for an isolate; 503 above (default 1024)\n"
     "  --connections-max N      open connections (default 10000)\n"
     "  --body-max BYTES         request bodies; 413 above (default: no limit, bodies stream)\n"
+    "  --database-max BYTES     the database of one function (default 10 GiB)\n"
+    "  --disk-reserve BYTES     of the data folder's disk, that functions may not fill (default "
+    "256 "
+    "MiB)\n"
     "  --memory-max BYTES       guests and what is buffered for them; newcomers wait, then get 503 "
     "(default: 70 % of the machine or cgroup)\n"
     "  --module-memory-max BYTES  of one function or workflow that has no quota (default: three "
@@ -80,6 +84,8 @@ static const struct flag flags[] = {
     {"queue-max", NUMBER32, AT(queue_max), 0, 0, 1000000},
     {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
     {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
+    {"database-max", NUMBER64, AT(database_bytes_max), 0, 65536, INT64_MAX},
+    {"disk-reserve", NUMBER64, AT(disk_reserve_bytes), 0, 0, INT64_MAX},
     {"memory-max", NUMBER64, AT(memory_bytes_max), 0, MEMORY_BYTES_MIN, INT64_MAX},
     {"module-memory-max", NUMBER64, AT(module_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,
      INT64_MAX},
@@ -226,6 +232,8 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .queue_max = 1024,
         .connections_max = 10000,
         .body_bytes_max = -1,
+        .database_bytes_max = INT64_C(10) << 30,
+        .disk_reserve_bytes = INT64_C(256) << 20,
         .memory_bytes_max = (int64_t)(machine_memory_bytes() / 100 * MEMORY_PERCENT),
         .snapshot_after = 16,
         .keep_s = 7 * 24 * 3600,

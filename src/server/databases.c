@@ -15,14 +15,16 @@
 
 struct databases {
     pthread_mutex_t mutex;
-    struct map files; /* path -> struct sql_file */
+    struct map files;   /* path -> struct sql_file */
+    uint64_t bytes_max; /* of each */
 };
 
-struct databases *databases_new(void)
+struct databases *databases_new(uint64_t bytes_max)
 {
     struct databases *d = calloc(1, sizeof(*d));
     CHECK(d);
     CHECK(pthread_mutex_init(&d->mutex, NULL) == 0);
+    d->bytes_max = bytes_max;
     return d;
 }
 
@@ -47,7 +49,7 @@ enum err databases_open(struct databases *d, const char *path, struct sql_file *
     pthread_mutex_lock(&d->mutex);
     struct sql_file *file = map_get(&d->files, slice_cstr(path));
     if (!file) {
-        err = sql_file_open(path, 0, &file, ret_error);
+        err = sql_file_open(path, d->bytes_max, &file, ret_error);
         if (err == OK)
             (void)map_put(&d->files, slice_cstr(path), file);
     }

@@ -16,6 +16,7 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "host/guest.h"
+#include "host/sql.h"
 #include "http/egress.h"
 #include "http/server.h"
 #include "script/bundle.h"
@@ -82,6 +83,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
         err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->data_dir,
                         strerror(errno));
     if (err == OK)
+        err = sql_bound_disk(c->data_dir, (uint64_t)c->disk_reserve_bytes, ret_error);
+    if (err == OK)
         open_witness(s);
     if (err == OK)
         err = open_egress(s, ret_error);
@@ -89,7 +92,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
     if (err == OK)
         err = guest_engine_new(slice_of(limpet_booted, limpet_booted_len), &s->engine, ret_error);
-    s->databases = databases_new();
+    s->databases = databases_new((uint64_t)c->database_bytes_max);
     if (err == OK)
         err = control_new(s, &s->control, ret_error);
     return err;

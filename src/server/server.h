@@ -54,7 +54,7 @@ struct server {
 
 /* databases.c: one sql_file per function for the whole process, so that all see one commit counter.
  */
-struct databases *databases_new(void);
+struct databases *databases_new(uint64_t bytes_max); /* of each file */
 void databases_free(struct databases *d);
 /* Any thread. The caller gets a reference. */
 NODISCARD enum err databases_open(struct databases *d, const char *path, struct sql_file **ret_file,
