@@ -146,6 +146,7 @@ static void print_execution(struct cli *cli, const struct body_value *e)
     print_row(is_workflow ? "workflow" : "function", name_text(cli, e));
     print_row("version", json_text(cli, e, "version"));
     print_row("status", status_text(cli, e));
+    print_row("parked", json_text(cli, e, "parked"));
     print_row("key", json_text(cli, e, "key"));
     print_row("parent", json_text(cli, e, "parent"));
     print_row("records", json_text(cli, e, "records"));

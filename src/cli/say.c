@@ -91,7 +91,7 @@ void say_cell(struct bytes *out, struct slice text, size_t width)
     append_clean(out, text);
     for (size_t i = 0; i < text.len; i++)
         chars += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
-    while (chars++ < width + 2)
+    for (size_t end = (chars > width ? chars : width) + 2; chars < end; chars++)
         bytes_append_char(out, ' ');
 }
 

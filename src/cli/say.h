@@ -17,7 +17,7 @@ void say_ago(int64_t then_ms, int64_t now_ms, char *ret_text, size_t size);
 void say_duration(double ms, char *ret_text, size_t size);
 /* Since a beginning: "+1.234s", from an hour on "+2h03m04s", "+10d02h03m". */
 void say_elapsed(int64_t ms, char *ret_text, size_t size);
-/* Appends text and spaces up to width and two more; without control characters. */
+/* Appends text, spaces up to width and two more, also when it is longer; no control characters. */
 void say_cell(struct bytes *out, struct slice text, size_t width);
 /* "512 B", "2.1 KB", "3.0 MB" */
 void say_bytes(uint64_t bytes, char *ret_text, size_t size);

@@ -99,7 +99,8 @@ static void cells_are_filled_up(void **state)
     say_cell(&out, SLICE_LIT("a\033b"), 5);
     say_cell(&out, SLICE_LIT("\xc3\xa4"), 2);
     say_cell(&out, SLICE_LIT("longer than it"), 4);
-    assert_string_equal(bytes_cstr(&out), "a b    \xc3\xa4   longer than it");
+    say_cell(&out, SLICE_LIT("next"), 0);
+    assert_string_equal(bytes_cstr(&out), "a b    \xc3\xa4   longer than it  next  ");
     bytes_done(&out);
 }
 
