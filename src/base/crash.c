@@ -28,10 +28,15 @@ void crash_init(void)
     }
 }
 
+void (*crash_mark)(void);
+
 void crash_point(enum crash_point p)
 {
     unsigned long n = atomic_fetch_add(&counts[p], 1) + 1;
-    if ((int)p == chosen && n == chosen_count)
-        kill(getpid(), SIGKILL);
+    if ((int)p != chosen || n != chosen_count)
+        return;
+    if (crash_mark)
+        crash_mark();
+    kill(getpid(), SIGKILL);
 }
 #endif

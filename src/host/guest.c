@@ -93,7 +93,7 @@ void guest_report(struct guest *g)
 enum err guest_charge(struct guest *g, size_t len)
 {
     size_t max = g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES;
-    if (g->host_bytes + len + isolate_memory_bytes(g->isolate) > max)
+    if (g->memory.used - g->isolate_bytes + len + isolate_memory_bytes(g->isolate) > max)
         return op_refuse(
             g, ERR_LIMIT_MEMORY,
             "memory and buffered data together are above the limit of %zu MiB; stream it",
@@ -101,20 +101,16 @@ enum err guest_charge(struct guest *g, size_t len)
     struct budget *full;
     if (!allowance_take(&g->memory, len, &full))
         return budget_refuse(full, &g->op_error);
-    g->host_bytes += len;
     return OK;
 }
 
 void guest_hold(struct guest *g, size_t len)
 {
     allowance_force(&g->memory, len);
-    g->host_bytes += len;
 }
 
 void guest_discharge(struct guest *g, size_t len)
 {
-    CHECK(g->host_bytes >= len);
-    g->host_bytes -= len;
     allowance_give(&g->memory, len);
 }
 
@@ -460,7 +456,7 @@ bool guest_recycle(struct guest *g)
         return false;
     g->host->restore_ns += clock_monotonic_ns() - start;
     g->host->restores++;
-    CHECK(g->host_bytes == 0 && list_is_empty(&g->contexts));
+    CHECK(g->memory.used == g->isolate_bytes && list_is_empty(&g->contexts));
     sql_side_reset(&g->sql);
     guest_make_ordinary(g);
     g->unfinished = 0;

@@ -207,8 +207,7 @@ struct guest {
     uint64_t clock_base_ns;
     struct bytes result; /* of the op that runs */
     struct error op_error;
-    struct bytes input; /* scratch for dispatch input */
-    size_t host_bytes;  /* buffered for the guest outside its memory; counts towards its limit */
+    struct bytes input;        /* scratch for dispatch input */
     struct allowance memory;   /* that, and the isolate's: of its module's account */
     size_t isolate_bytes;      /* of these */
     const struct budget *full; /* why its memory could not grow; NULL: its own limit, if anything */

@@ -52,6 +52,34 @@ static enum err open_egress(struct server *s, struct error *ret_error)
     return OK;
 }
 
+static struct witness *fallen;
+
+static void note_fall(void)
+{
+    if (fallen)
+        witness_fell(fallen);
+}
+
+/* Wasmtime takes the signals of traps and hands on what is none of its own. */
+static void on_fault(int number)
+{
+    note_fall();
+    (void)signal(number, SIG_DFL); /* and it comes again */
+    (void)raise(number);
+}
+
+static void watch_faults(struct witness *w)
+{
+    static const int faults[] = {SIGABRT, SIGSEGV, SIGBUS, SIGILL, SIGFPE};
+    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_ONSTACK};
+    fallen = w;
+#ifdef LIMPET_CRASH_POINTS
+    crash_mark = note_fall;
+#endif
+    for (size_t k = 0; w && k < ARRAY_LEN(faults); k++)
+        (void)sigaction(faults[k], &action, NULL);
+}
+
 /* Without it nothing is parked, but everything runs: on a disk that is full, say. */
 static void open_witness(struct server *s)
 {
@@ -66,6 +94,7 @@ static void open_witness(struct server *s)
     if (witness_open(path, n, slots, &s->suspects, &s->witness, &e) != OK)
         log_warn("it is not noted which executions run; should one end the server, it is not found",
                  LOG_STR("error", e.message));
+    watch_faults(s->witness);
 }
 
 static enum err server_open(struct server *s, struct error *ret_error)
@@ -105,6 +134,7 @@ static void server_close(struct server *s)
     tls_context_free(s->tls);
     egress_free(s->egress);
     databases_free(s->databases);
+    fallen = NULL;
     witness_close(s->witness);
     bytes_done(&s->suspects);
     if (s->store)

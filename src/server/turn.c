@@ -216,18 +216,20 @@ static uint64_t spend(struct slot *s, struct schedule *from, struct share *share
     return now;
 }
 
-static void run_fresh(struct worker *w)
+/* True: they have used up the turn's time. */
+static bool run_fresh(struct worker *w)
 {
     struct share *share;
     uint64_t start = clock_monotonic_ns(), now = start;
     for (int k = 0; k < TURN_FRESH_MAX && now - start < TURN_NS; k++) {
         if (!(share = schedule_next(&w->fresh)))
-            return;
+            return false;
         struct slot *s = container_of(share, struct slot, fresh_share);
         s->invocations++; /* keeps it */
         run_slot(s);
         now = spend(s, &w->fresh, share, now);
     }
+    return now - start >= TURN_NS;
 }
 
 static void run_lengthy(struct worker *w)
@@ -251,12 +253,14 @@ static void run_lengthy(struct worker *w)
 void turn_run(void *arg)
 {
     struct worker *w = arg;
-    run_fresh(w);
+    bool is_used_up = run_fresh(w);
     if (!list_is_empty(&w->stalled)) {
         runs_reclaim(w->runs);
         shed_load(w);
     }
-    run_lengthy(w);
+    w->owes_lengthy = is_used_up && !w->owes_lengthy; /* sockets first, but every other turn */
+    if (!w->owes_lengthy)
+        run_lengthy(w);
     if (!schedule_is_empty(&w->fresh) || !schedule_is_empty(&w->lengthy))
         loop_again(&w->loop);
 }

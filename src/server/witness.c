@@ -17,8 +17,10 @@ enum { ID_BYTES = 37, FIRST_SLOT = 2 /* below: WITNESS_NOTHING, WITNESS_FUNCTION
 struct witness_head {
     char magic[16];
     uint32_t threads, slots;
+    uint32_t fell; /* 1: it ended by a fault of its own */
+    uint32_t unused;
 };
-static const char magic[16] = "limpet running 1";
+static const char magic[16] = "limpet running 2";
 
 struct witness_thread {
     uint64_t alive_ms; /* of a monotonic clock, which one does not matter */
@@ -105,7 +107,8 @@ static void read_suspects(int fd, struct bytes *out)
     char *map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return;
-    suspects_of(map, head.threads, head.slots, out);
+    if (head.fell == 1)
+        suspects_of(map, head.threads, head.slots, out);
     munmap(map, (size_t)st.st_size);
 }
 
@@ -182,6 +185,11 @@ void witness_close(struct witness *w)
 }
 
 /* ---- while it runs ---- */
+
+void witness_fell(struct witness *w)
+{
+    ((struct witness_head *)w->map)->fell = 1;
+}
 
 uint32_t witness_enter(struct witness *w, unsigned thread, const char *id)
 {

@@ -4,9 +4,10 @@
  * as memory (a shared mapping), so that it costs a few stores a step; what the kernel had not
  * written by a power failure may be lost, which harms nobody.
  *
- * Suspects: when threads were in the middle of guests, the executions among those; else every
- * execution that has been stepped within the last seconds, as what has ended the process may have
- * been done for it by another thread. A clean stop leaves none. What is done about them is the
+ * Suspects, if the process fell by itself (an abort, a fault): when threads were in the middle of
+ * guests, the executions among those; else every execution that has been stepped within the last
+ * seconds, as what has ended the process may have been done for it by another thread. A process that
+ * was killed from outside suspects nobody, a clean stop leaves none. What is done about them is the
  * store's business (store_durable_crashed).
  *
  * Each engine thread writes its own part. NULL, where there is room for none, takes no notes. */
@@ -38,5 +39,7 @@ uint32_t witness_enter(struct witness *w, unsigned thread, const char *id);
 void witness_leave(struct witness *w, unsigned thread, uint32_t slot);
 /* The thread runs this guest: a slot, or WITNESS_FUNCTION; WITNESS_NOTHING: none, any more. */
 void witness_step(struct witness *w, unsigned thread, uint32_t slot, uint64_t now_ms);
+/* The process is about to end by a fault of its own. From a signal handler, too. */
+void witness_fell(struct witness *w);
 /* Now and then, so that what was long ago is known to be. */
 void witness_alive(struct witness *w, unsigned thread, uint64_t now_ms);

@@ -77,6 +77,7 @@ struct worker {
     struct schedule fresh, lengthy; /* slots with something to run: see turn.c */
     struct list stalled;            /* slots that wait for an isolate */
     struct timer unstall;
+    bool owes_lengthy;               /* the last turn had no time for one */
     unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */
     unsigned guests_len;
     unsigned idle_len; /* in all slots */

@@ -66,6 +66,7 @@ static void those_that_ran_lately_are_suspects(void **state)
     witness_step(w, 1, two, 1000 + WITNESS_RECENT_MS);
     witness_step(w, 1, three, 1000 + WITNESS_RECENT_MS);
     witness_step(w, 1, WITNESS_NOTHING, 1000 + WITNESS_RECENT_MS);
+    witness_fell(w);
     struct witness *after = next("123"); /* w is as good as dead: nothing is written to it */
     /* What the process before that had is forgotten. */
     struct witness *last = next("");
@@ -81,7 +82,19 @@ static void those_that_ran_lately_are_suspects(void **state)
     witness_step(w, 1, WITNESS_NOTHING, 1000);
     witness_leave(w, 1, two);
     witness_alive(w, 1, 1000 + WITNESS_RECENT_MS);
+    witness_fell(w);
     after = next("1");
+    witness_close(w);
+    witness_close(after);
+}
+
+static void killed_from_outside_nobody_is_suspected(void **state)
+{
+    struct witness *w = next("");
+    uint32_t one = witness_enter(w, 0, id(1));
+    witness_step(w, 0, one, 1000);
+    witness_step(w, 0, WITNESS_NOTHING, 1000);
+    struct witness *after = next("");
     witness_close(w);
     witness_close(after);
 }
@@ -93,6 +106,7 @@ static void long_ago_is_no_suspicion(void **state)
     witness_step(w, 0, one, 1000);
     witness_step(w, 0, WITNESS_NOTHING, 1000);
     witness_alive(w, 1, 1001 + WITNESS_RECENT_MS);
+    witness_fell(w);
     struct witness *after = next("");
     witness_close(w);
     witness_close(after);
@@ -105,6 +119,7 @@ static void who_runs_is_the_suspect(void **state)
     witness_step(w, 0, one, 1000);
     witness_step(w, 0, WITNESS_NOTHING, 1000);
     witness_step(w, 1, two, 1000);
+    witness_fell(w);
     struct witness *after = next("2");
     witness_close(w);
     witness_close(after);
@@ -114,6 +129,7 @@ static void who_runs_is_the_suspect(void **state)
     witness_step(w, 0, one, 1000);
     witness_step(w, 0, WITNESS_NOTHING, 1000);
     witness_step(w, 1, WITNESS_FUNCTION, 1000);
+    witness_fell(w);
     after = next("");
     witness_close(w);
     witness_close(after);
@@ -126,6 +142,7 @@ static void two_do_not_disturb_each_other(void **state)
     witness_step(second, 0, witness_enter(second, 0, id(2)), 1000);
     witness_step(first, 0, witness_enter(first, 0, id(1)), 1000);
     witness_close(first);
+    witness_fell(second);
     struct witness *third = next("2");
     witness_close(second);
     witness_close(third);
@@ -158,14 +175,17 @@ static void a_file_of_another_shape_is_none(void **state)
     struct error error;
     struct witness *w = next(""), *other = NULL;
     witness_step(w, 0, witness_enter(w, 0, id(1)), 1000);
+    witness_fell(w);
     assert_int_equal(truncate(path, 100), 0);
     struct witness *after = next("");
     witness_step(after, 0, witness_enter(after, 0, id(5)), 1000);
+    witness_fell(after);
     int fd = open(path, O_WRONLY);
     assert_int_equal(pwrite(fd, "x", 1, 0), 1);
     close(fd);
     struct witness *last = next("");
     witness_step(last, 1, witness_enter(last, 1, id(6)), 1000);
+    witness_fell(last);
     /* One that is larger is read as it was written. */
     assert_int_equal(witness_open(path, 1, 1, &suspects, &other, &error), OK);
     assert_int_equal(suspects.len, 37);
@@ -182,6 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(those_that_ran_lately_are_suspects),
+        cmocka_unit_test(killed_from_outside_nobody_is_suspected),
         cmocka_unit_test(long_ago_is_no_suspicion),
         cmocka_unit_test(who_runs_is_the_suspect),
         cmocka_unit_test(two_do_not_disturb_each_other),
