@@ -17,7 +17,6 @@
 #include "script/sourcemap.h"
 #include "server/control.h"
 #include "server/turn.h"
-#include "store/store.h"
 
 enum { CHARGED_BODY_BYTES = 16 * 1024 /* an answer that its client may have to be waited for */ };
 
@@ -410,8 +409,7 @@ static void execute_done(struct invocation *v)
     m->post.fn = execute_posted;
     struct loop *control = control_loop(v->worker->server->control);
     /* Its log lines of this turn are queued before the record that the control thread makes. */
-    store_send(v->worker->server->store);
-    store_gather(v->worker->server->store);
+    worker_store_now(v->worker);
     metric_add(&v->worker->metrics.executes, 1);
     check_free(v);
     loop_post(control, &m->post);

@@ -210,12 +210,22 @@ static void trim(struct timer *t)
     timer_start(&w->loop, &w->trim, trim_ms(w), trim);
 }
 
+void worker_store_now(struct worker *w)
+{
+    if (!w->is_gathering)
+        return;
+    store_send(w->server->store);
+    store_gather(w->server->store);
+}
+
 /* Gauges are published once a turn that did something; reading them needs no lock then. */
 static void worker_turn(void *arg)
 {
     struct worker *w = arg;
     store_gather(w->server->store); /* what this turn has to have stored is one transaction */
+    w->is_gathering = true;
     turn_run(w);
+    w->is_gathering = false;
     store_send(w->server->store);
     publish_gauges(w);
 }

@@ -87,6 +87,7 @@ struct worker {
     struct worker_metrics metrics;
     struct runs *runs;           /* durable executions that are here */
     struct store_reader *reader; /* for them; opened on first use */
+    bool is_gathering;           /* inside the turn */
     bool is_draining;
     struct timer grace;
     struct post stop;
@@ -122,6 +123,9 @@ static inline struct slice slot_key(struct deployment *const *d)
 {
     return slice_of((const char *)d, sizeof(*d));
 }
+
+/* What this turn has asked of the store so far is queued before what another thread asks from now on. */
+void worker_store_now(struct worker *w);
 
 /* Runs one execute; e->done is posted to the control loop. */
 void worker_execute(struct worker *w, struct admin_execute *e);
