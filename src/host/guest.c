@@ -266,9 +266,14 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
             *ret_status = ISOLATE_TRAPPED;
             return true;
         }
-        bool stands =
-            g->waiting || g->sql.is_working || (g->waiting_call != 0 && !op_wait_delivered(g));
-        *ret_status = stands ? ISOLATE_WAITING : isolate_resume(g->isolate);
+        if (g->waiting || g->sql.is_working || (g->waiting_call != 0 && !op_wait_delivered(g))) {
+            *ret_status = ISOLATE_WAITING;
+        } else if (g->pauses) {
+            g->pauses = false;
+            *ret_status = ISOLATE_YIELDED;
+        } else {
+            *ret_status = isolate_resume(g->isolate);
+        }
         return true;
     }
     if (g->has_expired)
@@ -461,7 +466,7 @@ bool guest_recycle(struct guest *g)
     guest_make_ordinary(g);
     g->unfinished = 0;
     g->full = NULL;
-    g->is_dead = g->gone = g->is_ending = g->has_expired = false;
+    g->is_dead = g->gone = g->is_ending = g->has_expired = g->pauses = false;
     g->scope = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
     g->clock_base_ns = clock_monotonic_ns();

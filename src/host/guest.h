@@ -217,6 +217,7 @@ struct guest {
     bool has_hit_ops_limit; /* by its last op */
     bool is_dead;           /* trapped */
     bool has_expired;       /* some context's time is up */
+    bool pauses;            /* before it goes on, its owner stores what there is to be stored */
     bool gone;              /* some dispatch's client has left and the guest has not been told */
 
     struct op *waiting;    /* op_wait: the guest's stack stands still */

@@ -302,9 +302,8 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     g->may_stand = true;
     enum err err = start_op(g, code, (uint32_t)args[1]);
     g->may_stand = false;
-    if (number == OP_NUMBER_SQL_TRANSACTION && g->durable &&
-        execution_is_full(g->durable->execution))
-        isolate_end_slice(i); /* it may have ended: before its code asks for more */
+    if (g->durable && execution_is_full(g->durable->execution))
+        isolate_end_slice(i);
     if (number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION) {
         g->sql.ret = (uint32_t)args[2];
         g->sql.ret_cap = (uint32_t)args[3];

@@ -299,6 +299,7 @@ static void task_done(struct sql_task *t)
             guest_free(g);
         return;
     }
+    g->pauses = g->durable && execution_is_full(g->durable->execution);
     isolate_wake(g->isolate, op_give_result(g, g->sql.err, g->sql.ret, g->sql.ret_cap));
     guest_report(g);
 }
