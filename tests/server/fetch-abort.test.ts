@@ -2,49 +2,35 @@
 // Aborts and time limits of fetch() hold until the last byte of the body: the reader hears the signal's reason at once, and the
 // origin sees the connection closed.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
-import { until, useServer } from './harness.ts';
+import { test } from 'node:test';
+import { until, useServer, Origin } from './harness.ts';
 import { complete, deployWorkflow } from './workflow-harness.ts';
 
-let origin: http.Server;
-let port = 0;
 const closed: string[] = [];
 
-before(async () => {
-    // Heads and ten bytes; the rest never comes.
-    origin = http.createServer((req, res) => {
-        res.on('close', () => res.writableFinished || closed.push(req.url!));
-        if (req.url === '/gate') { // opens once the steps before have let go of their answers
-            const left = ['/step-timeout', '/step-unread'];
-            until('answers of earlier steps are closed', () => left.every((path) => closed.includes(path))).then(() => res.end('open'), () => res.destroy());
-            return;
-        }
-        if (req.url!.startsWith('/whole')) {
-            res.end('all of it');
-            return;
-        }
-        res.writeHead(200, { 'content-length': 20 });
-        res.write('ten bytes.');
-    });
-    origin.listen(0, '127.0.0.1');
-    await once(origin, 'listening');
-    port = (origin.address() as AddressInfo).port;
-});
-after(() => {
-    origin.closeAllConnections();
-    origin.close();
+// Heads and ten bytes; the rest never comes.
+const origin = new Origin((req, res) => {
+    res.on('close', () => res.writableFinished || closed.push(req.url!));
+    if (req.url === '/gate') { // opens once the steps before have let go of their answers
+        const left = ['/step-timeout', '/step-unread'];
+        until('answers of earlier steps are closed', () => left.every((path) => closed.includes(path))).then(() => res.end('open'), () => res.destroy());
+        return;
+    }
+    if (req.url!.startsWith('/whole')) {
+        res.end('all of it');
+        return;
+    }
+    res.writeHead(200, { 'content-length': 20 });
+    res.write('ten bytes.');
 });
 
-const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${port}`] }));
+const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${origin.port}`] }));
 
 let serial = 0;
 async function inside(body: string, options = {}) {
     const s = await server();
     const name = `abort-${serial++}`;
-    await s.deploy(name, `const base = "http://127.0.0.1:${port}/${name}";\nexport default { async fetch(request) { ${body} } };`, options);
+    await s.deploy(name, `const base = "http://127.0.0.1:${origin.port}/${name}";\nexport default { async fetch(request) { ${body} } };`, options);
     return { name, ask: () => s.request(name, '/') };
 }
 const isClosed = (name: string) => until(`the origin sees ${name} closed`, () => closed.includes(`/${name}`));
@@ -152,14 +138,14 @@ import { step, workflow } from "limpet";
 export default workflow(async () => {
     const out = [];
     out.push(await step("signal", async () => {
-        const r = await fetch("http://127.0.0.1:${port}/step-signal", { signal: AbortSignal.timeout(200) });
+        const r = await fetch("http://127.0.0.1:${origin.port}/step-signal", { signal: AbortSignal.timeout(200) });
         try { return await r.text(); } catch (e) { return e.name; }
     }));
     try {
-        await step("timeout", { timeout: 300, retries: 0 }, async () => (await fetch("http://127.0.0.1:${port}/step-timeout")).text());
+        await step("timeout", { timeout: 300, retries: 0 }, async () => (await fetch("http://127.0.0.1:${origin.port}/step-timeout")).text());
     } catch (e) { out.push("step failed"); }
-    await step("unread", async () => { await fetch("http://127.0.0.1:${port}/step-unread"); });
-    out.push(await step("after", async () => (await fetch("http://127.0.0.1:${port}/gate")).text()));
+    await step("unread", async () => { await fetch("http://127.0.0.1:${origin.port}/step-unread"); });
+    out.push(await step("after", async () => (await fetch("http://127.0.0.1:${origin.port}/gate")).text()));
     return out;
 });`);
     assert.deepEqual(await complete(s, 'abort-steps', null, { wait: '30s' }), ['TimeoutError', 'step failed', 'open']);

@@ -3,10 +3,9 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
+import { test } from 'node:test';
 import zlib from 'node:zlib';
-import { IS_ASAN, until, useServer } from './harness.ts';
+import { IS_ASAN, until, useServer, Origin } from './harness.ts';
 
 const TEXT = Array.from({ length: 20_000 }, (_, i) => `line ${i}\n`).join('');
 const coded: Record<string, Buffer> = {
@@ -23,63 +22,52 @@ const coded: Record<string, Buffer> = {
 const ZEROS = 200 * 1024 * 1024;
 const bomb = zlib.gzipSync(Buffer.alloc(ZEROS), { level: 9 });
 
-let origin: http.Server;
-let port = 0;
 let open = 0;
 
-before(async () => {
-    origin = http.createServer((req, res) => {
-        const url = new URL(req.url!, 'http://origin');
-        const coding = url.searchParams.get('coding')!;
-        switch (url.pathname) {
-        case '/coded':
-            res.writeHead(200, { 'content-encoding': coding, 'content-length': coded[coding]!.length });
-            res.end(coded[coding]);
-            return;
-        case '/cut':
-            res.writeHead(200, { 'content-encoding': coding });
-            res.end(coded[coding]!.subarray(0, -10));
-            return;
-        case '/bomb':
-            res.writeHead(200, { 'content-encoding': 'gzip' });
-            res.end(bomb);
-            return;
-        case '/lie':
-            res.writeHead(200, { 'content-encoding': coding });
-            res.end('this is no such thing');
-            return;
-        case '/status':
-            res.writeHead(Number(url.searchParams.get('code')), { 'x-kept': 'yes' });
-            res.end();
-            return;
-        case '/headers':
-            res.end(JSON.stringify(req.headers));
-            return;
-        default:
-            res.writeHead(200, { 'content-length': 9, etag: '"1"' });
-            res.end('some text');
-        }
-    });
-    origin.on('connection', (socket) => {
-        open++;
-        socket.on('close', () => open--);
-    });
-    origin.listen(0, '127.0.0.1');
-    await once(origin, 'listening');
-    port = (origin.address() as AddressInfo).port;
+const origin = new Origin((req, res) => {
+    const url = new URL(req.url!, 'http://origin');
+    const coding = url.searchParams.get('coding')!;
+    switch (url.pathname) {
+    case '/coded':
+        res.writeHead(200, { 'content-encoding': coding, 'content-length': coded[coding]!.length });
+        res.end(coded[coding]);
+        return;
+    case '/cut':
+        res.writeHead(200, { 'content-encoding': coding });
+        res.end(coded[coding]!.subarray(0, -10));
+        return;
+    case '/bomb':
+        res.writeHead(200, { 'content-encoding': 'gzip' });
+        res.end(bomb);
+        return;
+    case '/lie':
+        res.writeHead(200, { 'content-encoding': coding });
+        res.end('this is no such thing');
+        return;
+    case '/status':
+        res.writeHead(Number(url.searchParams.get('code')), { 'x-kept': 'yes' });
+        res.end();
+        return;
+    case '/headers':
+        res.end(JSON.stringify(req.headers));
+        return;
+    default:
+        res.writeHead(200, { 'content-length': 9, etag: '"1"' });
+        res.end('some text');
+    }
 });
-after(() => {
-    origin.closeAllConnections();
-    origin.close();
+origin.server.on('connection', (socket) => {
+    open++;
+    socket.on('close', () => open--);
 });
 
-const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${port}`] }));
+const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${origin.port}`] }));
 
 let serial = 0;
 async function inside(body: string, options: Parameters<Awaited<ReturnType<typeof server>>['deploy']>[2] = {}, method = 'GET') {
     const s = await server();
     const name = `bodies-${serial++}`;
-    await s.deploy(name, `const base = "http://127.0.0.1:${port}";\nexport default { async fetch(request) { ${body} } };`, options);
+    await s.deploy(name, `const base = "http://127.0.0.1:${origin.port}";\nexport default { async fetch(request) { ${body} } };`, options);
     return s.request(name, '/', { method });
 }
 
@@ -150,8 +138,8 @@ test('answers that nobody reads are not unpacked', { skip: IS_ASAN && 'the sanit
     await s.deploy(name, `
 export default { async fetch(request) {
     if (new URL(request.url).pathname === "/warm") return new Response("");
-    const all = await Promise.all(Array.from({ length: 20 }, () => fetch("http://127.0.0.1:${port}/bomb")));
-    await (await fetch("http://127.0.0.1:${port}/")).text();
+    const all = await Promise.all(Array.from({ length: 20 }, () => fetch("http://127.0.0.1:${origin.port}/bomb")));
+    await (await fetch("http://127.0.0.1:${origin.port}/")).text();
     return new Response(new ReadableStream({ start(c) { c.enqueue(new TextEncoder().encode("open " + all.length)); } }));
 } };`, { memory_mb: 64 });
     await s.request(name, '/warm');

@@ -2,83 +2,70 @@
 // fetch() out to a server of the test's own, allowed by --egress-allow: methods, headers, bodies, streams, redirects, abort, errors.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import http from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, test } from 'node:test';
-import { errorOf, type Server, useServer } from './harness.ts';
+import { test } from 'node:test';
+import { errorOf, type Server, useServer, Origin } from './harness.ts';
 
-let origin: http.Server;
-let port = 0;
 let connections = 0;
 const abandoned: string[] = [];
 
-before(async () => {
-    origin = http.createServer(async (req, res) => {
-        const url = new URL(req.url!, 'http://origin');
-        const chunks: Buffer[] = [];
-        res.on('close', () => res.writableFinished || abandoned.push(url.pathname));
-        if (url.pathname === '/early') {
-            res.end('early'); // answers without reading
-            return;
-        }
-        for await (const c of req) chunks.push(c as Buffer);
-        const body = Buffer.concat(chunks);
-        switch (url.pathname) {
-        case '/echo':
-            res.setHeader('set-cookie', ['a=1', 'b=2']);
-            res.setHeader('content-type', 'application/json');
-            res.end(JSON.stringify({ method: req.method, headers: req.headers, body: body.toString(), length: body.length }));
-            return;
-        case '/status':
-            res.writeHead(Number(url.searchParams.get('code')), 'Special');
-            res.end();
-            return;
-        case '/redirect':
-            res.writeHead(Number(url.searchParams.get('code') ?? 302), { location: url.searchParams.get('to')! });
-            res.end();
-            return;
-        case '/loop':
-            res.writeHead(302, { location: '/loop' });
-            res.end();
-            return;
-        case '/large':
-            for (let i = 0; i < 100; i++) if (!res.write(Buffer.alloc(100_000, 'x'))) await once(res, 'drain');
-            res.end();
-            return;
-        case '/never':
-            return;
-        case '/half':
-            res.writeHead(200, { 'content-length': '100' });
-            res.write('half');
-            setImmediate(() => req.socket.destroy());
-            return;
-        case '/gzip':
-            res.writeHead(200, { 'content-encoding': 'gzip' });
-            res.end((await import('node:zlib')).gzipSync('unpacked'));
-            return;
-        default:
-            res.writeHead(404);
-            res.end('?');
-        }
-    });
-    origin.on('connection', () => connections++);
-    origin.listen(0, '127.0.0.1');
-    await once(origin, 'listening');
-    port = (origin.address() as AddressInfo).port;
+const origin = new Origin(async (req, res) => {
+    const url = new URL(req.url!, 'http://origin');
+    const chunks: Buffer[] = [];
+    res.on('close', () => res.writableFinished || abandoned.push(url.pathname));
+    if (url.pathname === '/early') {
+        res.end('early'); // answers without reading
+        return;
+    }
+    for await (const c of req) chunks.push(c as Buffer);
+    const body = Buffer.concat(chunks);
+    switch (url.pathname) {
+    case '/echo':
+        res.setHeader('set-cookie', ['a=1', 'b=2']);
+        res.setHeader('content-type', 'application/json');
+        res.end(JSON.stringify({ method: req.method, headers: req.headers, body: body.toString(), length: body.length }));
+        return;
+    case '/status':
+        res.writeHead(Number(url.searchParams.get('code')), 'Special');
+        res.end();
+        return;
+    case '/redirect':
+        res.writeHead(Number(url.searchParams.get('code') ?? 302), { location: url.searchParams.get('to')! });
+        res.end();
+        return;
+    case '/loop':
+        res.writeHead(302, { location: '/loop' });
+        res.end();
+        return;
+    case '/large':
+        for (let i = 0; i < 100; i++) if (!res.write(Buffer.alloc(100_000, 'x'))) await once(res, 'drain');
+        res.end();
+        return;
+    case '/never':
+        return;
+    case '/half':
+        res.writeHead(200, { 'content-length': '100' });
+        res.write('half');
+        setImmediate(() => req.socket.destroy());
+        return;
+    case '/gzip':
+        res.writeHead(200, { 'content-encoding': 'gzip' });
+        res.end((await import('node:zlib')).gzipSync('unpacked'));
+        return;
+    default:
+        res.writeHead(404);
+        res.end('?');
+    }
 });
-after(() => {
-    origin.closeAllConnections();
-    origin.close();
-});
+origin.server.on('connection', () => connections++);
 
-const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${port}`] }));
+const server = useServer(() => ({ args: ['--threads', '1', '--egress-allow', `127.0.0.1:${origin.port}`] }));
 
 let serial = 0;
 /** Runs body in a function; `base` is the origin's URL. Returns the answer. */
 async function inside(body: string) {
     const s: Server = await server();
     const name = `fetch-${serial++}`;
-    await s.deploy(name, `const base = "http://127.0.0.1:${port}";\nexport default { async fetch(request) { ${body} } };`);
+    await s.deploy(name, `const base = "http://127.0.0.1:${origin.port}";\nexport default { async fetch(request) { ${body} } };`);
     return s.request(name, '/', { method: 'POST', body: 'from the client' });
 }
 
@@ -87,11 +74,11 @@ test('method, headers and a text body', async () => {
 const r = await fetch(base + "/echo", { method: "PUT", headers: { "X-Thing": "v", "content-type": "text/x" }, body: "hello" });
 return Response.json({ status: r.status, ok: r.ok, url: r.url, redirected: r.redirected, cookies: r.headers.getSetCookie(), got: await r.json() });`);
     const { got, ...rest } = res.json;
-    assert.deepEqual(rest, { status: 200, ok: true, url: `http://127.0.0.1:${port}/echo`, redirected: false, cookies: ['a=1', 'b=2'] });
+    assert.deepEqual(rest, { status: 200, ok: true, url: `http://127.0.0.1:${origin.port}/echo`, redirected: false, cookies: ['a=1', 'b=2'] });
     assert.equal(got.method, 'PUT');
     assert.equal(got.headers['x-thing'], 'v');
     assert.equal(got.headers['content-type'], 'text/x');
-    assert.equal(got.headers.host, `127.0.0.1:${port}`);
+    assert.equal(got.headers.host, `127.0.0.1:${origin.port}`);
     assert.equal(got.body, 'hello');
 });
 
@@ -199,8 +186,8 @@ test("derp's synchronous http", async () => {
     await s.deploy('derp-http', `
 import { fetch, getJson } from "derp:runtime/http";
 export const handler = { handle(req) {
-    const a = fetch({ method: "POST", url: "http://127.0.0.1:${port}/echo", headers: [["X-A", "1"]], body: "sync" });
-    const b = getJson<{ method: string }>("http://127.0.0.1:${port}/echo");
+    const a = fetch({ method: "POST", url: "http://127.0.0.1:${origin.port}/echo", headers: [["X-A", "1"]], body: "sync" });
+    const b = getJson<{ method: string }>("http://127.0.0.1:${origin.port}/echo");
     let failed = "";
     try { fetch({ method: "GET", url: "http://127.0.0.1:1/", headers: [] }); } catch (e) { failed = String(e); }
     return { status: a.status, body: b.body.method, bStatus: b.status, failed: failed.length > 0 };

@@ -10,10 +10,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
-import net from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
-import { after } from 'node:test';
+import { after, before } from 'node:test';
 
 /** Generous, because sanitizer builds on a busy machine are slow; nothing waits this long when all is well. */
 export const PATIENCE_MS = Number(process.env.LIMPET_TEST_PATIENCE_MS ?? 60_000);
@@ -457,6 +457,25 @@ export function useServer(options: ServerOptions | (() => ServerOptions) = {}): 
         }
     });
     return () => (server ??= Server.start(typeof options === 'function' ? options() : options));
+}
+
+/** An HTTP server for functions to ask, on a free port of loopback while the file's tests run. */
+export class Origin {
+    readonly server: http.Server;
+    constructor(handler: http.RequestListener) {
+        this.server = http.createServer(handler);
+        before(async () => {
+            this.server.listen(0, '127.0.0.1');
+            await once(this.server, 'listening');
+        });
+        after(() => {
+            this.server.closeAllConnections();
+            this.server.close();
+        });
+    }
+    get port(): number {
+        return (this.server.address() as AddressInfo).port;
+    }
 }
 
 // Whatever a failed test left behind ends with this process.
