@@ -268,6 +268,9 @@ void guest_make_durable(struct guest *g, struct execution *x, struct slice tail,
 void guest_make_ordinary(struct guest *g); /* takes that back */
 void guest_poke(struct guest *g);          /* the execution may have a delivery: step it */
 bool guest_has_news(const struct guest *g);
+/* A statement is under way, or a transaction open: until it is over, records made in it must not be
+ * stored by anything but the module's database, whose commit they are a part of. */
+bool guest_is_in_sql(const struct guest *g);
 /* execution_durable() has grown: what waited for it may leave. */
 void guest_committed(struct guest *g);
 /* For struct execution_port. */

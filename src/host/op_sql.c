@@ -64,6 +64,11 @@ bool guest_sql_end(struct guest *g)
     return true;
 }
 
+bool guest_is_in_sql(const struct guest *g)
+{
+    return g->sql.is_working || g->sql.depth > 0;
+}
+
 static enum err refuse_expired(struct guest *g)
 {
     (void)op_refuse(g, ERR_LIMIT,
@@ -147,8 +152,10 @@ static enum err keep_records(struct guest *g)
     int64_t first;
     if (!sql_is_writing(g->sql.conn))
         return OK;
-    struct slice tail = execution_tail(g->durable->execution, &first);
-    enum err err = sql_journal_put(g->sql.conn, g->durable->tail, first, tail,
+    /* A copy: while the statement is away, the store may take what it has out of the execution. */
+    CLEANUP(bytes_done) struct bytes tail = BYTES_INIT;
+    bytes_append_slice(&tail, execution_tail(g->durable->execution, &first));
+    enum err err = sql_journal_put(g->sql.conn, g->durable->tail, first, bytes_slice(&tail),
                                    execution_durable(g->durable->execution), &g->op_error);
     if (err == ERR_SQL) /* ours, not the code's */
         err = error_context(&g->op_error, ERR_IO, "the journal of the database");

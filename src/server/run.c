@@ -349,7 +349,7 @@ static bool has_new_children(const struct run *r)
 
 void run_settle(struct run *r)
 {
-    if (!r->guest || guest_has_news(r->guest) || r->guest->is_queued)
+    if (!r->guest || guest_has_news(r->guest) || r->guest->is_queued || guest_is_in_sql(r->guest))
         return;
     int64_t wake_us = execution_wake_us(r->x);
     bool is_idle = execution_is_idle(r->x);
@@ -399,6 +399,8 @@ void run_stepped(struct guest *g, enum guest_status status)
             run_rest(r, &e);
         return;
     }
+    if (status == GUEST_WAITS && guest_is_in_sql(g))
+        return; /* its last records belong to a commit of the module's database that is not made */
     /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */
     if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->is_stale && !has_new_children(r) &&
         !guest_has_news(r->guest) && !may_linger(r, execution_wake_us(r->x))) {
