@@ -13,8 +13,12 @@ static int chosen = -1;
 static unsigned long chosen_count;
 static atomic_ulong counts[4];
 
+static bool falls;
+
 void crash_init(void)
 {
+    const char *how = getenv("LIMPET_CRASH_FALLS");
+    falls = how && strcmp(how, "1") == 0;
     static const char *const names[] = {"before:", "after:", "sql-before:", "sql-after:"};
     const char *text = getenv("LIMPET_CRASH_AT");
     for (int k = 0; text && k < 4; k++) {
@@ -35,7 +39,7 @@ void crash_point(enum crash_point p)
     unsigned long n = atomic_fetch_add(&counts[p], 1) + 1;
     if ((int)p != chosen || n != chosen_count)
         return;
-    if (crash_mark)
+    if (crash_mark && falls)
         crash_mark();
     kill(getpid(), SIGKILL);
 }

@@ -11,7 +11,8 @@ enum crash_point { CRASH_BEFORE, CRASH_AFTER, CRASH_SQL_BEFORE, CRASH_SQL_AFTER 
 #ifdef LIMPET_CRASH_POINTS
 /* Once, before there are threads. Says on standard output what was chosen. */
 void crash_init(void);
-/* Called before that end, which is to look like a fault of the process's own; may be NULL. */
+/* Called before that end where LIMPET_CRASH_FALLS=1 says that it is to look like a fault of the
+ * process's own, which parks an execution, and not like a kill from outside; may be NULL. */
 extern void (*crash_mark)(void);
 /* Any thread. Each call counts; at the chosen one the process ends as by kill -9. */
 void crash_point(enum crash_point p);

@@ -22,7 +22,7 @@ const args = (): string[] => ['--threads', '1', ...counter.flags];
 /** The life of a server that ends itself at a commit of records. */
 async function life(data: string, crashAt: string): Promise<void> {
     try {
-        const s = await Server.start({ data, args: args(), env: { LIMPET_CRASH_AT: crashAt } });
+        const s = await Server.start({ data, args: args(), env: { LIMPET_CRASH_AT: crashAt, LIMPET_CRASH_FALLS: '1' } });
         await s.exited;
     } catch (e) {
         if (!/ended before it was ready \(SIGKILL\)/.test(String(e))) throw e;
@@ -30,7 +30,7 @@ async function life(data: string, crashAt: string): Promise<void> {
 }
 
 test('three crashes in a row without a new record', async () => {
-    const first = await Server.start({ args: args(), env: { LIMPET_CRASH_AT: 'before:3' } });
+    const first = await Server.start({ args: args(), env: { LIMPET_CRASH_AT: 'before:3', LIMPET_CRASH_FALLS: '1' } });
     const { data } = first;
     try {
         if (!/crash point/.test(first.stdout)) return first.kill(); // a build without them
