@@ -3,6 +3,7 @@
 
 #ifdef LIMPET_CRASH_POINTS
 #include <signal.h>
+#include <stdbool.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
