@@ -73,7 +73,7 @@ async function life(data: string, crashAt: string, args: string[]): Promise<bool
         return true;
     } catch (e) {
         await until(`the server ends itself ${crashAt} (${e})`, () => !s.isAlive);
-        assert.equal((await s.exited).signal, 'SIGKILL', s.stderr); // by its own hand: nobody else ends it
+        assert.equal((await s.ended()).signal, 'SIGKILL', s.stderr); // by its own hand: nobody else ends it
         return false;
     } finally {
         await s.kill();

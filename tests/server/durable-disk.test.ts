@@ -163,7 +163,7 @@ test('a server that stops while the disk is full ends, and loses nothing', async
         limitFiles(s, 4096);
         refused(await execute(s, 'disk', 2));
         s.child.kill('SIGTERM');
-        await s.exited;
+        await s.ended();
         const next = await s.revive();
         try {
             await signal(next, id, 'go', 'kept');

@@ -138,11 +138,18 @@ export async function run(file: string, args: string[], options: { env?: Record<
     const child = spawn(file, args, { env: { ...process.env, ...options.env }, cwd: options.cwd, stdio: ['pipe', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';
+    let isLate = false;
     child.stdout.setEncoding('utf8').on('data', (d) => (stdout += d));
     child.stderr.setEncoding('utf8').on('data', (d) => (stderr += d));
     child.stdin.on('error', () => {}); // the child may end without reading
     child.stdin.end(options.input ?? '');
+    const timer = setTimeout(() => {
+        isLate = true;
+        child.kill('SIGKILL');
+    }, 2 * PATIENCE_MS);
     const [code] = await once(child, 'close');
+    clearTimeout(timer);
+    if (isLate) throw new Error(`${file} ${args.join(' ')} still ran after ${2 * PATIENCE_MS} ms:\n${stdout}\n${stderr}`);
     return {
         code,
         stdout,
@@ -270,6 +277,19 @@ export class Server {
         return this.child.pid!;
     }
 
+    /** Waits until it has ended by itself, by a crash point or a signal; one that goes on running is an error. */
+    async ended(): Promise<{ code: number | null; signal: string | null }> {
+        let timer: NodeJS.Timeout | undefined;
+        const late = new Promise<never>((_, reject) => {
+            timer = setTimeout(() => reject(new Error(`the server still runs after ${PATIENCE_MS} ms:\n${this.stdout}\n${this.stderr.slice(-8000)}`)), PATIENCE_MS);
+        });
+        try {
+            return await Promise.race([this.exited, late]);
+        } finally {
+            clearTimeout(timer);
+        }
+    }
+
     get isAlive(): boolean {
         return !this.hasExited;
     }
@@ -299,7 +319,7 @@ export class Server {
 
     /** A new server on the data of one that is gone. */
     async revive(options: ServerOptions = {}): Promise<Server> {
-        await this.exited;
+        await this.ended();
         return Server.start({ ...this.options, ...options, data: this.data });
     }
 

@@ -33,7 +33,7 @@ for (const signal of ['SIGTERM', 'SIGINT'] as const) {
                 assert.equal(res.status, 200);
                 assert.equal(res.text, 'finished');
             }
-            assert.deepEqual(await s.exited, { code: 0, signal: null });
+            assert.deepEqual(await s.ended(), { code: 0, signal: null });
             agent.destroy();
             idle.destroy();
         } finally {
@@ -55,7 +55,7 @@ test('after SIGTERM nobody new is let in', async () => {
             return ['ECONNREFUSED', 'ECONNRESET', 503].includes(e);
         });
         assert.equal((await running).text, 'finished');
-        assert.equal((await s.exited).code, 0);
+        assert.equal((await s.ended()).code, 0);
     } finally {
         await s.kill();
         fs.rmSync(s.data, { recursive: true, force: true });
@@ -71,7 +71,7 @@ test('a second signal ends it at once', async () => {
         s.child.kill('SIGTERM');
         await until('it is stopping', () => s.request('nobody').then((r) => r.status === 503, () => true));
         s.child.kill('SIGTERM');
-        await s.exited;
+        await s.ended();
         assert.equal(await broken, 'broken off');
     } finally {
         await s.kill();

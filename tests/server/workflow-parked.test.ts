@@ -7,8 +7,8 @@ import { Server, tempDir, until } from './harness.ts';
 import { complete, Counter, crash, deployWorkflow, execute, journal, operate, output, show, start, suspended, untilShown } from './workflow-harness.ts';
 
 const SOURCE = `
-import { workflow, step, sleep, waitForEvent } from "limpet";
-export const poison = workflow(async () => { await step("a", () => 1); await sleep(1); await step("b", () => 2); return "through"; });
+import { workflow, step, waitForEvent } from "limpet";
+export const poison = workflow(async (url) => { await step("a", () => 1); await fetch(url); await step("b", () => 2); return "through"; });
 export const asks = workflow(async (url) => (await fetch(url)).status);
 export const rests = workflow(async () => { await waitForEvent("go"); return "rested"; });
 export const child = workflow(async () => 1);`;
@@ -23,7 +23,7 @@ const args = (): string[] => ['--threads', '1', ...counter.flags];
 async function life(data: string, crashAt: string): Promise<void> {
     try {
         const s = await Server.start({ data, args: args(), env: { LIMPET_CRASH_AT: crashAt, LIMPET_CRASH_FALLS: '1' } });
-        await s.exited;
+        await s.ended();
     } catch (e) {
         if (!/ended before it was ready \(SIGKILL\)/.test(String(e))) throw e;
     }
@@ -37,8 +37,9 @@ test('three crashes in a row without a new record', async () => {
         await deployWorkflow(first, 'park', SOURCE);
         const resting = await start(first, 'park.rests');
         await suspended(first, resting); // its one commit with records
-        const id = await start(first, 'park.poison', null, { id: 'one' }).catch(() => ''); // the next two are its own
-        await first.exited;
+        // The next two are its own: its request leaves when what was before it is stored, so there is a commit before and one after.
+        const id = await start(first, 'park.poison', counter.url, { id: 'one' }).catch(() => '');
+        await first.ended();
         await life(data, 'before:1');
         await life(data, 'before:1');
         const s = await Server.start({ data, args: args() });
@@ -52,7 +53,7 @@ test('three crashes in a row without a new record', async () => {
             const records = (await journal(s, parked.id)).length;
             // Others run, and this one does not, whatever happens to it.
             assert.equal(await complete(s, 'park.child'), 1);
-            await execute(s, 'park.poison', null, { id: 'one' });
+            await execute(s, 'park.poison', counter.url, { id: 'one' });
             await operate(s, resting, 'signal', { name: 'go' });
             assert.equal(await output(s, resting), 'rested');
             assert.equal((await journal(s, parked.id)).length, records);
@@ -106,7 +107,7 @@ test('a server that falls while it waits for the same request, three times; resu
                 assert.equal((await show(s, id)).parked, null);
             } else {
                 s.child.kill('SIGABRT');
-                await s.exited;
+                await s.ended();
                 s = await s.revive({});
             }
         }

@@ -106,7 +106,7 @@ test('a child that only the database of the module tells of, when its workflow i
     await deployWorkflow(s, 'starts', STARTS);
     assert.equal(await output(s, await start(s, 'starts.setup')), null);
     await start(s, 'starts.writes', null, { id: 'one' }).catch(() => {}); // it may end before it answers
-    await s.exited;
+    await s.ended();
     await metadata(s.data, [["DELETE FROM function WHERE name = 'start-child'"]]);
     const next = await s.revive({ env: {} });
     try {
