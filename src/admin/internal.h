@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "http/server.h"
 #include "loop/timer.h"
+#include "store/sqlite/reads.h"
 
 struct build_queue;
 

@@ -10,14 +10,18 @@
 
 #include "base/bytes.h"
 #include "server/accounts.h"
+#include "store/store.h"
 
 const char config_usage[] =
     "usage: limpet serve [flags]\n"
     "\n"
     "  --addr HOST:PORT         admin API (default 127.0.0.1:8888)\n"
     "  --http HOST:PORT         public traffic (default 127.0.0.1:8080)\n"
-    "  --database-url URL       metadata (default $DATABASE_URL or sqlite:./data/db.sqlite)\n"
-    "  --artifact-dir DIR       bundles (default $ARTIFACT_DIR or ./data/artifacts)\n"
+    "  --data-dir DIR           everything on disk (default $LIMPET_DATA_DIR or the folder of a "
+    "SQLite\n"
+    "                           database, ./data)\n"
+    "  --database-url URL       metadata (default $DATABASE_URL or sqlite:DIR/db.sqlite)\n"
+    "  --artifact-dir DIR       bundles and images (default $ARTIFACT_DIR or DIR/artifacts)\n"
     "  --threads N              engine threads (default: one a core)\n"
     "  --tls-cert FILE --tls-key FILE  serve public traffic over TLS\n"
     "  --admin-token TOKEN      ask for it on the admin API (default $LIMPET_TOKEN); needed off "
@@ -71,6 +75,7 @@ static const struct flag flags[] = {
     {"addr", ADDRESS, AT(admin_host), AT(admin_port), 0, 0},
     {"http", ADDRESS, AT(http_host), AT(http_port), 0, 0},
     {"database-url", TEXT, AT(database_url), 0, 0, 0},
+    {"data-dir", TEXT, AT(data_dir), 0, 0, 0},
     {"artifact-dir", TEXT, AT(artifact_dir), 0, 0, 0},
     {"tls-cert", TEXT, AT(tls_cert), 0, 0, 0},
     {"tls-key", TEXT, AT(tls_key), 0, 0, 0},
@@ -196,20 +201,29 @@ static bool env_is_on(const char *name)
     return strcmp(value, "0") != 0 && strcmp(value, "false") != 0;
 }
 
-/* The folder of the metadata database holds the functions' databases too. */
-static char *data_dir_of(const char *url)
+/* DIR/name */
+static char *config_path(const char *dir, const char *prefix, const char *name)
 {
-    const char *path = strncmp(url, "sqlite:", 7) == 0 ? url + 7 : url;
-    if (strncmp(path, "//", 2) == 0)
-        path += 2;
-    const char *slash = strrchr(path, '/');
     struct bytes b = BYTES_INIT;
-    if (slash)
-        bytes_append(&b, path, (size_t)(slash - path));
-    else
-        bytes_append_char(&b, '.');
-    bytes_append_cstr(&b, "/sql");
+    bytes_printf(&b, "%s%s/%s", prefix, dir, name);
     return bytes_take(&b);
+}
+
+/* Where what was not named lies. With --data-dir everything is in it; without, as ever: artifacts
+ * in ./data, and what belongs to functions in the folder of the metadata, if that is in one. */
+static void place_data(struct config *c)
+{
+    bool is_given = c->data_dir != NULL;
+    if (!is_given && c->database_url)
+        c->data_dir = c->owned[0] = store_folder_of(c->database_url);
+    if (!c->data_dir)
+        c->data_dir = "./data";
+    if (!c->database_url)
+        c->database_url = c->owned[2] = config_path(c->data_dir, "sqlite:", "db.sqlite");
+    if (!c->artifact_dir)
+        c->artifact_dir = c->owned[3] =
+            config_path(is_given ? c->data_dir : "./data", "", "artifacts");
+    c->sql_dir = c->owned[4] = config_path(c->data_dir, "", "sql");
 }
 
 enum err config_parse(int argc, char **argv, struct config *ret_config, struct error *ret_error)
@@ -220,8 +234,9 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .http_host = strdup("127.0.0.1"),
         .admin_port = 8888,
         .http_port = 8080,
-        .database_url = env_or("DATABASE_URL", "sqlite:./data/db.sqlite"),
-        .artifact_dir = env_or("ARTIFACT_DIR", "./data/artifacts"),
+        .data_dir = env_or("LIMPET_DATA_DIR", NULL),
+        .database_url = env_or("DATABASE_URL", NULL),
+        .artifact_dir = env_or("ARTIFACT_DIR", NULL),
         .admin_token = env_or("LIMPET_TOKEN", NULL),
         .exposes_errors = env_is_on("LIMPET_EXPOSE_ERRORS"),
         .threads = cores < 1     ? 1
@@ -251,8 +266,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         config_done(&c);
         return err;
     }
-    c.owned[0] = data_dir_of(c.database_url);
-    c.data_dir = c.owned[0];
+    place_data(&c);
     *ret_config = c;
     return OK;
 }

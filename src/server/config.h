@@ -16,8 +16,9 @@ enum {
 struct config {
     char *admin_host, *http_host;
     int admin_port, http_port;
-    const char *database_url, *artifact_dir,
-        *data_dir; /* data_dir: where functions' databases lie */
+    const char *database_url, *artifact_dir; /* artifacts, and images of them */
+    const char *data_dir; /* what is in no database, but where other flags say otherwise */
+    const char *sql_dir;  /* the functions' own databases: in it */
     const char *tls_cert, *tls_key;
     const char *admin_token;
     const char *esbuild;
@@ -40,7 +41,7 @@ struct config {
     uint32_t grace_ms;       /* for running requests at a stop */
     bool exposes_errors;     /* public clients get the text of exceptions */
     bool is_help, is_verbose;
-    char *owned[4]; /* private */
+    char *owned[6]; /* private */
 };
 
 /* argv after "serve". ERR_INVALID says what is wrong with which flag. */

@@ -30,6 +30,7 @@
 #include "server/usage.h"
 #include "server/worker.h"
 #include "store/store.h"
+#include "store/sqlite/reads.h"
 
 /* One asking of the control API. */
 struct admin_usage_wait {
@@ -153,7 +154,7 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
         d->is_setup_done = v.is_setup_done;
         /* With the time it was made in its name, a function deleted and made again has a new
          * database. */
-        d->sql_path = arena_printf(d->arena, "%s/%.*s-%lld.sqlite", c->server->config.data_dir,
+        d->sql_path = arena_printf(d->arena, "%s/%.*s-%lld.sqlite", c->server->config.sql_dir,
                                    SLICE_ARG(f.name), (long long)f.created_us);
         set_options(d, &v.options);
         err = load_env(c, d, ret_error);

@@ -6,6 +6,7 @@
 #include "base/map.h"
 #include "server/control.h"
 #include "server/director.h"
+#include "store/sqlite/reads.h"
 #include "store/store.h"
 
 struct worker;

@@ -9,6 +9,7 @@
 #include "host/guest.h"
 #include "loop/post.h"
 #include "server/worker.h"
+#include "store/sqlite/reads.h"
 
 struct arena;
 struct durable_row;

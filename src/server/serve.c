@@ -87,7 +87,7 @@ static void open_witness(struct server *s)
     unsigned n = (unsigned)c->threads;
     char path[PATH_MAX];
     struct error e;
-    snprintf(path, sizeof(path), "%s/.running", c->data_dir);
+    snprintf(path, sizeof(path), "%s/.running", c->sql_dir);
     /* Those that have an isolate, and those whose last records are on their way. */
     unsigned slots = 2 * ((c->isolates_max + n - 1) / n);
     slots = slots < WITNESS_SLOTS_MAX ? slots : WITNESS_SLOTS_MAX;
@@ -104,15 +104,15 @@ static enum err server_open(struct server *s, struct error *ret_error)
     if (!c->esbuild)
         c->esbuild = c->owned[1] = bundle_find_esbuild();
     struct store_config store = {.url = c->database_url,
+                                 .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
                                  .durable_keep_us = (int64_t)c->keep_s * 1000000};
     enum err err = store_open(&store, &s->store, ret_error);
-    if (err == OK && mkdir(c->data_dir, 0700) != 0 &&
-        errno != EEXIST) /* its parent is the store's folder */
-        err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->data_dir,
+    if (err == OK && mkdir(c->sql_dir, 0700) != 0 && errno != EEXIST)
+        err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->sql_dir,
                         strerror(errno));
     if (err == OK)
-        err = sql_bound_disk(c->data_dir, (uint64_t)c->disk_reserve_bytes, ret_error);
+        err = sql_bound_disk(c->sql_dir, (uint64_t)c->disk_reserve_bytes, ret_error);
     if (err == OK)
         open_witness(s);
     if (err == OK)

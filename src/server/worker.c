@@ -116,12 +116,18 @@ static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_
     return err;
 }
 
+static void owns_never(struct store_query *q)
+{
+    (void)q;
+}
+
 enum err worker_owns(void *ctx, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct store_reader *reader;
-    enum err err = run_reader(w, &reader, ret_error);
-    return err == OK ? store_owns(w->server->store, reader, ret_error) : err;
+    struct store_query q = {.kind = STORE_QUERY_OWNS, .loop = &w->loop, .done = owns_never};
+    CHECK(store_read(w->server->store, &q) == OP_DONE);
+    *ret_error = q.error;
+    return q.error.code;
 }
 
 /* ---- routes ---- */

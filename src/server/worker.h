@@ -10,6 +10,7 @@
 #include "server/metrics.h"
 #include "server/schedule.h"
 #include "server/server.h"
+#include "store/sqlite/reads.h"
 
 struct http_client;
 struct http_exchange;

@@ -90,16 +90,56 @@ struct mutation {
     };
 };
 
-struct writer;
+/* A kind of database: what the store asks of it, and nothing else of the store knows which it is.
+ *
+ * A batch is begin, apply for each mutation, commit. A mutation that is refused leaves nothing
+ * behind and does not disturb the others; when the connection or the transaction is lost, is_lost()
+ * says so from then on until the rollback, and the batch fails. A commit that has returned OK is on
+ * disk. All of that may wait: it runs on the writer thread alone, which waits for nothing else. */
+struct store_backend {
+    const char *scheme; /* of its URLs: what stands before the colon */
+    /* store_folder_of(): rest is what stands behind the colon. */
+    char *(*folder_of)(struct slice rest);
+    /* Makes what is missing, locks out other servers of this machine, migrates, takes the lease,
+     * settles what a stopped server left unfinished. *ret_db is closed also after a failure, if it
+     * is not NULL. */
+    enum err (*open)(struct store *s, const struct store_config *config, void **ret_db,
+                     struct error *ret_error);
+    void (*close)(void *db); /* no thread uses it any more */
+
+    /* ---- writer thread ---- */
+    enum err (*begin)(void *db, struct error *ret_error); /* ERR_FENCED: the lease is another's */
+    enum err (*apply)(void *db, const struct mutation *m, int64_t *ret_number,
+                      struct error *ret_error);
+    enum err (*commit)(void *db, struct error *ret_error);
+    void (*rollback)(void *db);
+    bool (*is_lost)(const void *db);
+    enum err (*probe)(void *db, struct error *ret_error); /* can it be written again? */
+    /* One small step of what can wait (retention, what is left of removed ones), with a commit of
+     * its own. *ret_more: there is more. */
+    enum err (*tidy)(void *db, bool *ret_more, struct error *ret_error);
+    /* What is to be done for the files when answers have left. is_idle: nothing else is to be done
+     * now. True: there is more to do when idle. Failures harm nobody yet; it logs them itself. */
+    bool (*settle)(void *db, bool is_idle);
+    int64_t (*patience_us)(const void *db); /* until there is something to tidy; INT64_MAX: never */
+
+    /* ---- any thread ---- */
+    enum op_status (*read)(void *db, struct store_query *q);
+};
+
+extern const struct store_backend sqlite_backend; /* sqlite/backend.c */
+#ifdef LIMPET_CRASH_POINTS
+extern const struct store_backend slow_backend; /* slow.c: for tests, in front of another */
+#endif
 
 struct store {
-    char *path; /* of the database file */
+    const struct store_backend *backend;
+    void *db;          /* the backend's */
+    const char *where; /* for messages: what the URL names; the backend's */
     char *artifact_dir;
-    int lock_fd, artifact_lock_fd;
+    int artifact_lock_fd;
     pthread_t thread;
     bool has_thread;
-    struct writer *writer;      /* writer thread only, once it runs */
-    bool is_checkpoint_failing; /* writer thread only */
 
     _Atomic(struct mutation *) queue;
     sem_t wake; /* one unit for each time the queue became non-empty, one for closing */

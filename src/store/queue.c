@@ -20,7 +20,6 @@
 #include "base/crash.h"
 #include "base/log.h"
 #include "loop/post.h"
-#include "store/sqlite/writer.h"
 
 /* Log lines of one function that were not taken since the writer last said so. */
 struct dropped {
@@ -193,6 +192,11 @@ static void delivery_send(struct delivery *deliveries)
 
 /* ---- the writer thread ---- */
 
+static bool queue_is_lost(const struct store *s)
+{
+    return s->backend->is_lost(s->db);
+}
+
 /* Everything queued, oldest first. */
 static struct mutation *queue_take(struct store *s)
 {
@@ -218,7 +222,7 @@ static void queue_set_refusing(struct store *s, const struct error *error)
         log_error("store cannot write, refusing mutations until it can",
                   LOG_STR("error", error->message), LOG_STR("hint", error->hint));
     else if (!error && was)
-        log_info("store writes again", LOG_STR("database", s->path));
+        log_info("store writes again", LOG_STR("database", s->where));
 }
 
 /* Nobody waits for this mutation, so its failure ends here. */
@@ -254,12 +258,12 @@ static enum err queue_write_dropped(struct store *s, struct error *ret_error)
                              .function = name,
                              .log = {.level = LOG_WARN, .text = slice_of(text, (size_t)len)}};
         int64_t ignored = 0;
-        if (!s->writer->is_lost) {
-            enum err one = writer_apply(s->writer, &m, &ignored, ret_error);
-            if (s->writer->is_lost)
+        if (!queue_is_lost(s)) {
+            enum err one = s->backend->apply(s->db, &m, &ignored, ret_error);
+            if (queue_is_lost(s))
                 code = one; /* else: the function was deleted, nobody will read its log */
         }
-        if (s->writer->is_lost)
+        if (queue_is_lost(s))
             queue_add_dropped(s, name, d->lines);
         free(d);
     }
@@ -278,9 +282,9 @@ static struct mutation *queue_apply(struct store *s, struct mutation *list, uint
          *ret_count = ++count) {
         struct error error;
         int64_t number = 0;
-        enum err code = writer_apply(s->writer, m, &number, &error);
+        enum err code = s->backend->apply(s->db, m, &number, &error);
         m->is_applied = code == OK;
-        if (s->writer->is_lost) {
+        if (queue_is_lost(s)) {
             if (code != OK)
                 *ret_error = error;
             else
@@ -312,7 +316,7 @@ static size_t queue_bucket(uint64_t value, uint64_t first)
 static enum err queue_commit(struct store *s, uint64_t mutations, struct error *ret_error)
 {
     uint64_t start = clock_monotonic_ns();
-    enum err code = writer_commit(s->writer, ret_error);
+    enum err code = s->backend->commit(s->db, ret_error);
     if (code != OK)
         return code;
     uint64_t ns = clock_monotonic_ns() - start;
@@ -387,10 +391,10 @@ static struct mutation *queue_batch(struct store *s, struct mutation *list)
     struct error error = {0};
     struct mutation *end = NULL;
     uint64_t count = 0;
-    enum err code = writer_begin(s->writer, &error);
+    enum err code = s->backend->begin(s->db, &error);
     if (code == OK) {
         end = queue_apply(s, list, &count, &error);
-        code = s->writer->is_lost ? error.code : queue_write_dropped(s, &error);
+        code = queue_is_lost(s) ? error.code : queue_write_dropped(s, &error);
     }
     bool carries = code == OK && queue_carries_records(list, end);
     if (carries)
@@ -400,7 +404,7 @@ static struct mutation *queue_batch(struct store *s, struct mutation *list)
     if (carries && code == OK)
         crash_point(CRASH_AFTER);
     if (code != OK)
-        writer_rollback(s->writer);
+        s->backend->rollback(s->db);
     queue_set_refusing(s, code == OK ? NULL : &error);
     queue_finish(s, list, end, code == OK ? NULL : &error);
     return end;
@@ -413,7 +417,7 @@ static int64_t queue_patience_us(const struct store *s)
         return INT64_MAX;
     if (atomic_load(&s->is_refusing))
         return STORE_PROBE_S * 1000000;
-    return writer_patience_us(s->writer);
+    return s->backend->patience_us(s->db);
 }
 
 /* Waits for a unit; false: there is something else to do meanwhile. */
@@ -440,18 +444,6 @@ static bool queue_wait(struct store *s, bool has_more_tidying)
     return rc == 0;
 }
 
-/* A failure harms nobody yet: commits go on into a log that grows. Said once for each time it
- * begins. */
-static void queue_checkpoint(struct store *s)
-{
-    struct error error;
-    enum err code = writer_checkpoint(s->writer, &error);
-    if (code != OK && !s->is_checkpoint_failing)
-        log_warn("store cannot copy its write-ahead log into the database, it grows; retrying",
-                 LOG_STR("error", error.message));
-    s->is_checkpoint_failing = code != OK;
-}
-
 /* One step of what can wait. True: there is more. */
 static bool queue_tidy(struct store *s)
 {
@@ -461,14 +453,12 @@ static bool queue_tidy(struct store *s)
     if (atomic_load(&s->is_fenced))
         return false;
     if (atomic_load(&s->is_refusing))
-        code = writer_probe(s->writer, &error);
+        code = s->backend->probe(s->db, &error);
     if (code == OK)
-        code = writer_tidy(s->writer, &has_more, &error);
+        code = s->backend->tidy(s->db, &has_more, &error);
     queue_set_refusing(s, code == OK ? NULL : &error);
-    if (code == OK)
-        queue_checkpoint(s);
-    if (code == OK && !has_more && writer_size_log(s->writer, &has_more, &error) != OK)
-        log_debug("the write-ahead log keeps its size", LOG_STR("error", error.message));
+    if (code == OK && s->backend->settle(s->db, !has_more))
+        has_more = true;
     return code == OK && has_more;
 }
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Opening and closing: which database the URL names, the folders, the lock, the writer and its
- * thread. */
+ * Opening and closing: which backend the URL names, its database, the writer's thread; and the
+ * reads, which go to the backend as they are. */
 #include "store/store.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include "store/internal.h"
-#include "store/sqlite/writer.h"
 
 const char *build_status_text(enum build_status s)
 {
@@ -41,103 +37,61 @@ bool durable_status_read(struct slice text, enum durable_status *ret_status)
     return false;
 }
 
-/* The file that a URL names: malloc'd. */
-static enum err store_parse_url(const char *text, char **ret_path, struct error *ret_error)
-{
-    struct slice path = slice_cstr(text), scheme = slice_split(&path, ':');
-    enum err code;
-    if (scheme.len == strlen(text)) { /* no colon at all */
-        code = error_set(ret_error, ERR_INVALID, "the database URL '%s' has no scheme", text);
-        error_hint(ret_error, "write sqlite:%s", *text ? text : "./data/db.sqlite");
-        return code;
-    }
-    if (!slice_eq_nocase(scheme, SLICE_LIT("sqlite"))) {
-        code = error_set(ret_error, ERR_INVALID, "databases of the kind '%.*s' are not supported",
-                         SLICE_ARG(scheme));
-        error_hint(ret_error, "use a SQLite file, such as sqlite:./data/db.sqlite");
-        return code;
-    }
-    if (slice_starts(path, SLICE_LIT("//")))
-        path = slice_skip(path, 2);
-    if (slice_starts(path, SLICE_LIT(":memory:"))) {
-        code = error_set(
-            ret_error, ERR_INVALID,
-            "the database cannot be in memory: what the server acknowledges must survive it");
-        error_hint(ret_error, "use a file, such as sqlite:./data/db.sqlite");
-        return code;
-    }
-    /* What other programs write into DATABASE_URL to say "make it if missing", which we do. */
-    if (slice_ends(path, SLICE_LIT("?mode=rwc")))
-        path.len -= strlen("?mode=rwc");
-    if (slice_find(path, '?') >= 0) {
-        code = error_set(ret_error, ERR_INVALID, "the database URL '%s' has options", text);
-        error_hint(ret_error, "leave out what begins with '?'");
-        return code;
-    }
-    if (!path.len || path.ptr[path.len - 1] == '/') {
-        code = error_set(ret_error, ERR_INVALID, "the database URL '%s' names no file", text);
-        error_hint(ret_error, "such as sqlite:./data/db.sqlite");
-        return code;
-    }
-    *ret_path = strndup(path.ptr, path.len);
-    CHECK(*ret_path);
-    return OK;
-}
+/* ---- backends ---- */
 
-/* Before anything is made beside it. */
-static enum err store_check_path(const struct store *s, struct error *ret_error)
+static const struct store_backend *const store_backends[] = {&sqlite_backend};
+
+/* The backend that a URL names, and what it says to it. */
+static enum err store_find_backend(const char *url, const struct store_backend **ret_backend,
+                                   struct slice *ret_rest, struct error *ret_error)
 {
-    struct stat st;
-    if (stat(s->path, &st) || !S_ISDIR(st.st_mode))
+    struct slice rest = slice_cstr(url), scheme = slice_split(&rest, ':');
+    if (scheme.len == strlen(url)) { /* no colon at all */
+        error_set(ret_error, ERR_INVALID, "the database URL '%s' has no scheme", url);
+        error_hint(ret_error, "write sqlite:%s", *url ? url : "./data/db.sqlite");
+        return ERR_INVALID;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(store_backends); i++) {
+        if (!slice_eq_nocase(scheme, slice_cstr(store_backends[i]->scheme)))
+            continue;
+        *ret_backend = store_backends[i];
+        *ret_rest = rest;
         return OK;
-    enum err code = error_set(ret_error, ERR_INVALID, "the database %s is a folder", s->path);
-    error_hint(ret_error, "name a file in it, such as sqlite:%s/db.sqlite", s->path);
-    return code;
+    }
+    error_set(ret_error, ERR_INVALID, "databases of the kind '%.*s' are not supported",
+              SLICE_ARG(scheme));
+    error_hint(ret_error, "use a SQLite file, such as sqlite:./data/db.sqlite");
+    return ERR_INVALID;
 }
 
-static enum err store_make_folder(struct store *s, char **ret_folder, struct error *ret_error)
+char *store_folder_of(const char *url)
 {
-    const char *slash = strrchr(s->path, '/');
-    size_t len = slash == s->path ? 1 : slash ? (size_t)(slash - s->path) : 0;
-    char *folder = len ? strndup(s->path, len) : strdup(".");
-    CHECK(folder);
-    enum err code = folder_make(folder, "the data folder", ret_error);
-    if (code != OK)
-        free(folder);
-    else
-        *ret_folder = folder;
-    return code;
+    const struct store_backend *backend;
+    struct slice rest;
+    struct error ignored; /* store_open() will say it */
+    if (store_find_backend(url, &backend, &rest, &ignored) != OK)
+        return NULL;
+    return backend->folder_of(rest);
 }
 
-static void store_free_text(char **text)
-{
-    free(*text);
-}
+/* ---- open, close ---- */
 
 static enum err store_open_parts(struct store *s, const struct store_config *config,
                                  struct error *ret_error)
 {
-    CLEANUP(store_free_text) char *folder = NULL;
-    enum err code = store_parse_url(config->url, &s->path, ret_error);
-    if (code == OK)
-        code = store_check_path(s, ret_error);
-    if (code == OK)
-        code = store_make_folder(s, &folder, ret_error);
-    if (code == OK) {
-        CLEANUP(bytes_done) struct bytes lock = BYTES_INIT;
-        bytes_printf(&lock, "%s.lock", s->path);
-        code = folder_lock(bytes_cstr(&lock), s->path, "--database-url", &s->lock_fd, ret_error);
-    }
+    struct slice rest;
+    enum err code = store_find_backend(config->url, &s->backend, &rest, ret_error);
     if (code != OK)
         return code;
+#ifdef LIMPET_CRASH_POINTS
+    if (getenv("LIMPET_SLOW_STORE"))
+        s->backend = &slow_backend;
+#endif
     s->artifact_dir = strdup(config->artifact_dir);
     CHECK(s->artifact_dir);
-    bool is_new = access(s->path, F_OK) != 0;
-    code = artifact_open(s, ret_error);
-    if (code == OK)
-        code = writer_open(s, config, &s->writer, ret_error);
-    if (code == OK && is_new)
-        code = folder_sync(folder, ret_error); /* the file's name must survive too */
+    code = s->backend->open(s, config, &s->db, ret_error);
+    if (code == OK && config->data_dir)
+        code = folder_make(config->data_dir, "the data folder", ret_error);
     if (code == OK)
         code = store_queue_start(s, ret_error);
     return code;
@@ -149,7 +103,7 @@ enum err store_open(const struct store_config *config, struct store **ret_store,
     CHECK(config->url && config->artifact_dir);
     struct store *s = calloc(1, sizeof(*s));
     CHECK(s);
-    s->lock_fd = s->artifact_lock_fd = -1;
+    s->artifact_lock_fd = -1;
     pthread_mutex_init(&s->dropped_lock, NULL);
     pthread_mutex_init(&s->artifact_lock, NULL);
     enum err code = store_open_parts(s, config, ret_error);
@@ -166,16 +120,32 @@ void store_close(struct store *s)
     if (!s)
         return;
     store_queue_stop(s);
-    writer_close(s->writer);
+    if (s->db)
+        s->backend->close(s->db);
     artifact_close(s);
-    if (s->lock_fd >= 0)
-        close(s->lock_fd); /* after the database: the next server may open it from here on */
     pthread_mutex_destroy(&s->artifact_lock);
     pthread_mutex_destroy(&s->dropped_lock);
     free(s->artifact_dir);
-    free(s->path);
     free(s);
 }
+
+/* ---- reads ---- */
+
+enum op_status store_read(struct store *s, struct store_query *q)
+{
+    CHECK(q->kind < STORE_QUERY_KINDS && q->loop && q->done);
+    q->error.code = OK;
+    q->error.hint[0] = '\0';
+    return s->backend->read(s->db, q);
+}
+
+void store_ask(struct store *s, struct store_query *q)
+{
+    if (store_read(s, q) == OP_DONE)
+        q->done(q);
+}
+
+/* ---- figures ---- */
 
 void store_stats(const struct store *s, struct store_stats *ret_stats)
 {

@@ -3,7 +3,8 @@
  * What the server must remember: functions, versions, builds, env, executions, logs. Mutations are
  * typed, queued from any thread and applied by one writer thread, which commits whatever has queued
  * up as one transaction (group commit) and syncs it before anything is acknowledged. Reads see what
- * is committed; they run on a reader, one per thread. No other code touches the store's tables.
+ * is committed; they are answered at once or later, as the backend can. No other code touches the
+ * store's tables.
  *
  * Texts in results belong to the arena given. Times are microseconds since 1970 (clock_wall_us). */
 #pragma once
@@ -15,13 +16,14 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/slice.h"
+#include "loop/op.h"
 
 struct loop;
 struct store;
-struct store_reader;
 
 struct store_config {
-    const char *url;             /* "sqlite:./data/db.sqlite" */
+    const char *url;             /* "sqlite:./data/db.sqlite": the scheme names the backend */
+    const char *data_dir;        /* made, too; NULL: nobody needs one */
     const char *artifact_dir;    /* bundles and source maps, a file each, named by SHA-256 */
     uint32_t log_rows_max;       /* kept per function; 0: 10000 */
     uint32_t execution_rows_max; /* kept per function, finished ones only; 0: 100000 */
@@ -33,7 +35,11 @@ struct store_config {
  * not, can never write again (ERR_FENCED). */
 NODISCARD enum err store_open(const struct store_config *config, struct store **ret_store,
                               struct error *ret_error);
-void store_close(struct store *s); /* commits what is queued */
+/* Commits what is queued. No read may be out. */
+void store_close(struct store *s);
+/* The folder beside the database that the server's other files belong to by default: malloc'd; NULL:
+ * the database of this URL is in no folder. */
+char *store_folder_of(const char *url);
 
 enum store_kind { STORE_FUNCTION, STORE_WORKFLOW };
 enum build_status { BUILD_QUEUED, BUILD_BUNDLING, BUILD_EVALUATING, BUILD_READY, BUILD_FAILED };
@@ -315,110 +321,214 @@ NODISCARD enum err store_artifact_put(struct store *s, struct slice content, cha
 NODISCARD enum err store_artifact_get(struct store *s, struct slice hash, struct bytes *ret_content,
                                       struct error *ret_error);
 
-/* ---- reads: a reader belongs to one thread at a time; microseconds, from the page cache ---- */
-
-NODISCARD enum err store_reader_open(struct store *s, struct store_reader **ret_reader,
-                                     struct error *ret_error);
-void store_reader_close(struct store_reader *r);
+/* ---- reads: any thread with a loop ---- */
 
 struct store_page {
     int64_t limit;       /* at most 1000 */
-    struct slice cursor; /* "" from the newest; else ret_next of the page before */
+    struct slice cursor; /* "" from the newest; else the page's `next` */
 };
-NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, enum store_kind kind,
-                                   struct function_row **ret_rows, size_t *ret_len,
-                                   struct error *ret_error);
-NODISCARD enum err store_function(struct store_reader *r, struct arena *a, struct slice name,
-                                  struct function_row *ret_row, struct error *ret_error);
-/* number 0: the serving one */
-NODISCARD enum err store_version(struct store_reader *r, struct arena *a, struct slice function,
-                                 int64_t number, struct version_row *ret_row,
-                                 struct error *ret_error);
-NODISCARD enum err store_builds(struct store_reader *r, struct arena *a, struct slice function,
-                                struct build_row **ret_rows, size_t *ret_len,
-                                struct error *ret_error);
-NODISCARD enum err store_build(struct store_reader *r, struct arena *a, struct slice function,
-                               int64_t number, struct build_row *ret_row, struct error *ret_error);
-NODISCARD enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
-                             struct env_row **ret_rows, size_t *ret_len, struct error *ret_error);
-/* The value that a variable of a workflow had under this version, which need not be the one that it
- * has now. Kept as long as an execution is there that began before it was replaced; ERR_NOT_FOUND.
- */
-NODISCARD enum err store_env_value(struct store_reader *r, struct slice function, struct slice name,
-                                   int64_t version, struct bytes *out, struct error *ret_error);
-NODISCARD enum err store_executions(struct store_reader *r, struct arena *a,
-                                    struct slice function /* "": all */,
-                                    const struct store_page *page, struct execution_row **ret_rows,
-                                    size_t *ret_len, struct slice *ret_next,
-                                    struct error *ret_error);
-NODISCARD enum err store_execution(struct store_reader *r, struct arena *a, struct slice id,
-                                   struct execution_row *ret_row, struct error *ret_error);
-/* Lines with id > after (after -1: the newest limit lines), oldest first; execution "" for all. */
-NODISCARD enum err store_logs(struct store_reader *r, struct arena *a, struct slice function,
-                              struct slice execution, int64_t after, int64_t limit,
-                              struct log_row **ret_rows, size_t *ret_len, struct error *ret_error);
 
 struct durable_filter {
     struct slice workflow; /* "": all */
     int status;            /* enum durable_status, -1: all */
     struct slice parent;   /* "": all */
 };
-/* Newest first. */
-NODISCARD enum err store_durables(struct store_reader *r, struct arena *a,
-                                  const struct durable_filter *filter,
-                                  const struct store_page *page, struct durable_row **ret_rows,
-                                  size_t *ret_len, struct slice *ret_next, struct error *ret_error);
-NODISCARD enum err store_durable(struct store_reader *r, struct arena *a, struct slice id,
-                                 struct durable_row *ret_row, struct error *ret_error);
-/* Appends whole chunks, from the one that holds record `first` on, until out holds bytes_max or the
- * journal ends. *ret_first: number of the first record appended (at or below first); *ret_count. */
-NODISCARD enum err store_journal(struct store_reader *r, struct slice id, int64_t first,
-                                 size_t bytes_max, struct bytes *out, int64_t *ret_first,
-                                 int64_t *ret_count, struct error *ret_error);
-/* *ret_records: the state is that after so many records; 0 and nothing appended: there is none. */
-NODISCARD enum err store_snapshot(struct store_reader *r, struct slice id, struct bytes *out,
-                                  int64_t *ret_records, struct error *ret_error);
-/* Not consumed yet, with seq > after, in order; at most 1000. */
-NODISCARD enum err store_signals(struct store_reader *r, struct arena *a, struct slice id,
-                                 int64_t after, struct durable_signal **ret_rows, size_t *ret_len,
-                                 struct error *ret_error);
+
 struct durable_due {
     int64_t seq,
         wake_us; /* wake_us 0: queued, running when the server ended, or made due by an event */
     struct slice id;
 };
-/* Unfinished, not paused, due before until_us; by (wake_us, seq), from after the pair given (0, 0:
- * from the start); at most limit. One index, no scan. */
-NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t until_us,
-                             int64_t after_wake_us, int64_t after_seq, int64_t limit,
-                             struct durable_due **ret_rows, size_t *ret_len,
-                             struct error *ret_error);
+
 struct usage_filter {
     struct slice module; /* "": all */
     int64_t since_hour;
     bool by_hour; /* else one row for each module */
 };
-/* By module, then hour. ERR_TOO_LARGE above LIMIT_USAGE_ROWS. */
-NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
-                               const struct usage_filter *filter, struct usage_row **ret_rows,
-                               size_t *ret_len, struct error *ret_error);
-/* Of a module without quotas, or that does not exist: all 0. */
-NODISCARD enum err store_quota(struct store_reader *r, struct slice module,
-                               struct quota_row *ret_row, struct error *ret_error);
-/* Of those that have one, by name. */
-NODISCARD enum err store_quotas(struct store_reader *r, struct arena *a,
-                                struct quota_row **ret_rows, size_t *ret_len,
-                                struct error *ret_error);
-/* Is anything of deleted functions still to be removed? Executions of theirs are gone at once for
- * every reader, but who waits for one is made due only when it is removed. */
-NODISCARD enum err store_is_removing(struct store_reader *r, bool *ret_is_removing,
-                                     struct error *ret_error);
+
 struct durable_counts {
     int64_t by_status[6], paused;
 };
-/* Kept by the writer, so this reads six numbers. */
-NODISCARD enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret_counts,
-                                        struct error *ret_error);
+
+/* The kinds of queries (queries.def), and for each what is asked and, below `ret`, what the answer
+ * is. Rows and texts of an answer are in the query's arena. */
+enum store_query_kind {
+#define QUERY(KIND, name) STORE_QUERY_##KIND,
+#include "store/queries.def"
+#undef QUERY
+    STORE_QUERY_KINDS,
+};
+
+struct store_query {
+    struct loop *loop;                   /* that asks, and is told */
+    void (*done)(struct store_query *q); /* on loop, only after OP_PENDING, exactly once */
+    enum store_query_kind kind;
+    struct arena *arena; /* for the answer; NULL where none has texts */
+    struct error error;  /* of the answer */
+    union {
+        struct {
+            enum store_kind kind;
+            /* ret */
+            struct function_row *rows;
+            size_t len;
+        } functions;
+        struct { /* ERR_NOT_FOUND */
+            struct slice name;
+            /* ret */
+            struct function_row row;
+        } function;
+        struct { /* ERR_NOT_FOUND, ERR_NOT_READY */
+            struct slice function;
+            int64_t number; /* 0: the one that serves */
+            /* ret */
+            struct version_row row;
+        } version;
+        struct { /* all that a module runs by, of one moment; errors as for version */
+            struct slice name;
+            int64_t number; /* of the version, 0: the one that serves */
+            /* ret */
+            struct function_row function;
+            struct version_row version;
+            struct env_row *env;
+            size_t env_len;
+            struct quota_row quota;
+        } module;
+        struct {
+            struct slice function;
+            /* ret */
+            struct build_row *rows;
+            size_t len;
+        } builds;
+        struct { /* ERR_NOT_FOUND */
+            struct slice function;
+            int64_t number;
+            /* ret */
+            struct build_row row;
+        } build;
+        struct {
+            struct slice function;
+            /* ret */
+            struct env_row *rows;
+            size_t len;
+        } env;
+        /* The value that a variable of a workflow had under this version, which need not be the one
+         * that it has now. Kept as long as an execution is there that began before it was replaced;
+         * ERR_NOT_FOUND. */
+        struct {
+            struct slice function, name;
+            int64_t version;
+            struct bytes *out; /* the value is appended */
+        } env_value;
+        struct {
+            struct slice function; /* "": all */
+            struct store_page page;
+            /* ret */
+            struct execution_row *rows;
+            size_t len;
+            struct slice next; /* cursor of the next page, "": there is none */
+        } executions;
+        struct { /* ERR_NOT_FOUND */
+            struct slice id;
+            /* ret */
+            struct execution_row row;
+        } execution;
+        /* Lines with id > after (after -1: the newest limit lines), oldest first. */
+        struct {
+            struct slice function, execution; /* execution "": all */
+            int64_t after, limit;
+            /* ret */
+            struct log_row *rows;
+            size_t len;
+        } logs;
+        struct { /* newest first */
+            struct durable_filter filter;
+            struct store_page page;
+            /* ret */
+            struct durable_row *rows;
+            size_t len;
+            struct slice next;
+        } durables;
+        struct { /* ERR_NOT_FOUND */
+            struct slice id;
+            /* ret */
+            struct durable_row row;
+        } durable;
+        /* Whole chunks, from the one that holds record `first` on, until out has bytes_max more or
+         * the journal ends. A gap in it is ERR_CORRUPT. */
+        struct {
+            struct slice id;
+            int64_t first;
+            size_t bytes_max;
+            struct bytes *out; /* they are appended */
+            /* ret */
+            int64_t start, count; /* number of the first record appended (at or below first) */
+        } journal;
+        struct {
+            struct slice id;
+            struct bytes *out; /* it is appended */
+            /* ret */
+            int64_t records; /* it is the state after so many; 0: there is none */
+        } snapshot;
+        struct { /* not consumed yet, with seq > after, in order */
+            struct slice id;
+            int64_t after;
+            /* ret */
+            struct durable_signal *rows;
+            size_t len; /* STORE_SIGNALS_PAGE: there may be more */
+        } signals;
+        /* Unfinished, not paused, due before until_us; by (wake_us, seq), from after the pair given
+         * (0, 0: from the start). One index, no scan. */
+        struct {
+            int64_t until_us, after_wake_us, after_seq, limit;
+            /* ret */
+            struct durable_due *rows;
+            size_t len;
+        } due;
+        struct { /* by module, then hour; ERR_TOO_LARGE above LIMIT_USAGE_ROWS */
+            struct usage_filter filter;
+            /* ret */
+            struct usage_row *rows;
+            size_t len;
+        } usage;
+        struct { /* of a module without quotas, or that does not exist: all 0 */
+            struct slice module;
+            /* ret */
+            struct quota_row row;
+        } quota;
+        struct { /* of those that have one, by name */
+            /* ret */
+            struct quota_row *rows;
+            size_t len;
+        } quotas;
+        /* Is anything of deleted functions still to be removed? Executions of theirs are gone at
+         * once for every reader, but who waits for one is made due only when it is removed. */
+        struct {
+            /* ret */
+            bool is_removing;
+        } removing;
+        struct { /* kept by the writer, so this reads a few numbers */
+            /* ret */
+            struct durable_counts counts;
+        } durable_counts;
+        /* Is the lease still this store's? ERR_FENCED: no, and never again. What is written
+         * elsewhere under a lock that the next owner takes, too, after its lease, is fenced by
+         * asking this under that lock. */
+        struct {
+            char none;
+        } owns;
+    };
+    /* private */
+    void *internal;
+};
+enum { STORE_SIGNALS_PAGE = 1000 };
+
+/* Asks. A store that has the answer at hand gives it at once: OP_DONE, and done is not called. Else
+ * OP_PENDING: the query, and what its slices and pointers name, stay where they are until done is
+ * called; nothing cancels a read. What is committed is seen: an answer that was asked for after a
+ * mutation's done has that in it. Answers to two queries may come in any order. */
+NODISCARD enum op_status store_read(struct store *s, struct store_query *q);
+/* The same for who does not mind: done is called in either case, perhaps before this returns. */
+void store_ask(struct store *s, struct store_query *q);
 
 /* Histograms of commits: bucket i counts those up to (first << i) that are in no bucket before it;
  * the last has no bound. */
@@ -427,12 +537,6 @@ enum {
     STORE_BUCKET_MUTATIONS = 1, /* 1, 2, 4 ... 4096 mutations, more */
     STORE_BUCKET_US = 64,       /* 64 us ... 262 ms, longer */
 };
-
-/* Is the lease still this store's? ERR_FENCED: no, and never again. What is written elsewhere under
- * a lock that the next owner takes, too, after its lease, is fenced by asking this under that lock.
- */
-NODISCARD enum err store_owns(const struct store *s, struct store_reader *r,
-                              struct error *ret_error);
 
 struct store_stats {
     uint64_t commits, mutations, commit_ns_total, logs_dropped;

@@ -43,6 +43,26 @@ for (const [what, args] of Object.entries({
     });
 }
 
+test('--data-dir has everything in one folder, but what is named apart', async () => {
+    const data = tempDir();
+    const { spawn } = await import('node:child_process');
+    const env = { ...process.env };
+    for (const name of ['DATABASE_URL', 'ARTIFACT_DIR', 'LIMPET_DATA_DIR']) delete env[name];
+    const child = spawn(binary(), ['serve', '--addr', '127.0.0.1:0', '--http', '127.0.0.1:0', '--data-dir', `${data}/a/b`, '--database-url', `sqlite:${data}/meta.sqlite`], {
+        cwd: data, stdio: ['ignore', 'pipe', 'inherit'], env,
+    });
+    const closed = new Promise((resolve) => child.on('close', resolve));
+    for await (const text of child.stdout.setEncoding('utf8')) if (/limpet: ready/.test(text)) break;
+    child.kill('SIGTERM');
+    child.stdout.resume();
+    await closed;
+    assert.ok(fs.existsSync(`${data}/meta.sqlite`));
+    assert.ok(fs.existsSync(`${data}/a/b/artifacts/lock`));
+    assert.ok(fs.existsSync(`${data}/a/b/sql`));
+    assert.deepEqual(fs.readdirSync(data).filter((name) => !name.startsWith('meta.sqlite')), ['a'], 'nothing elsewhere');
+    fs.rmSync(data, { recursive: true, force: true });
+});
+
 test('DATABASE_URL and ARTIFACT_DIR are honored', async () => {
     const data = tempDir();
     const { spawn } = await import('node:child_process');

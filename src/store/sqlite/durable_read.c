@@ -3,7 +3,6 @@
  * Reads of durable executions: rows, journals, snapshots, signals, and which are due. As reader.c:
  * each statement sees one committed state and is released before the call returns. */
 #include "store/sqlite/reader.h"
-#include "store/sqlite/writer.h"
 
 /* As the columns of READER_DURABLE_COLUMNS are listed; with_texts: and those that only one row is
  * read with. */
@@ -292,12 +291,12 @@ enum err store_durable_counts(struct store_reader *r, struct durable_counts *ret
     return OK;
 }
 
-enum err store_owns(const struct store *s, struct store_reader *r, struct error *ret_error)
+enum err store_owns(struct store_reader *r, int64_t epoch, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
     enum err code = reader_first(r, READER_EPOCH, PARAMS(), &st, &has_row, ret_error);
-    if (code == OK && (!has_row || db_int(st, 0) != s->writer->epoch))
-        code = error_set(ret_error, ERR_FENCED, "another server has taken over %s", s->path);
+    if (code == OK && (!has_row || db_int(st, 0) != epoch))
+        code = error_set(ret_error, ERR_FENCED, "another server has taken over %s", r->db.path);
     return code;
 }

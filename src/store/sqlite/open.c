@@ -178,8 +178,8 @@ static uint32_t open_or(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
-enum err writer_open(struct store *s, const struct store_config *config, struct writer **ret_writer,
-                     struct error *ret_error)
+enum err writer_open(struct store *s, const char *path, const struct store_config *config,
+                     struct writer **ret_writer, struct error *ret_error)
 {
     struct writer *w = calloc(1, sizeof(*w));
     CHECK(w);
@@ -189,9 +189,9 @@ enum err writer_open(struct store *s, const struct store_config *config, struct 
     w->keep_us = config->durable_keep_us ? config->durable_keep_us : OPEN_KEEP_US;
     w->needs_tidy = true; /* perhaps; the first look is cheap */
     int64_t number = 0;
-    enum err code = open_create(s->path, ret_error);
+    enum err code = open_create(path, ret_error);
     if (code == OK)
-        code = db_open(&w->db, s->path, writer_sqls, WRITER_STMTS, ret_error);
+        code = db_open(&w->db, path, writer_sqls, WRITER_STMTS, ret_error);
     if (code == OK)
         code = open_check_owner(w, &number, ret_error);
     if (code == OK)

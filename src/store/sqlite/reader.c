@@ -7,12 +7,11 @@
  * memory. */
 #include "store/sqlite/reader.h"
 
-enum err store_reader_open(struct store *s, struct store_reader **ret_reader,
-                           struct error *ret_error)
+enum err reader_open(const char *path, struct store_reader **ret_reader, struct error *ret_error)
 {
     struct store_reader *r = calloc(1, sizeof(*r));
     CHECK(r);
-    enum err code = db_open(&r->db, s->path, reader_sqls, READER_STMTS, ret_error);
+    enum err code = db_open(&r->db, path, reader_sqls, READER_STMTS, ret_error);
     if (code == OK)
         code = db_exec(&r->db, "PRAGMA query_only = 1; PRAGMA cache_size = -8192", ret_error);
     if (code != OK) {

@@ -5,6 +5,7 @@
 
 #include "store/internal.h"
 #include "store/sqlite/db.h"
+#include "store/sqlite/reads.h"
 
 enum {
     READER_PAGE_ROWS = 100, /* when none are asked for */
@@ -58,7 +59,11 @@ extern const char *const reader_sqls[READER_STMTS];
 
 struct store_reader {
     struct db db;
+    struct store_reader *next; /* while nobody uses it: backend.c */
 };
+
+NODISCARD enum err reader_open(const char *path, struct store_reader **ret_reader,
+                               struct error *ret_error);
 
 /* Room for one more row in an array that grows in the arena. */
 void *reader_grow(struct arena *a, void *rows, size_t len, size_t *cap, size_t size);

@@ -54,7 +54,7 @@ struct writer {
 
 /* Opens, checks that the file is ours, migrates, and settles what a stopped server left unfinished.
  */
-NODISCARD enum err writer_open(struct store *s, const struct store_config *config,
+NODISCARD enum err writer_open(struct store *s, const char *path, const struct store_config *config,
                                struct writer **ret_writer, struct error *ret_error);
 void writer_close(struct writer *w); /* NULL is allowed */
 

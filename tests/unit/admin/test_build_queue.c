@@ -6,6 +6,7 @@
 
 #include "admin/build_queue.h"
 #include "base/log.h"
+#include "store/sqlite/reads.h"
 
 struct fixture {
     char folder[64];

@@ -17,6 +17,7 @@
 #include <cmocka.h>
 
 #include "loop/loop.h"
+#include "store/sqlite/reads.h"
 #include "store/store.h"
 
 struct harness {

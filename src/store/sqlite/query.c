@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a query to the read that answers it: a line for each row of queries.def. */
+#include "store/sqlite/query.h"
+
+#include "store/sqlite/reader.h"
+
+/* What a query needs beside itself. */
+struct query_context {
+    struct store_reader *reader;
+    int64_t epoch;
+};
+
+#define ANSWER(name, call)                                                                         \
+    static enum err query_##name(const struct query_context *c, struct store_query *q)             \
+    {                                                                                              \
+        return call;                                                                               \
+    }
+
+ANSWER(functions, store_functions(c->reader, q->arena, q->functions.kind, &q->functions.rows,
+                                  &q->functions.len, &q->error))
+ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))
+ANSWER(version, store_version(c->reader, q->arena, q->version.function, q->version.number,
+                              &q->version.row, &q->error))
+ANSWER(builds, store_builds(c->reader, q->arena, q->builds.function, &q->builds.rows,
+                            &q->builds.len, &q->error))
+ANSWER(build, store_build(c->reader, q->arena, q->build.function, q->build.number, &q->build.row,
+                          &q->error))
+ANSWER(env, store_env(c->reader, q->arena, q->env.function, &q->env.rows, &q->env.len, &q->error))
+ANSWER(env_value, store_env_value(c->reader, q->env_value.function, q->env_value.name,
+                                  q->env_value.version, q->env_value.out, &q->error))
+ANSWER(executions,
+       store_executions(c->reader, q->arena, q->executions.function, &q->executions.page,
+                        &q->executions.rows, &q->executions.len, &q->executions.next, &q->error))
+ANSWER(execution,
+       store_execution(c->reader, q->arena, q->execution.id, &q->execution.row, &q->error))
+ANSWER(logs, store_logs(c->reader, q->arena, q->logs.function, q->logs.execution, q->logs.after,
+                        q->logs.limit, &q->logs.rows, &q->logs.len, &q->error))
+ANSWER(durables, store_durables(c->reader, q->arena, &q->durables.filter, &q->durables.page,
+                                &q->durables.rows, &q->durables.len, &q->durables.next, &q->error))
+ANSWER(durable, store_durable(c->reader, q->arena, q->durable.id, &q->durable.row, &q->error))
+ANSWER(journal, store_journal(c->reader, q->journal.id, q->journal.first, q->journal.bytes_max,
+                              q->journal.out, &q->journal.start, &q->journal.count, &q->error))
+ANSWER(snapshot,
+       store_snapshot(c->reader, q->snapshot.id, q->snapshot.out, &q->snapshot.records, &q->error))
+ANSWER(signals, store_signals(c->reader, q->arena, q->signals.id, q->signals.after,
+                              &q->signals.rows, &q->signals.len, &q->error))
+ANSWER(due, store_due(c->reader, q->arena, q->due.until_us, q->due.after_wake_us, q->due.after_seq,
+                      q->due.limit, &q->due.rows, &q->due.len, &q->error))
+ANSWER(usage,
+       store_usage(c->reader, q->arena, &q->usage.filter, &q->usage.rows, &q->usage.len, &q->error))
+ANSWER(quota, store_quota(c->reader, q->quota.module, &q->quota.row, &q->error))
+ANSWER(quotas, store_quotas(c->reader, q->arena, &q->quotas.rows, &q->quotas.len, &q->error))
+ANSWER(removing, store_is_removing(c->reader, &q->removing.is_removing, &q->error))
+ANSWER(durable_counts, store_durable_counts(c->reader, &q->durable_counts.counts, &q->error))
+ANSWER(owns, store_owns(c->reader, c->epoch, &q->error))
+
+static enum err query_module_rows(struct store_reader *r, struct store_query *q)
+{
+    struct error *error = &q->error;
+    struct slice name = q->module.name;
+    enum err code = store_function(r, q->arena, name, &q->module.function, error);
+    if (code == OK)
+        code = store_version(r, q->arena, name, q->module.number, &q->module.version, error);
+    if (code == OK)
+        code = store_env(r, q->arena, name, &q->module.env, &q->module.env_len, error);
+    if (code == OK)
+        code = store_quota(r, name, &q->module.quota, error);
+    return code;
+}
+
+/* In one transaction, so that its rows are of one moment. */
+static enum err query_module(const struct query_context *c, struct store_query *q)
+{
+    struct db *db = &c->reader->db;
+    enum err code = db_run(db, READER_BEGIN, PARAMS(), &q->error);
+    if (code != OK)
+        return code;
+    code = query_module_rows(c->reader, q);
+    if (code == OK)
+        code = db_run(db, READER_END, PARAMS(), &q->error);
+    if (code != OK)
+        db_rollback(db);
+    return code;
+}
+
+void query_run(struct store_reader *r, int64_t epoch, struct store_query *q)
+{
+    static enum err (*const answers[])(const struct query_context *c, struct store_query *q) = {
+#define QUERY(KIND, name) [STORE_QUERY_##KIND] = query_##name,
+#include "store/queries.def"
+#undef QUERY
+    };
+    struct query_context c = {.reader = r, .epoch = epoch};
+    enum err code = answers[q->kind](&c, q);
+    CHECK(code == OK || code == q->error.code);
+}
