@@ -144,7 +144,7 @@ static enum err read_max(struct slice name, const struct admin_quota *q,
     }
     if (n < q->least) {
         error_set(ret_error, ERR_INVALID,
-                  "the quota '%.*s' of %llu is below the %zu that one isolate needs",
+                  "the quota '%.*s' of %llu is below %zu, the least that a module can run with",
                   SLICE_ARG(name), (unsigned long long)n, q->least);
         error_hint(ret_error, "set more; a function that must not run is deleted");
         return ERR_INVALID;

@@ -79,7 +79,7 @@ struct meter {
     _Atomic uint64_t requests;
     _Atomic uint64_t cpu_ns;
     _Atomic uint64_t memory_byte_ms; /* memory of its guests, for as long as they had work */
-    _Atomic uint64_t egress_bytes;   /* answers and requests that left */
+    _Atomic uint64_t egress_bytes;   /* answers, and requests to others, that left */
 };
 
 struct account {

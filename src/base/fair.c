@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 struct fair_owner {
-    const void *key;
+    struct account *key; /* a reference; NULL: nobody's */
     unsigned used, members;
     struct list link;  /* in fair->round while a member waits */
     struct list round; /* members that wait */
@@ -22,7 +22,7 @@ struct fair_member {
     struct list waiting; /* places, oldest first */
 };
 
-static struct slice owner_key(const void *const *key)
+static struct slice owner_key(struct account *const *key)
 {
     return slice_of((const char *)key, sizeof(*key));
 }
@@ -40,20 +40,20 @@ static void *fair_alloc(size_t size)
     return p;
 }
 
-static struct fair_owner *owner_of(struct fair *f, const void *key)
+static struct fair_owner *owner_of(struct fair *f, struct account *key)
 {
     struct fair_owner *o = map_get(&f->owners, owner_key(&key));
     if (o)
         return o;
     o = fair_alloc(sizeof(*o));
-    o->key = key;
+    o->key = key ? account_ref(key) : NULL;
     list_init(&o->round);
     list_init(&o->link);
     map_put(&f->owners, owner_key(&key), o);
     return o;
 }
 
-static struct fair_member *member_of(struct fair *f, const void *owner, const void *member)
+static struct fair_member *member_of(struct fair *f, struct account *owner, const void *member)
 {
     const void *key[2] = {owner, member};
     struct fair_member *m = map_get(&f->members, member_key(key));
@@ -84,6 +84,7 @@ static void member_settle(struct fair *f, struct fair_member *m)
         return;
     CHECK(o->used == 0);
     map_remove(&f->owners, owner_key(&o->key));
+    account_unref(o->key);
     free(o);
 }
 
@@ -98,6 +99,21 @@ static bool member_may(const struct fair *f, const struct fair_member *m)
     return owner_may(f, m->owner) && m->used < f->max / 2 - m->owner->used;
 }
 
+static bool owner_pays(struct fair *f, const struct fair_owner *o)
+{
+    if (!o->key || budget_take(&o->key->budgets[f->resource], 1, NULL))
+        return true;
+    f->refused(f);
+    return false;
+}
+
+static void owner_is_paid(const struct fair *f, const struct fair_owner *o)
+{
+    if (o->key)
+        budget_give(&o->key->budgets[f->resource], 1);
+}
+
+/* Its owner has paid. */
 static void place_take(struct fair *f, struct fair_place *p)
 {
     p->is_held = true;
@@ -106,28 +122,34 @@ static void place_take(struct fair *f, struct fair_place *p)
     f->used++;
 }
 
-/* The first place that may be held now, in turns. */
-static struct fair_place *fair_next(struct fair *f)
+static struct fair_member *owner_next(struct fair *f, struct fair_owner *o)
 {
-    LIST_FOREACH (n, &f->round) {
-        struct fair_owner *o = container_of(n, struct fair_owner, link);
-        if (!owner_may(f, o))
-            continue;
-        LIST_FOREACH (k, &o->round) {
-            struct fair_member *m = container_of(k, struct fair_member, link);
-            if (!member_may(f, m))
-                continue;
-            list_remove(&o->link);
-            list_push_back(&f->round, &o->link);
-            list_remove(&m->link);
-            list_push_back(&o->round, &m->link);
-            return container_of(m->waiting.next, struct fair_place, link);
-        }
+    LIST_FOREACH (n, &o->round) {
+        struct fair_member *m = container_of(n, struct fair_member, link);
+        if (member_may(f, m))
+            return m;
     }
     return NULL;
 }
 
-static void fair_serve(struct fair *f)
+/* The first place that may be held now, in turns. It is paid for. */
+static struct fair_place *fair_next(struct fair *f)
+{
+    LIST_FOREACH (n, &f->round) {
+        struct fair_owner *o = container_of(n, struct fair_owner, link);
+        struct fair_member *m = owner_may(f, o) ? owner_next(f, o) : NULL;
+        if (!m || !owner_pays(f, o))
+            continue;
+        list_remove(&o->link);
+        list_push_back(&f->round, &o->link);
+        list_remove(&m->link);
+        list_push_back(&o->round, &m->link);
+        return container_of(m->waiting.next, struct fair_place, link);
+    }
+    return NULL;
+}
+
+void fair_retry(struct fair *f)
 {
     struct fair_place *p;
     while (f->waiting && f->used < f->max && (p = fair_next(f))) {
@@ -139,10 +161,11 @@ static void fair_serve(struct fair *f)
     }
 }
 
-void fair_init(struct fair *f, unsigned max)
+void fair_init(struct fair *f, unsigned max, enum resource resource,
+               void (*refused)(struct fair *f))
 {
     CHECK(max >= 2);
-    *f = (struct fair){.max = max};
+    *f = (struct fair){.max = max, .resource = resource, .refused = refused};
     list_init(&f->round);
 }
 
@@ -153,12 +176,13 @@ void fair_done(struct fair *f)
     map_done(&f->owners);
 }
 
-bool fair_enter(struct fair *f, struct fair_place *p, const void *owner, const void *member)
+bool fair_enter(struct fair *f, struct fair_place *p, struct account *owner, const void *member)
 {
     CHECK(!p->member);
     p->member = member_of(f, owner, member);
     p->is_held = false;
-    if (list_is_empty(&p->member->waiting) && member_may(f, p->member)) {
+    if (list_is_empty(&p->member->waiting) && member_may(f, p->member) &&
+        owner_pays(f, p->member->owner)) {
         place_take(f, p);
         return true;
     }
@@ -179,6 +203,7 @@ void fair_leave(struct fair *f, struct fair_place *p)
     struct fair_member *m = TAKE(p->member);
     if (p->is_held) {
         p->is_held = false;
+        owner_is_paid(f, m->owner);
         m->used--;
         m->owner->used--;
         f->used--;
@@ -187,7 +212,7 @@ void fair_leave(struct fair *f, struct fair_place *p)
         f->waiting--;
     }
     member_settle(f, m);
-    fair_serve(f);
+    fair_retry(f);
 }
 
 void fair_hand_over(struct fair_place *from, struct fair_place *to)

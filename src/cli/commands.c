@@ -199,7 +199,9 @@ const struct command commands_table[] = {
      "--since on. Deleted ones stay for 400 days.",
      usage_flags, cmd_usage},
     {"quota set", "NAME RESOURCE=AMOUNT", "Set a quota of a function or workflow",
-     "RESOURCE is memory; AMOUNT may end in K, M or G. It holds at once.", no_flags, cmd_quota_set},
+     "RESOURCE is memory, isolates (requests at work at once), connections (outgoing) or lookups "
+     "(of names); AMOUNT may end in K, M or G. It holds at once.",
+     no_flags, cmd_quota_set},
     {"quota list", "", "Functions and workflows that have quotas", NULL, no_flags, cmd_quota_list},
     {"quota show", "NAME", "What one may hold, and holds", NULL, no_flags, cmd_quota_show},
     {"quota unset", "NAME [RESOURCE]", "Remove a quota, or all; the server's default holds", NULL,

@@ -30,19 +30,42 @@ static void guest_release(struct guest *g)
     bytes_done(&g->input);
 }
 
-/* The memory of its own that it has from the start. At a limit newcomers wait: ERR_OVERLOAD. */
-static enum err charge_isolate(struct guest *g, struct account *of, struct error *ret_error)
+static struct account *guest_account(const struct guest *g)
 {
+    return g->deployment ? g->deployment->account : NULL;
+}
+
+static void uncharge_isolate(struct guest *g)
+{
+    struct account *of = guest_account(g);
+    allowance_give(&g->memory, g->isolate_bytes);
+    allowance_done(&g->memory);
+    if (of)
+        account_give(of, RESOURCE_ISOLATES, 1);
+}
+
+/* Itself, and the memory of its own that it has from the start. At a limit newcomers wait:
+ * ERR_OVERLOAD. */
+static enum err charge_isolate(struct guest *g, struct error *ret_error)
+{
+    struct account *of = guest_account(g);
     struct budget *full;
+    if (of && !budget_take(&of->budgets[RESOURCE_ISOLATES], 1, &full)) {
+        (void)budget_refuse(full, ret_error);
+        goto refused;
+    }
     g->memory.from = of ? &of->budgets[RESOURCE_MEMORY] : NULL;
     if (!allowance_take(&g->memory, GUEST_ISOLATE_BYTES, &full)) {
         (void)budget_refuse(full, ret_error);
-        if (ret_error)
-            ret_error->code = ERR_OVERLOAD;
-        return ERR_OVERLOAD;
+        uncharge_isolate(g);
+        goto refused;
     }
     g->isolate_bytes = GUEST_ISOLATE_BYTES;
     return OK;
+refused:
+    if (ret_error)
+        ret_error->code = ERR_OVERLOAD;
+    return ERR_OVERLOAD;
 }
 
 /* memory.grow in the guest. */
@@ -66,19 +89,21 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
     CHECK(g);
     guest_init(g);
     g->host = host;
-    enum err err = charge_isolate(g, d->account, ret_error);
-    if (err == OK)
+    g->deployment = deployment_ref(d);
+    enum err err = charge_isolate(g, ret_error);
+    if (err == OK) {
         err = isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate,
                           ret_error);
+        if (err != OK)
+            uncharge_isolate(g);
+    }
     if (err != OK) {
-        allowance_give(&g->memory, g->isolate_bytes);
-        allowance_done(&g->memory);
+        deployment_unref(d);
         free(g);
         return err;
     }
     isolate_set_user(g->isolate, g);
     isolate_ask_to_grow(g->isolate, may_grow);
-    g->deployment = deployment_ref(d);
     host->isolates_made++;
     *ret_guest = g;
     return OK;
@@ -476,8 +501,7 @@ bool guest_recycle(struct guest *g)
 static void free_now(struct guest *g)
 {
     isolate_free(g->isolate);
-    allowance_give(&g->memory, g->isolate_bytes);
-    allowance_done(&g->memory);
+    uncharge_isolate(g);
     if (g->host)
         g->host->isolates_discarded++;
     deployment_unref(g->deployment);

@@ -461,13 +461,6 @@ static size_t add_idempotency_key(struct guest *g, struct fetch *f, size_t heade
     return headers_len + 1;
 }
 
-/* A module is one, whichever of its versions asks. */
-static const void *fetch_owner(const struct guest *g)
-{
-    const struct deployment *d = g->deployment;
-    return d->account ? (const void *)d->account : (const void *)d;
-}
-
 /* id: of the call, when it is one of the execution; else 0. */
 static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, uint32_t id,
                               struct fetch *f)
@@ -500,7 +493,7 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         .is_streaming = a->body_kind == 2,
         .redirect = (enum http_redirect)a->redirect,
         .silence_ms = g->durable ? LIMIT_FETCH_WORKFLOW_MS : g->deployment->wall_ms_max,
-        .owner = fetch_owner(g),
+        .owner = g->deployment->account, /* of its module: the same for all versions */
         .member = g,
         .egress = g->host->egress,
         .domains = g->deployment->domains,

@@ -177,6 +177,18 @@ void client_easy_give(struct http_client *c, CURL *easy)
     c->idle[c->idle_len++] = easy;
 }
 
+static void on_places_timer(struct timer *t)
+{
+    fair_retry(&container_of(t, struct http_client, places_timer)->places);
+}
+
+static void places_refused(struct fair *f)
+{
+    struct http_client *c = container_of(f, struct http_client, places);
+    if (!timer_is_running(&c->places_timer))
+        timer_start(c->loop, &c->places_timer, CLIENT_PLACES_MS, on_places_timer);
+}
+
 enum err http_client_new(struct loop *loop, const char *resolvers, struct http_client **ret_client,
                          struct error *ret_error)
 {
@@ -193,7 +205,7 @@ enum err http_client_new(struct loop *loop, const char *resolvers, struct http_c
         free(c);
         return err;
     }
-    fair_init(&c->places, LIMIT_FETCH_CONNECTIONS);
+    fair_init(&c->places, LIMIT_FETCH_CONNECTIONS, RESOURCE_CONNECTIONS, places_refused);
     c->multi = curl_multi_init();
     if (!c->multi)
         check_out_of_memory(sizeof(c->multi));
@@ -238,5 +250,6 @@ void http_client_free(struct http_client *c)
         socket_close(container_of(n, struct client_socket, link));
     timer_stop(c->loop, &c->curl_timer);
     timer_stop(c->loop, &c->kick_timer);
+    timer_stop(c->loop, &c->places_timer);
     free(c);
 }

@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "http/server.h" /* struct http_header */
 
+struct account;
 struct loop;
 struct egress;
 struct http_client;
@@ -29,8 +30,10 @@ struct http_fetch {
     uint32_t silence_ms; /* the longest time without a byte either way; 0: 30 s. It does not
                             pass while the caller has delivery paused */
     /* In whose name: connections and look-ups are shared fairly by owners, and in an owner by its
-     * members (base/fair.h). Only addresses, never followed. */
-    const void *owner, *member;
+     * members (base/fair.h), and are taken from the owner's account, whose meter counts the bytes
+     * that are sent. owner may be NULL; member is an address, never followed. */
+    struct account *owner;
+    const void *member;
     const struct egress *egress; /* what may be reached; must outlive the fetch */
     const char *const
         *domains; /* the module's own allow list, NULL-terminated; NULL: all that egress allows */

@@ -55,10 +55,24 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
 }
 
 /* Gives curl's handle of this hop back. */
+/* What was sent, as far as curl knows: request heads, those of CONNECT to a proxy too, and body. */
+static void hop_meter(const struct http_fetch_state *s)
+{
+    long heads = 0;
+    curl_off_t body = 0;
+    (void)curl_easy_getinfo(s->easy, CURLINFO_REQUEST_SIZE, &heads);
+    (void)curl_easy_getinfo(s->easy, CURLINFO_SIZE_UPLOAD_T, &body);
+    if (s->fetch->owner)
+        atomic_fetch_add_explicit(&s->fetch->owner->meter.egress_bytes,
+                                  (uint64_t)heads + (uint64_t)body, memory_order_relaxed);
+}
+
 static void hop_release(struct http_fetch_state *s)
 {
     if (s->is_added)
         CHECK(curl_multi_remove_handle(s->client->multi, s->easy) == CURLM_OK);
+    if (s->is_added)
+        hop_meter(s);
     s->is_added = false;
     if (s->easy)
         client_easy_give(s->client, TAKE(s->easy));
@@ -263,7 +277,15 @@ static void on_silence(struct timer *t)
         timer_start(loop, t, s->silence_ms - silent_ms, on_silence);
         return;
     }
-    if (s->state == CLIENT_WAIT_PLACE)
+    struct account *owner = s->fetch->owner;
+    if (s->state == CLIENT_WAIT_PLACE && owner &&
+        budget_left(&owner->budgets[RESOURCE_CONNECTIONS]) == 0)
+        (void)error_set(&error, ERR_TIMEOUT,
+                        "no connection was free for '%.*s' within %u ms: %.*s has all %zu of its "
+                        "quota in use",
+                        SLICE_ARG(s->url.host), s->silence_ms, SLICE_ARG(owner->name),
+                        budget_used(&owner->budgets[RESOURCE_CONNECTIONS]));
+    else if (s->state == CLIENT_WAIT_PLACE)
         (void)error_set(&error, ERR_TIMEOUT,
                         "no connection was free for '%.*s' within %u ms: this request holds %u and "
                         "its function %u of the %d that its thread may have",

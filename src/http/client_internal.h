@@ -25,6 +25,7 @@ enum {
     CLIENT_CONNECTIONS_IDLE = 128, /* kept for reuse */
     CLIENT_CURL_NAMES_S = 3,       /* curl keeps what we tell it of a name that long */
     CLIENT_EASY_IDLE = 32,         /* curl handles kept for reuse */
+    CLIENT_PLACES_MS = 20,         /* a quota may have something left again */
 };
 
 struct http_client {
@@ -32,7 +33,7 @@ struct http_client {
     CURLM *multi;
     struct resolver *resolver;
     struct fair places; /* connections in use */
-    struct timer curl_timer, kick_timer;
+    struct timer curl_timer, kick_timer, places_timer;
     struct list fetches; /* all */
     struct list ready;   /* those with something to do outside of curl's callbacks */
     struct list sockets;

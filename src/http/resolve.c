@@ -32,6 +32,7 @@ enum {
     RESOLVE_TTL_MS_MAX = 60 * 1000,
     RESOLVE_FAILED_MS = 2000, /* a name that does not exist stays so */
     RESOLVE_KNOWN_MAX = 1024,
+    RESOLVE_PLACES_MS = 20,   /* a quota may have something left again */
     RESOLVE_CONFIG_MS = 2000, /* /etc/resolv.conf is looked at this often at most */
 };
 
@@ -65,7 +66,7 @@ struct resolver {
     struct map names; /* struct resolve_lookup */
     struct list known, ended, granted, sockets;
     size_t known_len, asked;
-    struct timer ares_timer, step_timer;
+    struct timer ares_timer, step_timer, places_timer;
     struct timespec config_time;
     uint64_t config_look_ms;
     bool is_renewing; /* what ends now is asked again */
@@ -477,6 +478,18 @@ size_t resolver_busy(const struct resolver *v)
 
 /* ---- life ---- */
 
+static void on_places_timer(struct timer *t)
+{
+    fair_retry(&container_of(t, struct resolver, places_timer)->fair);
+}
+
+static void places_refused(struct fair *f)
+{
+    struct resolver *v = container_of(f, struct resolver, fair);
+    if (!timer_is_running(&v->places_timer))
+        timer_start(v->loop, &v->places_timer, RESOLVE_PLACES_MS, on_places_timer);
+}
+
 static pthread_once_t ares_once = PTHREAD_ONCE_INIT;
 
 static void ares_start(void)
@@ -499,7 +512,7 @@ enum err resolver_new(struct loop *loop, const char *servers, struct resolver **
     list_init(&v->ended);
     list_init(&v->granted);
     list_init(&v->sockets);
-    fair_init(&v->fair, LIMIT_FETCH_LOOKUPS);
+    fair_init(&v->fair, LIMIT_FETCH_LOOKUPS, RESOURCE_LOOKUPS, places_refused);
     enum err err = channel_open(v, &v->channel, ret_error);
     if (err) {
         free(v->servers);
@@ -527,6 +540,7 @@ void resolver_free(struct resolver *v)
     fair_done(&v->fair);
     timer_stop(v->loop, &v->ares_timer);
     timer_stop(v->loop, &v->step_timer);
+    timer_stop(v->loop, &v->places_timer);
     free(v->servers);
     free(v);
 }

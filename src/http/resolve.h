@@ -21,7 +21,8 @@ struct resolve_lookup;
  * resolver_forget(). */
 struct resolve {
     void (*done)(struct resolve *r); /* from the loop, after RESOLVE_WAITS: see the results */
-    const void *owner, *member;      /* in whose name: see base/fair.h */
+    struct account *owner;           /* in whose name: see base/fair.h; may be NULL */
+    const void *member;
     /* results */
     struct error error;     /* code OK: */
     struct bytes addresses; /* "192.0.2.1,[2001:db8::1]", best first; bytes_done() */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/limits.h"
 #include "base/list.h"
 #include "base/map.h"
 #include "server/config.h"
@@ -25,7 +26,7 @@ struct accounts {
     struct account *server;
     struct map modules; /* name -> struct module */
     struct list gone;   /* deleted modules, until nobody else has their accounts */
-    size_t module_memory_max;
+    size_t module_memory_max, threads;
 };
 
 struct accounts *accounts_new(const struct config *config)
@@ -35,7 +36,11 @@ struct accounts *accounts_new(const struct config *config)
     CHECK(pthread_mutex_init(&a->mutex, NULL) == 0);
     a->server = account_new(NULL, "server", SLICE_EMPTY);
     size_t memory = (size_t)config->memory_bytes_max;
+    a->threads = (size_t)config->threads;
     account_limit(a->server, RESOURCE_MEMORY, memory);
+    account_limit(a->server, RESOURCE_ISOLATES, config->isolates_max + a->threads);
+    account_limit(a->server, RESOURCE_CONNECTIONS, a->threads * LIMIT_FETCH_CONNECTIONS);
+    account_limit(a->server, RESOURCE_LOOKUPS, a->threads * LIMIT_FETCH_LOOKUPS);
     list_init(&a->gone);
     a->module_memory_max = config->module_memory_bytes_max ? (size_t)config->module_memory_bytes_max
                                                            : memory - memory / 4;
@@ -73,7 +78,9 @@ struct account *accounts_server(struct accounts *a)
 
 size_t accounts_default(const struct accounts *a, enum resource r)
 {
-    return r == RESOURCE_MEMORY ? a->module_memory_max : SIZE_MAX;
+    return r == RESOURCE_MEMORY
+               ? a->module_memory_max
+               : atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
 }
 
 static struct module *module_get(struct accounts *a, struct slice name)
@@ -126,11 +133,21 @@ void accounts_each(struct accounts *a, void (*fn)(void *arg, struct slice name, 
 bool accounts_has_quota(const struct accounts *a, enum resource r, size_t *ret_least,
                         size_t *ret_most)
 {
-    if (r != RESOURCE_MEMORY)
-        return false;
-    *ret_least = MODULE_MEMORY_BYTES_MIN;
     *ret_most = atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
-    return true;
+    switch (r) {
+    case RESOURCE_MEMORY:
+        *ret_least = MODULE_MEMORY_BYTES_MIN;
+        return true;
+    case RESOURCE_ISOLATES: /* one that keeps its state has one on each thread */
+        *ret_least = a->threads;
+        return true;
+    case RESOURCE_CONNECTIONS:
+    case RESOURCE_LOOKUPS:
+        *ret_least = 1;
+        return true;
+    default:
+        return false;
+    }
 }
 
 void accounts_quota(struct accounts *a, struct slice name, const int64_t quota[RESOURCES])

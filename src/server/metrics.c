@@ -141,15 +141,29 @@ static double resident_bytes(void)
 
 struct account_writer {
     struct bytes *out;
-    enum { METER_REQUESTS, METER_CPU, METER_MEMORY, METER_EGRESS, METER_HELD } what;
+    enum {
+        METER_REQUESTS,
+        METER_CPU,
+        METER_MEMORY,
+        METER_EGRESS,
+        METER_HELD,
+        METER_ISOLATES,
+        METER_CONNECTIONS,
+        METER_LOOKUPS
+    } what;
 };
 
 static void write_account(void *arg, struct slice name, struct account *of)
 {
     struct account_writer *w = arg;
-    static const char *const names[] = {"requests_total", "cpu_seconds_total",
-                                        "memory_byte_seconds_total", "egress_bytes_total",
-                                        "memory_held_bytes"};
+    static const char *const names[] = {"requests_total",
+                                        "cpu_seconds_total",
+                                        "memory_byte_seconds_total",
+                                        "egress_bytes_total",
+                                        "memory_held_bytes",
+                                        "isolates",
+                                        "connections",
+                                        "lookups"};
     const struct meter *m = &of->meter;
     double value = 0;
     switch (w->what) {
@@ -167,6 +181,15 @@ static void write_account(void *arg, struct slice name, struct account *of)
         break;
     case METER_HELD:
         value = (double)budget_used(&of->budgets[RESOURCE_MEMORY]);
+        break;
+    case METER_ISOLATES:
+        value = (double)budget_used(&of->budgets[RESOURCE_ISOLATES]);
+        break;
+    case METER_CONNECTIONS:
+        value = (double)budget_used(&of->budgets[RESOURCE_CONNECTIONS]);
+        break;
+    case METER_LOOKUPS:
+        value = (double)budget_used(&of->budgets[RESOURCE_LOOKUPS]);
         break;
     }
     bytes_printf(w->out, "limpet_module_%s{module=\"%.*s\"} %.17g\n", names[w->what],
@@ -187,8 +210,11 @@ static void write_accounts(const struct server *s, struct bytes *out)
         {"limpet_module_cpu_seconds_total", "counter",
          "Time of engine threads used by its guests."},
         {"limpet_module_memory_byte_seconds_total", "counter", "Memory held, over time."},
-        {"limpet_module_egress_bytes_total", "counter", "Bytes of answers."},
+        {"limpet_module_egress_bytes_total", "counter", "Bytes of answers and of its requests."},
         {"limpet_module_memory_held_bytes", "gauge", "Its guests and what is buffered for them."},
+        {"limpet_module_isolates", "gauge", "Its isolates, at work and idle."},
+        {"limpet_module_connections", "gauge", "Its outgoing connections in use."},
+        {"limpet_module_lookups", "gauge", "Its look-ups of names under way."},
     };
     for (size_t k = 0; k < ARRAY_LEN(heads); k++) {
         struct account_writer w = {out, k};

@@ -31,6 +31,7 @@ enum {
     IDLE_MAX = 128,           /* isolates of a thread that wait for work */
     SLOT_RESERVE = 8,         /* one slot does not get the last eighth of the isolates */
 };
+#define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
 
 static void run_guest(struct worker *w, struct guest *g);
 
@@ -303,15 +304,50 @@ static void drop_idle(struct slot *s, unsigned n)
         drop_guest(s, idle_take(s, s->idle.prev));
 }
 
+/* The resident, if nothing is to be done in it. */
+static bool drop_resident(struct slot *s)
+{
+    struct guest *g = s->resident;
+    if (!g || guest_has_work(g) || g->is_queued)
+        return false;
+    s->resident = NULL;
+    guest_end(g, NULL);
+    drop_guest(s, g);
+    return true;
+}
+
+/* A module that keeps its state between requests loses it for others that have nothing, if it was
+ * not called lately. */
+static bool reclaim_resident(struct worker *w)
+{
+    uint64_t now = clock_monotonic_ns();
+    LIST_FOREACH (n, &w->warm) { /* the one used longest ago first */
+        struct slot *s = container_of(n, struct slot, warm);
+        if (now - s->used_ns < RESIDENT_NS_MIN)
+            return false;
+        if (s->invocations == 0 && drop_resident(s))
+            return true;
+    }
+    return false;
+}
+
 bool slots_reclaim(struct worker *w)
 {
     if (list_is_empty(&w->pools))
-        return false;
+        return reclaim_resident(w);
     drop_idle(container_of(w->pools.next, struct slot, pool), 1);
     return true;
 }
 
 /* ---- after a step ---- */
+
+/* Its module has no isolate left to take: one that waits for work here might be wanted by another
+ * thread. */
+static bool is_at_quota(const struct slot *s)
+{
+    struct account *of = s->deployment->account;
+    return of && budget_left(&of->budgets[RESOURCE_ISOLATES]) == 0;
+}
 
 static void guest_finished(struct worker *w, struct guest *g)
 {
@@ -323,7 +359,7 @@ static void guest_finished(struct worker *w, struct guest *g)
     guest_end(g, NULL);
     list_remove(&g->link); /* whatever it reported last is void now */
     g->is_queued = false;
-    if (s->is_routed && !s->deployment->is_module_isolation && guest_recycle(g))
+    if (s->is_routed && !s->deployment->is_module_isolation && !is_at_quota(s) && guest_recycle(g))
         idle_push(s, g);
     else
         drop_guest(s, g);
@@ -470,12 +506,7 @@ void slot_retire(struct slot *s)
     if (s->is_workflow)
         (void)map_remove(&s->worker->workflows, slot_key(&s->deployment));
     drop_idle(s, s->idle_len);
-    struct guest *g = s->resident;
-    if (g && !guest_has_work(g) && !g->is_queued) {
-        s->resident = NULL;
-        guest_end(g, NULL);
-        drop_guest(s, g);
-    }
+    (void)drop_resident(s);
     slot_release(s);
 }
 

@@ -124,7 +124,7 @@ test('quotas that cannot be', async () => {
         assert.match(answer.text, text);
     };
     await wrong({ memory_bytes: MEMORY + 1 }, /above the 268435456 that the whole server may hold/);
-    await wrong({ memory_bytes: 1000 }, /below the \d+ that one isolate needs/);
+    await wrong({ memory_bytes: 1000 }, /below \d+, the least/);
     await wrong({ memory_bytes: -1 }, /not a whole number/);
     await wrong({ memory_bytes: '1' }, /not a whole number/);
     await wrong({ patience: 1 }, /no quota of 'patience'.*memory_bytes/s);

@@ -18,7 +18,9 @@ static struct fair f;
 static struct fair_place places[1024];
 static int grants;
 static struct fair_place *last;
-static char owners[8], members[64]; /* only their addresses count */
+static struct account *owners[8];
+static char members[64]; /* only their addresses count */
+static int refusals;
 
 static void granted(struct fair_place *p)
 {
@@ -27,10 +29,19 @@ static void granted(struct fair_place *p)
     grants++;
 }
 
+static void refused(struct fair *of)
+{
+    assert_ptr_equal(of, &f);
+    refusals++;
+}
+
 static int up(void **state)
 {
     (void)state;
-    fair_init(&f, PLACES);
+    fair_init(&f, PLACES, RESOURCE_CONNECTIONS, refused);
+    for (size_t i = 0; i < ARRAY_LEN(owners); i++)
+        owners[i] = account_new(NULL, "module", SLICE_LIT("m"));
+    refusals = 0;
     for (size_t i = 0; i < ARRAY_LEN(places); i++)
         places[i] = (struct fair_place){.granted = granted};
     grants = 0;
@@ -46,6 +57,11 @@ static int down(void **state)
     assert_int_equal(map_count(&f.members), 0);
     assert_int_equal(map_count(&f.owners), 0);
     fair_done(&f);
+    for (size_t i = 0; i < ARRAY_LEN(owners); i++) {
+        assert_true(account_is_single(owners[i]));
+        assert_int_equal(budget_used(&owners[i]->budgets[RESOURCE_CONNECTIONS]), 0);
+        account_unref(owners[i]);
+    }
     return 0;
 }
 
@@ -54,7 +70,7 @@ static int greed(int at, int owner, int member)
 {
     int held = 0;
     for (int i = 0; i < PLACES; i++)
-        held += fair_enter(&f, &places[at + i], &owners[owner], &members[member]);
+        held += fair_enter(&f, &places[at + i], owners[owner], &members[member]);
     return held;
 }
 
@@ -65,7 +81,7 @@ static void leaves_room_for_newcomers(void **state)
     assert_int_equal(greed(64, 0, 1), PLACES / 8);
     assert_int_equal(greed(128, 1, 2), PLACES / 4);
     for (int k = 2; k < 6; k++) /* whoever comes finds one */
-        assert_true(fair_enter(&f, &places[700 + k], &owners[k], &members[10 + k]));
+        assert_true(fair_enter(&f, &places[700 + k], owners[k], &members[10 + k]));
     assert_int_equal(fair_member_held(&places[0]), PLACES / 4);
     assert_int_equal(fair_owner_held(&places[0]), PLACES / 4 + PLACES / 8);
 }
@@ -77,7 +93,7 @@ static void one_owner_alone_holds_at_most_half(void **state)
     for (int m = 0; m < 12; m++)
         held += greed(m * PLACES, 0, m);
     assert_int_equal(held, PLACES / 2);
-    assert_true(fair_enter(&f, &places[900], &owners[1], &members[50]));
+    assert_true(fair_enter(&f, &places[900], owners[1], &members[50]));
 }
 
 static void serves_in_turns(void **state)
@@ -107,7 +123,7 @@ static void who_waits_may_leave(void **state)
     fair_leave(&f, &places[0]);
     assert_int_equal(grants, 0);
     fair_leave(&f, &places[0]);
-    assert_true(fair_enter(&f, &places[0], &owners[0], &members[0]));
+    assert_true(fair_enter(&f, &places[0], owners[0], &members[0]));
 }
 
 static void hands_over(void **state)
@@ -124,10 +140,41 @@ static void hands_over(void **state)
     assert_ptr_equal(last, &places[501]);
 }
 
+static void a_quota_bounds_an_owner(void **state)
+{
+    (void)state;
+    account_limit(owners[0], RESOURCE_CONNECTIONS, 3);
+    assert_int_equal(greed(0, 0, 0), 3);
+    assert_true(refusals > 0);
+    assert_true(fair_enter(&f, &places[200], owners[1], &members[1])); /* others do not see it */
+    fair_leave(&f, &places[0]);
+    assert_int_equal(grants, 1);
+    assert_ptr_equal(last, &places[3]);
+    /* What others gave back on another thread is seen when somebody looks. */
+    account_limit(owners[0], RESOURCE_CONNECTIONS, 4);
+    assert_int_equal(grants, 1);
+    fair_retry(&f);
+    assert_int_equal(grants, 2);
+    assert_int_equal(budget_used(&owners[0]->budgets[RESOURCE_CONNECTIONS]), 4);
+    fair_hand_over(&places[1], &places[300]);
+    assert_int_equal(budget_used(&owners[0]->budgets[RESOURCE_CONNECTIONS]), 4);
+}
+
+static void an_owner_may_go_before_its_places(void **state)
+{
+    (void)state;
+    struct account *gone = account_new(NULL, "module", SLICE_LIT("gone"));
+    assert_true(fair_enter(&f, &places[0], gone, &members[0]));
+    account_unref(gone);
+    fair_leave(&f, &places[0]);
+    assert_true(fair_enter(&f, &places[1], NULL, &members[0])); /* nobody's */
+}
+
 static void loses_nothing(void **state)
 {
     (void)state;
     unsigned seed = 7;
+    account_limit(owners[2], RESOURCE_CONNECTIONS, 5);
     for (int step = 0; step < 20000; step++) {
         seed = seed * 1103515245u + 12345u;
         unsigned r = seed >> 8;
@@ -135,7 +182,7 @@ static void loses_nothing(void **state)
         if (p->member)
             fair_leave(&f, p);
         else
-            (void)fair_enter(&f, p, &owners[(r >> 9) % 5], &members[(r >> 12) % 40]);
+            (void)fair_enter(&f, p, owners[(r >> 9) % 5], &members[(r >> 12) % 40]);
         unsigned held = 0, waiting = 0;
         for (size_t i = 0; i < ARRAY_LEN(places); i++) {
             held += places[i].member && places[i].is_held;
@@ -151,7 +198,7 @@ static void loses_nothing(void **state)
                 continue;
             unsigned owner = fair_owner_held(w), member = fair_member_held(w);
             assert_true(f.used == PLACES || owner >= PLACES - f.used ||
-                        member >= PLACES / 2 - owner);
+                        member >= PLACES / 2 - owner || owner == 5);
         }
     }
 }
@@ -165,6 +212,8 @@ int main(void)
         T(serves_in_turns),
         T(who_waits_may_leave),
         T(hands_over),
+        T(a_quota_bounds_an_owner),
+        T(an_owner_may_go_before_its_places),
         T(loses_nothing),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

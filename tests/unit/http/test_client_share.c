@@ -5,11 +5,14 @@
 #include "call.h"
 #include "dns.h"
 
+#include "base/budget.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static char owners[4], members[8]; /* only their addresses count */
+static struct account *owners[4]; /* made at first use, for all tests */
+static char members[8];           /* only their addresses count */
 static int heads_left;
 
 static void count_head(struct call *c)
@@ -22,7 +25,9 @@ static struct call *hog_new(struct world *w, const char *path, int owner, int me
 {
     struct call *c = call_new(w, "%s", path);
     static int never = 1000000;
-    c->fetch.owner = &owners[owner];
+    if (!owners[owner])
+        owners[owner] = account_new(NULL, "module", SLICE_LIT("m"));
+    c->fetch.owner = owners[owner];
     c->fetch.member = &members[member];
     c->fetch.silence_ms = 600 * 1000;
     c->holds = true;
@@ -87,6 +92,34 @@ static void unread_answers_leave_room_for_others(void **state)
         assert_int_equal(calls[i]->dones, 1);
         call_free(calls[i]);
     }
+}
+
+static void a_quota_bounds_connections(void **state)
+{
+    struct world *w = *state;
+    struct call *calls[8];
+    struct budget *quota;
+    hogs_start(w, calls, 1, 3, 0, 1);
+    quota = &owners[3]->budgets[RESOURCE_CONNECTIONS];
+    account_limit(owners[3], RESOURCE_CONNECTIONS, 3);
+    hogs_start(w, calls + 1, 7, 3, 1, 2);
+    assert_int_equal(budget_used(quota), 3);
+    struct call *c = hog_new(w, "/hello", 3, 2);
+    c->left = NULL;
+    c->fetch.silence_ms = 30;
+    expect_failure(w, ERR_TIMEOUT, "the module 'm' has all 3 of its quota in use", c);
+    /* What is given back elsewhere, or allowed, is noticed. */
+    account_limit(owners[3], RESOURCE_CONNECTIONS, 5);
+    heads_left = 2;
+    loop_run(&w->loop);
+    http_client_free(w->client);
+    w->client = NULL;
+    assert_int_equal(budget_used(quota), 0);
+    for (int i = 0; i < 8; i++) {
+        assert_int_equal(calls[i]->dones, 1);
+        call_free(calls[i]);
+    }
+    account_limit(owners[3], RESOURCE_CONNECTIONS, SIZE_MAX);
 }
 
 /* ---- names ---- */
@@ -198,6 +231,7 @@ int main(void)
 #define N(name) cmocka_unit_test_setup_teardown(name, names_up, names_down)
     const struct CMUnitTest tests[] = {
         T(unread_answers_leave_room_for_others),
+        T(a_quota_bounds_connections),
         N(names_are_looked_up),
         N(addresses_of_names_pass_the_rules),
         N(silent_names_delay_nobody),

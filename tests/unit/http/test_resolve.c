@@ -159,9 +159,12 @@ static void one_look_up_serves_all_who_ask(void **state)
     enum { N = 500 };
     struct world *w = *state;
     struct ask *a = calloc(N, sizeof(*a));
+    struct account *owners[N / 10];
     w->left = N;
     for (int i = 0; i < N; i++) {
-        a[i].r.owner = &a[i / 10];
+        if (i % 10 == 0)
+            owners[i / 10] = account_new(NULL, "module", SLICE_LIT("m"));
+        a[i].r.owner = owners[i / 10];
         a[i].r.member = &a[i];
         assert_false(ask(w, &a[i], "a.test"));
     }
@@ -174,6 +177,8 @@ static void one_look_up_serves_all_who_ask(void **state)
         bytes_done(&a[i].r.addresses);
     }
     assert_int_equal(dns_questions(&w->dns, "a.test"), 1);
+    for (int i = 0; i < N / 10; i++)
+        account_unref(owners[i]);
     free(a);
 }
 
@@ -183,11 +188,12 @@ static void names_without_answer_harm_nobody(void **state)
     enum { N = 4000 };
     struct world *w = *state;
     struct ask *a = calloc(N, sizeof(*a));
-    char name[64], owner, member;
+    char name[64], member;
+    struct account *owner = account_new(NULL, "module", SLICE_LIT("m")), *other;
     int threads = threads_now();
     for (int i = 0; i < N; i++) {
         (void)snprintf(name, sizeof(name), "silent-%d.test", i);
-        a[i].r.owner = &owner;
+        a[i].r.owner = owner;
         a[i].r.member = &member;
         assert_false(ask(w, &a[i], name));
         if (i % 500 == 499)
@@ -200,11 +206,14 @@ static void names_without_answer_harm_nobody(void **state)
     assert_int_equal(threads_now(), threads);
     /* Somebody else who asks for a name that waits in line does not stand in that line. */
     (void)snprintf(name, sizeof(name), "silent-%d.test", N - 1);
-    struct ask b = {.r.owner = w, .r.member = w};
+    other = account_new(NULL, "module", SLICE_LIT("other"));
+    struct ask b = {.r.owner = other, .r.member = w};
     assert_false(ask(w, &b, name));
     assert_int_equal(resolver_busy(w->resolver), LIMIT_FETCH_LOOKUPS / 4 + 1);
     resolver_forget(w->resolver, &b.r);
     resolver_forget(w->resolver, &b.r);
+    account_unref(other);
+    account_unref(owner); /* its look-ups go on, and hold it */
     for (int i = N - 10; i < N; i++) {
         assert_int_equal(a[i].told, 0);
         resolver_forget(w->resolver, &a[i].r);
