@@ -38,10 +38,18 @@ int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap
     return op_call_in(op_whose(), code, args, ret, ret_cap);
 }
 
+/* It ends in its call, but the guest may stand still in it. A workflow's variables may have to be
+ * read: they are what they were. */
+static bool op_may_stand(enum op_code code)
+{
+    return code == OP_SQL_EXEC || code == OP_SQL_TRANSACTION || code == OP_CHILD_START ||
+           (eng.is_durable && (code == OP_ENV_GET || code == OP_ENV_LIST));
+}
+
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)
 {
     uint32_t full = scope << ABI_CODE_SCOPE_SHIFT | code;
-    if (code == OP_SQL_EXEC || code == OP_SQL_TRANSACTION) /* the guest may stand still in it */
+    if (op_may_stand(code))
         return op_checked(op_import_wait(full, args, ret, ret_cap));
     return op_checked(op_import(full, args, ret, ret_cap));
 }

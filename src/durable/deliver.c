@@ -207,6 +207,7 @@ bool execution_next(struct execution *x, struct execution_delivery *ret_delivery
         switch (journal_peek(x, &r)) {
         case JOURNAL_RECORD:
             return replay_record(x, r, ret_delivery);
+        case JOURNAL_LATER:
         case JOURNAL_FAILED:
             return false;
         case JOURNAL_USED_UP:
@@ -235,6 +236,7 @@ bool execution_next_of(struct execution *x, uint32_t id, struct execution_delive
                 return false;
             }
             return replay_record(x, r, ret_delivery);
+        case JOURNAL_LATER:
         case JOURNAL_FAILED:
             return false;
         case JOURNAL_USED_UP:

@@ -39,7 +39,7 @@ static void execution_start(struct execution *x)
         return;
     }
     const struct record *r;
-    if (journal_peek(x, &r) != JOURNAL_RECORD)
+    if (journal_need(x, &r) != JOURNAL_RECORD)
         return;
     if (r->kind != RECORD_START) {
         (void)error_set(&x->error, ERR_CORRUPT, "the journal does not begin with a start, but %s",
@@ -93,7 +93,8 @@ enum execution_answer execution_sync(struct execution *x, uint32_t op, uint64_t 
     if (execution_is_live(x))
         return EXECUTION_LIVE;
     const struct record *r;
-    switch (journal_peek(x, &r)) {
+    switch (journal_need(x, &r)) {
+    case JOURNAL_LATER:
     case JOURNAL_FAILED:
         return EXECUTION_DIVERGED;
     case JOURNAL_USED_UP:
@@ -173,7 +174,7 @@ void execution_finish(struct execution *x, uint32_t status, struct slice value)
                                .at_us = x->now_us,
                                .status = status,
                                .label = slice_cstr(end_label(status))};
-    const enum journal_peek peek = execution_is_live(x) ? JOURNAL_USED_UP : journal_peek(x, &r);
+    const enum journal_peek peek = execution_is_live(x) ? JOURNAL_USED_UP : journal_need(x, &r);
     bool is_stored = x->is_check;
     if (peek == JOURNAL_FAILED)
         return;

@@ -60,15 +60,19 @@ _Static_assert(EXECUTION_UNSTORED_BYTES_MAX >= 2 * EXECUTION_VALUE_BYTES_MAX,
 _Static_assert(EXECUTION_UNSTORED_BYTES_LIMIT >= 2 * EXECUTION_UNSTORED_BYTES_MAX,
                "code that stands still in time is refused nothing");
 #define EXECUTION_NEVER INT64_MAX
+#define EXECUTION_LATER (-1)
 
 /* What the execution asks of its surroundings. Called from inside the functions below. */
 struct execution_port {
     void *ctx;
     int64_t (*now_us)(void *ctx); /* wall clock */
     /* Appends stored records from number `first` on to out, about EXECUTION_CHUNK_BYTES; count 0:
-     * there are no more. May read the disk. */
+     * there are no more; EXECUTION_LATER: they are not here yet. Then execution_next() has nothing
+     * until it is called again when they are. */
     enum err (*read)(void *ctx, int64_t first, struct bytes *out, int64_t *ret_count,
                      struct error *ret_error);
+    /* Are those from number `first` on at hand? NULL: always. See execution_is_behind(). */
+    bool (*has)(void *ctx, int64_t first);
     /* Live: do an EXECUTION_EXTERNAL call now; execution_arrive() when it is done. args as given to
      * execution_call(), borrowed for the call. */
     void (*start)(void *ctx, uint32_t id, uint32_t op, struct slice args);
@@ -177,6 +181,12 @@ struct execution_delivery {
     struct slice payload;    /* DONE; borrowed until the next call of any function here */
     uint32_t scope, attempt; /* RUN; attempt counts from 1 */
 };
+/* A synchronous op cannot wait for records that are read later, so whoever runs the code has it stand
+ * still when this is true, some records before the end of what is here, until they have come. Where
+ * that was too late (failed attempts are records, too, and passed over) the execution is BROKEN by
+ * ERR_UNAVAILABLE: begin again with more of the journal at hand. */
+bool execution_is_behind(const struct execution *x);
+
 /* The code is at rest: what shall it learn next? False: nothing now; see execution_state(). */
 bool execution_next(struct execution *x, struct execution_delivery *ret_delivery);
 

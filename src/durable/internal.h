@@ -198,11 +198,14 @@ struct execution *execution_new_blank(const struct execution_config *config);
 enum journal_peek {
     JOURNAL_RECORD, /* *ret_record is the next one, of any kind but an attempt of a known step */
     JOURNAL_USED_UP,
+    JOURNAL_LATER,  /* it is not here yet */
     JOURNAL_FAILED, /* the state says why */
 };
 void journal_init(struct execution *x, const struct execution_config *config);
 void journal_done(struct execution *x);
 enum journal_peek journal_peek(struct execution *x, const struct record **ret_record);
+/* As journal_peek() where the code cannot wait: what is not here yet is a failure that can pass. */
+enum journal_peek journal_need(struct execution *x, const struct record **ret_record);
 void journal_consume(struct execution *x);       /* the record peeked at */
 bool journal_is_tail(const struct execution *x); /* the record peeked at */
 void journal_append(struct execution *x, const struct record *r);

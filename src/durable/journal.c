@@ -23,6 +23,7 @@
 enum {
     JOURNAL_CHUNK_KEEP_BYTES = 4 * EXECUTION_CHUNK_BYTES, /* a larger buffer is not kept */
     JOURNAL_LOG_KEEP_BYTES = 64 * 1024,
+    JOURNAL_BEHIND = 32, /* records: far more than code can ask for before it stands still */
 };
 
 /* ---- reading ---- */
@@ -76,13 +77,13 @@ void journal_broken(struct execution *x)
     x->state = EXECUTION_BROKEN;
 }
 
-static bool journal_read(struct execution *x)
+static enum journal_peek journal_read(struct execution *x)
 {
     if (x->at >= x->stored) { /* once: the tail is one piece */
         x->rest = bytes_slice(&x->tail);
         x->rest_end = x->end;
         x->is_rest_tail = true;
-        return true;
+        return JOURNAL_RECORD;
     }
     if (x->chunk.cap > JOURNAL_CHUNK_KEEP_BYTES)
         bytes_done(&x->chunk);
@@ -90,40 +91,51 @@ static bool journal_read(struct execution *x)
     int64_t count = 0;
     if (x->port->read(x->port->ctx, x->at, &x->chunk, &count, &x->error) != OK) {
         (void)error_context(&x->error, ERR_IO, "cannot read the journal at record %" PRId64, x->at);
-        return false;
+        return JOURNAL_FAILED;
     }
+    if (count == EXECUTION_LATER)
+        return JOURNAL_LATER;
     if (count <= 0) {
         (void)error_set(&x->error, ERR_CORRUPT,
                         "the journal ends at record %" PRId64 " of %" PRId64, x->at, x->stored);
-        return false;
+        return JOURNAL_FAILED;
     }
     x->rest = bytes_slice(&x->chunk);
     x->rest_end = count < x->stored - x->at ? x->at + count : x->stored;
-    return true;
+    return JOURNAL_RECORD;
+}
+
+bool execution_is_behind(const struct execution *x)
+{
+    return x->state == EXECUTION_REPLAYING && x->rest_end < x->stored &&
+           x->rest_end - x->at < JOURNAL_BEHIND && x->port->has &&
+           !x->port->has(x->port->ctx, x->rest_end);
 }
 
 /* Decodes the next record into x->peeked. */
-static bool journal_look(struct execution *x)
+static enum journal_peek journal_look(struct execution *x)
 {
-    if (x->at == x->rest_end && !journal_read(x))
-        return false;
+    enum journal_peek how = x->at == x->rest_end ? journal_read(x) : JOURNAL_RECORD;
+    if (how != JOURNAL_RECORD)
+        return how;
     const struct slice before = x->rest;
     if (record_take(&x->rest, &x->peeked, &x->error) != OK) {
         (void)error_context(&x->error, ERR_CORRUPT, "record %" PRId64, x->at);
-        return false;
+        return JOURNAL_FAILED;
     }
     x->peeked_bytes = slice_of(before.ptr, before.len - x->rest.len);
     x->has_peeked = true;
-    return true;
+    return JOURNAL_RECORD;
 }
 
 enum journal_peek journal_peek(struct execution *x, const struct record **ret_record)
 {
     while (x->at < x->end) {
-        if (!x->has_peeked && !journal_look(x)) {
+        enum journal_peek how = x->has_peeked ? JOURNAL_RECORD : journal_look(x);
+        if (how == JOURNAL_FAILED)
             journal_broken(x);
-            return JOURNAL_FAILED;
-        }
+        if (how != JOURNAL_RECORD)
+            return how;
         if (x->peeked.kind != RECORD_ATTEMPT || x->peeked.id > x->last_id) {
             *ret_record = &x->peeked;
             return JOURNAL_RECORD;
@@ -133,6 +145,16 @@ enum journal_peek journal_peek(struct execution *x, const struct record **ret_re
         journal_consume(x);
     }
     return JOURNAL_USED_UP;
+}
+
+enum journal_peek journal_need(struct execution *x, const struct record **ret_record)
+{
+    enum journal_peek how = journal_peek(x, ret_record);
+    if (how != JOURNAL_LATER)
+        return how;
+    (void)error_set(&x->error, ERR_UNAVAILABLE, "record %" PRId64 " has not been read yet", x->at);
+    journal_broken(x);
+    return JOURNAL_FAILED;
 }
 
 bool journal_is_tail(const struct execution *x)

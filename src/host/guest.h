@@ -151,9 +151,9 @@ struct guest_sql {
     struct sql_counters counters;
     struct sql_task task; /* the op that runs */
     bool is_working;      /* task is in the middle, and the guest stands still */
-    bool is_exec;
-    enum err err;              /* what came of it */
-    struct slice text, params; /* arguments, in the guest's memory */
+    enum err (*run)(struct guest *g);
+    enum err err;                    /* what came of it */
+    struct slice text, params, more; /* arguments, in the guest's memory */
     uint32_t action;
     uint32_t ret, ret_cap; /* where its result goes */
     bool is_freed;         /* guest_free() waits for the task to come home */

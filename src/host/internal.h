@@ -66,6 +66,14 @@ void guest_forget_scope(struct guest *g, uint32_t scope);
 /* Ends what the guest has open in its database, for it does not. False: a statement is away; then
  * this is done, and guest_free() called if is_freed, when that comes home. */
 bool guest_sql_end(struct guest *g);
+/* Runs the op on a fiber, where it may await something of the loop while the guest stands still. Its
+ * arguments are in g->sql; when it has waited, the guest may have been ended (op_is_over), and
+ * g->result and g->op_error are another's until it sets them. */
+enum err op_stand(struct guest *g, enum err (*run)(struct guest *g));
+static inline bool op_is_over(const struct guest *g)
+{
+    return sql_task_is_cancelled(&g->sql.task);
+}
 /* A slice is over: has the open transaction lasted too long? */
 void guest_sql_check(struct guest *g);
 

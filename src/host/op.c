@@ -207,7 +207,7 @@ static int64_t import_op(struct isolate *i, const int64_t *args)
     struct guest *g = isolate_user(i);
     g->isolate = i; /* while the engine boots, the isolate is not known otherwise */
     enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
-    if (g->durable && execution_is_full(g->durable->execution))
+    if (guest_is_to_stand(g))
         isolate_end_slice(i);
     return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
 }
@@ -294,6 +294,14 @@ bool op_wait_delivered(struct guest *g)
     return true;
 }
 
+/* Ops that end in their call, but in which the guest may stand still. */
+static bool may_stand(uint32_t number)
+{
+    return number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION ||
+           number == OP_NUMBER_CHILD_START || number == OP_NUMBER_ENV_GET ||
+           number == OP_NUMBER_ENV_LIST;
+}
+
 static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 {
     struct guest *g = isolate_user(i);
@@ -302,9 +310,9 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     g->may_stand = true;
     enum err err = start_op(g, code, (uint32_t)args[1]);
     g->may_stand = false;
-    if (g->durable && execution_is_full(g->durable->execution))
+    if (guest_is_to_stand(g))
         isolate_end_slice(i);
-    if (number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION) {
+    if (may_stand(number)) {
         g->sql.ret = (uint32_t)args[2];
         g->sql.ret_cap = (uint32_t)args[3];
         return g->sql.is_working ? SANDBOX_WAIT

@@ -170,16 +170,19 @@ static int64_t env_take_i64(struct slice *in)
 }
 
 /* What the code gets for the record in g->result. */
-static void env_get_replayed(struct guest *g, struct slice name)
+static enum err env_get_replayed(struct guest *g)
 {
     struct slice in = bytes_slice(&g->result);
     if (env_take_u32(&in) != ENV_VERSION)
-        return;
+        return OK;
     CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
-    bool is_there = env_append(g, name, env_take_i64(&in), &value);
+    bool is_there = env_append(g, g->sql.text, env_take_i64(&in), &value);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
     bytes_clear(&g->result);
     bytes_append_u32(&g->result, is_there ? ENV_VALUE : ENV_NONE);
     bytes_append_slice(&g->result, bytes_slice(&value));
+    return OK;
 }
 
 enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
@@ -187,9 +190,8 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
     struct recording r;
     enum err err;
     if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a->name, &err, RECORDING_ARGS(a->name))) {
-        if (err == OK)
-            env_get_replayed(g, a->name);
-        return err;
+        g->sql.text = a->name;
+        return err == OK ? op_stand(g, env_get_replayed) : err;
     }
     const struct deployment_env *env = env_find(g->deployment, a->name);
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
@@ -203,12 +205,15 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
     return OK;
 }
 
-static void env_list_replayed(struct guest *g)
+static enum err env_list_replayed(struct guest *g)
 {
     struct slice in = bytes_slice(&g->result);
     if (env_take_u32(&in) != ENV_VERSIONS)
-        return;
+        return OK;
+    CLEANUP(bytes_done) struct bytes record = BYTES_INIT;
     CLEANUP(bytes_done) struct bytes list = BYTES_INIT;
+    bytes_append_slice(&record, in);
+    in = bytes_slice(&record);
     uint32_t there = 0;
     bytes_append_u32(&list, 0); /* their number, below */
     for (uint32_t count = env_take_u32(&in); count > 0 && in.len > 0; count--) {
@@ -216,7 +221,10 @@ static void env_list_replayed(struct guest *g)
         uint32_t len = env_take_u32(&in);
         struct slice name = slice_of(in.ptr, len < in.len ? len : in.len);
         in = slice_skip(in, name.len);
-        if (!env_append(g, name, env_take_i64(&in), &value))
+        bool is_there = env_append(g, name, env_take_i64(&in), &value);
+        if (op_is_over(g))
+            return ERR_CANCELLED;
+        if (!is_there)
             continue;
         there++;
         bytes_append_lstr(&list, name);
@@ -226,6 +234,7 @@ static void env_list_replayed(struct guest *g)
     memcpy(list.ptr, &there, sizeof(there));
     bytes_clear(&g->result);
     bytes_append_slice(&g->result, bytes_slice(&list));
+    return OK;
 }
 
 enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
@@ -234,9 +243,7 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     struct recording r;
     enum err err;
     if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, SLICE_EMPTY, &err, 0, NULL)) {
-        if (err == OK)
-            env_list_replayed(g);
-        return err;
+        return err == OK ? op_stand(g, env_list_replayed) : err;
     }
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);

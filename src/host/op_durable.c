@@ -203,27 +203,44 @@ static void start_child(struct guest *g, const struct op_child_start_args *a, st
     execution_effect(g->durable->execution, &effect);
 }
 
+static enum err run_child_start(struct guest *g)
+{
+    const struct op_child_start_args a = {g->sql.text, g->sql.params, g->sql.more};
+    struct recording r;
+    enum err err;
+    if (recording_replays(g, &r, OP_NUMBER_CHILD_START, a.workflow, &err,
+                          RECORDING_ARGS(a.workflow, a.input, a.key))) {
+        if (r.is_tail && err == OK)
+            start_child(g, &a, bytes_slice(&g->result));
+        return err;
+    }
+    struct slice rest = a.workflow, module = slice_split(&rest, '.');
+    struct error error;
+    char id[37];
+    err = g->host->workflow(g->host->ctx, module, &error);
+    if (!op_is_over(g) && err == OK)
+        child_id(g, &a, id);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    bytes_clear(&g->result);
+    if (err != OK) {
+        g->op_error = error;
+    } else {
+        bytes_append_cstr(&g->result, id);
+        start_child(g, &a, slice_cstr(id));
+    }
+    return recording_done(&r, err);
+}
+
 enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
 {
-    struct recording r;
     enum err err = check_main(g, "startChild()");
     if (err != OK)
         return err;
-    if (recording_replays(g, &r, OP_NUMBER_CHILD_START, a->workflow, &err,
-                          RECORDING_ARGS(a->workflow, a->input, a->key))) {
-        if (r.is_tail && err == OK)
-            start_child(g, a, bytes_slice(&g->result));
-        return err;
-    }
-    struct slice rest = a->workflow, module = slice_split(&rest, '.');
-    err = g->host->workflow(g->host->ctx, module, &g->op_error);
-    if (err == OK) {
-        char id[37];
-        child_id(g, a, id);
-        bytes_append_cstr(&g->result, id);
-        start_child(g, a, slice_cstr(id));
-    }
-    return recording_done(&r, err);
+    g->sql.text = a->workflow;
+    g->sql.params = a->input;
+    g->sql.more = a->key;
+    return op_stand(g, run_child_start);
 }
 
 enum err op_child_result(struct guest *g, const struct op_child_result_args *a)

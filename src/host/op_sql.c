@@ -6,7 +6,7 @@
  * bounded by LIMIT_SQL_TRANSACTION_MS of its own time and ended here if its code does not.
  *
  * Everything below runs on the task's fiber; a call into sql.h may take long, and the guest may
- * have been ended when it returns: then nothing but the connection is touched any more (is_over).
+ * have been ended when it returns: then nothing but the connection is touched any more (op_is_over).
  *
  * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
  * takes with it every record that is not in the store yet (sql_journal.h): after a kill the effect
@@ -78,18 +78,13 @@ static enum err refuse_expired(struct guest *g)
     return ERR_LIMIT;
 }
 
-static bool is_over(const struct guest *g)
-{
-    return sql_task_is_cancelled(&g->sql.task);
-}
-
 static enum err connect_sql(struct guest *g)
 {
     if (g->sql.has_expired)
         return refuse_expired(g);
     while (!g->sql.conn) {
         enum err err = g->host->sql_take(g->host->ctx, g, &g->sql.conn, &g->sql.file, &g->op_error);
-        if (err == ERR_OVERLOAD && !is_over(g)) {
+        if (err == ERR_OVERLOAD && !op_is_over(g)) {
             sql_task_nap(1);
             continue;
         }
@@ -119,7 +114,7 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
     bool is_bound_by_transaction = s->task.cpu_ns_max < left;
     err = sql_exec(s->conn, text, params, &result, &error);
     s->task.cpu_ns_max = left;
-    if (is_over(g))
+    if (op_is_over(g))
         return ERR_CANCELLED;
     g->op_error = error;
     bytes_clear(&g->result);
@@ -139,7 +134,7 @@ static enum err transaction(struct guest *g, enum sql_action action)
 {
     struct error error = {0};
     enum err err = sql_transaction(g->sql.conn, action, &error);
-    if (is_over(g))
+    if (op_is_over(g))
         return ERR_CANCELLED;
     g->op_error = error;
     return err;
@@ -166,7 +161,7 @@ static enum err commit_recorded_now(struct guest *g)
 {
     bool carries = sql_is_writing(g->sql.conn);
     enum err err = keep_records(g);
-    if (is_over(g))
+    if (op_is_over(g))
         return ERR_CANCELLED;
     if (err == OK &&
         carries) /* whoever takes over asks for this lock before it reads the records */
@@ -175,7 +170,7 @@ static enum err commit_recorded_now(struct guest *g)
         crash_point(CRASH_SQL_BEFORE);
     if (err == OK)
         err = transaction(g, SQL_COMMIT);
-    if (is_over(g))
+    if (op_is_over(g))
         return ERR_CANCELLED;
     if (err == OK && carries)
         execution_kept(g->durable->execution);
@@ -188,7 +183,7 @@ static enum err commit_recorded_now(struct guest *g)
  * its owner has it begin again from the journal, until the disk takes it. */
 static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
 {
-    if (is_over(g))
+    if (op_is_over(g))
         return ERR_CANCELLED; /* with its execution */
     if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE && err != ERR_FENCED))
         return recording_done(r, err);
@@ -203,7 +198,7 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
     enum err err = commit_recorded_now(g);
     if (err == OK)
         return OK;
-    if (is_over(g))
+    if (op_is_over(g))
         return err;
     execution_sync_undo(g->durable->execution);
     return sql_recorded(g, r, err);
@@ -285,7 +280,7 @@ static enum err run_transaction(struct guest *g)
 static void task_run(struct sql_task *t)
 {
     struct guest *g = container_of(t, struct guest, sql.task);
-    g->sql.err = g->sql.is_exec ? run_exec(g) : run_transaction(g);
+    g->sql.err = g->sql.run(g);
 }
 
 static void task_over(struct guest *g)
@@ -306,16 +301,17 @@ static void task_done(struct sql_task *t)
             guest_free(g);
         return;
     }
-    g->pauses = g->durable && execution_is_full(g->durable->execution);
+    g->pauses = guest_is_to_stand(g);
     isolate_wake(g->isolate, op_give_result(g, g->sql.err, g->sql.ret, g->sql.ret_cap));
     guest_report(g);
 }
 
-static enum err start(struct guest *g)
+enum err op_stand(struct guest *g, enum err (*run)(struct guest *g))
 {
     uint64_t used = isolate_cpu_used_ns(g->isolate), max = g->deployment->cpu_ns_max;
     if (!g->may_stand)
-        return op_refuse(g, ERR_INVALID, "SQL is an op to wait for");
+        return op_refuse(g, ERR_INVALID, "that is an op to wait for");
+    g->sql.run = run;
     g->sql.task.run = task_run;
     g->sql.task.done = task_done;
     g->sql.task.cpu_ns_max = used < max ? max - used : 0;
@@ -329,15 +325,13 @@ static enum err start(struct guest *g)
 
 enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
 {
-    g->sql.is_exec = true;
     g->sql.text = a->sql;
     g->sql.params = a->params;
-    return start(g);
+    return op_stand(g, run_exec);
 }
 
 enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
-    g->sql.is_exec = false;
     g->sql.action = a->action;
-    return start(g);
+    return op_stand(g, run_transaction);
 }

@@ -14,6 +14,13 @@ static inline bool guest_is_recorded(const struct guest *g)
     return g->durable && g->scope == 0;
 }
 
+/* Before it goes on, what it did is to be stored, or what it will replay to be read. */
+static inline bool guest_is_to_stand(const struct guest *g)
+{
+    return g->durable &&
+           (execution_is_full(g->durable->execution) || execution_is_behind(g->durable->execution));
+}
+
 /* A synchronous op. */
 struct recording {
     struct guest *guest; /* NULL: nothing is recorded */

@@ -211,6 +211,8 @@ static bool task_step(struct sql_task *t)
             timer_start(t->runner->loop, &t->timer, t->nap_ms, task_woken);
             return false;
         }
+        if (t->want == SQL_TASK_AWAIT && t->start(t->start_arg) == OP_PENDING)
+            return false;
     }
 }
 
@@ -284,7 +286,7 @@ void sql_task_cancel(struct sql_task *t)
     __atomic_store_n(&t->is_cancelled, true, __ATOMIC_RELAXED);
     if (t->is_away)
         return;
-    CHECK(timer_is_running(&t->timer));
+    CHECK(timer_is_running(&t->timer) || t->want == SQL_TASK_AWAIT);
     timer_stop(t->runner->loop, &t->timer);
     task_go_on(t);
 }
@@ -340,6 +342,21 @@ void sql_task_nap(uint32_t ms)
     CHECK(t);
     t->nap_ms = ms;
     task_leave(t, SQL_TASK_NAP);
+}
+
+void sql_task_await(enum op_status (*start)(void *arg), void *arg)
+{
+    sql_task_home();
+    struct sql_task *t = sql_task_current();
+    CHECK(t);
+    t->start = start;
+    t->start_arg = arg;
+    task_leave(t, SQL_TASK_AWAIT);
+}
+
+void sql_task_wake(struct sql_task *t)
+{
+    task_go_on(t);
 }
 
 static int hook_working(void)

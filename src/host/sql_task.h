@@ -10,6 +10,7 @@
  *
  *   begins  loop thread, inline        ahead, tick  -> pool, in slices
  *   naps    loop's timer               home         -> loop thread
+ *   awaits  an operation of the loop
  *
  * Its CPU time away is counted by the thread's clock, and above cpu_ns_max it is interrupted; what
  * SQLite allocates for it is counted, and above memory_max it is refused. */
@@ -20,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/list.h"
+#include "loop/op.h"
 #include "loop/timer.h"
 
 struct fiber;
@@ -32,7 +34,7 @@ struct sql_runner *sql_runner_new(struct loop *loop);
 void sql_runner_drain(struct sql_runner *r);
 void sql_runner_free(struct sql_runner *r); /* after the loop */
 
-enum sql_task_want { SQL_TASK_POOL, SQL_TASK_HOME, SQL_TASK_NAP };
+enum sql_task_want { SQL_TASK_POOL, SQL_TASK_HOME, SQL_TASK_NAP, SQL_TASK_AWAIT };
 
 struct sql_task {
     void (*run)(struct sql_task *t); /* on the fiber */
@@ -51,6 +53,8 @@ struct sql_task {
     bool is_cancelled; /* atomic */
     bool is_late;      /* its CPU time is used up */
     uint32_t nap_ms;
+    enum op_status (*start)(void *arg); /* what it awaits */
+    void *start_arg;
     uint64_t leaves_ns;      /* when this stretch is to end, by the clock */
     uint64_t entered_cpu_ns; /* the pool thread's CPU clock at its begin */
     uint64_t cpu_ns;         /* used away */
@@ -73,5 +77,10 @@ void sql_task_hurry(void); /* what comes may be long after little: a shorter bud
 bool sql_task_tick(void);  /* now and then. True: stop, it is cancelled or late */
 void sql_task_home(void);
 void sql_task_nap(uint32_t ms); /* comes back on the loop's thread */
+/* start() is called on the loop's thread, outside of the fiber; comes back there when that has said
+ * OP_DONE, or after sql_task_wake(). It may have been cancelled meanwhile. */
+void sql_task_await(enum op_status (*start)(void *arg), void *arg);
+/* Loop thread: what it awaits is there. Not once it has been cancelled. */
+void sql_task_wake(struct sql_task *t);
 /* For limpet_sqlite_set_hooks(). */
 void sql_task_install_hooks(void);

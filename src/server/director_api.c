@@ -91,6 +91,18 @@ static struct request *request_new(struct director *d, struct admin_durable *a, 
 
 /* ---- start ---- */
 
+static void run_id_of_key(struct store_reader *reader, struct slice workflow, struct slice key,
+                          char ret_id[37])
+{
+    struct durable_row row;
+    struct error ignored;
+    struct arena *a = arena_new(NULL);
+    durable_id_of_key_before(workflow, key, ret_id);
+    if (store_durable(reader, a, slice_cstr(ret_id), &row, &ignored) != OK)
+        durable_id_of_key(workflow, key, ret_id);
+    arena_free(a);
+}
+
 /* A start on its way: from here to the store, from there to the engine thread that owns it, which
  * begins at once and tells us. */
 struct start {

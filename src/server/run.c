@@ -31,15 +31,6 @@ struct run *run_find(struct runs *rs, struct slice id)
     return map_get(&rs->map, id);
 }
 
-enum err run_reader(struct worker *w, struct store_reader **ret_reader, struct error *ret_error)
-{
-    enum err err = OK;
-    if (!w->reader)
-        err = store_reader_open(w->server->store, &w->reader, ret_error);
-    *ret_reader = w->reader;
-    return err;
-}
-
 /* ---- coming ---- */
 
 static void prepared(struct prepare *p, const struct error *error)
@@ -75,6 +66,7 @@ static struct run *run_new(struct runs *rs, struct deployment *d, const char *id
     r->slot->invocations++;
     memcpy(r->id, id, sizeof(r->id));
     list_init(&r->outbox);
+    list_init(&r->asks);
     r->prepare = (struct prepare){.slot = r->slot, .execution_id = id_of(r), .done = prepared};
     r->task = (struct task){
         .slot = r->slot, .start = run_start, .refuse = task_refuse, .is_patient = true};
@@ -191,6 +183,9 @@ void run_forget(struct run *r)
     if (run_find(rs, id_of(r)) == r)
         (void)map_remove(&rs->map, id_of(r));
     list_remove(&r->member);
+    ask_drop(r->owning);
+    bytes_done(&r->saved);
+    bytes_done(&r->tail);
     execution_free(r->x);
     arena_free(r->arena);
     bytes_done(&r->stack);
@@ -226,6 +221,10 @@ void run_end_guest(struct run *r)
     struct guest *g = TAKE(r->guest);
     if (!g)
         return;
+    run_look_end(r);
+    ask_drop(TAKE(r->loading));
+    ask_drop(TAKE(r->ahead));
+    bytes_done(&r->saved);
     stop_lingering(r);
     timer_stop(&r->worker->loop, &r->timer);
     r->is_standing = false;
@@ -331,6 +330,13 @@ static uint64_t ms_until(int64_t us)
     return left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
 }
 
+void run_settle_later(struct run *r)
+{
+    int64_t wake_us = execution_wake_us(r->x);
+    uint64_t ms = wake_us != EXECUTION_NEVER ? ms_until(wake_us) : RUN_REST_MS;
+    timer_start(&r->worker->loop, &r->timer, ms < RUN_REST_MS ? ms : RUN_REST_MS, timer_fired);
+}
+
 static bool may_linger(const struct run *r, int64_t wake_us)
 {
     if (r->waits_for_others || wake_us - clock_wall_us() < RUN_STAY_US)
@@ -349,17 +355,20 @@ static bool has_new_children(const struct run *r)
 
 void run_settle(struct run *r)
 {
-    if (!r->guest || guest_has_news(r->guest) || r->guest->is_queued || guest_is_in_sql(r->guest))
+    if (!r->guest || r->stage != RUN_ACTIVE || guest_has_news(r->guest) || r->guest->is_queued ||
+        guest_is_in_sql(r->guest))
         return;
     int64_t wake_us = execution_wake_us(r->x);
     bool is_idle = execution_is_idle(r->x);
     if (is_idle && !may_linger(r, wake_us)) {
         if (has_new_children(r))
             return; /* they are looked up when the commits are there */
-        if (!r->is_stale || run_look_at_all(r))
+        if (run_is_looking(r))
+            return; /* here again when that is over */
+        if (r->is_stale)
+            run_look_at_all(r);
+        else
             run_suspend(r);
-        else if (!guest_has_news(r->guest) && run_is_settled(r)) /* the store cannot be read now */
-            timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, timer_fired);
         return;
     }
     if (is_idle && !r->is_lingering && !r->waits_for_others) {
@@ -373,6 +382,32 @@ void run_settle(struct run *r)
         ms = RUN_LINGER_MS;
     if (ms != UINT64_MAX)
         timer_start(&r->worker->loop, &r->timer, ms, timer_fired);
+}
+
+/* The module's database did not take what it did. If that was because another server has it now, so
+ * has the new owner the execution. */
+static void owner_known(struct ask *a)
+{
+    struct run *r = a->owner;
+    bool is_fenced = a->query.error.code == ERR_FENCED;
+    ask_drop(TAKE(r->owning));
+    if (!is_fenced || r->stage != RUN_RESTING || !run_is_settled(r))
+        return;
+    run_forget(r);
+}
+
+static void rest_broken(struct run *r)
+{
+    struct error e;
+    error_set(&e, ERR_IO, "the journal in the module's database could not be written");
+    r->is_broken = false;
+    bool is_over = r->check || r->runs->is_draining; /* r may be gone then */
+    run_rest(r, &e);
+    if (is_over || r->stage != RUN_RESTING || r->owning)
+        return;
+    r->owning = ask_new(&r->worker->asks, STORE_QUERY_OWNS, owner_known, r);
+    if (ask_start(r->owning) == OP_DONE)
+        owner_known(r->owning);
 }
 
 void run_stepped(struct guest *g, enum guest_status status)
@@ -389,21 +424,15 @@ void run_stepped(struct guest *g, enum guest_status status)
         return;
     }
     if (r->is_broken) {
-        struct error e;
-        error_set(&e, ERR_IO, "the journal in the module's database could not be written");
-        r->is_broken = false;
-        run_end_guest(r);
-        if (worker_owns(r->worker, &e) == ERR_FENCED && run_is_settled(r))
-            run_forget(r); /* its new owner has it */
-        else
-            run_rest(r, &e);
+        rest_broken(r);
         return;
     }
     if (status == GUEST_WAITS && guest_is_in_sql(g))
         return; /* its last records belong to a commit of the module's database that is not made */
     /* What has nothing more to do leaves with its records: one commit, and the isolate is free. */
     if (status == GUEST_WAITS && execution_is_idle(r->x) && !r->is_stale && !has_new_children(r) &&
-        !guest_has_news(r->guest) && !may_linger(r, execution_wake_us(r->x))) {
+        !guest_has_news(r->guest) && !run_is_looking(r) &&
+        !may_linger(r, execution_wake_us(r->x))) {
         run_suspend(r);
         return;
     }
@@ -447,8 +476,7 @@ static void break_off(struct run *r)
 {
     if (r->stage == RUN_WAITING)
         turn_withdraw(&r->task);
-    if (r->guest && r->stage == RUN_ACTIVE)
-        run_end_guest(r);
+    run_end_guest(r);
     if (r->stage == RUN_PREPARING || (r->check && r->stage == RUN_LEAVING))
         return; /* prepared() comes, or the store's answer */
     if (r->check) {

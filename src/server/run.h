@@ -9,17 +9,11 @@
 #include "host/guest.h"
 #include "loop/post.h"
 #include "server/worker.h"
-#include "store/sqlite/reads.h"
 
 struct arena;
 struct durable_row;
 struct run;
 struct runs;
-
-/* The id of the execution that the key names: as before if one has that (durable_id_of_key). Any
- * thread that has the reader. */
-void run_id_of_key(struct store_reader *reader, struct slice workflow, struct slice key,
-                   char ret_id[37]);
 
 struct runs *runs_new(struct worker *w);
 /* Takes no more, lets what is being committed settle, then calls done. */

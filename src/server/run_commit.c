@@ -155,13 +155,22 @@ static void refused(struct run *r, const struct error *error)
         fail_for_ever(r, error);
 }
 
-/* There is room again for what its code does. */
-static void go_on(struct run *r)
+/* Is there more to be stored than may wait, or to be replayed than is here? */
+static bool has_to_stand(const struct run *r)
 {
-    if (!r->is_standing || execution_is_full(r->x))
+    return execution_is_full(r->x) || execution_is_behind(r->x);
+}
+
+void run_go_on(struct run *r, bool pokes)
+{
+    bool was_standing = r->is_standing;
+    if (was_standing && has_to_stand(r))
         return;
     r->is_standing = false;
-    turn_runnable(r->worker, r->guest);
+    if (was_standing)
+        turn_runnable(r->worker, r->guest);
+    if (pokes)
+        guest_poke(r->guest);
 }
 
 static void committed(struct store_op *op)
@@ -191,9 +200,9 @@ static void committed(struct store_op *op)
         forget_tail(r);
     if (r->x)
         execution_committed(r->x, r->stored, effect_bytes);
-    if (r->guest) {
+    if (r->guest && r->stage == RUN_ACTIVE) {
         guest_committed(r->guest);
-        go_on(r);
+        run_go_on(r, false);
         run_look_for_children(r);
         run_settle(r);
     } else if (r->stage == RUN_LEAVING && run_is_settled(r) && r->failure.code != OK) {
@@ -385,6 +394,10 @@ void run_collect(struct run *r)
 bool run_may_go_on(struct guest *g)
 {
     struct run *r = g->run;
+    if (execution_is_behind(r->x)) {
+        r->is_standing = true;
+        return false;
+    }
     if (r->check || execution_state(r->x) != EXECUTION_IS_LIVE || g->sql.depth > 0)
         return true;
     if (execution_unstored_bytes(r->x) > RUN_COLLECT_BYTES)

@@ -9,15 +9,24 @@
 #include "server/invocation.h"
 #include "server/run.h"
 #include "server/turn.h"
+#include "store/ask.h"
 #include "store/store.h"
 
 enum run_stage {
     RUN_PREPARING, /* its version is being loaded */
     RUN_WAITING,   /* for an isolate */
-    RUN_ACTIVE,    /* has an isolate */
-    RUN_LEAVING,   /* its last commit is on its way */
-    RUN_RESTING,   /* something failed: it starts again after a while */
+    /* It has one; read from the store is, in this order (run_load.c): */
+    RUN_READING_ROW,
+    RUN_READING_TAIL,
+    RUN_READING_SNAPSHOT,
+    RUN_READING_JOURNAL,
+    RUN_READING_SIGNALS,
+    RUN_ACTIVE,  /* its code runs, or waits in the isolate */
+    RUN_LEAVING, /* its last commit is on its way */
+    RUN_RESTING, /* something failed: it starts again after a while */
 };
+
+enum run_look { LOOK_NONE, LOOK_ROW, LOOK_SIGNALS }; /* what is read of it again (run_look.c) */
 
 struct run {
     struct list member; /* runs->all */
@@ -32,15 +41,31 @@ struct run {
     char id[37];
     char tail_name[64]; /* in the module's database: id.attempt */
 
-    /* while active */
-    struct arena *arena; /* of row */
-    struct durable_row row;
+    /* while it has an isolate */
+    struct arena *arena;    /* of row */
+    struct durable_row row; /* as it was when it was loaded */
     struct guest *guest;
+    struct ask *loading; /* what the stage reads */
+    struct bytes saved;  /* the snapshot */
+    struct bytes tail;   /* records that only the module's database has */
+    int64_t tail_first;
+    struct ask *ahead;   /* the journal from its query's `first` on, here or on its way */
+    size_t ahead_bytes;  /* so much of it at once */
+    int64_t journal_len; /* records that the store had */
+    bool is_far;         /* the store answers later */
+    bool is_behind;      /* the journal was wanted before it was there */
+
+    /* while active */
     uint32_t witness; /* its slot there */
     struct execution *x;
     int64_t signal_last;     /* seq of the newest signal given to x */
     uint32_t awaited_cursor; /* of children that were looked up */
     bool waits_for_others;   /* for an execution that does not know its waiter */
+    struct list asks;        /* struct ask: children that are looked at */
+    enum run_look look;
+    struct ask *looking; /* its read */
+    bool looks_at_all, looks_again, look_cancels;
+    int64_t look_events;
     bool is_lingering;
     struct list lingering; /* in runs->lingering */
     uint64_t linger_until_ns;
@@ -68,6 +93,7 @@ struct run {
     int64_t events_seen; /* of the row, when everything was looked at */
     unsigned failures;
     struct timer timer;
+    struct ask *owning; /* is this server still the owner? */
     struct run_check *check;
     struct bytes result; /* of a check that verifies: how the code ended */
 };
@@ -88,17 +114,34 @@ struct run *run_find(struct runs *rs, struct slice id);
 void run_forget(struct run *r);
 void run_end_guest(struct run *r);                       /* gives the isolate back */
 void run_rest(struct run *r, const struct error *error); /* and again after a while */
-void run_settle(struct run *r);                          /* at rest: what now? */
+void run_settle(struct run *r);                          /* at rest: what now? r may be gone then */
+void run_settle_later(struct run *r);                    /* the store cannot be read now */
 void run_again(struct run *r);                           /* from the journal, at once */
-NODISCARD enum err run_reader(struct worker *w, struct store_reader **ret_reader,
-                              struct error *ret_error);
 
 /* run_load.c */
 bool run_start(struct task *t, struct guest *g);
+/* Its replay ended for a reason that can pass: it begins again. */
+void run_load_broken(struct run *r, const struct error *error);
+
+/* run_look.c */
 void run_look(struct run *r, const char *child); /* for what happened to it */
 void run_look_for_children(struct run *r);
-bool run_look_at_all(struct run *r); /* before it leaves; true: nothing new */
+/* Before it leaves: then is_stale is false and run_settle() is called, or something is new. Perhaps
+ * at once, so r may be gone then. */
+void run_look_at_all(struct run *r);
+void run_look_end(struct run *r); /* its guest goes */
+static inline bool run_is_looking(const struct run *r)
+{
+    return r->look != LOOK_NONE || !list_is_empty(&r->asks);
+}
+void run_give_signals(struct run *r, const struct store_query *q);
+
+/* run_end.c */
+extern const struct dispatch_port run_port;
 bool run_stop_replay(struct run *r); /* true: it has diverged, and is being dealt with */
+/* An error as the API shows it. */
+void run_write_error(struct run *r, const struct error *error, struct slice name,
+                     struct slice stack, struct bytes *out);
 
 /* run_commit.c */
 void run_collect(struct run *r);               /* hands what is new to the store */
@@ -106,10 +149,9 @@ void run_suspend(struct run *r);               /* and leaves */
 uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
 /* Failed, without a record: the journal stays as it is. */
 void run_fail(struct run *r, struct slice error_json);
-/* An error as the API shows it. */
-void run_write_error(struct run *r, const struct error *error, struct slice name,
-                     struct slice stack, struct bytes *out);
 bool run_is_settled(const struct run *r);
+/* There is room again for what its code does, or records to replay. */
+void run_go_on(struct run *r, bool pokes);
 
 /* run_check.c */
 /* --verify-replay: the journal, replayed elsewhere, must come to the same. */

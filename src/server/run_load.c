@@ -1,48 +1,106 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bringing an execution into an isolate: its row, snapshot or journal, signals, and the ends of
- * children that it waits for; and looking again when something has happened to it. Reads are
- * synchronous, from the store's page cache, on the engine thread. */
+ * Bringing an execution into an isolate. What it needs is read from the store in stages, each of
+ * which may be answered at once or later:
+ *
+ *     READING_ROW       is it still to be run, and by this version?   no: it is forgotten
+ *     READING_TAIL      records that only the module's own database has (here, not in the store)
+ *     READING_SNAPSHOT  if there is one
+ *     READING_JOURNAL   the first chunk that is to be replayed
+ *     READING_SIGNALS   that wait for it, a page at a time
+ *     ACTIVE            its code runs
+ *
+ * From a stage it leaves by RESTING (the store cannot be read: again after a while), or because the
+ * server stops. A snapshot that cannot be used leads back to READING_JOURNAL, from the first record.
+ *
+ * The journal is read a chunk at a time while the code replays it. Where the store answers at once a
+ * chunk is read when it is wanted; where it does not the next one is asked for while this one is
+ * replayed, and code that comes to its end first stands still (execution_is_behind). */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "host/op.h"
 #include "host/sql_journal.h"
-#include "script/sourcemap.h"
 #include "server/run_internal.h"
 #include "server/witness.h"
 
-enum { LOAD_SIGNALS = 1000 };
+enum { LOAD_AHEAD_BYTES_MAX = 64 * 1024 * 1024 };
 
-/* ---- the port ---- */
+/* ---- the journal ---- */
 
-static int64_t port_now_us(void *ctx)
+static void load_go(struct run *r);
+
+static void ahead_arrived(struct ask *a)
 {
-    return clock_wall_us();
+    struct run *r = a->owner;
+    if (r->stage == RUN_READING_JOURNAL)
+        load_go(r);
+    else if (r->stage == RUN_ACTIVE && r->guest)
+        run_go_on(r, true);
+}
+
+/* Asks for the journal from this record on. */
+static void ahead_ask(struct run *r, int64_t first)
+{
+    ask_drop(TAKE(r->ahead));
+    struct ask *a = r->ahead = ask_new(&r->worker->asks, STORE_QUERY_JOURNAL, ahead_arrived, r);
+    a->query.journal.id = arena_copy(a->arena, slice_cstr(r->id));
+    a->query.journal.first = first;
+    a->query.journal.bytes_max = r->ahead_bytes;
+    a->query.journal.out = &a->out;
+    r->is_far |= ask_start(a) == OP_PENDING;
+}
+
+static bool ahead_is_of(const struct run *r, int64_t first)
+{
+    return r->ahead && r->ahead->query.journal.first == first;
+}
+
+static bool port_has(void *ctx, int64_t first)
+{
+    struct run *r = ctx;
+    if (!r->is_far)
+        return true;
+    if (!ahead_is_of(r, first))
+        ahead_ask(r, first);
+    return r->ahead->is_answered;
 }
 
 static enum err port_read(void *ctx, int64_t first, struct bytes *out, int64_t *ret_count,
                           struct error *ret_error)
 {
     struct run *r = ctx;
-    struct store_reader *reader;
-    int64_t from = 0;
-    CLEANUP(bytes_done) struct bytes chunk = BYTES_INIT;
-    enum err err = run_reader(r->worker, &reader, ret_error);
-    if (err == OK)
-        err = store_journal(reader, slice_cstr(r->id), first, EXECUTION_CHUNK_BYTES, &chunk, &from,
-                            ret_count, ret_error);
-    if (err != OK || *ret_count == 0)
-        return err;
-    struct slice all = bytes_slice(&chunk);
-    int64_t skip = first - from;
-    bytes_append_slice(out, slice_skip(all, record_prefix(all, skip).len));
+    if (!ahead_is_of(r, first))
+        ahead_ask(r, first);
+    *ret_count = EXECUTION_LATER;
+    r->is_behind = !r->ahead->is_answered;
+    if (r->is_behind)
+        return OK;
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(r->ahead);
+    if (a->query.error.code != OK) {
+        *ret_error = a->query.error;
+        return ret_error->code;
+    }
+    int64_t skip = first - a->query.journal.start;
+    *ret_count = a->query.journal.count;
+    if (*ret_count == 0)
+        return OK;
+    struct slice all = bytes_slice(&a->out);
+    bytes_append_slice(out, skip > 0 ? slice_skip(all, record_prefix(all, skip).len) : all);
     *ret_count -= skip;
+    if (r->is_far && first + *ret_count < r->journal_len)
+        ahead_ask(r, first + *ret_count);
     return OK;
+}
+
+/* ---- the rest of the port ---- */
+
+static int64_t port_now_us(void *ctx)
+{
+    return clock_wall_us();
 }
 
 static void port_start(void *ctx, uint32_t id, uint32_t op, struct slice args)
@@ -66,161 +124,91 @@ static void port_scope_over(void *ctx, uint32_t scope)
 static void port_runnable(void *ctx)
 {
     struct run *r = ctx;
-    if (r->guest)
+    if (r->guest && r->stage == RUN_ACTIVE)
         guest_poke(r->guest);
 }
 
-/* ---- how it ends ---- */
+/* ---- stages ---- */
 
-static void map_stack(struct run *r, struct slice stack, struct bytes *out)
+enum load_step {
+    LOAD_ON,    /* to the next stage */
+    LOAD_WAITS, /* for the store */
+    LOAD_BEGUN, /* its guest has something to run */
+    LOAD_OVER,  /* it is not run now; r may be gone */
+};
+
+static void load_answered(struct ask *a)
 {
-    struct deployment *d = r->slot->deployment;
-    if (d->map)
-        sourcemap_map_stack(d->map, d->name, stack, out);
-    else
-        bytes_append_slice(out, stack);
+    load_go(a->owner);
 }
 
-static void write_divergence(const struct execution_divergence *d, struct json_writer *j)
+/* What the stage asks: made by the first call, asked by load_wait(), there for the others. */
+static struct ask *load_ask(struct run *r, enum store_query_kind kind)
 {
-    json_key(j, "record");
-    json_int(j, d->record);
-    json_key(j, "recorded");
-    json_cstr(j, d->recorded);
-    json_key(j, "did");
-    json_cstr(j, d->did);
+    r->loading = ask_new(&r->worker->asks, kind, load_answered, r);
+    return r->loading;
 }
 
-void run_write_error(struct run *r, const struct error *error, struct slice name,
-                     struct slice stack, struct bytes *out)
+static enum load_step load_fail(struct run *r, const struct error *error)
 {
-    struct json_writer j = json_writer(out);
-    json_open(&j, '{');
-    json_key(&j, "code");
-    json_cstr(&j, error_text(error->code));
-    if (name.len > 0) {
-        json_key(&j, "name");
-        json_slice(&j, name);
-    }
-    struct slice message = slice_cstr(error->message);
-    if (name.len > 0 && slice_starts(message, name) &&
-        slice_starts(slice_skip(message, name.len), SLICE_LIT(": "))) /* it is said above */
-        message = slice_skip(message, name.len + 2);
-    json_key(&j, "message");
-    json_slice(&j, message);
-    if (error->hint[0]) {
-        json_key(&j, "hint");
-        json_cstr(&j, error->hint);
-    }
-    if (stack.len > 0) {
-        json_key(&j, "stack");
-        json_slice(&j, slice_trim(stack));
-    }
-    if (error->code == ERR_DIVERGED)
-        write_divergence(&r->divergence, &j);
-    json_close(&j, '}');
-}
-
-static bool has_stopped_replay(const struct run *r)
-{
-    enum execution_state state = execution_state(r->x);
-    return state == EXECUTION_HAS_DIVERGED || state == EXECUTION_BROKEN ||
-           state == EXECUTION_AGREED;
-}
-
-static void port_value(struct dispatch *d, struct slice json)
-{
-    struct run *r = container_of(d, struct run, dispatch);
-    if (r->check)
-        bytes_append_slice(&r->result, json);
-    execution_finish(r->x, OK, json);
-}
-
-static void port_fail(struct dispatch *d, const struct error *error, struct slice name,
-                      struct slice stack)
-{
-    struct run *r = container_of(d, struct run, dispatch);
-    if (r->is_dropping)
-        return;
-    bytes_clear(&r->stack);
-    map_stack(r, stack, &r->stack);
-    if (error->code == ERR_IO && name.len == 0) {
-        r->is_broken = true;
-        return;
-    }
-    if (has_stopped_replay(r) || r->break_id != 0)
-        return; /* run_stepped() sees to it */
-    CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
     struct error e = *error;
-    if (slice_eq_cstr(name, "CancelledError") && execution_is_cancelled(r->x))
-        e.code = ERR_CANCELLED;
-    run_write_error(r, &e, name, bytes_slice(&r->stack), &json);
+    run_rest(r, &e);
+    return LOAD_OVER;
+}
+
+static bool is_wanted(struct run *r)
+{
     if (r->check)
-        bytes_append_slice(&r->result, bytes_slice(&json));
-    execution_finish(r->x, e.code, bytes_slice(&json));
+        return r->check->verifies || !durable_is_finished(r->row.status);
+    return !durable_is_finished(r->row.status) && !r->row.is_paused;
 }
 
-/* What the journal says and what the code did differ. When that came out at rest, the code runs
- * once more, up to the call in question, for its line. */
-bool run_stop_replay(struct run *r)
+static enum load_step load_leave(struct run *r, bool is_other_version)
 {
-    enum execution_state state = execution_state(r->x);
-    struct error e = {0};
-    if (r->break_id == 0 && state != EXECUTION_HAS_DIVERGED && state != EXECUTION_BROKEN)
-        return false;
-    if (state == EXECUTION_HAS_DIVERGED && r->break_id == 0) {
-        r->divergence = *execution_divergence(r->x);
-        if (r->stack.len == 0 && r->divergence.id != 0) {
-            r->break_id = r->divergence.id;
-            run_end_guest(r);
-            run_again(r);
-            return true;
-        }
-    }
-    if (state == EXECUTION_BROKEN && r->break_id == 0) {
-        e = *execution_error(r->x);
-    } else {
-        error_set(&e, ERR_DIVERGED, "the journal says at record %lld: %s; the code did: %s",
-                  (long long)r->divergence.record, r->divergence.recorded, r->divergence.did);
-        error_hint(&e, "code that runs again must do the same in the same order; limpet workflow "
-                       "check NAME FILE tells before a deploy");
-    }
-    r->break_id = 0;
-    if (r->check) {
-        run_check_differs(r, &e);
-        return true;
-    }
-    CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
-    run_write_error(r, &e, e.code == ERR_DIVERGED ? SLICE_LIT("NonDeterminismError") : SLICE_EMPTY,
-                    bytes_slice(&r->stack), &json);
-    r->stage = RUN_LEAVING;
     run_end_guest(r);
-    run_fail(r, bytes_slice(&json));
-    return true;
+    if (r->check) {
+        r->check->is_gone = true;
+        run_check_over(r);
+    } else {
+        r->wants_look |= is_other_version; /* it was moved: the director knows to which */
+        run_forget(r);
+    }
+    return LOAD_OVER;
 }
 
-static void port_over(struct dispatch *d)
+/* What an attempt before a retry has left there is void. */
+static void load_name_tail(struct run *r)
 {
+    snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
 }
 
-static const struct dispatch_port workflow_port = {
-    .value = port_value, .fail = port_fail, .over = port_over};
-
-/* ---- loading ---- */
-
-static enum err read_row(struct run *r, struct error *ret_error)
+static enum load_step load_row(struct run *r)
 {
-    struct store_reader *reader;
-    enum err err = run_reader(r->worker, &reader, ret_error);
-    if (err != OK)
-        return err;
+    if (!r->loading) {
+        struct ask *a = load_ask(r, STORE_QUERY_DURABLE);
+        a->query.durable.id = arena_copy(a->arena, slice_cstr(r->id));
+        if (ask_start(a) == OP_PENDING)
+            return LOAD_WAITS;
+    }
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
+    if (a->query.error.code == ERR_NOT_FOUND)
+        return load_leave(r, false);
+    if (a->query.error.code != OK)
+        return load_fail(r, &a->query.error);
     arena_free(r->arena);
-    r->arena = arena_new(NULL);
-    return store_durable(reader, r->arena, slice_cstr(r->id), &r->row, ret_error);
+    r->arena = TAKE(a->arena);
+    r->row = a->query.durable.row;
+    load_name_tail(r);
+    if (!is_wanted(r))
+        return load_leave(r, false);
+    if (!r->check && r->row.version != r->slot->deployment->version)
+        return load_leave(r, true);
+    r->stage = RUN_READING_TAIL;
+    return LOAD_ON;
 }
 
 /* Records that a transaction of the module's database kept and the store does not have yet. */
-static enum err read_tail(struct run *r, struct guest *g, struct bytes *out, int64_t *ret_first,
+static enum err tail_read(struct run *r, struct guest *g, struct bytes *out, int64_t *ret_first,
                           struct error *ret_error)
 {
     struct slot *s = r->slot;
@@ -241,38 +229,44 @@ static enum err read_tail(struct run *r, struct guest *g, struct bytes *out, int
     return err;
 }
 
-static void give_signals(struct run *r)
+static enum load_step load_tail(struct run *r)
 {
-    struct store_reader *reader;
-    struct durable_signal *rows;
-    size_t len;
     struct error e;
-    struct arena *a = arena_new(NULL);
-    enum err err = run_reader(r->worker, &reader, &e);
-    do {
-        len = 0;
-        if (err == OK)
-            err = store_signals(reader, a, slice_cstr(r->id), r->signal_last, &rows, &len, &e);
-        for (size_t k = 0; err == OK && k < len; k++) {
-            execution_signal(r->x, rows[k].seq, rows[k].at_us, rows[k].name, rows[k].data);
-            r->signal_last = rows[k].seq;
-        }
-    } while (err == OK && len == LOAD_SIGNALS);
-    if (err != OK)
-        r->is_stale = true; /* once more before it leaves */
-    arena_free(a);
+    bytes_clear(&r->tail);
+    if (tail_read(r, r->guest, &r->tail, &r->tail_first, &e) != OK)
+        return load_fail(r, &e);
+    r->snapshot_records = 0;
+    r->stage = r->row.records > 0 && !r->check && r->break_id == 0 ? RUN_READING_SNAPSHOT
+                                                                   : RUN_READING_JOURNAL;
+    return LOAD_ON;
 }
 
-/* A check prints nothing. */
-static int64_t lines_stored(const struct run *r)
+static enum load_step load_snapshot(struct run *r)
 {
-    return r->check ? INT64_MAX : r->row.lines;
+    if (!r->loading) {
+        struct ask *a = load_ask(r, STORE_QUERY_SNAPSHOT);
+        a->query.snapshot.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.snapshot.out = &a->out;
+        if (ask_start(a) == OP_PENDING)
+            return LOAD_WAITS;
+    }
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
+    if (a->query.error.code == OK && a->query.snapshot.records > 0) { /* else by replay */
+        r->snapshot_records = a->query.snapshot.records;
+        bytes_done(&r->saved);
+        r->saved = a->out;
+        a->out = BYTES_INIT;
+    }
+    r->stage = RUN_READING_JOURNAL;
+    return LOAD_ON;
 }
+
+/* ---- making it ---- */
 
 /* The snapshot's parts: u64 run_snapshot_sum() of the rest, u32 length of the execution's, that
  * part, the guest's. */
-static enum err resume(struct run *r, const struct execution_config *config, struct slice saved,
-                       struct error *ret_error)
+static enum err snapshot_split(struct slice saved, struct slice *ret_execution,
+                               struct slice *ret_guest, struct error *ret_error)
 {
     uint32_t len;
     uint64_t sum;
@@ -285,69 +279,104 @@ static enum err resume(struct run *r, const struct execution_config *config, str
     memcpy(&len, saved.ptr, sizeof(len));
     if (len > saved.len - sizeof(len))
         return error_set(ret_error, ERR_CORRUPT, "the snapshot is cut short");
-    enum err err =
-        execution_restore(config, slice_of(saved.ptr + sizeof(len), len), &r->x, ret_error);
-    if (err != OK)
-        return err;
-    guest_make_durable(r->guest, r->x, slice_cstr(r->tail_name), lines_stored(r));
-    err = guest_resume(r->guest, &r->dispatch, slice_skip(saved, sizeof(len) + len), ret_error);
-    if (err != OK) {
-        execution_free(TAKE(r->x));
-        guest_make_ordinary(r->guest);
-    }
-    return err;
+    *ret_execution = slice_of(saved.ptr + sizeof(len), len);
+    *ret_guest = slice_skip(saved, sizeof(len) + len);
+    return OK;
 }
 
-/* True: it goes on from its snapshot. */
-static bool try_snapshot(struct run *r, const struct execution_config *config)
+/* Then by replay, from the first record. */
+static void snapshot_refuse(struct run *r, const struct error *error)
 {
-    struct store_reader *reader;
-    struct error e;
-    struct worker_metrics *m = &r->worker->metrics;
-    CLEANUP(bytes_done) struct bytes saved = BYTES_INIT;
-    r->snapshot_records = 0;
-    if (r->check || r->break_id != 0 || run_reader(r->worker, &reader, &e) != OK)
-        return false;
-    if (store_snapshot(reader, slice_cstr(r->id), &saved, &r->snapshot_records, &e) != OK ||
-        r->snapshot_records == 0)
-        return false;
-    if (resume(r, config, bytes_slice(&saved), &e) == OK) {
-        metric_add(&m->snapshots_used, 1);
-        return true;
-    }
-    r->snapshot_records = 0;
-    metric_add(&m->snapshots_refused, 1);
+    metric_add(&r->worker->metrics.snapshots_refused, 1);
     log_debug("a snapshot was not usable, replaying", LOG_STR("execution", r->id),
-              LOG_STR("error", e.message));
+              LOG_STR("error", error->message));
     store_durable_snapshot_drop(r->worker->server->store, NULL, slice_cstr(r->id));
-    return false;
+    r->snapshot_records = 0;
+    bytes_done(&r->saved);
+    execution_free(TAKE(r->x));
+    r->stage = RUN_READING_JOURNAL;
 }
 
-static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tail_first)
+static void make_execution(struct run *r)
 {
+    struct slice of_execution, of_guest;
+    struct error e;
     struct execution_config config = {
         .port = &r->port,
         .id = slice_cstr(r->id),
         .started_us = r->row.created_us,
         .stored = r->row.records,
-        .tail = tail,
-        .tail_first = tail_first,
+        .tail = bytes_slice(&r->tail),
+        .tail_first = r->tail_first,
         .is_check = r->check != NULL,
         .break_id = r->break_id,
     };
     r->port = (struct execution_port){.ctx = r,
                                       .now_us = port_now_us,
                                       .read = port_read,
+                                      .has = port_has,
                                       .start = port_start,
                                       .stop = port_stop,
                                       .scope_over = port_scope_over,
                                       .runnable = port_runnable,
                                       .op_text = op_name};
-    r->guest = g;
-    g->run = r;
-    r->witness = witness_enter(r->worker->server->witness, (unsigned)r->worker->index, r->id);
+    r->stage = RUN_READING_SIGNALS;
+    r->signal_last = 0;
+    if (r->snapshot_records > 0 &&
+        (snapshot_split(bytes_slice(&r->saved), &of_execution, &of_guest, &e) != OK ||
+         execution_restore(&config, of_execution, &r->x, &e) != OK))
+        snapshot_refuse(r, &e);
+    else if (r->snapshot_records == 0)
+        r->x = execution_new(&config);
+}
+
+static enum load_step load_journal(struct run *r)
+{
+    r->journal_len = r->row.records;
+    if (r->snapshot_records < r->journal_len) {
+        if (!ahead_is_of(r, r->snapshot_records))
+            ahead_ask(r, r->snapshot_records);
+        if (!r->ahead->is_answered)
+            return LOAD_WAITS;
+        if (r->ahead->query.error.code != OK)
+            return load_fail(r, &r->ahead->query.error);
+    }
+    make_execution(r);
+    return LOAD_ON;
+}
+
+static enum load_step load_begin(struct run *r);
+
+static enum load_step load_signals(struct run *r)
+{
+    if (r->check || r->row.events == 0)
+        return load_begin(r);
+    if (!r->loading) {
+        struct ask *a = load_ask(r, STORE_QUERY_SIGNALS);
+        a->query.signals.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.signals.after = r->signal_last;
+        if (ask_start(a) == OP_PENDING)
+            return LOAD_WAITS;
+    }
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
+    if (a->query.error.code != OK)
+        return load_fail(r, &a->query.error);
+    run_give_signals(r, &a->query);
+    return a->query.signals.len < STORE_SIGNALS_PAGE ? load_begin(r) : LOAD_ON;
+}
+
+/* ---- its code runs ---- */
+
+/* A check prints nothing. */
+static int64_t lines_stored(const struct run *r)
+{
+    return r->check ? INT64_MAX : r->row.lines;
+}
+
+static void begin_dispatch(struct run *r)
+{
     r->dispatch = (struct dispatch){
-        .port = &workflow_port,
+        .port = &run_port,
         .kind = ABI_DISPATCH_WORKFLOW,
         .execution_id = slice_cstr(r->id),
         .body = r->row.input,
@@ -355,177 +384,118 @@ static void begin(struct run *r, struct guest *g, struct slice tail, int64_t tai
         .export_name = r->row.export_name,
         .started_us = r->row.created_us,
     };
-    r->stage = RUN_ACTIVE;
     r->stored = r->row.records;
     r->says_running = r->row.status == DURABLE_RUNNING;
-    r->signal_last = 0;
     r->is_stale = false;
     r->events_seen = r->row.events;
     r->failure.code = OK;
     r->has_failed = false;
     r->awaited_cursor = 0;
     r->waits_for_others = false;
-    if (r->row.records > 0 && try_snapshot(r, &config))
-        return;
-    if (r->row.records > 0)
-        metric_add(&r->worker->metrics.replays, 1);
-    r->x = execution_new(&config);
-    guest_make_durable(g, r->x, slice_cstr(r->tail_name), lines_stored(r));
-    guest_add(g, &r->dispatch);
 }
 
-static bool is_wanted(struct run *r)
+static enum load_step load_begin(struct run *r)
 {
-    if (r->check)
-        return r->check->verifies || !durable_is_finished(r->row.status);
-    return !durable_is_finished(r->row.status) && !r->row.is_paused;
+    struct slice of_execution, of_guest;
+    struct error e;
+    struct guest *g = r->guest;
+    begin_dispatch(r);
+    guest_make_durable(g, r->x, slice_cstr(r->tail_name), lines_stored(r));
+    r->stage = RUN_ACTIVE;
+    if (r->snapshot_records > 0) {
+        enum err err = snapshot_split(bytes_slice(&r->saved), &of_execution, &of_guest, &e);
+        if (err == OK)
+            err = guest_resume(g, &r->dispatch, of_guest, &e);
+        if (err != OK) {
+            guest_make_ordinary(g);
+            snapshot_refuse(r, &e);
+            return LOAD_ON;
+        }
+        metric_add(&r->worker->metrics.snapshots_used, 1);
+    } else {
+        if (r->row.records > 0)
+            metric_add(&r->worker->metrics.replays, 1);
+        guest_add(g, &r->dispatch);
+    }
+    bytes_done(&r->saved);
+    bytes_done(&r->tail);
+    r->witness = witness_enter(r->worker->server->witness, (unsigned)r->worker->index, r->id);
+    if (!r->check && r->row.is_cancel_requested)
+        execution_cancel(r->x);
+    if (r->wants_look && !r->check) { /* woken meanwhile */
+        r->wants_look = false;
+        run_look(r, "");
+    }
+    return LOAD_BEGUN;
+}
+
+static enum load_step load_step(struct run *r)
+{
+    switch (r->stage) {
+    case RUN_READING_ROW:
+        return load_row(r);
+    case RUN_READING_TAIL:
+        return load_tail(r);
+    case RUN_READING_SNAPSHOT:
+        return load_snapshot(r);
+    case RUN_READING_JOURNAL:
+        return load_journal(r);
+    case RUN_READING_SIGNALS:
+        return load_signals(r);
+    case RUN_PREPARING:
+    case RUN_WAITING:
+    case RUN_ACTIVE:
+    case RUN_LEAVING:
+    case RUN_RESTING:
+        break;
+    }
+    CHECK(!"a run that is loaded is at one of these");
+    return LOAD_OVER;
+}
+
+static enum load_step load_on(struct run *r)
+{
+    enum load_step how;
+    do
+        how = load_step(r);
+    while (how == LOAD_ON);
+    return how;
+}
+
+static void load_go(struct run *r)
+{
+    (void)load_on(r); /* what has begun has reported itself */
 }
 
 bool run_start(struct task *t, struct guest *g)
 {
     struct run *r = container_of(t, struct run, task);
-    struct error e = {0};
-    int64_t tail_first = 0;
-    CLEANUP(bytes_done) struct bytes tail = BYTES_INIT;
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
+    bytes_clear(&r->tail);
+    r->guest = g;
+    g->run = r;
     bool is_fresh = r->has_row && !r->wants_look;
     r->has_row = r->wants_look = false; /* everything is read from here on */
-    enum err err = is_fresh ? OK : read_row(r, &e);
-    if (err == OK) /* what an attempt before a retry has left there is void */
-        snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
-    bool is_wanted_now = err == OK && is_wanted(r);
-    bool is_other_version =
-        is_wanted_now && !r->check && r->row.version != r->slot->deployment->version;
-    if (is_wanted_now && !is_other_version && !is_fresh)
-        err = read_tail(r, g, &tail, &tail_first, &e);
-    if (err == OK && is_wanted_now && !is_other_version) {
-        begin(r, g, bytes_slice(&tail), tail_first);
-        if (!r->check) {
-            if (r->row.events > 0)
-                give_signals(r);
-            if (r->row.is_cancel_requested)
-                execution_cancel(r->x);
-        }
-        return true;
-    }
-    turn_give_back(r->worker, g);
-    if (err != OK && err != ERR_NOT_FOUND) {
+    r->snapshot_records = 0;
+    if (r->ahead_bytes == 0)
+        r->ahead_bytes = EXECUTION_CHUNK_BYTES;
+    if (is_fresh)
+        load_name_tail(r);
+    r->stage = is_fresh ? RUN_READING_JOURNAL : RUN_READING_ROW;
+    return load_on(r) == LOAD_BEGUN;
+}
+
+/* The code met records that were not here yet where it could not wait: more of them are read before
+ * it begins. Else the store failed. */
+void run_load_broken(struct run *r, const struct error *error)
+{
+    struct error e = *error;
+    if (!r->is_behind || r->ahead_bytes >= LOAD_AHEAD_BYTES_MAX) {
         run_rest(r, &e);
-    } else if (r->check) {
-        r->check->is_gone = true;
-        run_check_over(r);
-    } else {
-        r->wants_look |= is_other_version; /* it was moved: the director knows to which */
-        run_forget(r);
-    }
-    return false;
-}
-
-/* ---- keys ---- */
-
-void run_id_of_key(struct store_reader *reader, struct slice workflow, struct slice key,
-                   char ret_id[37])
-{
-    struct durable_row row;
-    struct error ignored;
-    struct arena *a = arena_new(NULL);
-    durable_id_of_key_before(workflow, key, ret_id);
-    if (store_durable(reader, a, slice_cstr(ret_id), &row, &ignored) != OK)
-        durable_id_of_key(workflow, key, ret_id);
-    arena_free(a);
-}
-
-/* ---- looking ---- */
-
-/* The end of an execution that this one waits for, if it has come. */
-static void look_at_child(struct run *r, struct slice child)
-{
-    struct store_reader *reader;
-    struct durable_row row;
-    struct error e;
-    struct arena *a = arena_new(NULL);
-    enum err err = run_reader(r->worker, &reader, &e);
-    if (err == OK)
-        err = store_durable(reader, a, child, &row, &e);
-    if (err == ERR_NOT_FOUND) {
-        execution_child_done(r->x, child, ERR_NOT_FOUND,
-                             SLICE_LIT("{\"name\":\"Error\",\"message\":\"there is no such "
-                                       "execution (any more)\"}"));
-    } else if (err != OK) {
-        r->is_stale = true;
-    } else if (durable_is_finished(row.status)) {
-        bool is_ok = row.status == DURABLE_COMPLETED;
-        execution_child_done(r->x, child,
-                             is_ok                             ? OK
-                             : row.status == DURABLE_CANCELLED ? ERR_CANCELLED
-                                                               : ERR_GUEST,
-                             is_ok ? row.output : row.error);
-    } else if (!slice_eq_cstr(row.parent, r->id)) {
-        r->waits_for_others = true; /* it would not tell us: the director watches */
-        struct director_note *n = director_note_new(r->worker->server, r->id, 0);
-        snprintf(n->watched, sizeof(n->watched), "%.*s", (int)child.len, child.ptr);
-        director_send(n);
-    }
-    arena_free(a);
-}
-
-/* Those whose results the code has asked for since the last look. A child that was started in this
- * very turn is not there yet: its commit tells. */
-void run_look_for_children(struct run *r)
-{
-    struct slice child;
-    if (execution_state(r->x) != EXECUTION_IS_LIVE || execution_has_batch(r->x) ||
-        !run_is_settled(r))
-        return; /* after the commit */
-    while (r->guest && execution_awaited_child(r->x, &r->awaited_cursor, &child)) {
-        char id[64];
-        snprintf(id, sizeof(id), "%.*s", (int)child.len, child.ptr);
-        look_at_child(r, slice_cstr(id));
-    }
-}
-
-/* The row's number of events is read first: whatever is in it has happened before the looks that
- * follow. What was started in a commit that is on its way is not there yet, so that is awaited. */
-bool run_look_at_all(struct run *r)
-{
-    struct error e;
-    if (!run_is_settled(r) || execution_has_batch(r->x))
-        return false;
-    if (read_row(r, &e) != OK)
-        return false;
-    r->is_stale = false;
-    r->events_seen = r->row.events;
-    give_signals(r);
-    if (r->row.is_cancel_requested)
-        execution_cancel(r->x);
-    r->awaited_cursor = 0;
-    run_look_for_children(r);
-    return !r->is_stale && !guest_has_news(r->guest);
-}
-
-void run_look(struct run *r, const char *child)
-{
-    struct error e;
-    if (r->stage != RUN_ACTIVE || !r->guest || r->check) {
-        r->wants_look = true; /* it reads everything when it starts */
         return;
     }
-    r->is_stale = true; /* more than this one thing may have happened, and be in the row's count */
-    if (child[0])
-        look_at_child(r, slice_cstr(child));
-    /* The dispatch points into the row that was read first, which the guest has long since. */
-    if (read_row(r, &e) != OK)
-        return;
-    if (r->row.is_paused || durable_is_finished(r->row.status)) {
-        run_end_guest(r);
-        r->stage = RUN_LEAVING;
-        if (run_is_settled(r))
-            run_forget(r);
-        return;
-    }
-    give_signals(r);
-    if (r->row.is_cancel_requested)
-        execution_cancel(r->x);
-    run_settle(r);
+    r->ahead_bytes *= 2;
+    run_end_guest(r);
+    run_again(r);
 }

@@ -77,57 +77,93 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
     store_log(w->server->store, &row);
 }
 
+/* A read for an op, on whose fiber this runs: the guest stands still until it is answered, or ended.
+ */
+struct worker_read {
+    struct ask *ask;
+    struct sql_task *task;
+};
+
+static void worker_answered(struct ask *a)
+{
+    struct worker_read *r = a->owner;
+    sql_task_wake(r->task);
+}
+
+static enum op_status worker_read_start(void *arg)
+{
+    return ask_start(((struct worker_read *)arg)->ask);
+}
+
+static struct ask *worker_ask(struct worker *w, enum store_query_kind kind)
+{
+    return ask_new(&w->asks, kind, worker_answered, NULL);
+}
+
+/* ERR_CANCELLED: the guest is being ended. */
+static enum err worker_read(struct ask *a, struct error *ret_error)
+{
+    struct worker_read r = {.ask = a, .task = sql_task_current()};
+    a->owner = &r;
+    sql_task_await(worker_read_start, &r);
+    if (!a->is_answered)
+        return error_set(ret_error, ERR_CANCELLED, "the code was ended");
+    if (a->query.error.code != OK)
+        *ret_error = a->query.error;
+    return a->query.error.code;
+}
+
 static enum err worker_env_value(void *ctx, const struct deployment *d, struct slice name,
                                  int64_t version, struct bytes *out, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct store_reader *reader;
-    enum err err = run_reader(w, &reader, ret_error);
-    return err == OK ? store_env_value(reader, d->name, name, version, out, ret_error) : err;
+    CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_ENV_VALUE);
+    a->query.env_value.function = arena_copy(a->arena, d->name);
+    a->query.env_value.name = arena_copy(a->arena, name);
+    a->query.env_value.version = version;
+    a->query.env_value.out = &a->out;
+    enum err err = worker_read(a, ret_error);
+    if (err == OK)
+        bytes_append_slice(out, bytes_slice(&a->out));
+    return err;
 }
 
+/* A failure makes no harm: then the commit fails as well. */
 static void worker_id_of_key(void *ctx, struct slice workflow, struct slice key, char ret_id[37])
 {
     struct worker *w = ctx;
-    struct store_reader *reader;
-    struct error ignored; /* then the commit fails as well */
-    if (run_reader(w, &reader, &ignored) == OK)
-        run_id_of_key(reader, workflow, key, ret_id);
-    else
-        durable_id_of_key(workflow, key, ret_id);
+    struct error ignored;
+    CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_DURABLE);
+    char now[37];
+    durable_id_of_key_before(workflow, key, ret_id);
+    durable_id_of_key(workflow, key, now);
+    a->query.durable.id = arena_copy(a->arena, slice_cstr(ret_id));
+    if (worker_read(a, &ignored) != OK)
+        memcpy(ret_id, now, sizeof(now));
 }
 
 static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct store_reader *reader;
-    struct function_row row;
-    struct arena *a = arena_new(NULL);
-    enum err err = run_reader(w, &reader, ret_error);
-    if (err == OK)
-        err = store_function(reader, a, name, &row, ret_error);
-    if (err == OK && row.kind != STORE_WORKFLOW)
+    CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_FUNCTION);
+    a->query.function.name = arena_copy(a->arena, name);
+    enum err err = worker_read(a, ret_error);
+    const struct function_row *row = &a->query.function.row;
+    name = a->query.function.name;
+    if (err == OK && row->kind != STORE_WORKFLOW)
         err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a function, not a workflow",
                         SLICE_ARG(name));
-    if (err == OK && row.version == 0)
+    if (err == OK && row->version == 0)
         err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
                         SLICE_ARG(name));
-    arena_free(a);
     return err;
 }
 
-static void owns_never(struct store_query *q)
-{
-    (void)q;
-}
-
-enum err worker_owns(void *ctx, struct error *ret_error)
+static enum err worker_owns(void *ctx, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct store_query q = {.kind = STORE_QUERY_OWNS, .loop = &w->loop, .done = owns_never};
-    CHECK(store_read(w->server->store, &q) == OP_DONE);
-    *ret_error = q.error;
-    return q.error.code;
+    CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_OWNS);
+    return worker_read(a, ret_error);
 }
 
 /* ---- routes ---- */
@@ -298,8 +334,6 @@ static void worker_close_all(struct worker *w)
         http_client_free(w->client);
     sql_runner_drain(w->host.sql_runner); /* statements of guests that have ended */
     runs_free(w->runs);
-    if (w->reader)
-        store_reader_close(w->reader);
 }
 
 static void *worker_main(void *arg)
@@ -337,6 +371,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->warm);
     list_init(&w->pools);
     loop_init(&w->loop);
+    w->asks = (struct asks){.store = s->store, .loop = &w->loop};
     w->runs = runs_new(w);
     loop_on_turn(&w->loop, worker_turn, w);
     w->host = (struct guest_host){
@@ -387,10 +422,17 @@ int worker_port(const struct worker *w)
 
 /* ---- stop ---- */
 
-static void runs_drained(void *arg)
+static void asks_answered(void *arg)
 {
     struct worker *w = arg;
     loop_stop(&w->loop);
+}
+
+/* Answers of the store come to this loop, also for those who are gone. */
+static void runs_drained(void *arg)
+{
+    struct worker *w = arg;
+    asks_await(&w->asks, asks_answered, w);
 }
 
 /* Executions need no grace: their journals have them. Only what is being committed is awaited. */

@@ -10,12 +10,11 @@
 #include "server/metrics.h"
 #include "server/schedule.h"
 #include "server/server.h"
-#include "store/sqlite/reads.h"
+#include "store/ask.h"
 
 struct http_client;
 struct http_exchange;
 struct runs;
-struct store_reader;
 struct http_server;
 
 /* Something that needs an isolate of a slot, and waits for one. */
@@ -86,9 +85,9 @@ struct worker {
     unsigned guests_max, waiting_max;
     struct timer trim;
     struct worker_metrics metrics;
-    struct runs *runs;           /* durable executions that are here */
-    struct store_reader *reader; /* for them; opened on first use */
-    bool is_gathering;           /* inside the turn */
+    struct runs *runs; /* durable executions that are here */
+    struct asks asks;  /* reads of the store */
+    bool is_gathering; /* inside the turn */
     bool is_draining;
     struct timer grace;
     struct post stop;
@@ -115,8 +114,6 @@ struct worker_change {
 };
 void worker_change(struct worker *w, struct worker_change *c);
 
-/* struct guest_host's owns(). */
-enum err worker_owns(void *worker, struct error *ret_error);
 /* The slot of a deployment that no name routes to: of a workflow, or of code to be checked. */
 struct slot *worker_slot(struct worker *w, struct deployment *d);
 /* In worker->workflows. */
