@@ -156,7 +156,9 @@ static void live_done(struct execution *x, struct call *c, uint32_t status, stru
 static void live_call(struct execution *x, struct call *c, bool is_complete,
                       struct execution_delivery *ret_delivery)
 {
-    if (is_complete)
+    if (is_complete && event_take_late(x, c))
+        live_done(x, c, OK, bytes_slice(&x->scratch), EVENT_SEQ_BYTES, ret_delivery);
+    else if (is_complete)
         live_done(x, c, c->status, bytes_slice(&c->result), 0, ret_delivery);
     else
         *ret_delivery = (struct execution_delivery){.kind = EXECUTION_RUN,

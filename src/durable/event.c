@@ -9,7 +9,8 @@
  * that the store does not have yet (the tail) can consume it again.
  *
  * A wait that has timed out while the execution was not in memory still gets a signal that was sent
- * in time.
+ * in time; and so does one whose time-out was not delivered yet when older waits, which the signal
+ * would have gone to, were withdrawn.
  *
  * Before the execution is live everything is just kept in order. */
 #include <stdlib.h>
@@ -147,10 +148,10 @@ void event_consume(struct execution *x, int64_t seq)
     id_table_add(&x->gone, n, (uint64_t)seq);
 }
 
-struct call *event_take(struct execution *x, struct channel *ch)
+/* Consumes the channel's next signal; its payload, as recorded, is in x->scratch. */
+static void signal_take(struct execution *x, struct channel *ch)
 {
     struct signal *s = container_of(ch->signals.next, struct signal, link);
-    struct call *c = container_of(ch->waiting.next, struct call, waiting);
     const double at_ms = (double)s->at_us / 1000;
     uint64_t at_bits;
     memcpy(&at_bits, &at_ms, sizeof(at_bits));
@@ -161,6 +162,12 @@ struct call *event_take(struct execution *x, struct channel *ch)
     batch_consumed(x, s->seq);
     signal_free(x, s);
     list_remove(&ch->item.link); /* other names have their turn first */
+}
+
+struct call *event_take(struct execution *x, struct channel *ch)
+{
+    struct call *c = container_of(ch->waiting.next, struct call, waiting);
+    signal_take(x, ch);
     event_unlisten(x, c);
     deadline_drop(x, c);
     return c;
@@ -190,8 +197,23 @@ void event_due(struct execution *x, struct call *c)
     const struct slice name = slice_utf8_clip(call_name(c), RECORD_LABEL_BYTES_MAX);
     char text[RECORD_LABEL_BYTES_MAX + 32];
     (void)snprintf(text, sizeof(text), "no signal \"%.*s\" came in time", SLICE_ARG(name));
+    const int64_t due_us = c->due_us;
     event_unlisten(x, c);
     call_arrive(x, c, ERR_TIMEOUT, slice_cstr(text));
+    c->due_us = due_us; /* for event_take_late() */
+}
+
+bool event_take_late(struct execution *x, const struct call *c)
+{
+    struct channel *ch = c->kind == EXECUTION_EVENT && c->status == ERR_TIMEOUT && !c->is_given_up
+                             ? map_get(&x->events, call_name(c))
+                             : NULL;
+    if (!ch || !list_is_empty(&ch->waiting) ||
+        container_of(ch->signals.next, const struct signal, link)->at_us > c->due_us)
+        return false;
+    signal_take(x, ch);
+    channel_settle(x, ch);
+    return true;
 }
 
 /* ---- children ---- */

@@ -258,6 +258,9 @@ bool step_stale_restore(struct execution *x, uint32_t scope);        /* false: i
 void event_listen(struct execution *x, struct call *c);
 void event_unlisten(struct execution *x, struct call *c);
 void event_due(struct execution *x, struct call *c);
+/* c has timed out, but the code does not know yet, and a signal that was sent in time is left since
+ * other waits were withdrawn: takes it as event_take() does. False: there is none. */
+bool event_take_late(struct execution *x, const struct call *c);
 void event_consume(struct execution *x, int64_t seq); /* a replayed record did */
 /* Takes the next signal of the channel for the call that waits longest. Its payload, as recorded,
  * is in x->scratch. */

@@ -356,6 +356,68 @@ static void a_given_up_wait_takes_no_signal_along(void **state)
     assert_rests(w);
 }
 
+/* The loop around a select(), with a signal that arrives together with what wins. */
+static void a_withdrawn_wait_leaves_its_signal_to_the_next(void **state)
+{
+    struct world *w = *state;
+    struct execution_call beat = world_call(EXECUTION_TIMER, "beat");
+    struct execution_delivery d;
+    beat.delay_us = WORLD_SECOND;
+    for (int life = 0; life < 2; life++) { /* the second replays, and goes live in the middle */
+        assert_start(w, EXECUTION_EVENT, "go", 1);
+        assert_call(w, &beat, 2);
+        if (life == 0)
+            assert_rests(w);
+        w->now_us += WORLD_SECOND;
+        execution_tick(w->x);
+        execution_signal(w->x, 1, w->now_us, SLICE_LIT("go"), SLICE_LIT("1"));
+        assert_done(w, 2, OK, "");
+        execution_cancel_call(w->x, 1);
+        execution_cancel_call(w->x, 2); /* that is over */
+        assert_start(w, EXECUTION_EVENT, "go", 3);
+        assert_call(w, &beat, 4);
+        assert_done(w, 1, ERR_CANCELLED, "cancelled");
+        if (life == 0) {
+            world_commit(w);
+            world_crash(w);
+            continue;
+        }
+        assert_true(execution_next(w->x, &d));
+        assert_int_equal(d.id, 3);
+        execution_cancel_call(w->x, 4);
+        assert_done(w, 4, ERR_CANCELLED, "cancelled");
+        assert_rests(w);
+        assert_int_equal(execution_wake_us(w->x), EXECUTION_NEVER);
+    }
+}
+
+static void a_time_out_is_taken_back_when_the_signal_is_left_by_others(void **state)
+{
+    struct world *w = *state;
+    struct execution_call wait = world_call(EXECUTION_EVENT, "go");
+    struct execution_delivery d;
+    wait.delay_us = WORLD_SECOND;
+    assert_start(w, EXECUTION_EVENT, "go", 1);
+    assert_call(w, &wait, 2);
+    assert_call(w, &wait, 3);
+    assert_start(w, EXECUTION_TIMER, "never", 4);
+    assert_rests(w);
+    execution_signal(w->x, 1, w->now_us, SLICE_LIT("go"), SLICE_LIT("1")); /* call 1 would get it */
+    w->now_us += WORLD_SECOND;
+    execution_tick(w->x);
+    execution_cancel_call(w->x, 1);
+    assert_done(w, 1, ERR_CANCELLED, "cancelled");
+    assert_true(execution_next(w->x, &d));
+    assert_int_equal(d.id, 2);
+    assert_int_equal(d.status, OK);
+    assert_done(w, 3, ERR_TIMEOUT, "no signal \"go\" came in time");
+    assert_rests(w);
+    struct execution_batch *b = world_take(w);
+    assert_int_equal(b->signals_len, 1);
+    assert_int_equal(b->signals[0], 1);
+    execution_batch_free(b);
+}
+
 static void a_wait_ends_in_time_also_after_a_pause(void **state)
 {
     struct world *w = *state;
@@ -581,6 +643,8 @@ int main(void)
         T(a_call_given_up_needs_no_record),
         T(signals_reach_who_waits_in_order),
         T(a_given_up_wait_takes_no_signal_along),
+        T(a_withdrawn_wait_leaves_its_signal_to_the_next),
+        T(a_time_out_is_taken_back_when_the_signal_is_left_by_others),
         T(a_wait_ends_in_time_also_after_a_pause),
         T(children_are_awaited_by_id),
         T(cancel_ends_all_that_is_pending),

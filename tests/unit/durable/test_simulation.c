@@ -125,6 +125,8 @@ static void everything_happened(void **state)
                   {"bodies that outlived their scope", stats.zombies},
                   {"signals", stats.signals},
                   {"signals passed again", stats.doubles},
+                  {"waits withdrawn", stats.withdrawn},
+                  {"of them with a signal there", stats.withdrawn_late},
                   {"checks", stats.checks},
                   {"checks of other code that diverged", stats.diverged}};
     for (size_t i = 0; i < ARRAY_LEN(counts); i++) {

@@ -52,6 +52,8 @@ enum node_kind {
     NODE_RANDOM,
     NODE_NOW,
     NODE_EVENT,
+    NODE_SELECT,   /* becomes a loop around a race */
+    NODE_WITHDRAW, /* what another task waits for */
     NODE_KINDS,
 };
 enum { NODE_FIRST_IMPURE = NODE_PROMISE_ALL };
@@ -82,10 +84,10 @@ static enum node_kind node_choose(const struct program *p, struct dice *d, size_
     static const enum node_kind inner[] = {NODE_SEQ,         NODE_SEQ,     NODE_LOOP, NODE_IF,
                                            NODE_TRY,         NODE_FINALLY, NODE_ALL,  NODE_ALL,
                                            NODE_PROMISE_ALL, NODE_RACE,    NODE_RACE, NODE_SPAWN};
-    static const enum node_kind leaf[] = {NODE_FETCH,  NODE_FETCH, NODE_BLOCK, NODE_STEP,
-                                          NODE_STEP,   NODE_STEP,  NODE_TIMER, NODE_LOG,
-                                          NODE_SQL,    NODE_SQL,   NODE_CHILD, NODE_THROW,
-                                          NODE_RANDOM, NODE_NOW,   NODE_EVENT, NODE_EVENT};
+    static const enum node_kind leaf[] = {
+        NODE_FETCH, NODE_FETCH, NODE_BLOCK,  NODE_STEP,   NODE_STEP,    NODE_STEP,   NODE_TIMER,
+        NODE_LOG,   NODE_SQL,   NODE_SQL,    NODE_CHILD,  NODE_THROW,   NODE_RANDOM, NODE_NOW,
+        NODE_EVENT, NODE_EVENT, NODE_SELECT, NODE_SELECT, NODE_WITHDRAW};
     for (;;) {
         const bool is_leaf = depth >= 5 || p->len > PROGRAM_NODES_MAX - 10 || dice_percent(d, 45);
         const enum node_kind kind =
@@ -93,6 +95,22 @@ static enum node_kind node_choose(const struct program *p, struct dice *d, size_
         if (!p->is_pure || (int)kind < NODE_FIRST_IMPURE)
             return kind;
     }
+}
+
+/* A loop around a select(): an event or a time, and what loses is withdrawn. */
+static void node_make_select(struct program *p, struct dice *d, struct node *loop)
+{
+    struct node race = {.kind = NODE_RACE, .cancels = true, .children_len = 2};
+    const uint8_t at = (uint8_t)p->len++;
+    race.children[0] = (uint8_t)p->len++;
+    race.children[1] = (uint8_t)p->len++;
+    p->nodes[at] = race;
+    p->nodes[race.children[0]] = (struct node){.kind = NODE_EVENT, .param = loop->param};
+    p->nodes[race.children[1]] =
+        (struct node){.kind = NODE_TIMER, .param = (uint32_t)dice_below(d, 300)};
+    loop->kind = NODE_LOOP;
+    loop->children[0] = at;
+    loop->children_len = 1;
 }
 
 static uint8_t node_make(struct program *p, struct dice *d, size_t depth)
@@ -108,6 +126,8 @@ static uint8_t node_make(struct program *p, struct dice *d, size_t depth)
     const size_t children = depth == 0 ? NODE_CHILDREN_MAX : node_children(kind, d);
     for (size_t i = 0; i < children && p->len < PROGRAM_NODES_MAX - NODE_CHILDREN_MAX; i++)
         n.children[n.children_len++] = node_make(p, d, depth + 1);
+    if (kind == NODE_SELECT)
+        node_make_select(p, d, &n);
     p->nodes[at] = n;
     return (uint8_t)at;
 }
@@ -355,6 +375,24 @@ static enum next do_spawn(struct run *r, struct frame *f, const struct node *n, 
     return done(o, OK, f->acc);
 }
 
+/* The AbortController of another task: one of the waits that are pending. */
+static enum next do_withdraw(struct run *r, const struct task *self, struct frame *f,
+                             const struct node *n, struct outcome *o)
+{
+    size_t skip = n->param % 3;
+    for (size_t i = 0; i < GUEST_TASKS_MAX; i++) {
+        const struct task *t = &r->g->tasks[i];
+        if (!t->is_used || t == self || !t->wait_id || t->depth == 0)
+            continue;
+        const enum node_kind kind = r->p->nodes[t->frames[t->depth - 1].node].kind;
+        if ((kind != NODE_EVENT && kind != NODE_TIMER && kind != NODE_CHILD) || skip-- > 0)
+            continue;
+        r->h->cancel_call(r->h->ctx, t->wait_id);
+        break;
+    }
+    return done(o, OK, f->acc);
+}
+
 static enum next frame_step(struct run *r, struct task *t, const struct outcome *in,
                             struct outcome *o)
 {
@@ -395,6 +433,9 @@ static enum next frame_step(struct run *r, struct task *t, const struct outcome 
         return done(o, OK, mix(f->acc, (uint64_t)r->h->now_us(r->h->ctx)));
     case NODE_THROW:
         return f->acc % 3 ? done(o, OK, f->acc) : done(o, ERR_GUEST, f->acc);
+    case NODE_WITHDRAW:
+        return do_withdraw(r, t, f, n, o);
+    case NODE_SELECT:
     case NODE_KINDS:
         break;
     }

@@ -160,7 +160,7 @@ static void model_complete(struct model *m, const struct program *p)
 {
     const uint32_t id = m->next.id;
     struct slice payload = m->next.payload;
-    if (is_complete(m, id) || m->next.op != m->calls[id].op ||
+    if (is_complete(m, id) || m->calls[id].was_given_up || m->next.op != m->calls[id].op ||
         m->next.digest != call_digest(m->calls[id].op, m->calls[id].path, m->calls[id].in)) {
         wrong(m, "a completion is not of a pending call");
         return;
@@ -170,6 +170,7 @@ static void model_complete(struct model *m, const struct program *p)
             return wrong(m, "a signal went to a call although an older one waits");
         if (m->signals_len == MODEL_EVENTS_MAX)
             return wrong(m, "too many signals for the model");
+        m->signals_due[m->signals_len] = m->calls[id].due_us;
         memcpy(&m->signals[m->signals_len++], payload.ptr, sizeof(int64_t));
         payload = slice_skip(payload, sizeof(int64_t));
     }

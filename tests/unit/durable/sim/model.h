@@ -25,7 +25,8 @@ struct model {
     uint64_t value;
     struct model_row logs[MODEL_EVENTS_MAX], sql[MODEL_EVENTS_MAX], children[MODEL_EVENTS_MAX];
     size_t logs_len, sql_len, children_len;
-    int64_t signals[MODEL_EVENTS_MAX]; /* seqs consumed */
+    int64_t signals[MODEL_EVENTS_MAX];     /* seqs consumed */
+    int64_t signals_due[MODEL_EVENTS_MAX]; /* by when the wait that got it had to have one */
     size_t signals_len;
     struct {
         uint32_t name;

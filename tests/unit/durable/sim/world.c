@@ -112,6 +112,7 @@ struct world {
 
     struct store store;
     struct db db;
+    uint32_t event_names[GUEST_CALLS_MAX + 2]; /* by id, from 1; 0: no wait for an event */
     struct seen requests_seen[GUEST_CALLS_MAX + 2], steps_seen[GUEST_CALLS_MAX + 2];
 };
 
@@ -611,15 +612,32 @@ static enum err host_call(void *ctx, const struct guest_call *call, uint32_t *re
     if (err == ERR_DIVERGED)
         fails(w, "a call diverged");
     SAY(w, "calls %s %u%s", op_text(call->op), *ret_id, scope ? ", runs" : "");
+    if (err == OK)
+        w->event_names[*ret_id] = call->op == GUEST_EVENT ? call->name + 1 : 0;
     if (err == OK && scope)
         body_start(w, scope, *ret_id, 1, &(const struct guest_made){call->path, call->has_timeout});
     return err;
+}
+
+/* A wait for an event is withdrawn, perhaps while a signal is on its way to it. */
+static void note_withdrawn(struct world *w, uint32_t id)
+{
+    const struct store *s = &w->store;
+    if (w->event_names[id] == 0)
+        return;
+    w->stats->withdrawn++;
+    for (int64_t seq = 1; seq <= w->signals_passed; seq++)
+        if (!s->signals[seq].is_consumed && s->signals[seq].name + 1 == w->event_names[id]) {
+            w->stats->withdrawn_late++;
+            return;
+        }
 }
 
 static void host_cancel_call(void *ctx, uint32_t id)
 {
     struct world *w = ctx;
     SAY(w, "gives up %u", id);
+    note_withdrawn(w, id);
     execution_cancel_call(w->x, id);
 }
 
@@ -1171,6 +1189,8 @@ static void judge_signals(struct world *w, const struct model *m)
                 fails(w, "signal %" PRId64 " was passed over", s);
         if (!w->store.signals[seq].is_consumed || seq <= last[name])
             fails(w, "signal %" PRId64 " is not in order", seq);
+        if (w->store.signals[seq].at_us > m->signals_due[i])
+            fails(w, "signal %" PRId64 " went to a wait that was over when it was sent", seq);
         last[name] = seq;
     }
 }

@@ -23,7 +23,7 @@ enum {
 struct world_stats { /* that the dice reach everything */
     uint64_t runs, boundaries, crashes, opens, replayed_tails, restored, restored_old,
         refused_states, refused_batches, suspended, cancelled, timeouts, retries, zombies, signals,
-        doubles, checks, diverged, records;
+        doubles, checks, diverged, records, withdrawn, withdrawn_late;
 };
 
 struct world_options {
