@@ -7,7 +7,7 @@
 //     limpet workflow upload cron-loop examples/cron-loop/index.ts
 //     limpet workflow run cron-loop --id nightly --input '{"at": "03:30", "url": "https://example.com/"}'
 //     limpet execution signal EXECUTION now
-import { CancelledError, log, now, sleepUntil, startChild, step, waitForEvent, workflow } from "limpet";
+import { CancelledError, log, now, select, sleepUntil, startChild, step, waitForEvent, workflow } from "limpet";
 
 interface Schedule {
     /** Time of day, UTC. */
@@ -40,13 +40,9 @@ export const job = workflow(async ({ url }: Schedule) => {
 });
 
 export default workflow(async (schedule: Schedule, run) => {
-    let early = waitForEvent("now");
     for (let n = 0; n < RUNS; n++) {
         const due = next(schedule.at, now());
-        const isEarly = await Promise.race([sleepUntil(due).then(() => false), early.then(() => true)]);
-        if (isEarly) {
-            early = waitForEvent("now");
-        }
+        const isEarly = (await select({ due: sleepUntil(due), now: waitForEvent("now") })).name === "now";
         const day = new Date(due).toISOString().slice(0, 10);
         const child = await startChild(job, schedule, { id: isEarly ? `${run.id}-${n}` : `${run.workflow}-${day}` });
         try {

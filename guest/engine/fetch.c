@@ -6,6 +6,7 @@
  * signal's reason; once the head is there, it ends the body (source.h). */
 #include <stdlib.h>
 
+#include "abort.h"
 #include "engine.h"
 #include "op.h"
 #include "request.h"
@@ -18,9 +19,6 @@ enum { FETCH_BODY_NONE, FETCH_BODY_BYTES, FETCH_BODY_STREAM };
 
 /* flags of the completion: see src/host/ops.def */
 enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
-
-/* values of the pending op: resolve, reject, and [signal, listener] while there is a signal */
-enum { FETCH_SIGNAL = 2 };
 
 static JSValue fetch_reject(JSContext *ctx)
 {
@@ -85,62 +83,17 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     return object;
 }
 
-static void fetch_unlisten(JSContext *ctx, const struct op_pending *op)
-{
-    if (JS_IsUndefined(op->values[FETCH_SIGNAL]))
-        return;
-    JSValue signal = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 0);
-    JSValue listener = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 1);
-    if (!source_listen(ctx, signal, "removeEventListener", listener))
-        JS_FreeValue(ctx, JS_GetException(ctx)); /* the listener finds nothing to abort */
-    JS_FreeValues(ctx, signal, listener);
-}
-
 static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                        const uint8_t *payload, uint32_t len)
 {
-    fetch_unlisten(ctx, op);
+    abort_unwatch(ctx, op);
     if (status) {
         op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
         return;
     }
-    JSValue signal = JS_UNDEFINED;
-    if (!JS_IsUndefined(op->values[FETCH_SIGNAL]))
-        signal = JS_GetPropertyUint32(ctx, op->values[FETCH_SIGNAL], 0);
+    JSValue signal = abort_signal(ctx, op);
     op_settle(ctx, op, false, fetch_response(ctx, payload, len, signal));
     JS_FreeValue(ctx, signal);
-}
-
-/* data: op number, sink, reject, signal */
-static JSValue fetch_on_abort(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
-                              int magic, JSValueConst *data)
-{
-    uint32_t op = 0, sink = 0;
-    JS_ToUint32(ctx, &op, data[0]);
-    JS_ToUint32(ctx, &sink, data[1]);
-    JSValue reason = JS_GetProperty(ctx, data[3], eng.atoms[ATOM_reason]);
-    if (JS_IsException(reason))
-        return reason;
-    JSValue result = JS_Call(ctx, data[2], JS_UNDEFINED, 1, &reason);
-    JS_FreeValues(ctx, reason, result);
-    op_cancel(ctx, op);
-    if (sink)
-        op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = sink, .failed = 1});
-    return JS_UNDEFINED;
-}
-
-static bool fetch_watch(JSContext *ctx, struct op_pending *op, uint32_t sink, JSValueConst signal)
-{
-    JSValue data[4] = {JS_NewUint32(ctx, op->number), JS_NewUint32(ctx, sink), op->values[1],
-                       signal};
-    JSValue listener = JS_NewCFunctionData(ctx, fetch_on_abort, 0, 0, 4, data);
-    if (JS_IsException(listener) || !source_listen(ctx, signal, "addEventListener", listener)) {
-        JS_FreeValue(ctx, listener);
-        return false;
-    }
-    op->values[FETCH_SIGNAL] =
-        JS_NewArrayFrom(ctx, 2, (JSValue[]){JS_DupValue(ctx, signal), listener});
-    return true;
 }
 
 /* --- the request ---------------------------------------------------------------------------------
@@ -217,26 +170,13 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
         return false;
     }
     body->is_used = body->kind != BODY_NONE;
-    op->values[0] = JS_DupValue(ctx, settle[0]);
-    op->values[1] = JS_DupValue(ctx, settle[1]);
-    if (!JS_IsUndefined(r->signal) && !fetch_watch(ctx, op, ret[1], r->signal)) {
+    op->values[OP_VALUE_RESOLVE] = JS_DupValue(ctx, settle[0]);
+    op->values[OP_VALUE_REJECT] = JS_DupValue(ctx, settle[1]);
+    if (!abort_watch(ctx, op, ret[1], r->signal)) {
         op_cancel(ctx, ret[0]);
         return false;
     }
     return true;
-}
-
-/* Throws the signal's reason if it has aborted already. */
-static bool fetch_check_signal(JSContext *ctx, const struct request *r)
-{
-    if (JS_IsUndefined(r->signal))
-        return true;
-    JSValue aborted = JS_GetProperty(ctx, r->signal, eng.atoms[ATOM_aborted]);
-    int is_aborted = JS_ToBool(ctx, aborted);
-    JS_FreeValue(ctx, aborted);
-    if (is_aborted > 0)
-        JS_Throw(ctx, JS_GetProperty(ctx, r->signal, eng.atoms[ATOM_reason]));
-    return is_aborted == 0;
 }
 
 /* Outside of steps a workflow sends bodies whole, since the call is recorded: the stream is read
@@ -266,7 +206,7 @@ static void fetch_gathered(JSContext *ctx, void *data, JSValueConst error, const
                               .at = copy,
                               .len = len};
     }
-    if (!copy || !fetch_check_signal(ctx, r) || !fetch_start(ctx, r, g->settle)) {
+    if (!copy || !abort_check(ctx, r->signal) || !fetch_start(ctx, r, g->settle)) {
         reason = JS_GetException(ctx);
         JSValue result = JS_Call(ctx, g->settle[1], JS_UNDEFINED, 1, &reason);
         JS_FreeValues(ctx, reason, result);
@@ -304,7 +244,7 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
     if (JS_IsException(request))
         return fetch_reject(ctx);
     JSValue settle[2];
-    if (!fetch_check_signal(ctx, r)) {
+    if (!abort_check(ctx, r->signal)) {
         JS_FreeValue(ctx, request);
         return fetch_reject(ctx);
     }

@@ -178,7 +178,7 @@ static struct op_pending **op_find(uint32_t number)
 
 static void op_pending_free(JSContext *ctx, struct op_pending *op)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < OP_VALUE_COUNT_; i++)
         JS_FreeValue(ctx, op->values[i]);
     free(op->payload);
     js_free(ctx, op);
@@ -193,7 +193,7 @@ struct op_pending *op_expect(JSContext *ctx, uint32_t number, op_done_fn *done)
     op->dispatch = eng.dispatch;
     op->scope = eng.scope;
     op->done = done;
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < OP_VALUE_COUNT_; i++)
         op->values[i] = JS_UNDEFINED;
     struct op_pending **bucket = &eng.op_buckets[number % ENGINE_OP_BUCKETS];
     op->next_in_bucket = *bucket;
@@ -226,8 +226,8 @@ JSValue op_start_promise(JSContext *ctx, enum op_code code, const void *args, op
         JS_FreeValues(ctx, ignored, error, settle[0], settle[1]);
         return promise;
     }
-    op->values[0] = settle[0];
-    op->values[1] = settle[1];
+    op->values[OP_VALUE_RESOLVE] = settle[0];
+    op->values[OP_VALUE_REJECT] = settle[1];
     if (ret_op)
         *ret_op = op;
     return promise;
@@ -239,7 +239,8 @@ void op_settle(JSContext *ctx, struct op_pending *op, bool is_rejected, JSValue 
         value = JS_GetException(ctx);
         is_rejected = true;
     }
-    JSValue result = JS_Call(ctx, op->values[is_rejected ? 1 : 0], JS_UNDEFINED, 1, &value);
+    JSValue result = JS_Call(ctx, op->values[is_rejected ? OP_VALUE_REJECT : OP_VALUE_RESOLVE],
+                             JS_UNDEFINED, 1, &value);
     JS_FreeValue(ctx, result);
     JS_FreeValue(ctx, value);
 }
@@ -268,6 +269,25 @@ void op_forget(JSContext *ctx, uint32_t number)
 struct op_pending *op_pending_find(uint32_t number)
 {
     return *op_find(number);
+}
+
+/* New ones are in front of their buckets. */
+struct op_pending *op_pending_of(JSValueConst promise)
+{
+    struct op_pending *at[ENGINE_OP_BUCKETS];
+    memcpy(at, eng.op_buckets, sizeof at);
+    for (bool is_more = true; is_more;) {
+        is_more = false;
+        for (int i = 0; i < ENGINE_OP_BUCKETS; i++) {
+            if (!at[i])
+                continue;
+            if (frames_resolves(at[i]->values[OP_VALUE_RESOLVE], promise))
+                return at[i];
+            at[i] = at[i]->next_in_bucket;
+            is_more = true;
+        }
+    }
+    return NULL;
 }
 
 void op_cancel(JSContext *ctx, uint32_t number)
@@ -308,7 +328,9 @@ static void op_finish(JSContext *ctx, struct op_pending **at, uint32_t status,
     if (eng.is_durable)
         scope_set(op->scope);
     if (op->done) {
-        frames_settle(op->values[0]); /* an error of the host has the frames of who waits for it */
+        frames_settle(
+            op->values
+                [OP_VALUE_RESOLVE]); /* an error of the host has the frames of who waits for it */
         op->done(ctx, op, status, payload ? payload : (const uint8_t *)"", len);
         frames_settle(JS_UNDEFINED);
     }

@@ -85,14 +85,23 @@ struct op_pending;
 typedef void op_done_fn(JSContext *ctx, struct op_pending *op, uint32_t status,
                         const uint8_t *payload, uint32_t len);
 
+enum op_value {
+    OP_VALUE_RESOLVE,
+    OP_VALUE_REJECT,
+    OP_VALUE_OWN,                       /* and the next: the owner's */
+    OP_VALUE_SIGNAL = OP_VALUE_OWN + 2, /* abort.h */
+    OP_VALUE_COUNT_,
+};
+
 struct op_pending {
     uint32_t number;
     uint32_t dispatch; /* in whose name it runs */
     op_done_fn *done;
-    JSValue values[3]; /* the owner's, freed after done: resolve, reject, … */
-    void *data;        /* the owner's */
-    uint32_t extra;    /* the owner's */
-    uint32_t scope;    /* of the code that started it */
+    JSValue values[OP_VALUE_COUNT_]; /* the owner's, freed after done */
+    void *data;                      /* the owner's */
+    uint32_t extra;                  /* the owner's */
+    uint32_t scope;                  /* of the code that started it */
+    bool is_wait; /* of a workflow, whose promise the code has: it can be withdrawn */
     /* private */
     struct op_pending *next_in_bucket;
     struct op_pending *next_completed;
@@ -109,7 +118,7 @@ struct op_pending *op_expect(JSContext *ctx, uint32_t number, op_done_fn *done);
 /* Starts an ASYNC op that settles a promise: `done` calls op_settle(). Returns the promise. */
 JSValue op_start_promise(JSContext *ctx, enum op_code code, const void *args, op_done_fn *done,
                          struct op_pending **ret_op);
-/* Resolves or rejects values[0] / values[1] of op with value, which is consumed. */
+/* Resolves or rejects the promise of op with value, which is consumed. */
 void op_settle(JSContext *ctx, struct op_pending *op, bool is_rejected, JSValue value);
 /* A done function for results without a payload. */
 void op_done_void(JSContext *ctx, struct op_pending *op, uint32_t status, const uint8_t *payload,
@@ -124,5 +133,7 @@ bool op_run_completed(JSContext *ctx);
 void op_run(JSContext *ctx, uint32_t number, uint32_t status, const uint8_t *payload, uint32_t len);
 /* The pending op of that number; NULL: there is none. */
 struct op_pending *op_pending_find(uint32_t number);
+/* The pending op that settles a promise, found quickly if it is one of the newest; NULL: there is none. */
+struct op_pending *op_pending_of(JSValueConst promise);
 /* Queues a completion; takes the payload, which is from limpet_alloc. */
 void op_complete(uint32_t number, uint32_t status, uint8_t *payload, uint32_t len);

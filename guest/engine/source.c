@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "abort.h"
 #include "engine.h"
 
 struct source_watch {
@@ -21,17 +22,6 @@ static struct source_watch **watch_find(uint32_t source)
     while (*at && (*at)->source != source)
         at = &(*at)->next;
     return at;
-}
-
-bool source_listen(JSContext *ctx, JSValueConst signal, const char *method, JSValueConst listener)
-{
-    JSValue function = JS_GetPropertyStr(ctx, signal, method);
-    JSValue args[2] = {JS_NewString(ctx, "abort"), listener};
-    JSValue result =
-        JS_IsException(function) ? JS_EXCEPTION : JS_Call(ctx, function, signal, 2, args);
-    bool is_ok = !JS_IsException(result);
-    JS_FreeValues(ctx, function, args[0], result);
-    return is_ok;
 }
 
 /* data: source */
@@ -63,7 +53,7 @@ bool source_watch(JSContext *ctx, uint32_t source, JSValueConst signal)
     if (!w)
         return false;
     JSValue listener = JS_NewCFunctionData(ctx, watch_on_abort, 0, 0, 1, &data);
-    if (JS_IsException(listener) || !source_listen(ctx, signal, "addEventListener", listener)) {
+    if (JS_IsException(listener) || !abort_listen(ctx, signal, "addEventListener", listener)) {
         JS_FreeValue(ctx, listener);
         js_free(ctx, w);
         return false;
@@ -83,7 +73,7 @@ void source_over(JSContext *ctx, uint32_t source)
     if (!w)
         return;
     *at = w->next;
-    if (!w->is_aborted && !source_listen(ctx, w->signal, "removeEventListener", w->listener))
+    if (!w->is_aborted && !abort_listen(ctx, w->signal, "removeEventListener", w->listener))
         JS_FreeValue(ctx, JS_GetException(ctx)); /* the listener finds nothing to abort */
     JS_FreeValues(ctx, w->signal, w->listener, w->reason);
     js_free(ctx, w);

@@ -18,6 +18,3 @@ JSValue source_read_promise(JSContext *ctx, uint32_t source, uint32_t len_max, o
 /* The error of a read that failed; the source is over. */
 JSValue source_error(JSContext *ctx, uint32_t source, uint32_t status, const uint8_t *payload,
                      uint32_t len);
-
-/* signal.addEventListener("abort", listener), or removeEventListener. False: exception. */
-bool source_listen(JSContext *ctx, JSValueConst signal, const char *method, JSValueConst listener);

@@ -103,9 +103,8 @@ static bool stack_is_frame(const char *at, uint32_t len)
     return len >= 7 && memcmp(at, "    at ", 7) == 0;
 }
 
-/* Adds frames with the positions of the sources, or as they are if the host has none; without the
- * newlines at the end. */
-static void stack_add_mapped(struct text frames, struct buffer *out)
+/* As they are if the host has no map. */
+void stack_add_mapped(struct text frames, struct buffer *out)
 {
     struct op_stack_map args = {.stack = op_bytes(frames.at, frames.len)};
     int32_t len = op_call(OP_STACK_MAP, &args, NULL, 0);

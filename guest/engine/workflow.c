@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "abort.h"
 #include "answer.h"
 #include "base/error.h"
 #include "engine.h"
@@ -10,10 +11,12 @@
 #include "op.h"
 #include "scope.h"
 #include "serialize.h"
+#include "stack.h"
 #include "text.h"
 
 enum { STEP_OK, STEP_FAILED, STEP_FAILED_FOR_GOOD }; /* what STEP_DONE tells */
-enum { STEP_BODY = 2 };                              /* in values of the pending op */
+enum { EVENT_LOG_WARN = 2 };                         /* level of OP_LOG */
+enum { STEP_BODY = OP_VALUE_OWN };                   /* in values of the pending op */
 
 void workflow_begin(JSContext *ctx)
 {
@@ -335,8 +338,8 @@ static JSValue step_start(JSContext *ctx, const struct op_step *args, JSValueCon
             JS_FreeValues(ctx, promise, settle[0], settle[1]);
         return JS_EXCEPTION;
     }
-    op->values[0] = settle[0];
-    op->values[1] = settle[1];
+    op->values[OP_VALUE_RESOLVE] = settle[0];
+    op->values[OP_VALUE_REJECT] = settle[1];
     op->values[STEP_BODY] = JS_DupValue(ctx, body);
     if (ret[1] != 0)
         step_run(ctx, op, ret[1], 1);
@@ -370,10 +373,69 @@ JSValue workflow_step(JSContext *ctx, JSValueConst this_value, int argc, JSValue
 /* --- waiting -------------------------------------------------------------------------------------
  */
 
+/* Starts what code waits for, and may withdraw by the signal or workflow_withdraw(). */
+static JSValue wait_start(JSContext *ctx, enum op_code code, const void *args, op_done_fn *done,
+                          JSValueConst signal, struct op_pending **ret_op)
+{
+    struct op_pending *op = NULL;
+    *ret_op = NULL;
+    if (!abort_check(ctx, signal)) {
+        JSValue reason = JS_GetException(ctx);
+        JSValue rejected = JS_NewSettledPromise(ctx, true, reason);
+        JS_FreeValue(ctx, reason);
+        return rejected;
+    }
+    JSValue promise = op_start_promise(ctx, code, args, done, &op);
+    if (!op)
+        return promise;
+    op->is_wait = true;
+    *ret_op = op;
+    if (abort_watch(ctx, op, 0, signal))
+        return promise;
+    op_cancel(ctx, op->number);
+    *ret_op = NULL;
+    JS_FreeValue(ctx, promise);
+    return JS_EXCEPTION;
+}
+
+static void sleep_done(JSContext *ctx, struct op_pending *op, uint32_t status,
+                       const uint8_t *payload, uint32_t len)
+{
+    abort_unwatch(ctx, op);
+    op_done_void(ctx, op, status, payload, len);
+}
+
+/* The member `signal` of options; undefined if there is none. False: exception. */
+static bool sleep_signal(JSContext *ctx, JSValueConst options, JSValue *ret_signal)
+{
+    *ret_signal = JS_UNDEFINED;
+    if (JS_IsUndefined(options))
+        return true;
+    if (!JS_IsObject(options)) {
+        JS_ThrowTypeError(ctx, "sleep(): the options must be an object such as { signal }");
+        return false;
+    }
+    JSValue signal = JS_GetProperty(ctx, options, eng.atoms[ATOM_signal]);
+    JSValue is_signal = JS_IsUndefined(signal) || JS_IsException(signal)
+                            ? JS_TRUE
+                            : engine_hook(ctx, HOOK_isSignal, 1, &signal);
+    if (JS_IsException(signal) || JS_IsException(is_signal))
+        return false;
+    if (!JS_ToBool(ctx, is_signal)) {
+        JS_FreeValue(ctx, signal);
+        JS_ThrowTypeError(ctx, "sleep(): signal must be an AbortSignal");
+        return false;
+    }
+    *ret_signal = signal;
+    return true;
+}
+
+/* (milliseconds or text, options) */
 JSValue workflow_sleep(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct op_timer args = {0};
-    JSValue duration = JS_DupValue(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
+    struct op_pending *op;
+    JSValue duration = JS_DupValue(ctx, argc > 0 ? argv[0] : JS_UNDEFINED), signal;
     /* In the body of a step it is an ordinary timer. */
     if (!eng.is_durable && !workflow_check(ctx, "sleep()"))
         return JS_EXCEPTION;
@@ -384,7 +446,11 @@ JSValue workflow_sleep(JSContext *ctx, JSValueConst this_value, int argc, JSValu
         return JS_EXCEPTION;
     }
     JS_FreeValue(ctx, duration);
-    return op_start_promise(ctx, OP_TIMER, &args, op_done_void, NULL);
+    if (!sleep_signal(ctx, argc > 1 ? argv[1] : JS_UNDEFINED, &signal))
+        return JS_EXCEPTION;
+    JSValue promise = wait_start(ctx, OP_TIMER, &args, sleep_done, signal, &op);
+    JS_FreeValue(ctx, signal);
+    return promise;
 }
 
 /* {name, data, at} */
@@ -405,18 +471,56 @@ static JSValue event_value(JSContext *ctx, JSValueConst name, const uint8_t *pay
     return event;
 }
 
+/* values and extra of the pending op: the name, the function that waits, and where it stands */
+enum { EVENT_NAME = OP_VALUE_OWN, EVENT_CALLER };
+
+/* The signal is consumed, but nobody sees it. */
+static void event_warn(JSContext *ctx, const struct op_pending *op)
+{
+    static const char *const texts[] = {
+        "signal \"",
+        "\" went to a wait that lost a Promise.race() before it came: nothing got it. select() "
+        "withdraws what loses, as waitForEvent(name, { signal }) does when the signal aborts\n"};
+    struct buffer out = {0};
+    struct text name = text_of(ctx, op->values[EVENT_NAME]), frames = {0};
+    JSValue line = JS_IsUndefined(op->values[EVENT_CALLER])
+                       ? JS_NewString(ctx, "")
+                       : frames_line(ctx, op->values[EVENT_CALLER], op->extra);
+    frames = text_of(ctx, line);
+    if (name.at && frames.at) {
+        buffer_add(&out, texts[0], (uint32_t)strlen(texts[0]));
+        buffer_add(&out, name.at, name.len);
+        buffer_add(&out, texts[1], (uint32_t)strlen(texts[1]));
+        stack_add_mapped(frames, &out);
+    }
+    if (out.len > 0 && !out.is_failed)
+        op_tell(OP_LOG,
+                &(struct op_log){.level = EVENT_LOG_WARN, .text = op_bytes(out.data, out.len)});
+    if (JS_HasException(ctx))
+        JS_FreeValue(ctx, JS_GetException(ctx));
+    if (name.at)
+        text_done(ctx, name);
+    if (frames.at)
+        text_done(ctx, frames);
+    JS_FreeValue(ctx, line);
+    buffer_done(&out);
+}
+
 static void event_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                        const uint8_t *payload, uint32_t len)
 {
+    abort_unwatch(ctx, op);
+    if (status == 0 && frames_is_over(op->values[OP_VALUE_RESOLVE]))
+        event_warn(ctx, op);
     if (status == 0)
-        op_settle(ctx, op, false, event_value(ctx, op->values[2], payload, len));
+        op_settle(ctx, op, false, event_value(ctx, op->values[EVENT_NAME], payload, len));
     else if (status == ERR_TIMEOUT)
         op_settle(ctx, op, true, workflow_error(ctx, WORKFLOW_TIMEOUT, (const char *)payload, len));
     else
         op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
 }
 
-/* (name, milliseconds or -1) */
+/* (name, milliseconds or -1, signal) */
 JSValue workflow_event_wait(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct op_event_wait args = {.timeout_ms = -1};
@@ -429,11 +533,34 @@ JSValue workflow_event_wait(JSContext *ctx, JSValueConst this_value, int argc, J
     if (!name.at)
         return JS_EXCEPTION;
     args.name = op_bytes(name.at, name.len);
-    JSValue promise = op_start_promise(ctx, OP_EVENT_WAIT, &args, event_done, &op);
+    JSValue promise =
+        wait_start(ctx, OP_EVENT_WAIT, &args, event_done, argc > 2 ? argv[2] : JS_UNDEFINED, &op);
     text_done(ctx, name);
-    if (op)
-        op->values[2] = JS_DupValue(ctx, argv[0]);
+    if (op) {
+        op->values[EVENT_NAME] = JS_DupValue(ctx, argv[0]);
+        (void)frames_caller(ctx, &op->values[EVENT_CALLER], &op->extra); /* else it is not told */
+    }
     return promise;
+}
+
+/* (promise) → the number of the wait that it is, 0: it has settled, -1: it is something else */
+JSValue workflow_wait_of(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    JSPromiseStateEnum state = argc > 0 ? JS_PromiseState(ctx, argv[0]) : JS_PROMISE_NOT_A_PROMISE;
+    if (state != JS_PROMISE_PENDING)
+        return JS_NewInt32(ctx, state == JS_PROMISE_NOT_A_PROMISE ? -1 : 0);
+    const struct op_pending *op = op_pending_of(argv[0]);
+    return op && op->is_wait ? JS_NewUint32(ctx, op->number) : JS_NewInt32(ctx, -1);
+}
+
+/* (number of a wait, reason) */
+JSValue workflow_withdraw(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    uint32_t number = 0;
+    if (argc < 2 || JS_ToUint32(ctx, &number, argv[0]) < 0)
+        return JS_ThrowTypeError(ctx, "withdraw needs a wait and a reason");
+    abort_op(ctx, number, argv[1]);
+    return JS_UNDEFINED;
 }
 
 /* --- children ------------------------------------------------------------------------------------
@@ -489,6 +616,7 @@ static void child_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                        const uint8_t *payload, uint32_t len)
 {
     bool is_told = len > 0 && payload[0] == '{'; /* else it is this execution that was cancelled */
+    abort_unwatch(ctx, op);
     if (status == 0)
         op_settle(ctx, op, false, len > 0 ? json_parse(ctx, payload, len) : JS_NULL);
     else if (is_told && (status == ERR_GUEST || status == ERR_CANCELLED))
@@ -500,14 +628,16 @@ static void child_done(JSContext *ctx, struct op_pending *op, uint32_t status,
         op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
 }
 
-/* (execution) */
+/* (execution, signal) */
 JSValue workflow_child_result(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct text t[TEXTS_MAX];
+    struct op_pending *op;
     if (!workflow_check(ctx, "result() of a child") || !workflow_texts(ctx, 1, argc, argv, t))
         return JS_EXCEPTION;
     struct op_child_result args = {.execution = workflow_slot(t[0])};
-    JSValue promise = op_start_promise(ctx, OP_CHILD_RESULT, &args, child_done, NULL);
+    JSValue promise =
+        wait_start(ctx, OP_CHILD_RESULT, &args, child_done, argc > 1 ? argv[1] : JS_UNDEFINED, &op);
     workflow_texts_done(ctx, 1, t);
     return promise;
 }

@@ -37,6 +37,8 @@ JSValue workflow_error(JSContext *ctx, enum workflow_error kind, const char *tex
 JSValue workflow_step(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 JSValue workflow_sleep(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 JSValue workflow_event_wait(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
+JSValue workflow_wait_of(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
+JSValue workflow_withdraw(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 JSValue workflow_child_start(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 JSValue workflow_child_result(JSContext *ctx, JSValueConst this_value, int argc,
                               JSValueConst *argv);

@@ -40,6 +40,7 @@ import {
     now, progress, sleep, sleepUntil, startChild, step, waitForEvent, workflow, workflowCancel, workflowsOf,
     workflowStart,
 } from "./workflow/workflow.ts";
+import { select } from "./workflow/select.ts";
 
 function reportError(error: unknown): void {
     need(1, arguments.length, "reportError");
@@ -121,7 +122,7 @@ native.defineModule("limpet", {
     env: Object.freeze({ ...env }),
     log: Object.freeze({ ...logger }),
     sql: Object.freeze({ exec: sql.exec, transaction: sql.transaction }),
-    workflow, step, sleep, sleepUntil, waitForEvent, startChild, now, progress,
+    workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress,
     CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
 native.defineModule("cloudflare:workers", { WorkflowEntrypoint: Entrypoint });

@@ -4,6 +4,8 @@
 // guest/engine/README.md. The engine removes that global once this bundle is evaluated, so nothing
 // else may look it up: import `native` from here.
 
+import type { AbortSignal } from "./abort.ts";
+
 /** scheme_end, username_start, username_end, password_start, password_end, host_start, host_end,
  *  path_start, path_end, port, query_start, fragment_start, origin, href: offsets into href. */
 export type UrlRecord = [
@@ -72,10 +74,12 @@ export interface Native {
     streamClose(source: number): void;
 
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
-    sleep(ms: number | string): Promise<void>;
-    eventWait(name: string, timeout: number): Promise<unknown>;
+    sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;
+    eventWait(name: string, timeout: number, signal?: AbortSignal): Promise<unknown>;
+    waitOf(promise: unknown): number;
+    withdraw(wait: number, reason: unknown): void;
     childStart(workflow: string, input: string, key: string): string;
-    childResult(execution: string): Promise<unknown>;
+    childResult(execution: string, signal?: AbortSignal): Promise<unknown>;
     childCancel(execution: string): void;
     signal(execution: string, name: string, data: string): void;
     progress(json: string): void;

@@ -44,7 +44,7 @@ declare module "cloudflare:workers" {
         sleepUntil(name: string, time: Date | number): Promise<void>;
         /** Waits for the signal named `type`; throws after the timeout, 24 hours if not given. */
         waitForEvent<T = any>(
-            name: string, options: { type: string; timeout?: WorkflowDuration },
+            name: string, options: { type: string; timeout?: WorkflowDuration; signal?: AbortSignal },
         ): Promise<WorkflowStepEvent<T>>;
     }
 

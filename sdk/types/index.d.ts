@@ -77,6 +77,7 @@ export interface Run {
     readonly sleep: typeof sleep;
     readonly sleepUntil: typeof sleepUntil;
     readonly waitForEvent: typeof waitForEvent;
+    readonly select: typeof select;
     readonly startChild: typeof startChild;
     readonly now: typeof now;
     readonly progress: typeof progress;
@@ -123,12 +124,17 @@ export declare function step<T>(
     name: string, options: StepOptions | undefined, body: (context: StepContext) => T | PromiseLike<T>,
 ): Promise<Awaited<T>>;
 
+export interface WaitOptions {
+    /** When it aborts, the wait is withdrawn and rejects with the signal's reason. */
+    signal?: AbortSignal;
+}
+
 /** Waits, for milliseconds or for years; a workflow that sleeps needs no memory. In the body of a step it is
  *  an ordinary timer. */
-export declare function sleep(duration: Duration): Promise<void>;
+export declare function sleep(duration: Duration, options?: WaitOptions): Promise<void>;
 
 /** Waits until a time: a Date, milliseconds since 1970, or ISO text. */
-export declare function sleepUntil(time: Date | number | string): Promise<void>;
+export declare function sleepUntil(time: Date | number | string, options?: WaitOptions): Promise<void>;
 
 /** A signal that was sent to the execution. */
 export interface WorkflowEvent<T = any> {
@@ -138,19 +144,46 @@ export interface WorkflowEvent<T = any> {
     readonly at: Date;
 }
 
-/** Waits for the next signal of this name; signals that came before are kept in their order. */
+/** Waits for the next signal of this name; signals that came before are kept in their order. A wait takes
+ *  its signal along whether or not anybody looks at it, so one that loses a Promise.race() is to be withdrawn:
+ *  select() does that. */
 export declare function waitForEvent<T = any>(
-    name: string, options?: {
+    name: string, options?: WaitOptions & {
         /** Rejects with a TimeoutError after this time; for ever if not given. */
         timeout?: Duration;
     },
 ): Promise<WorkflowEvent<T>>;
 
+/** What select() waits for: what waitForEvent(), sleep(), sleepUntil() or a child's result() returned, or a
+ *  function that starts anything, and hands the signal on to what is to be withdrawn. */
+export type SelectEntry = PromiseLike<unknown> | ((signal: AbortSignal) => unknown);
+
+/** Which entry came first, and what it gave. */
+export type Selected<Entries> = {
+    [Name in keyof Entries & string]: {
+        readonly name: Name;
+        readonly value: Awaited<
+            Entries[Name] extends (signal: AbortSignal) => infer Result ? Result : Entries[Name]
+        >;
+    };
+}[keyof Entries & string];
+
+/**
+ * Waits for what comes first and withdraws the others: a signal that comes later stays for the next wait.
+ * Rejects if what came first is an error.
+ *
+ *     const got = await select({ wake: waitForEvent("wake"), beat: sleep("1 hour") });
+ *     if (got.name === "wake") use(got.value.data);
+ */
+export declare function select<Entries extends Record<string, SelectEntry>>(
+    entries: Entries,
+): Promise<Selected<Entries>>;
+
 /** An execution of another workflow. */
 export interface Child<Output = any> {
     readonly id: string;
     /** Its output. Rejects with its error if it failed, with a ChildCancelledError if it was cancelled. */
-    result(): Promise<Output>;
+    result(options?: WaitOptions): Promise<Output>;
     /** Sends it a signal; nothing happens if it has ended. */
     signal(name: string, data?: unknown): Promise<void>;
     /** Asks it to end. */

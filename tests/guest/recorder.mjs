@@ -15,11 +15,15 @@ const syncOps = ["random", "env_get", "env_list", "child_start", "signal", "chil
 export class Execution {
   /** Options: source, input, journal (records to play first), world (see below), guest (more for Guest).
    *  world: fetch({method, url, scope, ...}) → {status, body, ms} | {err, message, ms}; signals: [{at, name, data}];
-   *  children: (workflow, input) → {output, ms} | {err, error, ms}; cancelAt: ms. */
+   *  children: (workflow, input) → {output, ms} | {err, error, ms}; cancelAt: ms; batchMs: what happens in so
+   *  many milliseconds arrives together. */
   constructor(options) {
     this.options = options;
     this.world = options.world ?? {};
     this.journal = [...(options.journal ?? [])];
+    this.done = new Map(); // id → record
+    this.attempts = new Map(); // id → failed ones
+    for (const record of this.journal) this.#index(record);
     this.at = 0; // of the next record to play
     this.started = options.started ?? 1700000000000;
     this.now = this.started; // of the code
@@ -89,6 +93,12 @@ export class Execution {
   #record(record) {
     this.journal.push(record);
     this.at = this.journal.length;
+    this.#index(record);
+  }
+
+  #index(record) {
+    if (record.kind === "done") this.done.set(record.id, record);
+    if (record.kind === "attempt") this.attempts.set(record.id, (this.attempts.get(record.id) ?? 0) + 1);
   }
 
   /** A main call: the same number on each run. Live ones that have no completion yet are started later. */
@@ -96,7 +106,7 @@ export class Execution {
     const id = ++this.lastId;
     const what = name + JSON.stringify(values);
     this.trace.push(`${id} ${what}`);
-    const done = this.journal.find((r) => r.kind === "done" && r.id === id);
+    const done = this.done.get(id);
     if (done && done.what !== what) this.#diverged(what);
     const call = { id, name, values, what, at: this.now, ...more };
     this.calls.set(id, call);
@@ -137,6 +147,7 @@ export class Execution {
       const call = [...this.calls.values()].find((c) => c.name === "event_wait" && !c.isArrived && c.values.name === signal.name);
       if (!call || signal.isTaken) continue;
       signal.isTaken = true;
+      call.signal = signal;
       this.#arrive(call, 0, new Writer().f64(signal.sentAt).lstr(JSON.stringify(signal.data ?? null)).done());
     }
     this.inbox = this.inbox.filter((s) => !s.isTaken);
@@ -155,7 +166,7 @@ export class Execution {
   }
 
   #failures(id) {
-    return this.journal.filter((r) => r.kind === "attempt" && r.id === id).length;
+    return this.attempts.get(id) ?? 0;
   }
 
   #attemptOver(call, scope) {
@@ -187,7 +198,7 @@ export class Execution {
     assert.equal(scope, 0);
     const isLive = this.isLive;
     const id = this.lastId + 1;
-    const hasEnded = this.journal.some((r) => (r.kind === "done" || r.kind === "attempt") && r.id === id);
+    const hasEnded = this.done.has(id) || this.attempts.has(id);
     const call = isLive && !hasEnded ? this.#callStep(values) : this.#call("step", values);
     return new Writer().u32(call.id).u32(call.isNow ? call.scope : 0).done();
   }
@@ -239,14 +250,25 @@ export class Execution {
     if (op < OWN) {
       this.trace.push(`cancel ${op}`);
       const call = this.calls.get(op);
-      if (call && !call.isArrived) {
-        call.isArrived = true;
+      if (call && !call.isDelivered && !call.isGone) {
+        this.#takeBack(call);
+        call.isArrived = call.isGone = true;
         (this.givenUp ??= []).push(op);
       }
       return;
     }
     this.scoped.push(["cancel", scope, { op }]);
     if (guest.pending.has(op)) guest.complete(op, ERR.CANCELLED, "cancelled");
+  }
+  /** A signal on its way to a wait that is given up goes to the next one, or stays. */
+  #takeBack(call) {
+    const arrived = this.arrived.find((a) => a.kind === "done" && a.id === call.id);
+    this.arrived = this.arrived.filter((a) => a !== arrived);
+    if (!arrived || !call.signal || arrived.status) return;
+    call.signal.isTaken = false;
+    call.isArrived = true;
+    this.inbox = [call.signal, ...this.inbox].sort((a, b) => a.sentAt - b.sentAt);
+    this.#match();
   }
   respond_value(guest, values) {
     this.trace.push(`answer ${values.json}`);
@@ -306,21 +328,23 @@ export class Execution {
     const { id } = startWorkflow(this.guest, { input, exported, metadata, started: this.started });
     this.id = id;
     while (!this.guest.answers.has(id) && !until(this)) {
-      if (!this.#advance()) break;
+      const end = this.time + (this.world.batchMs ?? 0);
+      if (!this.#advance(Infinity)) break;
+      while (this.#advance(end));
       this.guest.run();
     }
     this.answer = this.guest.answers.get(id);
     return this;
   }
 
-  /** The next thing that happens in the world; false: nothing will. */
-  #advance() {
+  /** The next thing that happens in the world, if it does until then; false: nothing will. */
+  #advance(until) {
     const cancel = this.world.cancelAt !== undefined && !this.hasCancelled ? this.started + this.world.cancelAt : Infinity;
     const signal = this.signals.find((s) => !s.isSent);
     const signalAt = signal ? this.started + signal.at : Infinity;
     this.timers.sort((a, b) => a.at - b.at || a.seq - b.seq);
     const at = Math.min(cancel, signalAt, this.timers[0]?.at ?? Infinity);
-    if (at === Infinity) return false;
+    if (at === Infinity || at > until) return false;
     this.time = Math.max(this.time, at);
     if (at === cancel) {
       this.hasCancelled = true;

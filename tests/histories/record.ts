@@ -78,6 +78,27 @@ export default workflow(async () => {
     return [late, a.data, a.name, b.data, again.data, a.at instanceof Date, winner, order, now() - t >= 10];
 });`,
     },
+    select: {
+        during: async (s, id) => {
+            await progressed(s, id, 1);
+            await signal(s, id, 'wake', { n: 1 });
+            await signal(s, id, 'wake', { n: 2, stop: true });
+        },
+        source: `import { select } from "limpet";
+${HEAD}
+export default workflow(async () => {
+    const seen = [], c = new AbortController();
+    const aborted = Promise.all([sleep("1 day", { signal: c.signal }).catch((e) => e.name), waitForEvent("x", { signal: c.signal }).catch((e) => e.name)]);
+    for (let i = 0; i < 6; i++) {
+        progress(i);
+        const got = await select({ wake: waitForEvent("wake"), beat: (signal) => sleep(i === 0 ? 3 : "1 day", { signal }) });
+        seen.push(got.name === "wake" ? got.value.data : got.name);
+        if (i === 0) c.abort();
+        if (got.value?.data.stop) break;
+    }
+    return [seen, await aborted, await Promise.race([waitForEvent("y", { signal: AbortSignal.timeout(2) }).catch((e) => e.name), sleep(50)])];
+});`,
+    },
     outside: {
         env: { MODE: 'recorded', OTHER: 'x' },
         input: 'BASE',

@@ -12,10 +12,13 @@ import { complete, Counter, deployWorkflow, logTexts, outcome, start } from './w
 const KEY = { id: 'the one' };
 
 const SOURCE = `
-import { workflow, step, sleep, waitForEvent, startChild, progress, sql, log } from "limpet";
+import { workflow, select, step, sleep, waitForEvent, startChild, progress, sql, log } from "limpet";
 export const setup = workflow(async () => { sql.exec("CREATE TABLE effects (what)"); });
 const effect = (what) => sql.exec("INSERT INTO effects VALUES (?)", what);
-export const child = workflow(async (n) => { effect("child " + n); const e = await waitForEvent("n"); await step("c", () => 0); return n + e.data; });
+export const child = workflow(async (n) => { effect("child " + n); await step("c", () => 0); for (let i = 0; ; i++) {
+    const got = await select({ n: waitForEvent("n"), beat: sleep(i ? "1 day" : 1) }); // at most one is lost to the beat
+    if (got.name === "n") return n + got.value.data;
+} });
 export const main = workflow(async ({ base }, run) => {
     log.info("begin");
     effect("a");

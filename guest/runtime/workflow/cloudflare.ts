@@ -3,8 +3,10 @@
 // Workflows in the style of Cloudflare: a class that extends WorkflowEntrypoint, or an object with run(),
 // gets (event, step). Steps are the same ones as those of `limpet`.
 
+import { type AbortSignal } from "../abort.ts";
 import { native } from "../native.ts";
 import { duration, timeOf } from "./duration.ts";
+import { signalIn } from "./select.ts";
 import { cloudflareOptions } from "./step.ts";
 import type { Info } from "./workflow.ts";
 
@@ -47,7 +49,7 @@ class WorkflowStep {
         return native.sleep(Math.max(0, timeOf(when, "step.sleepUntil()") - Date.now()));
     }
     async waitForEvent(
-        name: string, options: { type: string; timeout?: number | string },
+        name: string, options: { type: string; timeout?: number | string; signal?: AbortSignal },
     ): Promise<{ payload: unknown; type: string; timestamp: Date }> {
         named(name, "step.waitForEvent()");
         const { type, timeout = "24 hours" } = options ?? {};
@@ -55,7 +57,7 @@ class WorkflowStep {
             throw new TypeError("step.waitForEvent(): the options need the type of the event, as text");
         }
         const event = await native.eventWait(
-            type, duration(timeout, "step.waitForEvent(): timeout"),
+            type, duration(timeout, "step.waitForEvent(): timeout"), signalIn(options, "step.waitForEvent()"),
         ) as LimpetEvent;
         return { payload: event.data, type, timestamp: event.at };
     }

@@ -12,6 +12,7 @@ import { native } from "../native.ts";
 import { Entrypoint, entrypointStart } from "./cloudflare.ts";
 import { duration, timeOf } from "./duration.ts";
 import { CancelledError } from "./errors.ts";
+import { select, signalIn, wasWithdrawn, type Withdrawable } from "./select.ts";
 
 type Body = (input: unknown, run: object) => unknown;
 
@@ -103,7 +104,7 @@ function makeRun({ name, execution, metadata, started }: Info): object {
         get signal() {
             return signalOf();
         },
-        step, sleep, sleepUntil, waitForEvent, startChild, now, progress,
+        step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress,
     };
 }
 
@@ -132,17 +133,21 @@ export function workflowCancel(): void {
 export const step = native.step;
 export const sleep = native.sleep;
 
-export function sleepUntil(when: unknown): Promise<void> {
-    return native.sleep(Math.max(0, timeOf(when, "sleepUntil()") - Date.now()));
+export function sleepUntil(when: unknown, options?: Withdrawable): Promise<void> {
+    const signal = signalIn(options, "sleepUntil()");
+    return native.sleep(Math.max(0, timeOf(when, "sleepUntil()") - Date.now()), { signal });
 }
 
-export function waitForEvent(name: unknown, options?: { timeout?: number | string }): Promise<unknown> {
+export function waitForEvent(
+    name: unknown, options?: Withdrawable & { timeout?: number | string },
+): Promise<unknown> {
     if (typeof name !== "string" || name === "") {
         throw new TypeError("waitForEvent(): the name of the event must be text that is not empty");
     }
     const { timeout } = options ?? {};
     return native.eventWait(
         name, timeout === undefined || timeout === Infinity ? -1 : duration(timeout, "waitForEvent(): timeout"),
+        signalIn(options, "waitForEvent()"),
     );
 }
 
@@ -171,7 +176,14 @@ class Child {
     constructor(id: string) {
         this.id = id;
     }
-    result(): Promise<unknown> {
+    result(options?: Withdrawable): Promise<unknown> {
+        const signal = signalIn(options, "result()");
+        if (signal) {
+            return native.childResult(this.id, signal);
+        }
+        if (this.#result && wasWithdrawn(this.#result)) {
+            this.#result = undefined;
+        }
         return this.#result ??= native.childResult(this.id);
     }
     async signal(name: string, data?: unknown): Promise<void> {
