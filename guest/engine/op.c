@@ -43,6 +43,7 @@ int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap
 static bool op_may_stand(enum op_code code)
 {
     return code == OP_SQL_EXEC || code == OP_SQL_TRANSACTION || code == OP_CHILD_START ||
+           code == OP_SIGNAL || code == OP_CHILD_CANCEL ||
            (eng.is_durable && (code == OP_ENV_GET || code == OP_ENV_LIST));
 }
 

@@ -195,8 +195,8 @@ export interface ChildOptions {
     id?: string;
 }
 
-/** Starts an execution of a workflow: one that this module exports, or any by its name ("name" or
- *  "name.export"). */
+/** Starts an execution of a workflow: one that this module exports, or any of its namespace by its name
+ *  ("name" or "name.export"). */
 export declare function startChild<Input, Output>(
     workflow: Workflow<Input, Output>, input: Input, options?: ChildOptions,
 ): Promise<Child<Output>>;

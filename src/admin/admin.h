@@ -33,6 +33,7 @@ struct admin_change {
         struct admin_change *c); /* on the control loop: every engine thread has taken it */
     struct slice function;       /* borrowed until done */
     bool is_deleted;             /* it was: one of its name that is there is another, made since */
+    bool is_namespace; /* function is the name of a namespace, which was made or deleted */
     struct error error;
     void *internal;
 };
@@ -102,9 +103,10 @@ struct admin_host {
     /* What its files take on disk now. */
     int64_t (*stored_bytes)(void *ctx, struct slice module);
     /* Its quotas in the store are others now: they hold from here on. */
-    enum err (*quota_changed)(void *ctx, struct slice module, struct error *ret_error);
-    /* False: there are no quotas of this resource. module "": of any. */
-    bool (*quota_look)(void *ctx, struct slice module, enum resource r,
+    enum err (*quota_changed)(void *ctx, const struct quota_row *owner, struct error *ret_error);
+    /* False: there are no quotas of this resource. owner: module and is_namespace are used; module
+     * "": of any. */
+    bool (*quota_look)(void *ctx, const struct quota_row *owner, enum resource r,
                        struct admin_quota *ret_quota);
 };
 

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/module_name.h"
 #include "guest/abi.h"
 #include "loop/work.h"
 #include "script/sourcemap.h"
@@ -161,7 +162,7 @@ static void run_bundle(struct work *w)
     }
     struct bundle_config config = {
         .esbuild = b->queue->config.esbuild,
-        .name = arena_cstr(b->arena, b->function),
+        .name = arena_cstr(b->arena, module_name_split(b->function).name),
     };
     enum err err =
         bundle_source(&config, bytes_slice(&b->source), &b->bundle, &b->failure, &b->error);

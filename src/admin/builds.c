@@ -22,8 +22,7 @@ void build_json(struct admin_request *r, struct json_writer *w, const struct bui
     json_open(w, '{');
     json_key(w, "id");
     json_int(w, row->number);
-    json_key(w, kind_word(r->kind));
-    json_slice(w, row->function);
+    module_json(w, kind_word(r->kind), row->function);
     json_key(w, "status");
     json_cstr(w, build_status_text(status));
     number_json(w, "version", version);
@@ -68,8 +67,7 @@ static void reply_failed(struct admin_request *r, const struct function_row *fun
         json_cstr(&w, "fix this and upload again");
     build_failure_json(&w, row);
     json_close(&w, '}');
-    json_key(&w, "name");
-    json_slice(&w, row->function);
+    module_json(&w, "name", row->function);
     json_key(&w, "build");
     build_json(r, &w, row);
     json_close(&w, '}');
@@ -95,8 +93,7 @@ void build_reply_ended(struct admin_request *r, struct slice function, int64_t n
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
     json_open(&w, '{');
-    json_key(&w, "name");
-    json_slice(&w, function);
+    module_json(&w, "name", function);
     json_key(&w, "version");
     json_int(&w, row.version);
     text_json(&w, "url", function_url(r, function));

@@ -13,6 +13,7 @@
 #include "admin/body.h"
 #include "admin/internal.h"
 #include "admin/names.h"
+#include "base/module_name.h"
 
 /* ---- operations of the host ---- */
 
@@ -117,7 +118,8 @@ static void reply_refused(struct admin_request *r, const struct error *e)
 void durable_json_members(struct json_writer *w, const struct durable_row *row)
 {
     CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
-    bytes_append_slice(&workflow, row->workflow);
+    struct module_name n = module_name_split(row->workflow);
+    bytes_append_slice(&workflow, n.name);
     if (row->export_name.len > 0)
         bytes_append_char(&workflow, '.');
     bytes_append_slice(&workflow, row->export_name);
@@ -127,6 +129,8 @@ void durable_json_members(struct json_writer *w, const struct durable_row *row)
     json_slice(w, row->id);
     json_key(w, "workflow");
     json_slice(w, bytes_slice(&workflow));
+    json_key(w, "namespace");
+    json_slice(w, n.space);
     text_json(w, "key", row->key);
     json_key(w, "version");
     json_int(w, row->version);

@@ -10,6 +10,7 @@
 #include "admin/internal.h"
 #include "admin/names.h"
 #include "base/limits.h"
+#include "base/module_name.h"
 
 /* What a list shows of each run of a function; input, output and logs may be large and are shown
  * singly. */
@@ -19,8 +20,7 @@ static void run_json_members(struct json_writer *w, const struct execution_row *
     json_slice(w, row->id);
     json_key(w, "execution_id");
     json_slice(w, row->id);
-    json_key(w, "function");
-    json_slice(w, row->function);
+    module_json(w, "function", row->function);
     json_key(w, "version");
     json_int(w, row->version);
     json_key(w, "status");
@@ -64,8 +64,8 @@ static enum err read_runs(struct admin_request *r, const struct list_query *q, i
 {
     struct list_source *s = &p->run_source;
     struct store_page page = {.limit = limit, .cursor = s->cursor};
-    return store_executions(r->admin->reader, r->arena, q->function, &page, ret_rows, &s->len,
-                            &s->next, ret_error);
+    return store_executions(r->admin->reader, r->arena, r->space, q->function, &page, ret_rows,
+                            &s->len, &s->next, ret_error);
 }
 
 static enum err read_durables(struct admin_request *r, const struct list_query *q, int64_t limit,
@@ -226,11 +226,14 @@ static enum err read_filters(struct admin_request *r, struct list_query *q, stru
     struct function_row workflow;
     bool has_status;
     enum err err = read_status(r, q, &has_status, ret_error);
-    if (!err && request_query(r, "workflow", &q->filter.workflow)) {
+    struct slice name;
+    if (!err && request_query(r, "workflow", &name)) {
         r->kind = STORE_WORKFLOW;
-        err = function_read(r, q->filter.workflow, &workflow, ret_error);
+        err = request_module(r, name, &q->filter.workflow, ret_error);
         if (!err)
-            path_add(r, q, "workflow", q->filter.workflow);
+            err = function_read(r, q->filter.workflow, &workflow, ret_error);
+        if (!err)
+            path_add(r, q, "workflow", name);
         q->has_functions = false;
     }
     if (!err && request_query(r, "parent", &q->filter.parent)) {
@@ -246,8 +249,10 @@ static enum err read_filters(struct admin_request *r, struct list_query *q, stru
 
 void execution_list(struct admin_request *r)
 {
-    struct list_query q = {
-        .filter.status = -1, .has_functions = true, .has_workflows = true, .path = "/executions"};
+    struct list_query q = {.filter = {.space = r->space, .status = -1},
+                           .has_functions = true,
+                           .has_workflows = true,
+                           .path = arena_printf(r->arena, "%s/executions", r->base)};
     struct error error = {0};
     enum err err = read_filters(r, &q, &error);
     if (!err)
@@ -266,8 +271,8 @@ void execution_list_of(struct admin_request *r)
         .filter = {.workflow = r->params[0], .status = -1},
         .has_functions = !is_workflow,
         .has_workflows = is_workflow,
-        .path = arena_printf(r->arena, "/%ss/%.*s/executions", kind_word(r->kind),
-                             SLICE_ARG(r->params[0])),
+        .path = arena_printf(r->arena, "%s/%ss/%.*s/executions", r->base, kind_word(r->kind),
+                             SLICE_ARG(module_name_split(r->params[0]).name)),
     };
     struct function_row function;
     struct error error = {0};
@@ -293,6 +298,10 @@ enum err execution_find(struct admin_request *r, struct slice id, struct executi
         found.is_durable = false;
         err = store_execution(r->admin->reader, r->arena, id, &found.function, ret_error);
     }
+    /* One of another namespace is not there. */
+    if (!err && !module_name_is_in(
+                    found.is_durable ? found.durable.workflow : found.function.function, r->space))
+        err = ERR_NOT_FOUND;
     if (err == ERR_NOT_FOUND) {
         error_set(ret_error, ERR_NOT_FOUND, "there is no execution '%.*s'",
                   SLICE_ARG(slice_utf8_clip(id, 80)));

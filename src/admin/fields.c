@@ -4,6 +4,7 @@
  * so that a client sees what exists. */
 #include "admin/internal.h"
 #include "base/clock.h"
+#include "base/module_name.h"
 
 void times_json(struct json_writer *w, const char *key, int64_t us)
 {
@@ -21,6 +22,15 @@ void times_json(struct json_writer *w, const char *key, int64_t us)
         json_nil(w);
     else
         json_int(w, us / 1000);
+}
+
+void module_json(struct json_writer *w, const char *key, struct slice module)
+{
+    struct module_name n = module_name_split(module);
+    json_key(w, key);
+    json_slice(w, n.name);
+    json_key(w, "namespace");
+    json_slice(w, n.space);
 }
 
 void text_json(struct json_writer *w, const char *key, struct slice text)

@@ -11,6 +11,7 @@
 #include "admin/internal.h"
 #include "admin/names.h"
 #include "base/limits.h"
+#include "base/module_name.h"
 
 const char *kind_word(enum store_kind kind)
 {
@@ -21,7 +22,7 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
                        struct error *ret_error)
 {
     const char *word = kind_word(r->kind);
-    enum err err = names_check_function(name, ret_error);
+    enum err err = names_check_function(module_name_split(name).name, ret_error);
     if (err)
         return err;
     err = store_function(r->admin->reader, r->arena, name, ret_row, ret_error);
@@ -34,19 +35,35 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
         const char *other = kind_word(ret_row->kind);
         err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s, not a %s", SLICE_ARG(name),
                         other, word);
-        error_hint(ret_error, "ask for it under /%ss/%.*s, or with 'limpet %s …'", other,
-                   SLICE_ARG(name), other);
+        error_hint(ret_error, "ask for it under %s/%ss/%.*s, or with 'limpet %s …'", r->base, other,
+                   SLICE_ARG(module_name_split(name).name), other);
     }
     return err;
+}
+
+enum err request_module(struct admin_request *r, struct slice name, struct slice *ret_module,
+                        struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
+    enum err err = names_check_function(name, ret_error);
+    if (err)
+        return err;
+    module_name_join(r->space, name, &module);
+    *ret_module = arena_copy(r->arena, bytes_slice(&module));
+    return OK;
 }
 
 struct slice function_url(struct admin_request *r, struct slice name)
 {
     int port = r->admin->public_port;
+    struct module_name n = module_name_split(name);
+    bool is_default = namespace_is_default(n.space);
     if (port <= 0 || r->kind == STORE_WORKFLOW)
         return SLICE_EMPTY;
-    return slice_cstr(arena_printf(r->arena, "http%s://%.*s.localhost:%d/",
-                                   r->admin->is_public_tls ? "s" : "", SLICE_ARG(name), port));
+    return slice_cstr(arena_printf(r->arena, "http%s://%.*s%s%.*s.localhost:%d/",
+                                   r->admin->is_public_tls ? "s" : "", SLICE_ARG(n.name),
+                                   is_default ? "" : ".",
+                                   SLICE_ARG(is_default ? SLICE_EMPTY : n.space), port));
 }
 
 /* ---- upload: what the body says ---- */
@@ -224,11 +241,12 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
     return read_egress(v, &p->domains, ret_error);
 }
 
-static enum err read_upload(struct slice body, struct upload_parts *p, struct error *ret_error)
+static enum err read_upload(struct admin_request *r, struct upload_parts *p,
+                            struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     struct body_value root, value;
-    enum err err = body_parse(body, &root, ret_error);
+    enum err err = body_parse(r->body, &root, ret_error);
     if (err)
         return err;
     if (root.kind != BODY_OBJECT)
@@ -239,7 +257,7 @@ static enum err read_upload(struct slice body, struct upload_parts *p, struct er
         if (err)
             return err;
     }
-    err = names_check_function(bytes_slice(&p->name), ret_error);
+    err = request_module(r, bytes_slice(&p->name), &p->upload.function, ret_error);
     if (err)
         return err;
     if (p->has_source == p->has_code) {
@@ -255,7 +273,6 @@ static enum err read_upload(struct slice body, struct upload_parts *p, struct er
         return ERR_INVALID;
     }
     p->upload.is_bundled = p->has_code;
-    p->upload.function = bytes_slice(&p->name);
     p->upload.options.domains = bytes_slice(&p->domains);
     return OK;
 }
@@ -293,8 +310,7 @@ static void reply_accepted(struct upload_state *s)
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
     json_open(&w, '{');
-    json_key(&w, "name");
-    json_slice(&w, s->function);
+    module_json(&w, "name", s->function);
     json_key(&w, "version");
     json_int(&w, function.version);
     json_key(&w, "build");
@@ -344,7 +360,7 @@ void function_upload(struct admin_request *r)
     CLEANUP(upload_parts_done) struct upload_parts parts = {0};
     struct error error = {0};
     struct upload_state *s = arena_new_struct(r->arena, struct upload_state);
-    if (request_query_wait(r, &s->wait_ms, &error) || read_upload(r->body, &parts, &error)) {
+    if (request_query_wait(r, &s->wait_ms, &error) || read_upload(r, &parts, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -387,8 +403,7 @@ static void function_json_members(struct admin_request *r, struct json_writer *w
     enum build_status build = row->last_build_status;
     int64_t started_us;
     (void)build_queue_live(r->admin->builds, row->name, row->last_build, &build, &started_us);
-    json_key(w, "name");
-    json_slice(w, row->name);
+    module_json(w, "name", row->name);
     json_key(w, "status");
     json_cstr(w, status_text(row, build));
     json_key(w, "version");
@@ -415,7 +430,7 @@ void function_list(struct admin_request *r)
     struct function_row *rows;
     size_t len;
     struct error error = {0};
-    if (store_functions(r->admin->reader, r->arena, r->kind, &rows, &len, &error)) {
+    if (store_functions(r->admin->reader, r->arena, r->space, r->kind, &rows, &len, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -499,8 +514,14 @@ static void on_deleted(struct admin_request *r, const struct store_op *op)
         reply_error(r, &op->error);
         return;
     }
-    log_followers_end(r->admin, r->params[0]);
-    change_announce(r, r->params[0], true, on_delete_announced);
+    function_forget(r, r->params[0], on_delete_announced);
+}
+
+void function_forget(struct admin_request *r, struct slice module,
+                     void (*fn)(struct admin_request *r, const struct error *e))
+{
+    log_followers_end(r->admin, module);
+    change_announce(r, module, true, fn);
 }
 
 void function_delete(struct admin_request *r)

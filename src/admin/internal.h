@@ -75,7 +75,9 @@ struct admin_request {
     struct arena *arena;
     const struct route *route;
     enum store_kind kind;                  /* what "name" in the path is */
-    struct slice params[ROUTE_PARAMS_MAX]; /* decoded */
+    struct slice space;                    /* the namespace; NAMESPACE_DEFAULT if none is named */
+    const char *base;                      /* of its paths: "/namespaces/shop", or "" */
+    struct slice params[ROUTE_PARAMS_MAX]; /* decoded; modules with their namespace */
     struct slice query;
     struct slice body;
     /* For handlers that answer later. */
@@ -120,11 +122,14 @@ void reply_with(struct admin_request *r, int status, const struct http_header *h
 void reply_empty(struct admin_request *r, int status);
 void reply_error(struct admin_request *r, const struct error *e);
 
-/* The function or workflow, as r->kind says, must exist. */
+/* A name that the client gave, with the request's namespace. ERR_INVALID. */
+NODISCARD enum err request_module(struct admin_request *r, struct slice name,
+                                  struct slice *ret_module, struct error *ret_error);
+/* The function or workflow of this name with its namespace; as r->kind says, it must exist. */
 NODISCARD enum err function_read(struct admin_request *r, struct slice name,
                                  struct function_row *ret_row, struct error *ret_error);
 const char *kind_word(enum store_kind kind); /* "function", "workflow" */
-/* "http://NAME.localhost:8080/" in the arena; "": it has none. */
+/* "http://NAME.localhost:8080/", "http://NAME.SPACE.localhost:8080/" in the arena; "": it has none. */
 struct slice function_url(struct admin_request *r, struct slice name);
 /* {"id", "status", …} of a row; a build that is still running shows how far it is. */
 void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row);
@@ -137,6 +142,8 @@ void log_json(struct json_writer *w, const struct log_row *row);
 /* fields.c: members whose value may be missing. Times are "x_at" (ISO) and "x_at_ms"; null when 0.
  */
 void times_json(struct json_writer *w, const char *key, int64_t us);
+/* Its name without the namespace under key, and "namespace". */
+void module_json(struct json_writer *w, const char *key, struct slice module);
 void text_json(struct json_writer *w, const char *key, struct slice text); /* "": null */
 void number_json(struct json_writer *w, const char *key, int64_t number);  /* 0: null */
 void raw_json(struct json_writer *w, const char *key, struct slice json);  /* "": null */
@@ -183,6 +190,12 @@ void durable_ops_end_waits(struct admin *a);
 /* Ends the open log streams. */
 void log_followers_end(struct admin *a, struct slice function /* "": all */);
 
+/* Forgets what there is of a module that has just been deleted, then fn. */
+void function_forget(struct admin_request *r, struct slice module,
+                     void (*fn)(struct admin_request *r, const struct error *e));
+/* Tells the engine threads that the request's namespace has come or gone. */
+void namespace_announce(struct admin_request *r, bool is_deleted,
+                        void (*fn)(struct admin_request *r, const struct error *e));
 /* Sends host->change for a function, then fn; keeps r alive meanwhile. fn answers. */
 void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
                      void (*fn)(struct admin_request *r, const struct error *e));

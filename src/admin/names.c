@@ -18,13 +18,31 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-enum err names_check_function(struct slice name, struct error *ret_error)
+static bool is_label(struct slice name)
 {
     bool is_good = name.len > 0 && name.len <= LIMIT_NAME_BYTES && name.ptr[0] != '-' &&
                    name.ptr[name.len - 1] != '-';
     for (size_t i = 0; is_good && i < name.len; i++)
         is_good = is_lower_or_digit(name.ptr[i]) || name.ptr[i] == '-';
-    if (is_good)
+    return is_good;
+}
+
+enum err names_check_namespace(struct slice name, struct error *ret_error)
+{
+    if (is_label(name) && !slice_eq_cstr(name, "localhost"))
+        return OK;
+    error_set(ret_error, ERR_INVALID, "'%.*s' is not the name of a namespace",
+              SLICE_ARG(slice_utf8_clip(name, 80)));
+    error_hint(ret_error,
+               "a name is a part of hosts: 1 to %d lower-case letters, digits and inner hyphens, "
+               "such as 'shop', but not 'localhost'",
+               LIMIT_NAME_BYTES);
+    return ERR_INVALID;
+}
+
+enum err names_check_function(struct slice name, struct error *ret_error)
+{
+    if (is_label(name))
         return OK;
     struct slice shown = slice_of(name.ptr, name.len < 80 ? name.len : 80);
     error_set(ret_error, ERR_INVALID, "'%.*s' is not the name of a function or workflow",
@@ -53,7 +71,12 @@ enum err names_check_workflow(struct slice name, struct slice *ret_name, struct 
     struct slice export = name, base;
     bool has_export = slice_find(name, '.') >= 0;
     base = slice_split(&export, '.');
-    enum err err = names_check_function(base, ret_error);
+    struct slice bare = base;
+    enum err err = OK;
+    if (slice_find(base, '/') >= 0)
+        err = names_check_namespace(slice_split(&bare, '/'), ret_error);
+    if (!err)
+        err = names_check_function(bare, ret_error);
     if (err)
         return err;
     if (has_export && (!is_identifier(export) || export.len > NAMES_EXPORT_BYTES_MAX)) {

@@ -25,7 +25,10 @@ enum {
 
 /* A DNS label: 1 to 63 of a-z, 0-9 and inner '-', because the name is a host. */
 NODISCARD enum err names_check_function(struct slice name, struct error *ret_error);
-/* "name" or "name.export", of a workflow; ret_name: what is before the dot. */
+/* Likewise, since it is a part of hosts; "localhost" is none. */
+NODISCARD enum err names_check_namespace(struct slice name, struct error *ret_error);
+/* "name" or "name.export", of a workflow, with "namespace/" in front or not; ret_name: what is before
+ * the dot. */
 NODISCARD enum err names_check_workflow(struct slice name, struct slice *ret_name,
                                         struct error *ret_error);
 /* Of a signal, and the key of a start: any text without control characters, not empty, not long. */

@@ -17,6 +17,14 @@ struct field {
 };
 
 static const struct field fields[] = {
+    {"Namespace", "name", "string", true, "1 to 63 lower-case letters, digits and inner hyphens"},
+    {"Namespace", "functions", "integer", true, "how many it has"},
+    {"Namespace", "workflows", "integer", true, ""},
+    {"Namespace", "created_at", "time?", true, "null: the default one, which is always there"},
+    {"Namespace", "created_at_ms", "integer?", true, ""},
+    {"NamespaceNew", "name", "string", true, ""},
+    {"NamespaceDeleted", "name", "string", true, ""},
+    {"NamespaceDeleted", "deleted", "[]string", true, "names of the modules that went with it"},
     {"Upload", "name", "string", true, "1 to 63 lower-case letters, digits and inner hyphens"},
     {"Upload", "source", "string?", false,
      "TypeScript or JavaScript, one file; the server bundles it"},
@@ -32,6 +40,7 @@ static const struct field fields[] = {
     {"Limits", "cpu_ms", "integer", false, "CPU time of one request, 1 to 600000; default 1000"},
     {"Limits", "wall_ms", "integer", false, "time of one request, 1 to 3600000; default 30000"},
     {"Uploaded", "name", "string", true, ""},
+    {"Uploaded", "namespace", "string", true, ""},
     {"Uploaded", "version", "integer", true,
      "202: the version that serves now, 0 if none; 200 (wait): the one this build made"},
     {"Uploaded", "url", "string?", false,
@@ -40,6 +49,7 @@ static const struct field fields[] = {
     {"BuildState", "id", "integer", true, "1, 2, 3 for each function"},
     {"BuildState", "status", "string", true, "queued, bundling, evaluating, ready or failed"},
     {"Function", "name", "string", true, ""},
+    {"Function", "namespace", "string", true, ""},
     {"Function", "status", "string", true,
      "ready: a version serves; before the first one: storing, compiling or failed"},
     {"Function", "version", "integer", true, "number of the version that serves, 0 if none"},
@@ -58,6 +68,7 @@ static const struct field fields[] = {
     {"Build", "id", "integer", true, "1, 2, 3 for each function"},
     {"Build", "function", "string", false, "its name; of a workflow in workflow instead"},
     {"Build", "workflow", "string", false, ""},
+    {"Build", "namespace", "string", true, ""},
     {"Build", "status", "string", true,
      "queued, bundling, evaluating, ready (the next public request is served by it) or failed"},
     {"Build", "version", "integer?", true,
@@ -102,6 +113,7 @@ static const struct field fields[] = {
     {"Execution", "function", "string", false,
      "of a run of a function; the members below that are marked W are of workflows"},
     {"Execution", "workflow", "string", false, "W: NAME or NAME.EXPORT"},
+    {"Execution", "namespace", "string", true, ""},
     {"Execution", "key", "string?", false, "W: the id that its start gave"},
     {"Execution", "version", "integer", true, "the one that it runs"},
     {"Execution", "status", "string", true,
@@ -182,6 +194,7 @@ static const struct field fields[] = {
     {"Log", "execution_id", "string?", true, "null for public requests"},
     {"Log", "text", "string", true, ""},
     {"Usage", "module", "string", true, "name of a function or workflow, also of a deleted one"},
+    {"Usage", "namespace", "string", true, ""},
     {"Usage", "hour", "time?", true, "when the hour began; null: a total"},
     {"Usage", "hour_ms", "integer?", true, ""},
     {"Usage", "requests", "integer", true, "requests and runs that a guest took"},
@@ -189,7 +202,9 @@ static const struct field fields[] = {
     {"Usage", "memory_byte_seconds", "integer", true, "memory of its guests, over time"},
     {"Usage", "egress_bytes", "integer", true, "of answers and requests that left"},
     {"Usage", "stored_bytes", "integer?", true, "its database now; null: of an hour"},
-    {"Quota", "module", "string", true, "name of a function or workflow"},
+    {"Quota", "module", "string", false,
+     "name of a function or workflow; left out: all of the namespace"},
+    {"Quota", "namespace", "string", true, ""},
     {"Quota", "memory_bytes", "QuotaState", true, "its guests and what is buffered for them"},
     {"Quota", "isolates", "QuotaState", true, "at work or idle; at the quota requests wait"},
     {"Quota", "connections", "QuotaState", true, "outgoing, in use; at the quota fetch() waits"},
@@ -228,6 +243,7 @@ static const struct parameter parameters[] = {
      "from the hour of then on: 24h (default), 90m, 7d, or a time such as 2026-01-31T12:00:00Z"},
     {"module", "string", "only this one"},
     {"by", "string", "hour: a row for each hour"},
+    {"force", "boolean", "delete what is in it, too"},
     {"parent", "string", "only those that this execution started"},
     {"follow", "boolean",
      "keep the answer open: one JSON line for each log line, empty lines now and then"},
@@ -407,11 +423,13 @@ static void one_parameter_json(struct json_writer *w, struct slice name, bool is
     json_close(w, '}');
 }
 
-static void parameters_json(struct json_writer *w, const struct route *route)
+static void parameters_json(struct json_writer *w, const char *base, const struct route *route)
 {
+    CLEANUP(bytes_done) struct bytes whole = BYTES_INIT;
+    bytes_printf(&whole, "%s%s", base, route->path);
     json_key(w, "parameters");
     json_open(w, '[');
-    struct slice path = slice_cstr(route->path);
+    struct slice path = bytes_slice(&whole);
     while (path.len > 0) {
         struct slice segment = slice_split(&path, '/');
         if (segment.len > 0 && segment.ptr[0] == ':')
@@ -458,16 +476,18 @@ static void responses_json(struct json_writer *w, const struct route *route)
     json_close(w, '}');
 }
 
-static void operation_json(struct json_writer *w, const struct route *route)
+static void operation_json(struct json_writer *w, const char *base, const struct route *route)
 {
     static const char *const keys[] = {"get", "post", "put", "delete"};
     json_key(w, keys[route->method]);
     json_open(w, '{');
+    CLEANUP(bytes_done) struct bytes id = BYTES_INIT;
+    bytes_printf(&id, "%s%s", route->id, base[0] ? "_in_namespace" : "");
     json_key(w, "operationId");
-    json_cstr(w, route->id);
+    json_slice(w, bytes_slice(&id));
     json_key(w, "summary");
     json_cstr(w, route->summary);
-    parameters_json(w, route);
+    parameters_json(w, base, route);
     if (route->request[0]) {
         json_key(w, "requestBody");
         json_open(w, '{');
@@ -480,28 +500,26 @@ static void operation_json(struct json_writer *w, const struct route *route)
     json_close(w, '}');
 }
 
-static void paths_json(struct json_writer *w)
+static void paths_json(struct json_writer *w, const char *base)
 {
-    json_key(w, "paths");
-    json_open(w, '{');
     for (size_t i = 0; i < routes_count; i++) {
         const char *path = routes_table[i].path;
-        bool is_seen = false;
+        bool is_seen = base[0] && !route_has_namespace(&routes_table[i]);
         for (size_t j = 0; j < i; j++)
             is_seen |= strcmp(routes_table[j].path, path) == 0;
         if (is_seen)
             continue;
-        CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
-        path_template(path, &text);
+        CLEANUP(bytes_done) struct bytes text = BYTES_INIT, whole = BYTES_INIT;
+        bytes_printf(&whole, "%s%s", base, path);
+        path_template(bytes_cstr(&whole), &text);
         json_key(w, bytes_cstr(&text));
         json_open(w, '{');
         for (size_t j = i; j < routes_count; j++) {
             if (strcmp(routes_table[j].path, path) == 0)
-                operation_json(w, &routes_table[j]);
+                operation_json(w, base, &routes_table[j]);
         }
         json_close(w, '}');
     }
-    json_close(w, '}');
 }
 
 void openapi_write(struct bytes *out)
@@ -517,7 +535,11 @@ void openapi_write(struct bytes *out)
     json_key(w, "version");
     json_cstr(w, LIMPET_VERSION);
     json_close(w, '}');
-    paths_json(w);
+    json_key(w, "paths");
+    json_open(w, '{');
+    paths_json(w, "");
+    paths_json(w, ROUTE_NAMESPACES ":namespace");
+    json_close(w, '}');
     json_key(w, "components");
     json_open(w, '{');
     schemas_json(w);
@@ -540,8 +562,9 @@ void openapi_show(struct admin_request *r)
 
 static void route_markdown(const struct route *route, struct bytes *out)
 {
-    bytes_printf(out, "\n### %s %s\n\n%s. Answer: %d", route_method_text(route->method),
-                 route->path, route->summary, route->status);
+    bytes_printf(out, "\n### %s %s%s\n\n%s. Answer: %d", route_method_text(route->method),
+                 route->path, route_has_namespace(route) ? " (N)" : "", route->summary,
+                 route->status);
     if (route->response[0])
         bytes_printf(out, " `%s`", route->response);
     if (route->request[0])
@@ -558,7 +581,10 @@ static void route_markdown(const struct route *route, struct bytes *out)
 
 void openapi_markdown(struct bytes *out)
 {
-    bytes_append_cstr(out, "\n## Routes\n");
+    bytes_append_cstr(out,
+                      "\n## Routes\n\nThose that belong to a namespace are there as they stand "
+                      "for the default one, and for any with\n`/namespaces/:namespace` in "
+                      "front: they are marked N.\n");
     for (size_t i = 0; i < routes_count; i++)
         route_markdown(&routes_table[i], out);
     bytes_append_cstr(out,

@@ -1,24 +1,38 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Quotas of functions and workflows, which share one space of names, so they need no two paths. A
+ * Quotas of functions and workflows, which share one space of names, so they need no two paths, and of
+ * whole namespaces. A
  * change is answered when it is durable and holds: the next thing that is taken sees it. */
 #include "admin/body.h"
 #include "admin/internal.h"
 #include "admin/names.h"
+#include "base/module_name.h"
 
-static bool look(struct admin_request *r, struct slice module, int resource,
+static const struct quota_row of_any = {0};
+
+static bool look(struct admin_request *r, const struct quota_row *owner, int resource,
                  struct admin_quota *ret_quota)
 {
     const struct admin_host *host = &r->admin->host;
     *ret_quota = (struct admin_quota){0};
-    return host->quota_look(host->ctx, module, (enum resource)resource, ret_quota);
+    return host->quota_look(host->ctx, owner, (enum resource)resource, ret_quota);
+}
+
+/* Whose quotas the path names: a module's, or those of the namespace itself. */
+static struct quota_row owner_of(const struct admin_request *r)
+{
+    bool is_namespace = r->params[0].len == 0;
+    return (struct quota_row){.module = is_namespace ? r->space : r->params[0],
+                              .is_namespace = is_namespace};
 }
 
 static enum err check_module(struct admin_request *r, struct error *ret_error)
 {
     struct function_row function;
     struct slice name = r->params[0];
-    enum err err = names_check_function(name, ret_error);
+    if (owner_of(r).is_namespace)
+        return OK;
+    enum err err = names_check_function(module_name_split(name).name, ret_error);
     if (!err)
         err = store_function(r->admin->reader, r->arena, name, &function, ret_error);
     if (err != ERR_NOT_FOUND)
@@ -31,11 +45,15 @@ static enum err check_module(struct admin_request *r, struct error *ret_error)
 static void quota_json(struct admin_request *r, struct json_writer *w, const struct quota_row *row)
 {
     json_open(w, '{');
-    json_key(w, "module");
-    json_slice(w, row->module);
+    if (row->is_namespace) {
+        json_key(w, "namespace");
+        json_slice(w, row->module);
+    } else {
+        module_json(w, "module", row->module);
+    }
     for (int k = 0; k < RESOURCES; k++) {
         struct admin_quota q;
-        if (!look(r, row->module, k, &q))
+        if (!look(r, row, k, &q))
             continue;
         json_key(w, resource_name((enum resource)k));
         json_open(w, '{');
@@ -51,9 +69,12 @@ static void quota_json(struct admin_request *r, struct json_writer *w, const str
 
 static void reply_quota(struct admin_request *r)
 {
-    struct quota_row row;
+    struct quota_row row, owner = owner_of(r);
     struct error error = {0};
-    if (store_quota(r->admin->reader, r->params[0], &row, &error)) {
+    enum err err = owner.is_namespace
+                       ? store_namespace_quota(r->admin->reader, owner.module, &row, &error)
+                       : store_quota(r->admin->reader, owner.module, &row, &error);
+    if (err) {
         reply_error(r, &error);
         return;
     }
@@ -68,7 +89,7 @@ void quota_list(struct admin_request *r)
     struct quota_row *rows;
     size_t len;
     struct error error = {0};
-    if (store_quotas(r->admin->reader, r->arena, &rows, &len, &error)) {
+    if (store_quotas(r->admin->reader, r->arena, r->space, &rows, &len, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -96,8 +117,9 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
 {
     const struct admin_host *host = &r->admin->host;
     struct error error = op->error;
+    struct quota_row owner = owner_of(r);
     if (!error.code)
-        (void)(host->quota_changed(host->ctx, r->params[0], &error) == OK);
+        (void)(host->quota_changed(host->ctx, &owner, &error) == OK);
     if (error.code)
         reply_error(r, &error);
     else if (r->route->status == 204)
@@ -112,7 +134,7 @@ static enum err unknown_resource(struct admin_request *r, struct slice name,
     CLEANUP(bytes_done) struct bytes known = BYTES_INIT;
     struct admin_quota q;
     for (int k = 0; k < RESOURCES; k++)
-        if (look(r, SLICE_EMPTY, k, &q))
+        if (look(r, &of_any, k, &q))
             bytes_printf(&known, "%s%s", known.len ? ", " : "", resource_name((enum resource)k));
     error_set(ret_error, ERR_INVALID, "there is no quota of '%.*s'",
               SLICE_ARG(slice_utf8_clip(name, 60)));
@@ -171,7 +193,7 @@ static enum err read_quota(struct admin_request *r, struct quota_row *ret_quota,
         int k = 0;
         while (k < RESOURCES && !slice_eq_cstr(name, resource_name((enum resource)k)))
             k++;
-        if (k == RESOURCES || !look(r, SLICE_EMPTY, k, &q))
+        if (k == RESOURCES || !look(r, &of_any, k, &q))
             return unknown_resource(r, name, ret_error);
         has_any = true;
         err = read_max(name, &q, &member, &ret_quota->max[k], ret_error);
@@ -188,7 +210,9 @@ static void change(struct admin_request *r, enum err err, struct quota_row *quot
 {
     if (!err)
         err = check_module(r, error);
-    quota->module = r->params[0];
+    struct quota_row owner = owner_of(r);
+    quota->module = owner.module;
+    quota->is_namespace = owner.is_namespace;
     if (err)
         reply_error(r, error);
     else

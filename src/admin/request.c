@@ -8,6 +8,8 @@
 
 #include "admin/access.h"
 #include "admin/internal.h"
+#include "admin/names.h"
+#include "base/module_name.h"
 #include "http/url.h"
 
 void request_hold(struct admin_request *r)
@@ -74,17 +76,30 @@ static void on_change_done(struct admin_change *change)
     request_release(c->request);
 }
 
-void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
+static void announce(struct admin_request *r, struct slice name, bool is_namespace, bool is_deleted,
                      void (*fn)(struct admin_request *r, const struct error *e))
 {
     struct request_change *c = arena_new_struct(r->arena, struct request_change);
     c->change.done = on_change_done;
-    c->change.function = function;
+    c->change.function = name;
+    c->change.is_namespace = is_namespace;
     c->change.is_deleted = is_deleted;
     c->request = r;
     c->fn = fn;
     request_hold(r);
     r->admin->host.change(r->admin->host.ctx, &c->change);
+}
+
+void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
+                     void (*fn)(struct admin_request *r, const struct error *e))
+{
+    announce(r, function, false, is_deleted, fn);
+}
+
+void namespace_announce(struct admin_request *r, bool is_deleted,
+                        void (*fn)(struct admin_request *r, const struct error *e))
+{
+    announce(r, r->space, true, is_deleted, fn);
 }
 
 /* ---- answers ---- */
@@ -226,6 +241,18 @@ bool request_query_flag(struct admin_request *r, const char *name)
 
 /* ---- arrival ---- */
 
+/* Does the n-th parameter of the path name a module? */
+static bool param_is_module(const struct route *route, size_t n)
+{
+    struct slice rest = slice_cstr(route->path);
+    while (rest.len > 0) {
+        struct slice segment = slice_split(&rest, '/');
+        if (segment.len > 0 && segment.ptr[0] == ':' && n-- == 0)
+            return slice_eq_cstr(segment, ":name") || slice_eq_cstr(segment, ":module");
+    }
+    return false;
+}
+
 static void refuse(struct admin_request *r, const struct error *e)
 {
     r->is_refused = true;
@@ -288,6 +315,59 @@ static void dispatch(struct admin_request *r)
     r->route->handler(r);
 }
 
+static enum err decode(struct admin_request *r, struct slice raw, struct slice *ret_text,
+                       struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    if (url_decode(raw, &text) || !slice_is_utf8(bytes_slice(&text))) {
+        error_set(ret_error, ERR_INVALID, "the path has a bad percent escape");
+        error_hint(ret_error, "escape UTF-8 bytes as %%XX");
+        return ERR_INVALID;
+    }
+    *ret_text = arena_copy(r->arena, bytes_slice(&text));
+    return OK;
+}
+
+static enum err read_param(struct admin_request *r, const struct route *route, size_t i,
+                           struct slice raw, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
+    enum err err = decode(r, raw, &r->params[i], ret_error);
+    if (err || !param_is_module(route, i))
+        return err;
+    if (slice_find(r->params[i], '/') >= 0) /* the namespace is the path's to say */
+        return names_check_function(r->params[i], ret_error);
+    module_name_join(r->space, r->params[i], &module);
+    r->params[i] = arena_copy(r->arena, bytes_slice(&module));
+    return OK;
+}
+
+/* The namespace of the path, or of "/namespaces/:namespace" itself. */
+static enum err read_namespace(struct admin_request *r, const struct route_match *match,
+                               struct error *ret_error)
+{
+    struct slice raw = match->space;
+    if (slice_starts(slice_cstr(match->route->path), SLICE_LIT(ROUTE_NAMESPACES)))
+        raw = match->params[0];
+    if (raw.len == 0)
+        return OK;
+    enum err err = decode(r, raw, &r->space, ret_error);
+    if (!err)
+        err = names_check_namespace(r->space, ret_error);
+    if (!err && !namespace_is_default(r->space))
+        r->base = arena_printf(r->arena, "/namespaces/%.*s", SLICE_ARG(r->space));
+    return err;
+}
+
+/* It must be there for what is asked about it. */
+static enum err find_namespace(struct admin_request *r, struct error *ret_error)
+{
+    struct namespace_row row;
+    if (namespace_is_default(r->space))
+        return OK;
+    return store_namespace(r->admin->reader, r->arena, r->space, &row, ret_error);
+}
+
 /* Path and query; the parameters are decoded into the arena. */
 static enum err find_route(struct admin_request *r, const struct http_request *request,
                            struct route_match *ret_match, struct error *ret_error)
@@ -312,16 +392,10 @@ static enum err find_route(struct admin_request *r, const struct http_request *r
                    r->admin->public_port);
         return ERR_NOT_FOUND;
     }
-    for (size_t i = 0; i < ROUTE_PARAMS_MAX; i++) {
-        CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
-        if (url_decode(ret_match->params[i], &text) || !slice_is_utf8(bytes_slice(&text))) {
-            error_set(ret_error, ERR_INVALID, "the path has a bad percent escape");
-            error_hint(ret_error, "escape UTF-8 bytes as %%XX");
-            return ERR_INVALID;
-        }
-        r->params[i] = arena_copy(r->arena, bytes_slice(&text));
-    }
-    return OK;
+    enum err err = read_namespace(r, ret_match, ret_error);
+    for (size_t i = 0; !err && i < ROUTE_PARAMS_MAX; i++)
+        err = read_param(r, ret_match->route, i, ret_match->params[i], ret_error);
+    return err;
 }
 
 static void on_request(void *ctx, struct http_exchange *x)
@@ -334,6 +408,8 @@ static void on_request(void *ctx, struct http_exchange *x)
     r->exchange = x;
     r->arena = arena;
     r->holds = 1;
+    r->space = SLICE_LIT(NAMESPACE_DEFAULT);
+    r->base = "";
     a->holds++;
     *http_exchange_user(x) = r;
 
@@ -352,6 +428,8 @@ static void on_request(void *ctx, struct http_exchange *x)
         reply_error_with(r, &error, &allow);
         return;
     }
+    if (!err)
+        err = find_namespace(r, &error);
     if (err) {
         refuse(r, &error);
         return;

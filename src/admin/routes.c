@@ -11,9 +11,9 @@
 #include "base/check.h"
 #include "base/limits.h"
 
-#define X(id, handler, method, path, body, status, request, response, query, summary)              \
-    {#id,     ROUTE_##method, path,  ROUTE_BODY_##body, status,                                    \
-     request, response,       query, summary,           handler},
+#define X(id, handler, method, path, role, body, status, request, response, query, summary)        \
+    {#id,      ROUTE_##method, path,    ROUTE_##role, ROUTE_BODY_##body, status, request,          \
+     response, query,          summary, handler},
 const struct route routes_table[] = {ADMIN_ROUTES(X)};
 #undef X
 const size_t routes_count = ARRAY_LEN(routes_table);
@@ -40,6 +40,27 @@ size_t route_body_bytes_max(enum route_body body)
         [ROUTE_BODY_UPLOAD] = ADMIN_UPLOAD_BYTES_MAX,
     };
     return bytes_max[body];
+}
+
+bool route_has_namespace(const struct route *route)
+{
+    return route->role >= ROUTE_READ && route->role <= ROUTE_OWNER &&
+           !slice_starts(slice_cstr(route->path), SLICE_LIT(ROUTE_NAMESPACES));
+}
+
+/* "/namespaces/shop/functions" is "/functions" of shop. */
+static bool path_in_namespace(struct slice path, struct slice *ret_space, struct slice *ret_rest)
+{
+    struct slice start = SLICE_LIT(ROUTE_NAMESPACES);
+    if (!slice_starts(path, start))
+        return false;
+    struct slice rest = slice_skip(path, start.len);
+    ptrdiff_t end = slice_find(rest, '/');
+    if (end <= 0)
+        return false;
+    *ret_space = slice_of(rest.ptr, (size_t)end);
+    *ret_rest = slice_skip(rest, (size_t)end);
+    return true;
 }
 
 static bool path_matches(const char *pattern, struct slice path,
@@ -73,10 +94,14 @@ void route_find(struct slice method, struct slice path, struct route_match *ret_
 {
     *ret_match = (struct route_match){0};
     size_t allow_len = 0;
+    struct slice rest;
+    bool has_namespace = path_in_namespace(path, &ret_match->space, &rest);
     for (size_t i = 0; i < routes_count; i++) {
         const struct route *route = &routes_table[i];
         struct slice params[ROUTE_PARAMS_MAX] = {0};
-        if (!path_matches(route->path, path, params))
+        if (has_namespace && !route_has_namespace(route))
+            continue;
+        if (!path_matches(route->path, has_namespace ? rest : path, params))
             continue;
         const char *text = route_method_text(route->method);
         bool is_get = route->method == ROUTE_GET;

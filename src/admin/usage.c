@@ -51,8 +51,10 @@ static enum err read_filter(struct admin_request *r, struct usage_filter *ret_fi
     struct slice by;
     *ret_filter = (struct usage_filter){0};
     enum err err = read_since(r, &ret_filter->since_hour, ret_error);
-    if (!err && request_query(r, "module", &ret_filter->module))
-        err = names_check_function(ret_filter->module, ret_error);
+    struct slice name;
+    ret_filter->space = r->space;
+    if (!err && request_query(r, "module", &name))
+        err = request_module(r, name, &ret_filter->module, ret_error);
     if (err || !request_query(r, "by", &by))
         return err;
     ret_filter->by_hour = slice_eq_cstr(by, "hour");
@@ -68,8 +70,7 @@ static void usage_json(struct admin_request *r, struct json_writer *w, const str
 {
     const struct admin_host *host = &r->admin->host;
     json_open(w, '{');
-    json_key(w, "module");
-    json_slice(w, row->module);
+    module_json(w, "module", row->module);
     times_json(w, "hour", row->hour * HOUR_US);
     json_key(w, "requests");
     json_int(w, row->requests);

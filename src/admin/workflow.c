@@ -9,6 +9,7 @@
 #include "admin/build_queue.h"
 #include "admin/internal.h"
 #include "base/limits.h"
+#include "base/module_name.h"
 #include "loop/work.h"
 #include "script/bundle.h"
 #include "script/sourcemap.h"
@@ -19,6 +20,7 @@ struct check {
     struct admin *admin;
     struct admin_request *request;
     const char *name;               /* of the workflow */
+    const char *source_name;        /* without its namespace */
     struct version_options options; /* of the version that serves */
     struct work work;
     struct bytes source;
@@ -111,7 +113,7 @@ static void run_build(struct work *w)
     struct check *c = container_of(w, struct check, work);
     enum err err;
     if (!c->is_bundled) {
-        struct bundle_config config = {.esbuild = c->admin->esbuild, .name = c->name};
+        struct bundle_config config = {.esbuild = c->admin->esbuild, .name = c->source_name};
         err = bundle_source(&config, bytes_slice(&c->source), &c->bundle, &c->failure, &c->error);
         CHECK(err == c->error.code);
     } else if (c->bundle.source_map.len > 0) {
@@ -217,6 +219,7 @@ void workflow_check(struct admin_request *r)
     request_hold(r);
     c->request = r;
     c->name = arena_cstr(r->arena, workflow.name);
+    c->source_name = arena_cstr(r->arena, module_name_split(workflow.name).name);
     c->work.run = run_build;
     c->work.done = on_built;
     work_start(r->admin->loop, &c->work);

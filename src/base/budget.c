@@ -139,7 +139,7 @@ struct account *account_new(struct account *parent, const char *kind, struct sli
     atomic_init(&a->refs, 1);
     a->parent = parent ? account_ref(parent) : NULL;
     int len = name.len > 0 ? snprintf(a->text, sizeof(a->text), "the %s '%.*s'", kind,
-                                      name.len > 63 ? 63 : (int)name.len, name.ptr)
+                                      name.len > 127 ? 127 : (int)name.len, name.ptr)
                            : snprintf(a->text, sizeof(a->text), "the %s", kind);
     a->name = slice_of(a->text, (size_t)len);
     for (int r = 0; r < RESOURCES; r++) {

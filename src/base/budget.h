@@ -89,7 +89,7 @@ struct account {
     struct meter meter;
     /* private */
     _Atomic int refs;
-    char text[96];
+    char text[160];
 };
 
 /* A new one without limits of its own. kind: "module", "namespace", "server". Takes no reference

@@ -14,6 +14,7 @@ struct cli {
     bool is_json;
     const char *server; /* "http://127.0.0.1:8888" without a slash at the end */
     const char *token;  /* or NULL */
+    const char *space;  /* namespace; NULL: none was named */
 };
 
 /* "workflow" for the commands of workflows, which share their code with those of functions; else
@@ -49,6 +50,10 @@ int cmd_execution_pause(struct cli *cli);
 int cmd_execution_resume(struct cli *cli);
 int cmd_execution_retry(struct cli *cli);
 int cmd_execution_fork(struct cli *cli);
+int cmd_namespace_create(struct cli *cli);
+int cmd_namespace_list(struct cli *cli);
+int cmd_namespace_show(struct cli *cli);
+int cmd_namespace_delete(struct cli *cli);
 int cmd_usage(struct cli *cli);
 int cmd_quota_set(struct cli *cli);
 int cmd_quota_list(struct cli *cli);

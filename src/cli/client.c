@@ -9,6 +9,8 @@
 #include <string.h>
 
 #include "admin/access.h"
+#include "admin/names.h"
+#include "base/module_name.h"
 #include "cli/say.h"
 #include "http/url.h"
 
@@ -221,10 +223,12 @@ static const char *escape(struct cli *cli, const char *text)
     return arena_cstr(cli->arena, bytes_slice(&out));
 }
 
-const char *client_path(struct cli *cli, const char *format, const char *a, const char *b)
+static const char *fill(struct cli *cli, const char *base, const char *format, const char *a,
+                        const char *b)
 {
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
     const char *const texts[] = {a, b};
+    bytes_append_cstr(&out, base);
     size_t used = 0;
     for (const char *p = format; *p; p++) {
         if (p[0] != '%' || p[1] != 's') {
@@ -238,8 +242,37 @@ const char *client_path(struct cli *cli, const char *format, const char *a, cons
     return arena_cstr(cli->arena, bytes_slice(&out));
 }
 
+const char *client_path(struct cli *cli, const char *format, const char *a, const char *b)
+{
+    bool is_whole = format[0] == '/';
+    const char *base =
+        is_whole && cli->space ? arena_printf(cli->arena, "/namespaces/%s", cli->space) : "";
+    return fill(cli, base, format, a, b);
+}
+
+const char *client_server_path(struct cli *cli, const char *format, const char *a)
+{
+    return fill(cli, "", format, a, NULL);
+}
+
+const char *client_name(struct cli *cli, const char *name)
+{
+    const char *slash = strchr(name, '/');
+    if (!slash)
+        return name;
+    struct slice space = slice_of(name, (size_t)(slash - name));
+    const char *before = cli->space ? cli->space : NAMESPACE_DEFAULT;
+    bool is_given = args_has(&cli->args, "--namespace");
+    if (!names_check_namespace(space, NULL) && (!is_given || slice_eq_cstr(space, before))) {
+        cli->space = namespace_is_default(space) ? NULL : arena_cstr(cli->arena, space);
+        return slash + 1;
+    }
+    return name;
+}
+
 const char *client_object_path(struct cli *cli, const char *name, const char *rest, const char *b)
 {
+    name = client_name(cli, name);
     return client_path(cli, arena_printf(cli->arena, "/%ss/%%s%s", cli_word(cli), rest), name, b);
 }
 

@@ -16,6 +16,9 @@ struct reply {
     const char *next;       /* path of the next page of a list, or NULL */
 };
 
+/* A name that may have its namespace in front: without it, and cli->space is that from now on. One of
+ * another namespace than the command line says is left as it is: the server refuses it. */
+const char *client_name(struct cli *cli, const char *name);
 /* Sends and receives, whatever the status. EXIT_OK when a server answered; else the error has been
  * printed and the exit code is returned. body: JSON, "" for none. */
 NODISCARD int client_call(struct cli *cli, const char *method, const char *path, struct slice body,
@@ -29,9 +32,11 @@ NODISCARD int client_refused(struct cli *cli, const struct reply *reply);
  * ended it. */
 NODISCARD int client_follow(struct cli *cli, const char *path,
                             void (*on_line)(struct cli *cli, struct slice line));
-/* A path with its %s filled by escaped texts: at most two. */
+/* A path in the namespace of the command line, with its %s filled by escaped texts: at most two. */
 const char *client_path(struct cli *cli, const char *format, const char *a, const char *b);
-/* "/functions/NAME" or "/workflows/NAME" and what follows, in which one %s may stand. */
+/* A path of the server, as it stands otherwise. */
+const char *client_server_path(struct cli *cli, const char *format, const char *a);
+/* "/functions/NAME" or "/workflows/NAME", NAME perhaps with its namespace, and what follows, in which one %s may stand. */
 const char *client_object_path(struct cli *cli, const char *name, const char *rest, const char *b);
 
 /* Shows a list: as the server sent it with --json, else as a table. */

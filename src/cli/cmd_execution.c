@@ -55,7 +55,8 @@ static const char *list_path(struct cli *cli, struct error *ret_error)
     if (args_uint(args, "--limit", is_all ? 1000 : 50, 1000, &limit, ret_error))
         return NULL;
     const char *path =
-        function ? client_path(cli, "/functions/%s/executions", function, NULL) : "/executions";
+        function ? client_path(cli, "/functions/%s/executions", client_name(cli, function), NULL)
+                 : client_path(cli, "/executions", NULL, NULL);
     path = arena_printf(cli->arena, "%s?limit=%llu", path, (unsigned long long)limit);
     for (size_t i = 0; i < ARRAY_LEN(filters); i++) {
         const char *value = args_get(args, arena_printf(cli->arena, "--%s", filters[i]));

@@ -31,7 +31,7 @@ int cmd_function_list(struct cli *cli)
     static const char *const titles[] = {"NAME", "STATUS", "VERSION", "BUILD", "UPDATED", "URL"};
     const char *word = cli_word(cli);
     const struct client_list list = {
-        .path = arena_printf(cli->arena, "/%ss", word),
+        .path = client_path(cli, arena_printf(cli->arena, "/%ss", word), NULL, NULL),
         .titles = titles,
         .columns = strcmp(word, "workflow") == 0 ? 5 : 6,
         .row = function_row,

@@ -71,7 +71,8 @@ static enum err read_upload(struct cli *cli, struct upload *u, struct error *ret
 {
     const struct args *args = &cli->args;
     u->file = args->positional[args->positional_len - 1];
-    u->name = args->positional_len > 1 ? args->positional[0] : name_of_file(cli, u->file);
+    u->name = args->positional_len > 1 ? client_name(cli, args->positional[0])
+                                       : name_of_file(cli, u->file);
     enum err err = names_check_function(slice_cstr(u->name), ret_error);
     if (err && args->positional_len == 1)
         error_hint(ret_error, "give a name: limpet deploy NAME %.150s", u->file);
@@ -290,7 +291,8 @@ int cmd_upload(struct cli *cli)
     bundle_done(&b);
     struct reply reply;
     say_waiting(cli, "building …");
-    const char *path = arena_printf(cli->arena, "/%ss?wait=60s", cli_word(cli));
+    const char *path =
+        client_path(cli, arena_printf(cli->arena, "/%ss?wait=60s", cli_word(cli)), NULL, NULL);
     code = client_send(cli, "POST", path, bytes_slice(&body), 422, &reply);
     say_waiting(cli, "");
     if (code)

@@ -7,6 +7,7 @@
 #include "admin/names.h"
 #include "base/budget.h"
 #include "base/json.h"
+#include "base/module_name.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/say.h"
@@ -46,9 +47,11 @@ int cmd_usage(struct cli *cli)
                                         "CPU",    "MEMORY MB*S", "EGRESS"};
     const char *since = args_get(&cli->args, "--since"), *name = cli->args.positional[0];
     bool by_hour = args_has(&cli->args, "--by-hour");
+    if (name)
+        name = client_name(cli, name);
     const char *path = client_path(cli, "/usage?since=%s", since ? since : "24h", NULL);
     if (name)
-        path = client_path(cli, arena_printf(cli->arena, "%s&module=%%s", path), name, NULL);
+        path = arena_printf(cli->arena, "%s&module=%s", path, client_path(cli, "%s", name, NULL));
     if (by_hour)
         path = arena_printf(cli->arena, "%s&by=hour", path);
     const struct client_list list = {
@@ -63,9 +66,18 @@ int cmd_usage(struct cli *cli)
 
 /* ---- quotas ---- */
 
-static const char *quota_path(struct cli *cli)
+/* name NULL: of the namespace. */
+static const char *quota_path(struct cli *cli, const char *name)
 {
-    return client_path(cli, "/quotas/%s", cli->args.positional[0], NULL);
+    return name ? client_path(cli, "/quotas/%s", client_name(cli, name), NULL)
+                : client_path(cli, "/quota", NULL, NULL);
+}
+
+static const char *owner_text(struct cli *cli, const char *name)
+{
+    return name ? name
+                : arena_printf(cli->arena, "namespace %s",
+                               cli->space ? cli->space : NAMESPACE_DEFAULT);
 }
 
 /* "268435456", "256M", "2G", with or without a B or iB behind. */
@@ -101,7 +113,7 @@ static const char *resource_of(struct cli *cli, struct slice name)
     return arena_cstr(cli->arena, name);
 }
 
-static int put_quota(struct cli *cli, const char *resource, const uint64_t *max)
+static int put_quota(struct cli *cli, const char *owner, const char *resource, const uint64_t *max)
 {
     CLEANUP(bytes_done) struct bytes body = BYTES_INIT;
     struct reply reply;
@@ -113,7 +125,7 @@ static int put_quota(struct cli *cli, const char *resource, const uint64_t *max)
     else
         json_nil(&w);
     json_close(&w, '}');
-    int code = client_send(cli, "PUT", quota_path(cli), bytes_slice(&body), 0, &reply);
+    int code = client_send(cli, "PUT", quota_path(cli, owner), bytes_slice(&body), 0, &reply);
     if (!code && cli->is_json)
         reply_print(&reply);
     return code;
@@ -122,19 +134,22 @@ static int put_quota(struct cli *cli, const char *resource, const uint64_t *max)
 int cmd_quota_set(struct cli *cli)
 {
     struct error error = {0};
-    struct slice size = slice_cstr(cli->args.positional[1]);
+    bool has_owner = cli->args.positional_len > 1;
+    const char *owner = has_owner ? cli->args.positional[0] : NULL;
+    const char *setting = cli->args.positional[has_owner];
+    struct slice size = slice_cstr(setting);
     bool has_size = slice_find(size, '=') >= 0;
     struct slice name = slice_split(&size, '=');
     uint64_t max;
     if (!has_size || !read_size(size, &max)) {
-        error_set(&error, ERR_INVALID, "'%s' is not RESOURCE=AMOUNT", cli->args.positional[1]);
+        error_set(&error, ERR_INVALID, "'%s' is not RESOURCE=AMOUNT", setting);
         error_hint(&error, "write memory=256M, memory=2G or memory=268435456");
         return say_error(cli->is_json, &error, EXIT_USAGE);
     }
     const char *resource = resource_of(cli, name);
-    int code = put_quota(cli, resource, &max);
+    int code = put_quota(cli, owner, resource, &max);
     if (!code)
-        say_progress(cli->is_json, "%s of %s is at most %llu", resource, cli->args.positional[0],
+        say_progress(cli->is_json, "%s of %s is at most %llu", resource, owner_text(cli, owner),
                      (unsigned long long)max);
     return code;
 }
@@ -142,11 +157,13 @@ int cmd_quota_set(struct cli *cli)
 int cmd_quota_unset(struct cli *cli)
 {
     struct reply reply;
-    const char *name = cli->args.positional[1];
-    int code = name ? put_quota(cli, resource_of(cli, slice_cstr(name)), NULL)
-                    : client_send(cli, "DELETE", quota_path(cli), SLICE_EMPTY, 0, &reply);
+    const char *name = cli->args.positional[1], *owner = cli->args.positional[0];
+    if (strcmp(owner, "-") == 0)
+        owner = NULL;
+    int code = name ? put_quota(cli, owner, resource_of(cli, slice_cstr(name)), NULL)
+                    : client_send(cli, "DELETE", quota_path(cli, owner), SLICE_EMPTY, 0, &reply);
     if (!code)
-        say_progress(cli->is_json, "%s has the server's default", cli->args.positional[0]);
+        say_progress(cli->is_json, "%s has the server's default", owner_text(cli, owner));
     return code;
 }
 
@@ -157,7 +174,8 @@ static void quota_rows(struct cli *cli, struct table *table, const struct body_v
         struct body_value state = json_member(module, name);
         if (state.kind != BODY_OBJECT)
             continue;
-        table_cell(table, json_text(cli, module, "module"));
+        struct slice owner = json_text(cli, module, "module");
+        table_cell(table, owner.len > 0 ? owner : json_text(cli, module, "namespace"));
         table_cell(table, slice_cstr(name));
         table_cell(table, json_text(cli, &state, "quota"));
         table_cell(table, json_text(cli, &state, "max"));
@@ -170,7 +188,7 @@ static const char *const quota_titles[] = {"MODULE", "RESOURCE", "QUOTA", "MAX",
 int cmd_quota_list(struct cli *cli)
 {
     const struct client_list list = {
-        .path = "/quotas",
+        .path = client_path(cli, "/quotas", NULL, NULL),
         .titles = quota_titles,
         .columns = ARRAY_LEN(quota_titles),
         .row = quota_rows,
@@ -183,7 +201,8 @@ int cmd_quota_show(struct cli *cli)
 {
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
     struct reply reply;
-    int code = client_send(cli, "GET", quota_path(cli), SLICE_EMPTY, 0, &reply);
+    int code =
+        client_send(cli, "GET", quota_path(cli, cli->args.positional[0]), SLICE_EMPTY, 0, &reply);
     if (code)
         return code;
     if (cli->is_json) {

@@ -49,7 +49,7 @@ int cmd_workflow_check(struct cli *cli)
     struct bundle b = {0};
     struct error error = {0};
     struct reply reply;
-    const char *name = cli->args.positional[0];
+    const char *name = client_name(cli, cli->args.positional[0]);
     if (names_check_function(slice_cstr(name), &error))
         return say_error(cli->is_json, &error, EXIT_USAGE);
     int code = build_bundle(cli, name, cli->args.positional[1], &b);

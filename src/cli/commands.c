@@ -10,6 +10,8 @@
 const struct flag commands_global_flags[] = {
     {"--server", NULL, "URL", "control API (LIMPET_SERVER; default http://127.0.0.1:8888)", false},
     {"--token", NULL, "TOKEN", "token of the control API (LIMPET_TOKEN)", false},
+    {"--namespace", NULL, "NAME", "where names belong to (LIMPET_NAMESPACE; default: default)",
+     false},
     {"--json", NULL, NULL, "print what the server answers, for programs", false},
     {"--help", "-h", NULL, "explain a command", false},
     {"--version", "-V", NULL, "print the version", false},
@@ -100,6 +102,12 @@ static const struct flag fork_flags[] = {
 
 static const struct flag wait_flags[] = {
     {"--timeout", NULL, "DURATION", "give up after 30s, 5m, 2h (default: never)", false},
+    {0},
+};
+
+static const struct flag namespace_delete_flags[] = {
+    {"--force", NULL, NULL, "with its functions and workflows, and all that belongs to them",
+     false},
     {0},
 };
 
@@ -194,18 +202,30 @@ const struct command commands_table[] = {
      "Prints the id of the new one.", fork_flags, cmd_execution_fork},
     {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
      wait_flags, cmd_execution_wait},
+    {"namespace create", "NAME", "Make a namespace",
+     "Its functions answer at http://FUNCTION.NAME.localhost. A name is also written "
+     "NAME/FUNCTION.",
+     no_flags, cmd_namespace_create},
+    {"namespace list", "", "All namespaces", NULL, no_flags, cmd_namespace_list},
+    {"namespace show", "NAME", "One namespace, what it may hold, and holds", NULL, no_flags,
+     cmd_namespace_show},
+    {"namespace delete", "NAME", "Delete a namespace",
+     "One that is not empty is deleted only with --force; what went with it is printed.",
+     namespace_delete_flags, cmd_namespace_delete},
     {"usage", "[NAME]", "What functions and workflows used",
      "Requests, CPU time, memory over time and bytes sent, of all or of one, from the hour of\n"
      "--since on. Deleted ones stay for 400 days.",
      usage_flags, cmd_usage},
-    {"quota set", "NAME RESOURCE=AMOUNT", "Set a quota of a function or workflow",
+    {"quota set", "[NAME] RESOURCE=AMOUNT", "Set a quota of a function or workflow",
      "RESOURCE is memory, isolates (requests at work at once), connections (outgoing) or lookups "
-     "(of names); AMOUNT may end in K, M or G. It holds at once.",
+     "(of names); AMOUNT may end in K, M or G. It holds at once. Without NAME it is the namespace's, "
+     "for all that is in it together.",
      no_flags, cmd_quota_set},
     {"quota list", "", "Functions and workflows that have quotas", NULL, no_flags, cmd_quota_list},
-    {"quota show", "NAME", "What one may hold, and holds", NULL, no_flags, cmd_quota_show},
-    {"quota unset", "NAME [RESOURCE]", "Remove a quota, or all; the server's default holds", NULL,
-     no_flags, cmd_quota_unset},
+    {"quota show", "[NAME]", "What one may hold, and holds; without NAME the namespace", NULL,
+     no_flags, cmd_quota_show},
+    {"quota unset", "NAME [RESOURCE]", "Remove a quota, or all; the server's default holds",
+     "With - as NAME those of the namespace.", no_flags, cmd_quota_unset},
     {"help", "[COMMAND]", "Explain a command", NULL, no_flags, cmd_help},
     {"version", "", "Print the version", NULL, no_flags, cmd_version},
 };

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/names.h"
+#include "base/module_name.h"
 #include "cli/cli.h"
 #include "cli/say.h"
 
@@ -41,6 +43,19 @@ static const char *token(struct cli *cli)
     return text && *text ? text : NULL;
 }
 
+/* "" and "default" are none. */
+static enum err namespace_of(struct cli *cli, const char **ret_space, struct error *ret_error)
+{
+    const char *text = args_get(&cli->args, "--namespace");
+    if (!text)
+        text = getenv("LIMPET_NAMESPACE");
+    *ret_space = NULL;
+    if (!text || namespace_is_default(slice_cstr(text)))
+        return OK;
+    *ret_space = text;
+    return names_check_namespace(slice_cstr(text), ret_error);
+}
+
 /* The answer to a command line that names no command. */
 static int show_group(struct cli *cli)
 {
@@ -67,13 +82,15 @@ static int run(struct cli *cli)
     }
     if (command->run == cmd_serve)
         return cmd_serve(cli); /* it sets up what it needs */
+    struct error e = {0};
+    if (namespace_of(cli, &cli->space, &e))
+        return say_error(cli->is_json, &e, EXIT_USAGE);
     cli->server = server_url(cli);
     cli->token = token(cli);
     CHECK(curl_global_init(CURL_GLOBAL_DEFAULT) == 0);
     int code = command->run(cli);
     curl_global_cleanup();
     if (fflush(stdout) != 0 || ferror(stdout)) {
-        struct error e = {0};
         error_set(&e, ERR_IO, "the output could not be written");
         return code ? code : say_error(cli->is_json, &e, EXIT_FAILED);
     }

@@ -59,6 +59,11 @@ struct guest_host {
                           struct bytes *out, struct error *ret_error);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
+    bool is_divided; /* there are several namespaces: */
+    /* May code of this deployment send something to that execution? ERR_FORBIDDEN: it is in another
+     * one. As the reads above, on the fiber of an op that stands. */
+    enum err (*may_reach)(void *ctx, const struct deployment *d, struct slice execution,
+                          struct error *ret_error);
     /* durable_id_of_key(), or the one of before if an execution has that. */
     void (*id_of_key)(void *ctx, struct slice workflow, struct slice key, char ret_id[37]);
     /* Does this process still own the executions? ERR_FENCED. */

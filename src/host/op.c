@@ -298,7 +298,8 @@ bool op_wait_delivered(struct guest *g)
 static bool may_stand(uint32_t number)
 {
     return number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION ||
-           number == OP_NUMBER_CHILD_START || number == OP_NUMBER_ENV_GET ||
+           number == OP_NUMBER_CHILD_START || number == OP_NUMBER_SIGNAL ||
+           number == OP_NUMBER_CHILD_CANCEL || number == OP_NUMBER_ENV_GET ||
            number == OP_NUMBER_ENV_LIST;
 }
 

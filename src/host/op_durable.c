@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/module_name.h"
 #include "host/recording.h"
 #include "sandbox/snapshot.h"
 #include "script/deployment.h"
@@ -182,21 +183,42 @@ void durable_id_of_key_before(struct slice workflow, struct slice key, char ret_
     id_of_words(words, ret_id);
 }
 
+/* What code calls "name" or "name.export" is in its own namespace; "namespace/name" may be said, but
+ * there is no other that it reaches. */
+static enum err child_workflow(struct guest *g, struct slice said, struct bytes *out,
+                               struct error *ret_error)
+{
+    struct slice space = module_name_split(g->deployment->name).space;
+    bool has_namespace = slice_find(said, '/') >= 0;
+    struct module_name n = module_name_split(said);
+    module_name_join(space, n.name, out);
+    if (!has_namespace || slice_eq(n.space, space))
+        return OK;
+    error_set(ret_error, ERR_FORBIDDEN,
+              "workflow '%.*s' is in another namespace than this code, '%.*s'",
+              SLICE_ARG(slice_utf8_clip(said, 150)), SLICE_ARG(space));
+    error_hint(ret_error, "a workflow starts, signals, cancels and reads executions of its own "
+                          "namespace only");
+    return ERR_FORBIDDEN;
+}
+
 /* The same parent and place give the same child, on each replay. */
-static void child_id(struct guest *g, const struct op_child_start_args *a, char ret_id[37])
+static void child_id(struct guest *g, struct slice workflow, const struct op_child_start_args *a,
+                     char ret_id[37])
 {
     char place[24];
     snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable->execution));
     if (a->key.len > 0)
-        g->host->id_of_key(g->host->ctx, a->workflow, a->key, ret_id);
+        g->host->id_of_key(g->host->ctx, workflow, a->key, ret_id);
     else
         durable_id_of_key(execution_id(g->durable->execution), slice_cstr(place), ret_id);
 }
 
-static void start_child(struct guest *g, const struct op_child_start_args *a, struct slice id)
+static void start_child(struct guest *g, struct slice workflow, const struct op_child_start_args *a,
+                        struct slice id)
 {
     struct execution_effect effect = {.kind = EXECUTION_START_CHILD,
-                                      .target = a->workflow,
+                                      .target = workflow,
                                       .name = a->key,
                                       .value = a->input,
                                       .id = id};
@@ -207,19 +229,20 @@ static enum err run_child_start(struct guest *g)
 {
     const struct op_child_start_args a = {g->sql.text, g->sql.params, g->sql.more};
     struct recording r;
-    enum err err;
+    struct error error = {0};
+    CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
+    enum err err, reach = child_workflow(g, a.workflow, &workflow, &error);
     if (recording_replays(g, &r, OP_NUMBER_CHILD_START, a.workflow, &err,
                           RECORDING_ARGS(a.workflow, a.input, a.key))) {
         if (r.is_tail && err == OK)
-            start_child(g, &a, bytes_slice(&g->result));
+            start_child(g, bytes_slice(&workflow), &a, bytes_slice(&g->result));
         return err;
     }
-    struct slice rest = a.workflow, module = slice_split(&rest, '.');
-    struct error error;
+    struct slice rest = bytes_slice(&workflow), module = slice_split(&rest, '.');
     char id[37];
-    err = g->host->workflow(g->host->ctx, module, &error);
+    err = reach == OK ? g->host->workflow(g->host->ctx, module, &error) : reach;
     if (!op_is_over(g) && err == OK)
-        child_id(g, &a, id);
+        child_id(g, bytes_slice(&workflow), &a, id);
     if (op_is_over(g))
         return ERR_CANCELLED;
     bytes_clear(&g->result);
@@ -227,7 +250,7 @@ static enum err run_child_start(struct guest *g)
         g->op_error = error;
     } else {
         bytes_append_cstr(&g->result, id);
-        start_child(g, &a, slice_cstr(id));
+        start_child(g, bytes_slice(&workflow), &a, slice_cstr(id));
     }
     return recording_done(&r, err);
 }
@@ -259,19 +282,52 @@ enum err op_child_result(struct guest *g, const struct op_child_result_args *a)
 }
 
 /* An op whose only effect is stored with its record. */
-static enum err record_effect(struct guest *g, enum op_number op, const char *what,
+static enum err record_effect(struct guest *g, enum op_number op,
                               const struct execution_effect *effect)
 {
     struct recording r;
-    enum err err = check_main(g, what);
-    if (err != OK)
-        return err;
+    enum err err = OK;
+    struct error error;
     struct slice label = effect->name.len > 0 ? effect->name : effect->target;
     bool is_known = recording_replays(g, &r, op, label, &err,
                                       RECORDING_ARGS(effect->target, effect->name, effect->value));
-    if (!is_known || (r.is_tail && err == OK))
+    if (!is_known && effect->target.len > 0 && g->host->is_divided) {
+        err = g->host->may_reach(g->host->ctx, g->deployment, effect->target, &error);
+        if (op_is_over(g))
+            return ERR_CANCELLED;
+        bytes_clear(&g->result);
+        if (err != OK)
+            g->op_error = error;
+    }
+    if ((!is_known || r.is_tail) && err == OK)
         execution_effect(g->durable->execution, effect);
-    return is_known ? err : recording_done(&r, OK);
+    return is_known ? err : recording_done(&r, err);
+}
+
+static enum err run_signal(struct guest *g)
+{
+    struct slice execution = g->sql.text, data = g->sql.params, name = g->sql.more;
+    /* The same signal from the same place is one, also after a retry; another one is another. */
+    char once[80];
+    struct record_hash h;
+    record_hash_init(&h, OP_NUMBER_SIGNAL);
+    record_hash_add(&h, name);
+    record_hash_add(&h, data);
+    snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable->execution).ptr,
+             (long long)execution_end(g->durable->execution),
+             (unsigned long long)record_hash_end(&h));
+    struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
+                                      .target = execution,
+                                      .name = name,
+                                      .value = data.len > 0 ? data : SLICE_LIT("null"),
+                                      .id = slice_cstr(once)};
+    return record_effect(g, OP_NUMBER_SIGNAL, &effect);
+}
+
+/* Where there are several namespaces the store is asked about the receiver, which may take time. */
+static enum err stand_if_divided(struct guest *g, enum err (*run)(struct guest *g))
+{
+    return g->host->is_divided ? op_stand(g, run) : run(g);
 }
 
 enum err op_signal(struct guest *g, const struct op_signal_args *a)
@@ -280,35 +336,37 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
         return op_refuse(g, ERR_INVALID, "a signal needs a name");
     if (check_signal_name(g, a->name) != OK)
         return ERR_INVALID;
-    /* The same signal from the same place is one, also after a retry; another one is another. */
-    char once[80];
-    struct record_hash h;
-    record_hash_init(&h, OP_NUMBER_SIGNAL);
-    record_hash_add(&h, a->name);
-    record_hash_add(&h, a->data);
-    if (g->durable)
-        snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable->execution).ptr,
-                 (long long)execution_end(g->durable->execution),
-                 (unsigned long long)record_hash_end(&h));
-    struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
-                                      .target = a->execution,
-                                      .name = a->name,
-                                      .value = a->data.len > 0 ? a->data : SLICE_LIT("null"),
-                                      .id = g->durable ? slice_cstr(once) : SLICE_EMPTY};
-    return record_effect(g, OP_NUMBER_SIGNAL, "signal()", &effect);
+    enum err err = check_main(g, "signal()");
+    if (err != OK)
+        return err;
+    g->sql.text = a->execution;
+    g->sql.params = a->data;
+    g->sql.more = a->name;
+    return stand_if_divided(g, run_signal);
+}
+
+static enum err run_child_cancel(struct guest *g)
+{
+    struct execution_effect effect = {.kind = EXECUTION_CANCEL_CHILD, .target = g->sql.text};
+    return record_effect(g, OP_NUMBER_CHILD_CANCEL, &effect);
 }
 
 enum err op_child_cancel(struct guest *g, const struct op_child_cancel_args *a)
 {
-    struct execution_effect effect = {.kind = EXECUTION_CANCEL_CHILD, .target = a->execution};
-    return record_effect(g, OP_NUMBER_CHILD_CANCEL, "cancel()", &effect);
+    enum err err = check_main(g, "cancel()");
+    if (err != OK)
+        return err;
+    g->sql.text = a->execution;
+    return stand_if_divided(g, run_child_cancel);
 }
 
 enum err op_progress(struct guest *g, const struct op_progress_args *a)
 {
     struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
-    if (!g->durable || g->scope == 0)
-        return record_effect(g, OP_NUMBER_PROGRESS, "progress()", &effect);
+    if (!g->durable || g->scope == 0) {
+        enum err err = check_main(g, "progress()");
+        return err == OK ? record_effect(g, OP_NUMBER_PROGRESS, &effect) : err;
+    }
     execution_effect(g->durable->execution, &effect); /* from inside a step: shown, not recorded */
     guest_report(g);
     return OK;

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/module_name.h"
 #include "server/config.h"
 
 struct module {
@@ -24,6 +25,7 @@ struct module {
 struct accounts {
     pthread_mutex_t mutex;
     struct account *server;
+    struct map spaces;  /* name of a namespace -> struct account, a reference */
     struct map modules; /* name -> struct module */
     struct list gone;   /* deleted modules, until nobody else has their accounts */
     size_t module_memory_max, threads;
@@ -66,6 +68,11 @@ void accounts_free(struct accounts *a)
     map_done(&a->modules);
     while ((n = list_pop_front(&a->gone)))
         module_free(container_of(n, struct module, link));
+    cursor = 0;
+    void *space;
+    while (map_next(&a->spaces, &cursor, NULL, &space))
+        account_unref(space);
+    map_done(&a->spaces);
     account_unref(a->server);
     pthread_mutex_destroy(&a->mutex);
     free(a);
@@ -83,6 +90,17 @@ size_t accounts_default(const struct accounts *a, enum resource r)
                : atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
 }
 
+/* Borrowed. */
+static struct account *space_get(struct accounts *a, struct slice name)
+{
+    struct account *of = map_get(&a->spaces, name);
+    if (of)
+        return of;
+    of = account_new(a->server, "namespace", name);
+    (void)map_put(&a->spaces, name, of);
+    return of;
+}
+
 static struct module *module_get(struct accounts *a, struct slice name)
 {
     struct module *m = map_get(&a->modules, name);
@@ -90,7 +108,7 @@ static struct module *module_get(struct accounts *a, struct slice name)
         return m;
     m = calloc(1, sizeof(*m) + name.len);
     CHECK(m);
-    m->account = account_new(a->server, "module", name);
+    m->account = account_new(space_get(a, module_name_split(name).space), "module", name);
     m->name_len = name.len;
     memcpy(m->name, name.ptr, name.len);
     for (int r = 0; r < RESOURCES; r++)
@@ -105,6 +123,22 @@ struct account *accounts_module(struct accounts *a, struct slice name)
     struct account *of = account_ref(module_get(a, name)->account);
     pthread_mutex_unlock(&a->mutex);
     return of;
+}
+
+struct account *accounts_namespace(struct accounts *a, struct slice name)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct account *of = account_ref(space_get(a, name));
+    pthread_mutex_unlock(&a->mutex);
+    return of;
+}
+
+void accounts_forget_namespace(struct accounts *a, struct slice name)
+{
+    pthread_mutex_lock(&a->mutex);
+    struct account *of = map_remove(&a->spaces, name);
+    pthread_mutex_unlock(&a->mutex);
+    account_unref(of);
 }
 
 void accounts_forget(struct accounts *a, struct slice name)
@@ -125,6 +159,19 @@ void accounts_each(struct accounts *a, void (*fn)(void *arg, struct slice name, 
     pthread_mutex_lock(&a->mutex);
     while (map_next(&a->modules, &cursor, &name, &module))
         fn(arg, name, ((struct module *)module)->account);
+    pthread_mutex_unlock(&a->mutex);
+}
+
+void accounts_each_namespace(struct accounts *a,
+                             void (*fn)(void *arg, struct slice name, struct account *of),
+                             void *arg)
+{
+    size_t cursor = 0;
+    struct slice name;
+    void *space;
+    pthread_mutex_lock(&a->mutex);
+    while (map_next(&a->spaces, &cursor, &name, &space))
+        fn(arg, name, space);
     pthread_mutex_unlock(&a->mutex);
 }
 
@@ -157,6 +204,15 @@ void accounts_quota(struct accounts *a, struct slice name, const int64_t quota[R
     for (int r = 0; r < RESOURCES; r++)
         account_limit(m->account, (enum resource)r,
                       quota[r] > 0 ? (size_t)quota[r] : accounts_default(a, (enum resource)r));
+    pthread_mutex_unlock(&a->mutex);
+}
+
+void accounts_namespace_quota(struct accounts *a, struct slice name, const int64_t quota[RESOURCES])
+{
+    pthread_mutex_lock(&a->mutex);
+    struct account *of = space_get(a, name);
+    for (int r = 0; r < RESOURCES; r++)
+        account_limit(of, (enum resource)r, quota[r] > 0 ? (size_t)quota[r] : SIZE_MAX);
     pthread_mutex_unlock(&a->mutex);
 }
 

@@ -20,6 +20,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/module_name.h"
 #include "host/guest.h"
 #include "loop/work.h"
 #include "sandbox/isolate.h"
@@ -43,6 +44,7 @@ struct control {
     struct loop loop;
     struct admin *admin;
     struct store_reader *reader;
+    struct arena *names;  /* that changes which are on their way at the start borrow */
     struct map sql_paths; /* function name -> path of its database */
     struct map workflows; /* "name@version" -> struct deployment, a reference each */
     struct director *director;
@@ -105,13 +107,29 @@ static enum err load_env(struct control *c, struct deployment *d, struct error *
     return OK;
 }
 
-static enum err load_quota(struct control *c, struct slice name, struct error *ret_error)
+static enum err load_quota(struct control *c, const struct quota_row *owner,
+                           struct error *ret_error)
 {
     struct quota_row quota;
-    enum err err = store_quota(c->reader, name, &quota, ret_error);
-    if (err == OK)
-        accounts_quota(c->server->accounts, name, quota.max);
+    enum err err = owner->is_namespace
+                       ? store_namespace_quota(c->reader, owner->module, &quota, ret_error)
+                       : store_quota(c->reader, owner->module, &quota, ret_error);
+    if (err == OK && owner->is_namespace)
+        accounts_namespace_quota(c->server->accounts, owner->module, quota.max);
+    else if (err == OK)
+        accounts_quota(c->server->accounts, owner->module, quota.max);
     return err;
+}
+
+/* With the time it was made in its name, a function deleted and made again has a new database. What
+ * is in the default namespace has no prefix. */
+static const char *sql_path(struct control *c, struct arena *a, const struct function_row *f)
+{
+    struct module_name n = module_name_split(f->name);
+    bool is_default = namespace_is_default(n.space);
+    return arena_printf(a, "%s/%.*s%s%.*s-%lld.sqlite", c->server->config.sql_dir,
+                        SLICE_ARG(is_default ? SLICE_EMPTY : n.space), is_default ? "" : "@",
+                        SLICE_ARG(n.name), (long long)f->created_us);
 }
 
 /* Top-level code of each version draws its own random numbers, and the same ones whenever its image
@@ -152,14 +170,11 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
         d->source_map_hash = v.source_map_hash;
         d->exports = v.exports;
         d->is_setup_done = v.is_setup_done;
-        /* With the time it was made in its name, a function deleted and made again has a new
-         * database. */
-        d->sql_path = arena_printf(d->arena, "%s/%.*s-%lld.sqlite", c->server->config.sql_dir,
-                                   SLICE_ARG(f.name), (long long)f.created_us);
+        d->sql_path = sql_path(c, d->arena, &f);
         set_options(d, &v.options);
         err = load_env(c, d, ret_error);
         if (err == OK)
-            err = load_quota(c, name, ret_error);
+            err = load_quota(c, &(struct quota_row){.module = name}, ret_error);
     }
     if (err != OK) {
         deployment_unref(d);
@@ -282,6 +297,28 @@ static void change_taken(struct worker_change *w)
         loop_post(&ch->control->loop, &ch->post);
 }
 
+/* The template to every worker; of its deployment, if there is one, each gets a reference. */
+static void send_all(struct control *c, struct worker_change template, struct admin_change *request)
+{
+    size_t n = c->server->workers_len;
+    struct change *ch = calloc(1, sizeof(*ch) + n * sizeof(ch->workers[0]));
+    CHECK(ch);
+    ch->control = c;
+    ch->request = request;
+    ch->post.fn = change_done;
+    ch->pending = (unsigned)n;
+    for (size_t k = 0; k < n; k++) {
+        struct worker_change *w = &ch->workers[k];
+        *w = template;
+        w->deployment = template.deployment ? deployment_ref(template.deployment) : NULL;
+        w->done = change_taken;
+        w->arg = ch;
+        worker_change(c->server->workers[k], w);
+    }
+    // The workers hold ch by its members, and change_done() frees it.
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+}
+
 /* Remembers where the function's data lies; forgets and removes it when the function is gone. */
 static void track_database(struct control *c, struct slice name, const struct deployment *d)
 {
@@ -300,25 +337,19 @@ static void track_database(struct control *c, struct slice name, const struct de
 static void send_change(struct control *c, struct slice name, struct deployment *d,
                         struct admin_change *request)
 {
-    size_t n = c->server->workers_len;
-    struct change *ch = calloc(1, sizeof(*ch) + n * sizeof(ch->workers[0]));
-    CHECK(ch);
-    ch->control = c;
-    ch->request = request;
-    ch->post.fn = change_done;
-    ch->pending = (unsigned)n;
-    for (size_t k = 0; k < n; k++) {
-        struct worker_change *w = &ch->workers[k];
-        w->name = d ? d->name : name;
-        w->deployment = d ? deployment_ref(d) : NULL;
-        w->done = change_taken;
-        w->arg = ch;
-        worker_change(c->server->workers[k], w);
-    }
-    // The workers hold ch by its members, and change_done() frees it.
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
+    send_all(c, (struct worker_change){.name = d ? d->name : name, .deployment = d}, request);
     track_database(c, name, d);
     deployment_unref(d);
+}
+
+/* Hosts name it from now on, or do not any more. */
+static void send_namespace(struct control *c, struct slice name, bool is_deleted,
+                           struct admin_change *request)
+{
+    enum worker_space what = is_deleted ? WORKER_SPACE_GONE : WORKER_SPACE_MADE;
+    send_all(c, (struct worker_change){.name = name, .space = what}, request);
+    if (is_deleted)
+        accounts_forget_namespace(c->server->accounts, name);
 }
 
 static void host_change(void *ctx, struct admin_change *request)
@@ -326,6 +357,10 @@ static void host_change(void *ctx, struct admin_change *request)
     struct control *c = ctx;
     struct deployment *d = NULL;
     request->error.code = OK;
+    if (request->is_namespace) {
+        send_namespace(c, request->function, request->is_deleted, request);
+        return;
+    }
     forget_workflow(c, request->function);
     if (request->is_deleted) {
         director_removed(c->director);
@@ -487,35 +522,38 @@ static int64_t host_stored_bytes(void *ctx, struct slice module)
     return bytes;
 }
 
-static enum err host_quota_changed(void *ctx, struct slice module, struct error *ret_error)
+static enum err host_quota_changed(void *ctx, const struct quota_row *owner,
+                                   struct error *ret_error)
 {
-    return load_quota(ctx, module, ret_error);
+    return load_quota(ctx, owner, ret_error);
 }
 
-static bool host_quota_look(void *ctx, struct slice module, enum resource r,
+static bool host_quota_look(void *ctx, const struct quota_row *owner, enum resource r,
                             struct admin_quota *ret_quota)
 {
     struct control *c = ctx;
     struct accounts *a = c->server->accounts;
     if (!accounts_has_quota(a, r, &ret_quota->least, &ret_quota->most))
         return false;
-    if (module.len > 0) {
-        struct account *of = accounts_module(a, module);
+    if (owner->module.len > 0) {
+        struct account *of = owner->is_namespace ? accounts_namespace(a, owner->module)
+                                                 : accounts_module(a, owner->module);
         ret_quota->used = budget_used(&of->budgets[r]);
         account_unref(of);
     }
-    ret_quota->otherwise = accounts_default(a, r);
+    ret_quota->otherwise = owner->is_namespace ? ret_quota->most : accounts_default(a, r);
     return true;
 }
 
 /* ---- start ---- */
 
-static enum err route_all(struct control *c, enum store_kind kind, struct error *ret_error)
+static enum err route_all(struct control *c, struct slice space, enum store_kind kind,
+                          struct error *ret_error)
 {
     struct function_row *rows;
     size_t len;
     struct arena *a = arena_new(NULL);
-    enum err err = store_functions(c->reader, a, kind, &rows, &len, ret_error);
+    enum err err = store_functions(c->reader, a, space, kind, &rows, &len, ret_error);
     for (size_t k = 0; err == OK && k < len; k++) {
         struct deployment *d;
         if (rows[k].version == 0)
@@ -527,6 +565,27 @@ static enum err route_all(struct control *c, enum store_kind kind, struct error 
             track_database(c, rows[k].name, d);
             deployment_unref(d);
         }
+    }
+    arena_free(a);
+    return err;
+}
+
+static enum err route_namespaces(struct control *c, struct error *ret_error)
+{
+    struct namespace_row *rows;
+    size_t len;
+    struct arena *a = arena_new(NULL);
+    enum err err = store_namespaces(c->reader, a, &rows, &len, ret_error);
+    for (size_t k = 0; err == OK && k < len; k++) {
+        struct quota_row owner = {.module = arena_copy(c->names, rows[k].name),
+                                  .is_namespace = true};
+        if (!namespace_is_default(owner.module))
+            send_namespace(c, owner.module, false, NULL);
+        err = load_quota(c, &owner, ret_error);
+        if (err == OK)
+            err = route_all(c, owner.module, STORE_FUNCTION, ret_error);
+        if (err == OK)
+            err = route_all(c, owner.module, STORE_WORKFLOW, ret_error);
     }
     arena_free(a);
     return err;
@@ -619,6 +678,7 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     CHECK(c);
     c->server = s;
     s->control = c;
+    c->names = arena_new(NULL);
     loop_init(&c->loop);
     static const int numbers[] = {SIGTERM, SIGINT};
     for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
@@ -630,9 +690,7 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     if (err == OK)
         err = start_workers(c, ret_error);
     if (err == OK)
-        err = route_all(c, STORE_FUNCTION, ret_error);
-    if (err == OK)
-        err = route_all(c, STORE_WORKFLOW, ret_error);
+        err = route_namespaces(c, ret_error);
     if (err == OK)
         err = director_new(c, s, &c->director, ret_error);
     if (err == OK)
@@ -725,6 +783,7 @@ void control_free(struct control *c)
         deployment_unref(deployment);
     map_done(&c->workflows);
     loop_done(&c->loop);
+    arena_free(c->names);
     cursor = 0;
     while (map_next(&c->sql_paths, &cursor, &name, &path))
         free(path);

@@ -9,6 +9,7 @@
 #include "admin/names.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/module_name.h"
 #include "base/random.h"
 #include "durable/record.h"
 #include "host/guest.h"
@@ -96,6 +97,10 @@ static void run_id_of_key(struct store_reader *reader, struct slice workflow, st
 {
     struct durable_row row;
     struct error ignored;
+    if (!module_name_is_in(workflow, SLICE_EMPTY)) { /* there were no others before */
+        durable_id_of_key(workflow, key, ret_id);
+        return;
+    }
     struct arena *a = arena_new(NULL);
     durable_id_of_key_before(workflow, key, ret_id);
     if (store_durable(reader, a, slice_cstr(ret_id), &row, &ignored) != OK)

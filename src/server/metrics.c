@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/clock.h"
+#include "base/module_name.h"
 #include "server/accounts.h"
 #include "server/worker.h"
 #include "store/store.h"
@@ -192,8 +193,17 @@ static void write_account(void *arg, struct slice name, struct account *of)
         value = (double)budget_used(&of->budgets[RESOURCE_LOOKUPS]);
         break;
     }
-    bytes_printf(w->out, "limpet_module_%s{module=\"%.*s\"} %.17g\n", names[w->what],
-                 SLICE_ARG(name), value);
+    struct module_name n = module_name_split(name);
+    bytes_printf(w->out, "limpet_module_%s{", names[w->what]);
+    if (!namespace_is_default(n.space)) /* the series of the default one are as they always were */
+        bytes_printf(w->out, "namespace=\"%.*s\",", SLICE_ARG(n.space));
+    bytes_printf(w->out, "module=\"%.*s\"} %.17g\n", SLICE_ARG(n.name), value);
+}
+
+static void write_namespace(void *arg, struct slice name, struct account *of)
+{
+    bytes_printf(arg, "limpet_namespace_memory_held_bytes{namespace=\"%.*s\"} %zu\n",
+                 SLICE_ARG(name), budget_used(&of->budgets[RESOURCE_MEMORY]));
 }
 
 static void write_accounts(const struct server *s, struct bytes *out)
@@ -221,6 +231,9 @@ static void write_accounts(const struct server *s, struct bytes *out)
         head(out, heads[k].name, heads[k].type, heads[k].help);
         accounts_each(s->accounts, write_account, &w);
     }
+    head(out, "limpet_namespace_memory_held_bytes", "gauge",
+         "Guests of all its modules and what is buffered for them.");
+    accounts_each_namespace(s->accounts, write_namespace, out);
 }
 
 void metrics_write(const struct server *s, struct bytes *out)

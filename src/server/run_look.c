@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/module_name.h"
 #include "server/run_internal.h"
 
 /* ---- ends of others ---- */
@@ -20,10 +21,12 @@ static void child_seen(struct run *r, const struct ask *a)
     const struct durable_row *row = &a->query.durable.row;
     struct slice child = a->query.durable.id;
     enum err err = a->query.error.code;
-    if (err == ERR_NOT_FOUND) {
+    struct slice space = module_name_split(r->slot->deployment->name).space;
+    /* One of another namespace is not there for it. */
+    if (err == ERR_NOT_FOUND || (err == OK && !module_name_is_in(row->workflow, space))) {
         execution_child_done(r->x, child, ERR_NOT_FOUND,
                              SLICE_LIT("{\"name\":\"Error\",\"message\":\"there is no such "
-                                       "execution (any more)\"}"));
+                                       "execution in this namespace (any more)\"}"));
     } else if (err != OK) {
         r->is_stale = true; /* once more before it leaves */
     } else if (durable_is_finished(row->status)) {

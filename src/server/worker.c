@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/module_name.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
@@ -135,6 +136,10 @@ static void worker_id_of_key(void *ctx, struct slice workflow, struct slice key,
     struct error ignored;
     CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_DURABLE);
     char now[37];
+    if (!module_name_is_in(workflow, SLICE_EMPTY)) { /* there were no others before */
+        durable_id_of_key(workflow, key, ret_id);
+        return;
+    }
     durable_id_of_key_before(workflow, key, ret_id);
     durable_id_of_key(workflow, key, now);
     a->query.durable.id = arena_copy(a->arena, slice_cstr(ret_id));
@@ -157,6 +162,28 @@ static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_
         err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
                         SLICE_ARG(name));
     return err;
+}
+
+/* Nothing of one namespace is within the reach of another; the store and run_look.c see to it, too, for
+ * executions that are not there yet. */
+static enum err worker_may_reach(void *ctx, const struct deployment *d, struct slice execution,
+                                 struct error *ret_error)
+{
+    struct worker *w = ctx;
+    struct slice space = module_name_split(d->name).space;
+    CLEANUP(ask_cleanup) struct ask *a = worker_ask(w, STORE_QUERY_DURABLE);
+    execution = a->query.durable.id = arena_copy(a->arena, execution);
+    enum err err = worker_read(a, ret_error);
+    if (err == ERR_NOT_FOUND)
+        return OK; /* it may be made in this very turn */
+    if (err != OK || module_name_is_in(a->query.durable.row.workflow, space))
+        return err;
+    error_set(ret_error, ERR_FORBIDDEN,
+              "execution '%.*s' is in another namespace than this code, '%.*s'",
+              SLICE_ARG(slice_utf8_clip(execution, 64)), SLICE_ARG(space));
+    error_hint(ret_error, "a workflow starts, signals, cancels and reads executions of its own "
+                          "namespace only");
+    return ERR_FORBIDDEN;
 }
 
 static enum err worker_owns(void *ctx, struct error *ret_error)
@@ -199,17 +226,26 @@ struct slot *worker_slot(struct worker *w, struct deployment *d)
     return s;
 }
 
+static void route_change(struct worker *w, struct slice name, struct deployment *d)
+{
+    struct slot *old = d ? map_put(&w->routes, name, slot_new(w, d)) : map_remove(&w->routes, name);
+    if (module_name_is_in(name, SLICE_EMPTY))
+        w->default_len += (d ? 1 : 0) - (old ? 1 : 0);
+    if (old)
+        slot_retire(old);
+}
+
 static void change_arrived(struct post *p)
 {
     struct worker_change *c = container_of(p, struct worker_change, post);
     struct worker *w = c->worker;
-    struct slot *old;
-    if (c->deployment)
-        old = map_put(&w->routes, c->name, slot_new(w, c->deployment));
+    if (c->space == WORKER_SPACE_MADE)
+        (void)map_put(&w->spaces, c->name, w);
+    else if (c->space == WORKER_SPACE_GONE)
+        (void)map_remove(&w->spaces, c->name);
     else
-        old = map_remove(&w->routes, c->name);
-    if (old)
-        slot_retire(old);
+        route_change(w, c->name, c->deployment);
+    w->host.is_divided = map_count(&w->spaces) > 0;
     c->done(c);
 }
 
@@ -386,6 +422,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .env_value = worker_env_value,
         .workflow = worker_workflow,
         .id_of_key = worker_id_of_key,
+        .may_reach = worker_may_reach,
         .owns = worker_owns,
         .runnable = turn_runnable,
     };
@@ -470,6 +507,7 @@ void worker_join(struct worker *w)
 {
     pthread_join(w->thread, NULL);
     map_done(&w->routes);
+    map_done(&w->spaces);
     map_done(&w->workflows);
     free(w);
 }

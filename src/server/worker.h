@@ -69,7 +69,9 @@ struct worker {
     struct http_server *http;
     struct http_client *client;
     struct guest_host host;
-    struct map routes;    /* function name -> struct slot */
+    struct map routes;    /* module name -> struct slot */
+    unsigned default_len; /* of them in the default namespace */
+    struct map spaces;    /* names of the other namespaces; the values are nothing */
     struct map workflows; /* address of a deployment -> struct slot */
     struct list slots;
     struct list warm;               /* slots, the one first that was not wanted for longest */
@@ -104,10 +106,12 @@ void worker_join(struct worker *w); /* waits for the thread, frees */
 /* ---- messages from the control thread ---- */
 
 /* Routes the name to the deployment (a reference is taken over), or to nothing when it is NULL. */
+enum worker_space { WORKER_SPACE_NONE, WORKER_SPACE_MADE, WORKER_SPACE_GONE };
 struct worker_change {
     struct post post;
     struct worker *worker;
-    struct slice name;
+    struct slice name; /* of the module, or of a namespace: */
+    enum worker_space space;
     struct deployment *deployment;
     void (*done)(struct worker_change *c); /* on the worker's thread */
     void *arg;

@@ -22,6 +22,20 @@ static void mutation_send(struct store *s, struct mutation *m, struct slice *con
 
 #define TEXTS(...) ((struct slice *const[]){__VA_ARGS__, NULL})
 
+void store_namespace_create(struct store *s, struct store_op *op, struct slice name)
+{
+    struct mutation m = mutation_of(MUTATION_NAMESPACE_CREATE, op, SLICE_EMPTY);
+    m.name = name;
+    mutation_send(s, &m, TEXTS(&m.name));
+}
+
+void store_namespace_delete(struct store *s, struct store_op *op, struct slice name)
+{
+    struct mutation m = mutation_of(MUTATION_NAMESPACE_DELETE, op, SLICE_EMPTY);
+    m.name = name;
+    mutation_send(s, &m, TEXTS(&m.name));
+}
+
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
                        enum store_kind kind)
 {

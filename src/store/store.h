@@ -56,6 +56,13 @@ struct version_options {
     struct slice domains; /* comma-separated egress allow list, "" for none */
 };
 
+/* Modules are named as base/module_name.h says: "name", or "namespace/name". */
+struct namespace_row {
+    struct slice name;
+    int64_t created_us; /* 0: the default one, which is always there */
+    int64_t functions, workflows;
+};
+
 struct function_row {
     struct slice name;
     enum store_kind kind;
@@ -202,7 +209,8 @@ struct usage_row {
 /* How much of each resource a module may hold. */
 enum { QUOTA_AS_IT_IS = 0, QUOTA_NONE = -1 };
 struct quota_row {
-    struct slice module;
+    struct slice module; /* or a namespace */
+    bool is_namespace;
     int64_t max[RESOURCES]; /* read: 0 is none */
 };
 
@@ -225,8 +233,12 @@ struct store_op {
 void store_gather(struct store *s);
 void store_send(struct store *s);
 
+/* ERR_CONFLICT: it is there. */
+void store_namespace_create(struct store *s, struct store_op *op, struct slice name);
+/* With its quotas. ERR_CONFLICT: it has modules, or is the default one; ERR_NOT_FOUND. Usage stays. */
+void store_namespace_delete(struct store *s, struct store_op *op, struct slice name);
 /* Makes the function if it is new (result: the number of the new build, status queued).
- * ERR_OVERLOAD never: callers bound their queues. */
+ * ERR_OVERLOAD never: callers bound their queues. ERR_NOT_FOUND: there is no such namespace. */
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
                        enum store_kind kind);
 void store_build_status(struct store *s, struct store_op *op, struct slice function, int64_t build,
@@ -329,6 +341,7 @@ struct store_page {
 };
 
 struct durable_filter {
+    struct slice space;    /* without workflow or parent */
     struct slice workflow; /* "": all */
     int status;            /* enum durable_status, -1: all */
     struct slice parent;   /* "": all */
@@ -343,9 +356,9 @@ struct durable_due {
 struct usage_filter {
     struct slice module; /* "": all */
     int64_t since_hour;
-    bool by_hour; /* else one row for each module */
+    bool by_hour;       /* else one row for each module */
+    struct slice space; /* without module */
 };
-
 struct durable_counts {
     int64_t by_status[6], paused;
 };
@@ -366,7 +379,19 @@ struct store_query {
     struct arena *arena; /* for the answer; NULL where none has texts */
     struct error error;  /* of the answer */
     union {
+        struct { /* by name */
+            /* ret */
+            struct namespace_row *rows;
+            size_t len;
+        } namespaces;
+        struct { /* ERR_NOT_FOUND */
+            struct slice name;
+            /* ret */
+            struct namespace_row row;
+        } space;
+        /* In what follows a namespace "" is the default one. */
         struct {
+            struct slice space;
             enum store_kind kind;
             /* ret */
             struct function_row *rows;
@@ -420,7 +445,7 @@ struct store_query {
             struct bytes *out; /* the value is appended */
         } env_value;
         struct {
-            struct slice function; /* "": all */
+            struct slice space, function; /* function "": all of the namespace */
             struct store_page page;
             /* ret */
             struct execution_row *rows;
@@ -495,7 +520,13 @@ struct store_query {
             /* ret */
             struct quota_row row;
         } quota;
-        struct { /* of those that have one, by name */
+        struct { /* of the namespace itself */
+            struct slice space;
+            /* ret */
+            struct quota_row row;
+        } space_quota;
+        struct { /* of its modules that have one, by name */
+            struct slice space;
             /* ret */
             struct quota_row *rows;
             size_t len;

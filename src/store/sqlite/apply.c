@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/module_name.h"
 
 enum err apply_function_look(struct writer *w, struct slice name,
                              struct apply_function *ret_function, struct error *ret_error)
@@ -80,21 +81,25 @@ static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct m
 static enum err apply_build_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                   struct error *ret_error)
 {
-    if (!m->function.len || m->function.len > LIMIT_NAME_BYTES)
+    struct module_name name = module_name_split(m->function);
+    if (!name.name.len || name.name.len > LIMIT_NAME_BYTES)
         return error_set(ret_error, ERR_INVALID, "a function's name has 1 to %d bytes",
                          LIMIT_NAME_BYTES);
-    int64_t now = clock_wall_us();
+    int64_t now = clock_wall_us(), namespace_id = 0;
     struct apply_function f;
-    enum err code = apply_function_look(w, m->function, &f, ret_error);
+    enum err code = apply_namespace_find(w, name.space, &namespace_id, ret_error);
+    if (code == OK)
+        code = apply_function_look(w, m->function, &f, ret_error);
     if (code == OK && f.id && f.kind != m->function_kind) {
         code = error_set(ret_error, ERR_CONFLICT, "'%.*s' is a %s already", SLICE_ARG(m->function),
                          f.kind == STORE_WORKFLOW ? "workflow" : "function");
         error_hint(ret_error, "choose another name, or delete it first");
     }
     if (code == OK && !f.id)
-        code = apply_one(w, WRITER_FUNCTION_ADD,
-                         PARAMS(P_TEXT(m->function), P_INT(m->function_kind), P_INT(now)), &f.id,
-                         NULL, ret_error);
+        code = apply_one(
+            w, WRITER_FUNCTION_ADD,
+            PARAMS(P_TEXT(m->function), P_INT(m->function_kind), P_INT(now), P_INT(namespace_id)),
+            &f.id, NULL, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_FUNCTION_BUILD_NEXT, PARAMS(P_INT(f.id), P_INT(now)), ret_number,
                          NULL, ret_error);
@@ -420,12 +425,13 @@ static enum err apply_log(struct writer *w, const struct mutation *m, int64_t *r
 static bool apply_needs_savepoint(const struct mutation *m)
 {
     static const bool table[MUTATION_KINDS] = {
-        [MUTATION_BUILD_START] = true,     [MUTATION_PUBLISH] = true,
-        [MUTATION_FUNCTION_DELETE] = true, [MUTATION_DURABLE_RETRY] = true,
-        [MUTATION_DURABLE_FORK] = true,    [MUTATION_DURABLE_MIGRATE] = true,
-        [MUTATION_DURABLE_PAUSE] = true,   [MUTATION_DURABLE_PARK] = true,
-        [MUTATION_DURABLE_CRASHED] = true, [MUTATION_ENV_SET] = true,
-        [MUTATION_ENV_DELETE] = true,      [MUTATION_QUOTA_SET] = true,
+        [MUTATION_BUILD_START] = true,      [MUTATION_PUBLISH] = true,
+        [MUTATION_FUNCTION_DELETE] = true,  [MUTATION_DURABLE_RETRY] = true,
+        [MUTATION_DURABLE_FORK] = true,     [MUTATION_DURABLE_MIGRATE] = true,
+        [MUTATION_DURABLE_PAUSE] = true,    [MUTATION_DURABLE_PARK] = true,
+        [MUTATION_DURABLE_CRASHED] = true,  [MUTATION_ENV_SET] = true,
+        [MUTATION_ENV_DELETE] = true,       [MUTATION_QUOTA_SET] = true,
+        [MUTATION_NAMESPACE_DELETE] = true,
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
     if (m->kind == MUTATION_DURABLE_COMMIT)
@@ -437,6 +443,8 @@ enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_n
                       struct error *ret_error)
 {
     static const apply_fn table[MUTATION_KINDS] = {
+        [MUTATION_NAMESPACE_CREATE] = apply_namespace_create,
+        [MUTATION_NAMESPACE_DELETE] = apply_namespace_delete,
         [MUTATION_BUILD_START] = apply_build_start,
         [MUTATION_BUILD_STATUS] = apply_build_status,
         [MUTATION_BUILD_FAIL] = apply_build_fail,

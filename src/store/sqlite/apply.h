@@ -25,6 +25,15 @@ NODISCARD enum err apply_one(struct writer *w, int stmt, const struct db_param *
 NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct slice execution,
                                   const struct log_row *line, struct error *ret_error);
 
+/* namespace.c */
+/* ERR_NOT_FOUND */
+NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,
+                                        struct error *ret_error);
+NODISCARD enum err apply_namespace_create(struct writer *w, const struct mutation *m,
+                                          int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_namespace_delete(struct writer *w, const struct mutation *m,
+                                          int64_t *ret_number, struct error *ret_error);
+
 /* usage.c */
 NODISCARD enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                    struct error *ret_error);

@@ -25,6 +25,7 @@ static struct durable_state durable_read(sqlite3_stmt *st)
         .started_us = db_int(st, 13),
         .finished_us = db_int(st, 14),
         .lines = db_int(st, 15),
+        .namespace_id = db_int(st, 16),
     };
 }
 

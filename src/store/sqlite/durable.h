@@ -14,7 +14,7 @@ struct durable_state {
     enum durable_status status;
     bool is_paused, is_cancel_requested, has_waiters;
     int64_t records, events, signals_last, signals_waiting, wake_us, attempt, started_us,
-        finished_us, lines;
+        finished_us, lines, namespace_id;
 };
 
 /* Place of a record in table journal. */

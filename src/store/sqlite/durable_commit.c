@@ -83,6 +83,8 @@ static enum err commit_wait_for(struct writer *w, const struct durable_commit *c
     struct durable_state before, after;
     bool is_ours = false;
     enum err code = durable_find(w, id, &before, ret_error);
+    if (code == OK && before.namespace_id != state->namespace_id)
+        return OK; /* another namespace's: as if it were not there */
     if (code == OK && durable_is_finished(before.status)) {
         durable_wake(state);
         return OK;
@@ -140,7 +142,8 @@ static enum err commit_message(struct writer *w, const struct durable_commit *c,
                    : durable_receive(w, state, message, &seq, ret_error);
     struct durable_state before, after;
     enum err code = durable_look(w, message->execution, &before, ret_error);
-    if (code != OK || !before.seq || durable_is_finished(before.status))
+    if (code != OK || !before.seq || durable_is_finished(before.status) ||
+        before.namespace_id != state->namespace_id) /* those of others are not there for it */
         return code;
     after = before;
     code = durable_receive(w, &after, message, &seq, ret_error);

@@ -57,6 +57,8 @@ enum err store_durables(struct store_reader *r, struct arena *a,
     enum err code = reader_cursor(page->cursor, &before, ret_error);
     if (code == OK && filter->workflow.len)
         code = reader_function_id(r, filter->workflow, &id, ret_error);
+    else if (code == OK && !filter->parent.len)
+        code = reader_namespace_id(r, filter->space, &id, ret_error);
     int stmt = filter->parent.len                            ? READER_DURABLES_BELOW
                : filter->workflow.len && filter->status >= 0 ? READER_DURABLES_OF_IN
                : filter->workflow.len                        ? READER_DURABLES_OF
@@ -65,9 +67,7 @@ enum err store_durables(struct store_reader *r, struct arena *a,
     /* A statement takes the parameters up to the last one that it names. */
     struct db_param params[] = {P_INT(before),         P_INT(limit + 1),       P_INT(id),
                                 P_INT(filter->status), P_TEXT(filter->parent), {0}};
-    if (stmt == READER_DURABLES)
-        params[2].kind = DB_PARAM_END;
-    else if (stmt == READER_DURABLES_OF)
+    if (stmt == READER_DURABLES || stmt == READER_DURABLES_OF)
         params[3].kind = DB_PARAM_END;
     else if (stmt != READER_DURABLES_BELOW)
         params[4].kind = DB_PARAM_END;

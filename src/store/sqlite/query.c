@@ -17,8 +17,11 @@ struct query_context {
         return call;                                                                               \
     }
 
-ANSWER(functions, store_functions(c->reader, q->arena, q->functions.kind, &q->functions.rows,
-                                  &q->functions.len, &q->error))
+ANSWER(namespaces, store_namespaces(c->reader, q->arena, &q->namespaces.rows, &q->namespaces.len,
+                                    &q->error))
+ANSWER(space, store_namespace(c->reader, q->arena, q->space.name, &q->space.row, &q->error))
+ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
+                                  &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))
 ANSWER(version, store_version(c->reader, q->arena, q->version.function, q->version.number,
                               &q->version.row, &q->error))
@@ -30,8 +33,9 @@ ANSWER(env, store_env(c->reader, q->arena, q->env.function, &q->env.rows, &q->en
 ANSWER(env_value, store_env_value(c->reader, q->env_value.function, q->env_value.name,
                                   q->env_value.version, q->env_value.out, &q->error))
 ANSWER(executions,
-       store_executions(c->reader, q->arena, q->executions.function, &q->executions.page,
-                        &q->executions.rows, &q->executions.len, &q->executions.next, &q->error))
+       store_executions(c->reader, q->arena, q->executions.space, q->executions.function,
+                        &q->executions.page, &q->executions.rows, &q->executions.len,
+                        &q->executions.next, &q->error))
 ANSWER(execution,
        store_execution(c->reader, q->arena, q->execution.id, &q->execution.row, &q->error))
 ANSWER(logs, store_logs(c->reader, q->arena, q->logs.function, q->logs.execution, q->logs.after,
@@ -50,7 +54,10 @@ ANSWER(due, store_due(c->reader, q->arena, q->due.until_us, q->due.after_wake_us
 ANSWER(usage,
        store_usage(c->reader, q->arena, &q->usage.filter, &q->usage.rows, &q->usage.len, &q->error))
 ANSWER(quota, store_quota(c->reader, q->quota.module, &q->quota.row, &q->error))
-ANSWER(quotas, store_quotas(c->reader, q->arena, &q->quotas.rows, &q->quotas.len, &q->error))
+ANSWER(space_quota,
+       store_namespace_quota(c->reader, q->space_quota.space, &q->space_quota.row, &q->error))
+ANSWER(quotas, store_quotas(c->reader, q->arena, q->quotas.space, &q->quotas.rows, &q->quotas.len,
+                            &q->error))
 ANSWER(removing, store_is_removing(c->reader, &q->removing.is_removing, &q->error))
 ANSWER(durable_counts, store_durable_counts(c->reader, &q->durable_counts.counts, &q->error))
 ANSWER(owns, store_owns(c->reader, c->epoch, &q->error))

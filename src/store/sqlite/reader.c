@@ -142,15 +142,19 @@ int64_t reader_limit(int64_t limit)
 
 /* ---- functions, versions, builds, env ---- */
 
-enum err store_functions(struct store_reader *r, struct arena *a, enum store_kind kind,
-                         struct function_row **ret_rows, size_t *ret_len, struct error *ret_error)
+enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
+                         enum store_kind kind, struct function_row **ret_rows, size_t *ret_len,
+                         struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     struct function_row *rows = NULL;
     size_t len = 0, cap = 0;
     bool has_row = false;
-    enum err code =
-        reader_first(r, READER_FUNCTIONS, PARAMS(P_INT(kind)), &st, &has_row, ret_error);
+    int64_t id = 0;
+    enum err code = reader_namespace_id(r, space, &id, ret_error);
+    if (code == OK)
+        code = reader_first(r, READER_FUNCTIONS, PARAMS(P_INT(kind), P_INT(id)), &st, &has_row,
+                            ret_error);
     while (code == OK && has_row) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
         rows[len++] = reader_function_row(st, a);
@@ -351,9 +355,10 @@ static size_t reader_execution_bytes(const struct execution_row *e)
     return e->input.len + e->output.len + e->metadata.len + e->error.len;
 }
 
-enum err store_executions(struct store_reader *r, struct arena *a, struct slice function,
-                          const struct store_page *page, struct execution_row **ret_rows,
-                          size_t *ret_len, struct slice *ret_next, struct error *ret_error)
+enum err store_executions(struct store_reader *r, struct arena *a, struct slice space,
+                          struct slice function, const struct store_page *page,
+                          struct execution_row **ret_rows, size_t *ret_len, struct slice *ret_next,
+                          struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     int64_t before = 0, id = 0, last = 0, limit = reader_limit(page->limit);
@@ -361,16 +366,14 @@ enum err store_executions(struct store_reader *r, struct arena *a, struct slice 
     size_t len = 0, cap = 0, bytes = 0;
     bool has_row = false;
     enum err code = reader_cursor(page->cursor, &before, ret_error);
-    if (code == OK && function.len)
-        code = reader_function_id(r, function, &id, ret_error);
+    if (code == OK)
+        code = function.len ? reader_function_id(r, function, &id, ret_error)
+                            : reader_namespace_id(r, space, &id, ret_error);
     /* One row more than asked for tells whether there is a next page. */
     if (code == OK)
-        code = function.len
-                   ? reader_first(r, READER_EXECUTIONS_OF,
-                                  PARAMS(P_INT(before), P_INT(limit + 1), P_INT(id)), &st, &has_row,
-                                  ret_error)
-                   : reader_first(r, READER_EXECUTIONS, PARAMS(P_INT(before), P_INT(limit + 1)),
-                                  &st, &has_row, ret_error);
+        code = reader_first(r, function.len ? READER_EXECUTIONS_OF : READER_EXECUTIONS,
+                            PARAMS(P_INT(before), P_INT(limit + 1), P_INT(id)), &st, &has_row,
+                            ret_error);
     while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
         rows[len] = reader_execution_row(st, a);

@@ -16,6 +16,10 @@ enum {
 enum reader_stmt {
     READER_BEGIN,
     READER_END,
+    READER_NAMESPACE_ID,
+    READER_NAMESPACES,
+    READER_NAMESPACE,
+    READER_NAMESPACE_QUOTA,
     READER_FUNCTION_ID,
     READER_FUNCTIONS,
     READER_FUNCTION,
@@ -73,6 +77,9 @@ NODISCARD enum err reader_first(struct store_reader *r, int stmt, const struct d
 /* ERR_NOT_FOUND */
 NODISCARD enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
                                       struct error *ret_error);
+/* "" is the default one; ERR_NOT_FOUND. */
+NODISCARD enum err reader_namespace_id(struct store_reader *r, struct slice name, int64_t *ret_id,
+                                       struct error *ret_error);
 int64_t reader_limit(int64_t limit); /* of a page's rows */
 /* A cursor is "e" and the seq of the last row seen, in hexadecimal. Callers must not know. */
 NODISCARD enum err reader_cursor(struct slice cursor, int64_t *ret_before, struct error *ret_error);

@@ -8,6 +8,10 @@
     " f.created_us, f.updated_us FROM function f"                                                  \
     " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
     " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
+#define READER_NAMESPACE_SQL                                                                       \
+    "SELECT n.name, n.created_us,"                                                                 \
+    " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 0),"                     \
+    " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 1) FROM namespace n"
 #define READER_VERSION_SQL                                                                         \
     "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
     " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
@@ -30,8 +34,20 @@
 #define READER_DURABLES_SQL READER_DURABLE_COLUMNS READER_DURABLE_FROM
 #define READER_DURABLE_SQL                                                                         \
     READER_DURABLE_COLUMNS ", t.input, t.metadata, t.output" READER_DURABLE_FROM
-#define READER_DURABLES_SEQ(status)                                                                \
-    "SELECT seq FROM durable WHERE function_id = ?3 AND status = " status " AND seq < ?1"
+#define READER_DURABLES_SEQ(column, status)                                                        \
+    "SELECT seq FROM durable WHERE " column " = ?3 AND status = " status " AND seq < ?1"
+/* Merges what an index has for each status. */
+#define READER_DURABLES_MERGED(column)                                                                                                                                                               \
+    READER_DURABLES_SQL                                                                                                                                                                              \
+        " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ(column, "0") " UNION "                                                                                                              \
+                                                                              "ALL"                                                                                                                  \
+                                                                              " " READER_DURABLES_SEQ(column, "1") " UNION ALL " READER_DURABLES_SEQ(column, "2") " UNION ALL " READER_DURABLES_SEQ( \
+                                                                                  column,                                                                                                            \
+                                                                                  "3") " UNION "                                                                                                     \
+                                                                                       "ALL"                                                                                                         \
+                                                                                       " " READER_DURABLES_SEQ(column,                                                                               \
+                                                                                                               "4") " UNION ALL " READER_DURABLES_SEQ(column,                                        \
+                                                                                                                                                      "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
@@ -39,6 +55,7 @@
     "SELECT name, 0, sum(requests), sum(cpu_us), sum(memory_byte_s), sum(egress_bytes) FROM usage"
 #define READER_USAGE_SQL                                                                           \
     "SELECT name, hour, requests, cpu_us, memory_byte_s, egress_bytes FROM usage"
+#define READER_USAGE_SPACE "substr(name, 1, instr(name, '/')) = ?3"
 #define READER_QUOTA_SQL                                                                           \
     "SELECT f.name, q.resource, q.max FROM function f JOIN quota q ON q.function_id = f.id"
 #define READER_LOG_SQL                                                                             \
@@ -48,8 +65,14 @@
 const char *const reader_sqls[READER_STMTS] = {
     [READER_BEGIN] = "BEGIN",
     [READER_END] = "COMMIT",
+    [READER_NAMESPACE_ID] = "SELECT id FROM namespace WHERE name = ?1",
+    [READER_NAMESPACES] = READER_NAMESPACE_SQL " ORDER BY n.name",
+    [READER_NAMESPACE] = READER_NAMESPACE_SQL " WHERE n.name = ?1",
+    [READER_NAMESPACE_QUOTA] = "SELECT n.name, q.resource, q.max FROM namespace n"
+                               " JOIN namespace_quota q ON q.namespace_id = n.id WHERE n.name = ?1",
     [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
-    [READER_FUNCTIONS] = READER_FUNCTION_SQL " WHERE f.kind = ?1 ORDER BY f.name",
+    [READER_FUNCTIONS] =
+        READER_FUNCTION_SQL " WHERE f.kind = ?1 AND f.namespace_id = ?2 ORDER BY f.name",
     [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
     [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
     [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
@@ -59,7 +82,8 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_ENV_VALUE] =
         "SELECT value FROM env WHERE function_id = ?1 AND name = ?2 AND version = ?3 UNION ALL"
         " SELECT value FROM env_former WHERE function_id = ?1 AND name = ?2 AND version = ?3",
-    [READER_EXECUTIONS] = READER_EXECUTION_SQL " WHERE e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
+    [READER_EXECUTIONS] = READER_EXECUTION_SQL
+    " WHERE e.namespace_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
     [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL
     " WHERE e.function_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
     [READER_EXECUTION] = READER_EXECUTION_SQL " WHERE e.id = ?1",
@@ -70,16 +94,11 @@ const char *const reader_sqls[READER_STMTS] = {
                        " AND l.id > ?2 ORDER BY l.id LIMIT ?3",
     [READER_LOGS_OF_NEWEST] = READER_LOG_SQL " WHERE l.execution = ?3 AND l.execution <> ''"
                                              " AND l.function_id = ?1 ORDER BY l.id DESC LIMIT ?2",
-    /* ?3 workflow, ?4 status, ?5 parent. */
-    [READER_DURABLES] = READER_DURABLES_SQL " WHERE true" READER_DURABLES_END,
-    /* Merges what the index has for each status. */
-    [READER_DURABLES_OF] = READER_DURABLES_SQL
-    " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ("0") " UNION ALL " READER_DURABLES_SEQ("1") " UNION ALL " READER_DURABLES_SEQ(
-        "2") " UNION ALL " READER_DURABLES_SEQ("3") " UNION ALL " READER_DURABLES_SEQ("4") " UNION "
-                                                                                           "ALL"
-                                                                                           " " READER_DURABLES_SEQ(
-                                                                                               "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC",
-    [READER_DURABLES_IN] = READER_DURABLES_SQL " WHERE d.status = ?4" READER_DURABLES_END,
+    /* ?3 namespace or workflow, ?4 status, ?5 parent. */
+    [READER_DURABLES] = READER_DURABLES_MERGED("namespace_id"),
+    [READER_DURABLES_OF] = READER_DURABLES_MERGED("function_id"),
+    [READER_DURABLES_IN] =
+        READER_DURABLES_SQL " WHERE d.namespace_id = ?3 AND d.status = ?4" READER_DURABLES_END,
     [READER_DURABLES_OF_IN] =
         READER_DURABLES_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
     [READER_DURABLES_BELOW] = READER_DURABLES_SQL
@@ -104,17 +123,19 @@ const char *const reader_sqls[READER_STMTS] = {
     " ORDER BY due_us, seq LIMIT ?4",
     [READER_REMOVING] = "SELECT EXISTS (SELECT 1 FROM function_deleted)",
     [READER_EPOCH] = "SELECT epoch FROM lease WHERE name = 'server'",
-    /* ?1 the first hour, ?2 how many rows, ?3 the module. */
-    [READER_USAGE] =
-        READER_USAGE_SUM_SQL " WHERE ?3 = '' AND hour >= ?1 GROUP BY name ORDER BY name LIMIT ?2",
+    /* ?1 the first hour, ?2 how many rows, ?3 the module, or what names in the namespace begin
+       with: "space/", or "" for those without a slash. */
+    [READER_USAGE] = READER_USAGE_SUM_SQL " WHERE " READER_USAGE_SPACE
+                                          " AND hour >= ?1 GROUP BY name ORDER BY name LIMIT ?2",
     [READER_USAGE_OF] =
         READER_USAGE_SUM_SQL " WHERE name = ?3 AND hour >= ?1 GROUP BY name LIMIT ?2",
-    [READER_USAGE_HOURS] =
-        READER_USAGE_SQL " WHERE ?3 = '' AND hour >= ?1 ORDER BY name, hour LIMIT ?2",
+    [READER_USAGE_HOURS] = READER_USAGE_SQL " WHERE " READER_USAGE_SPACE
+                                            " AND hour >= ?1 ORDER BY name, hour LIMIT ?2",
     [READER_USAGE_HOURS_OF] =
         READER_USAGE_SQL " WHERE name = ?3 AND hour >= ?1 ORDER BY hour LIMIT ?2",
     [READER_QUOTA] = READER_QUOTA_SQL " WHERE f.name = ?1",
-    [READER_QUOTAS] = READER_QUOTA_SQL " WHERE ?1 = '' ORDER BY f.name",
+    [READER_QUOTAS] = READER_QUOTA_SQL
+    " WHERE f.namespace_id = (SELECT id FROM namespace WHERE name = ?1) ORDER BY f.name",
     [READER_DURABLE_COUNTS] =
         "SELECT coalesce(sum(queued), 0), coalesce(sum(running), 0), coalesce(sum(suspended), 0),"
         " coalesce(sum(completed), 0), coalesce(sum(failed), 0), coalesce(sum(cancelled), 0),"

@@ -13,9 +13,14 @@ NODISCARD enum err store_reader_open(struct store *s, struct store_reader **ret_
                                      struct error *ret_error);
 void store_reader_close(struct store_reader *r);
 
-NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, enum store_kind kind,
-                                   struct function_row **ret_rows, size_t *ret_len,
-                                   struct error *ret_error);
+NODISCARD enum err store_namespaces(struct store_reader *r, struct arena *a,
+                                    struct namespace_row **ret_rows, size_t *ret_len,
+                                    struct error *ret_error);
+NODISCARD enum err store_namespace(struct store_reader *r, struct arena *a, struct slice name,
+                                   struct namespace_row *ret_row, struct error *ret_error);
+NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
+                                   enum store_kind kind, struct function_row **ret_rows,
+                                   size_t *ret_len, struct error *ret_error);
 NODISCARD enum err store_function(struct store_reader *r, struct arena *a, struct slice name,
                                   struct function_row *ret_row, struct error *ret_error);
 /* number 0: the serving one */
@@ -34,7 +39,7 @@ NODISCARD enum err store_env(struct store_reader *r, struct arena *a, struct sli
  */
 NODISCARD enum err store_env_value(struct store_reader *r, struct slice function, struct slice name,
                                    int64_t version, struct bytes *out, struct error *ret_error);
-NODISCARD enum err store_executions(struct store_reader *r, struct arena *a,
+NODISCARD enum err store_executions(struct store_reader *r, struct arena *a, struct slice space,
                                     struct slice function /* "": all */,
                                     const struct store_page *page, struct execution_row **ret_rows,
                                     size_t *ret_len, struct slice *ret_next,
@@ -79,7 +84,9 @@ NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
 NODISCARD enum err store_quota(struct store_reader *r, struct slice module,
                                struct quota_row *ret_row, struct error *ret_error);
 /* Of those that have one, by name. */
-NODISCARD enum err store_quotas(struct store_reader *r, struct arena *a,
+NODISCARD enum err store_namespace_quota(struct store_reader *r, struct slice space,
+                                         struct quota_row *ret_row, struct error *ret_error);
+NODISCARD enum err store_quotas(struct store_reader *r, struct arena *a, struct slice space,
                                 struct quota_row **ret_rows, size_t *ret_len,
                                 struct error *ret_error);
 /* Is anything of deleted functions still to be removed? Executions of theirs are gone at once for

@@ -14,7 +14,7 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
 #define WRITER_DURABLE_SQL                                                                         \
     "SELECT seq, function_id, version, status, is_paused, is_cancel_requested, has_waiters,"       \
     " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us,"  \
-    " lines FROM durable"
+    " lines, namespace_id FROM durable"
 
 #define ENV_OLDEST(status)                                                                         \
     "(SELECT min(seq) FROM durable WHERE function_id = env_former.function_id AND status "         \
@@ -40,9 +40,18 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_COUNT_DURABLE_ADD] = "INSERT INTO durable_count SELECT id, ?2, ?3, ?4, ?5, ?6, ?7, ?8"
                                  " FROM function WHERE id = ?1",
 
+    [WRITER_NAMESPACE_FIND] = "SELECT id FROM namespace WHERE name = ?1",
+    [WRITER_NAMESPACE_ADD] = "INSERT INTO namespace (name, created_us) VALUES (?1, ?2)",
+    [WRITER_NAMESPACE_USED] = "SELECT 1 FROM function WHERE namespace_id = ?1 LIMIT 1",
+    [WRITER_NAMESPACE_DELETE] = "DELETE FROM namespace WHERE id = ?1",
+    [WRITER_NAMESPACE_QUOTA_SET] =
+        "INSERT OR REPLACE INTO namespace_quota (namespace_id, resource, max) VALUES (?1, ?2, ?3)",
+    [WRITER_NAMESPACE_QUOTA_DELETE] =
+        "DELETE FROM namespace_quota WHERE namespace_id = ?1 AND resource = ?2",
+    [WRITER_NAMESPACE_QUOTAS_DELETE] = "DELETE FROM namespace_quota WHERE namespace_id = ?1",
     [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
-    [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us)"
-                            " VALUES (?1, ?2, ?3, ?3) RETURNING id",
+    [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us,"
+                            " namespace_id) VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
     [WRITER_FUNCTION_BUILD_NEXT] =
         "UPDATE function SET build_last = build_last + 1, updated_us = ?2"
         " WHERE id = ?1 RETURNING build_last",
@@ -121,8 +130,8 @@ const char *const writer_sqls[WRITER_STMTS] = {
 
     [WRITER_EXECUTION_ADD] =
         "INSERT INTO execution (id, function_id, version, status, input, output, metadata, error,"
-        " created_us, finished_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)"
-        " ON CONFLICT (id) DO NOTHING",
+        " created_us, finished_us, namespace_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10,"
+        " (SELECT namespace_id FROM function WHERE id = ?2)) ON CONFLICT (id) DO NOTHING",
     [WRITER_EXECUTION_FINISH] =
         "UPDATE execution SET status = ?2, output = ?3, error = ?4, finished_us = ?5"
         " WHERE id = ?1 AND status = 0 AND function_id IN (SELECT id FROM function)"
@@ -135,8 +144,9 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_DURABLE_ADD] =
         "INSERT INTO durable (seq, function_id, version, status, is_paused, is_cancel_requested,"
         " has_waiters, records, events, signals_last, signals_waiting, wake_us, due_us, attempt,"
-        " created_us, started_us, finished_us, id, parent, export_name, key)"
-        " VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, 0, 0, 0, 1, ?7, 0, 0, ?8, ?9, ?10, ?11)"
+        " created_us, started_us, finished_us, id, parent, export_name, key, namespace_id)"
+        " VALUES (?1, ?2, ?3, 0, 0, 0, 0, ?4, ?5, ?6, 0, 0, 0, 1, ?7, 0, 0, ?8, ?9, ?10, ?11,"
+        " (SELECT namespace_id FROM function WHERE id = ?2))"
         " ON CONFLICT (id) DO NOTHING",
     [WRITER_DURABLE_FIND] =
         WRITER_DURABLE_SQL " WHERE id = ?1 AND function_id IN (SELECT id FROM function)",

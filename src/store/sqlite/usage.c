@@ -3,6 +3,7 @@
  * Usage by the hour and quotas: their mutations, their retention, their reads. A row of usage is
  * added to, never set, so that who meters need not know what is stored. */
 #include "base/limits.h"
+#include "base/module_name.h"
 #include "store/sqlite/apply.h"
 #include "store/sqlite/reader.h"
 
@@ -30,19 +31,22 @@ enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *re
 enum err apply_quota_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
                          struct error *ret_error)
 {
-    struct apply_function f;
-    enum err code = apply_function_look(w, m->function, &f, ret_error);
+    bool is_namespace = m->quota.is_namespace;
+    enum writer_stmt set = is_namespace ? WRITER_NAMESPACE_QUOTA_SET : WRITER_QUOTA_SET;
+    enum writer_stmt drop = is_namespace ? WRITER_NAMESPACE_QUOTA_DELETE : WRITER_QUOTA_DELETE;
+    struct apply_function f = {0};
+    enum err code = is_namespace ? apply_namespace_find(w, m->function, &f.id, ret_error)
+                                 : apply_function_look(w, m->function, &f, ret_error);
     if (code == OK && !f.id)
         code = error_set(ret_error, ERR_NOT_FOUND, "there is no module '%.*s'",
                          SLICE_ARG(m->function));
     for (int r = 0; r < RESOURCES && code == OK; r++) {
         struct slice name = slice_cstr(resource_name((enum resource)r));
         if (m->quota.max[r] == QUOTA_NONE)
-            code =
-                db_run(&w->db, WRITER_QUOTA_DELETE, PARAMS(P_INT(f.id), P_TEXT(name)), ret_error);
+            code = db_run(&w->db, drop, PARAMS(P_INT(f.id), P_TEXT(name)), ret_error);
         else if (m->quota.max[r] != QUOTA_AS_IT_IS)
-            code = db_run(&w->db, WRITER_QUOTA_SET,
-                          PARAMS(P_INT(f.id), P_TEXT(name), P_INT(m->quota.max[r])), ret_error);
+            code = db_run(&w->db, set, PARAMS(P_INT(f.id), P_TEXT(name), P_INT(m->quota.max[r])),
+                          ret_error);
     }
     return code;
 }
@@ -69,11 +73,13 @@ enum err store_usage(struct store_reader *r, struct arena *a, const struct usage
     struct usage_row *rows = NULL;
     size_t len = 0, cap = 0;
     bool has_row = false;
+    CLEANUP(bytes_done) struct bytes space = BYTES_INIT;
+    module_name_join(filter->space, SLICE_EMPTY, &space); /* "space/", "" */
+    struct slice which = filter->module.len ? filter->module : bytes_slice(&space);
     int stmt = filter->module.len ? (filter->by_hour ? READER_USAGE_HOURS_OF : READER_USAGE_OF)
                                   : (filter->by_hour ? READER_USAGE_HOURS : READER_USAGE);
     enum err code = reader_first(
-        r, stmt,
-        PARAMS(P_INT(filter->since_hour), P_INT(LIMIT_USAGE_ROWS + 1), P_TEXT(filter->module)), &st,
+        r, stmt, PARAMS(P_INT(filter->since_hour), P_INT(LIMIT_USAGE_ROWS + 1), P_TEXT(which)), &st,
         &has_row, ret_error);
     while (code == OK && has_row && len <= LIMIT_USAGE_ROWS) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
@@ -122,23 +128,42 @@ static enum err quotas_read(struct store_reader *r, struct arena *a, int stmt, s
     return OK;
 }
 
-enum err store_quotas(struct store_reader *r, struct arena *a, struct quota_row **ret_rows,
-                      size_t *ret_len, struct error *ret_error)
+enum err store_quotas(struct store_reader *r, struct arena *a, struct slice space,
+                      struct quota_row **ret_rows, size_t *ret_len, struct error *ret_error)
 {
-    return quotas_read(r, a, READER_QUOTAS, SLICE_EMPTY, ret_rows, ret_len, ret_error);
+    if (namespace_is_default(space))
+        space = SLICE_LIT(NAMESPACE_DEFAULT);
+    return quotas_read(r, a, READER_QUOTAS, space, ret_rows, ret_len, ret_error);
 }
 
-enum err store_quota(struct store_reader *r, struct slice module, struct quota_row *ret_row,
-                     struct error *ret_error)
+static enum err quota_read(struct store_reader *r, int stmt, struct slice module,
+                           struct quota_row *ret_row, struct error *ret_error)
 {
     struct quota_row *rows;
     size_t len;
     struct arena *a = arena_new(NULL);
-    enum err code = quotas_read(r, a, READER_QUOTA, module, &rows, &len, ret_error);
+    enum err code = quotas_read(r, a, stmt, module, &rows, &len, ret_error);
     if (code == OK) {
         *ret_row = len ? rows[0] : (struct quota_row){0};
         ret_row->module = module;
     }
     arena_free(a);
+    return code;
+}
+
+enum err store_quota(struct store_reader *r, struct slice module, struct quota_row *ret_row,
+                     struct error *ret_error)
+{
+    return quota_read(r, READER_QUOTA, module, ret_row, ret_error);
+}
+
+enum err store_namespace_quota(struct store_reader *r, struct slice space,
+                               struct quota_row *ret_row, struct error *ret_error)
+{
+    if (namespace_is_default(space))
+        space = SLICE_LIT(NAMESPACE_DEFAULT);
+    enum err code = quota_read(r, READER_NAMESPACE_QUOTA, space, ret_row, ret_error);
+    if (code == OK)
+        ret_row->is_namespace = true;
     return code;
 }

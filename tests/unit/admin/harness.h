@@ -174,16 +174,17 @@ static inline int64_t fake_stored_bytes(void *ctx, struct slice module)
     return (int64_t)module.len;
 }
 
-static inline enum err fake_quota_changed(void *ctx, struct slice module, struct error *ret_error)
+static inline enum err fake_quota_changed(void *ctx, const struct quota_row *owner,
+                                          struct error *ret_error)
 {
-    (void)ctx, (void)module, (void)ret_error;
+    (void)ctx, (void)owner, (void)ret_error;
     return OK;
 }
 
-static inline bool fake_quota_look(void *ctx, struct slice module, enum resource r,
+static inline bool fake_quota_look(void *ctx, const struct quota_row *owner, enum resource r,
                                    struct admin_quota *ret_quota)
 {
-    (void)ctx, (void)module;
+    (void)ctx, (void)owner;
     *ret_quota = (struct admin_quota){1000, 9000, 5000, 7};
     return r == RESOURCE_MEMORY;
 }

@@ -35,6 +35,26 @@ static void paths_match_their_routes(void **state)
     assert_string_equal(found("POST", "/executions/1/signal", &m), "execution_signal");
 }
 
+static void namespaces_stand_in_front(void **state)
+{
+    (void)state;
+    struct route_match m;
+    assert_string_equal(found("GET", "/namespaces/shop/functions/a", &m), "function_show");
+    assert_true(slice_eq_cstr(m.space, "shop"));
+    assert_true(slice_eq_cstr(m.params[0], "a"));
+    assert_string_equal(found("GET", "/functions/a", &m), "function_show");
+    assert_int_equal(m.space.len, 0);
+    assert_string_equal(found("GET", "/namespaces/shop", &m), "namespace_show");
+    assert_true(slice_eq_cstr(m.params[0], "shop"));
+    assert_string_equal(found("PUT", "/namespaces/shop/quota", &m), "namespace_quota_put");
+    static const char *const none[] = {
+        "/namespaces/shop/healthz",    "/namespaces/shop/metrics",
+        "/namespaces/shop/namespaces", "/namespaces/shop/",
+        "/namespaces//functions",      "/namespaces/a/namespaces/b/functions"};
+    for (size_t i = 0; i < ARRAY_LEN(none); i++)
+        assert_string_equal(found("GET", none[i], &m), "");
+}
+
 /* What both have is one handler, which is told for which it is asked. */
 static void workflows_have_what_functions_have(void **state)
 {
@@ -128,7 +148,11 @@ static void openapi_describes_every_route(void **state)
     {
         json_object_foreach(item, method, operation) operations++;
     }
-    assert_int_equal(operations, routes_count);
+    size_t in_namespaces = 0;
+    for (size_t i = 0; i < routes_count; i++)
+        in_namespaces += route_has_namespace(&routes_table[i]);
+    assert_true(in_namespaces > 40);
+    assert_int_equal(operations, routes_count + in_namespaces);
     check_refs(document, document);
     json_t *put = json_object_get(
         json_object_get(json_object_get(document, "paths"), "/functions/{name}/env/{var}"), "put");
@@ -141,6 +165,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(paths_match_their_routes),
+        cmocka_unit_test(namespaces_stand_in_front),
         cmocka_unit_test(workflows_have_what_functions_have),
         cmocka_unit_test(other_paths_match_nothing),
         cmocka_unit_test(wrong_methods_say_what_is_allowed),

@@ -480,8 +480,8 @@ static int bench(const char *folder, int total)
     size_t len, pages = 0, count = 0;
     start = bench_now_us();
     do {
-        if (store_executions(h->reader, h->arena, S("a"), &page, &rows, &len, &next, &h->error) !=
-            OK)
+        if (store_executions(h->reader, h->arena, S(""), S("a"), &page, &rows, &len, &next,
+                             &h->error) != OK)
             return 1;
         char cursor[32];
         snprintf(cursor, sizeof(cursor), "%.*s", SLICE_ARG(next));

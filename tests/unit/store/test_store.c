@@ -280,8 +280,8 @@ static int count_pages(struct harness *h, struct slice function, int64_t limit, 
         struct execution_row *rows;
         struct slice next;
         size_t len;
-        assert_ok(
-            store_executions(h->reader, h->arena, function, &page, &rows, &len, &next, &h->error));
+        assert_ok(store_executions(h->reader, h->arena, S(""), function, &page, &rows, &len, &next,
+                                   &h->error));
         assert_true(len <= (size_t)limit);
         for (size_t i = 0; i < len; i++) {
             assert_true(rows[i].created_us <= last); /* newest first */
@@ -312,12 +312,12 @@ static void executions_are_paged_newest_first(void **state)
     struct slice next;
     size_t len;
     assert_int_equal(
-        store_executions(h->reader, h->arena, S("a"), &page, &rows, &len, &next, &h->error),
+        store_executions(h->reader, h->arena, S(""), S("a"), &page, &rows, &len, &next, &h->error),
         ERR_INVALID);
     page.cursor = S("");
-    assert_int_equal(
-        store_executions(h->reader, h->arena, S("none"), &page, &rows, &len, &next, &h->error),
-        ERR_NOT_FOUND);
+    assert_int_equal(store_executions(h->reader, h->arena, S(""), S("none"), &page, &rows, &len,
+                                      &next, &h->error),
+                     ERR_NOT_FOUND);
 }
 
 static void a_page_of_large_rows_ends_early(void **state)
@@ -484,18 +484,18 @@ static void functions_are_listed_by_name(void **state)
     struct harness *h = *state;
     struct function_row *rows;
     size_t len = 1;
-    assert_ok(store_functions(h->reader, h->arena, STORE_FUNCTION, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_FUNCTION, &rows, &len, &h->error));
     assert_int_equal(len, 0);
     for (int i = 40; i-- > 0;) {
         char name[8];
         snprintf(name, sizeof(name), "f%02d", i);
         assert_ok(build_start(h, name, NULL));
     }
-    assert_ok(store_functions(h->reader, h->arena, STORE_FUNCTION, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_FUNCTION, &rows, &len, &h->error));
     assert_int_equal(len, 40);
     assert_slice(rows[0].name, "f00");
     assert_slice(rows[39].name, "f39");
-    assert_ok(store_functions(h->reader, h->arena, STORE_WORKFLOW, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_WORKFLOW, &rows, &len, &h->error));
     assert_int_equal(len, 0);
 }
 

@@ -23,7 +23,8 @@ static enum err add(struct harness *h, const char *name, int64_t hour, int64_t n
 static size_t usage(struct harness *h, const char *module, int64_t since, bool by_hour,
                     struct usage_row **ret_rows)
 {
-    struct usage_filter filter = {slice_cstr(module), since, by_hour};
+    struct usage_filter filter = {
+        .module = slice_cstr(module), .since_hour = since, .by_hour = by_hour};
     size_t len = 0;
     assert_ok(store_usage(h->reader, h->arena, &filter, ret_rows, &len, &h->error));
     return len;
@@ -121,7 +122,7 @@ static void quotas_are_set_one_by_one(void **state)
     assert_quota(h, "a", 1000, 7);
     assert_ok(quota_set(h, "a", 3000, QUOTA_AS_IT_IS));
     assert_quota(h, "a", 3000, 7);
-    assert_ok(store_quotas(h->reader, h->arena, &rows, &len, &h->error));
+    assert_ok(store_quotas(h->reader, h->arena, S(""), &rows, &len, &h->error));
     assert_int_equal(len, 2);
     assert_slice(rows[0].module, "a");
     assert_int_equal(rows[0].max[RESOURCE_MEMORY], 3000);
@@ -157,7 +158,16 @@ static void an_older_schema_is_brought_up(void **state)
     harness_close_store(h);
     snprintf(path, sizeof(path), "%s/data/db.sqlite", h->folder);
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, "DROP TABLE usage; DROP TABLE quota; PRAGMA user_version = 4",
+    assert_int_equal(sqlite3_exec(db,
+                                  "DROP TABLE namespace; DROP TABLE namespace_quota;"
+                                  "DROP INDEX function_of_namespace;"
+                                  "DROP INDEX execution_of_namespace;"
+                                  "DROP INDEX durable_of_namespace;"
+                                  "ALTER TABLE function DROP COLUMN namespace_id;"
+                                  "ALTER TABLE execution DROP COLUMN namespace_id;"
+                                  "ALTER TABLE durable DROP COLUMN namespace_id;"
+                                  "CREATE INDEX durable_of_status ON durable (status);"
+                                  "DROP TABLE usage; DROP TABLE quota; PRAGMA user_version = 4",
                                   NULL, NULL, NULL),
                      SQLITE_OK);
     sqlite3_close(db);
