@@ -133,7 +133,7 @@ static enum err bundle_read_result(const struct bundle_folder *f, const char *na
 
 /* Arguments, each malloc'd, ended by NULL. */
 struct bundle_argv {
-    char *args[48];
+    char *args[64];
     size_t len;
 };
 
@@ -164,7 +164,12 @@ static void bundle_args_common(struct bundle_argv *argv, const struct bundle_con
     bundle_arg(argv, "--target=es2023");
     bundle_arg(argv, "--charset=utf8");
     bundle_arg(argv, "--legal-comments=none");
+    /* Names of functions and classes are what the source says, also where esbuild renames. */
+    bundle_arg(argv, "--keep-names");
+    bundle_arg(argv, "--define:process.env.NODE_ENV=\"production\"");
     bundle_arg(argv, "--sourcemap=external");
+    /* Ours to fill in: esbuild 0.28 does not end when it quotes a source that is not UTF-8. */
+    bundle_arg(argv, "--sources-content=false");
     bundle_arg(argv, "--outfile=%s/out.js", bytes_cstr((struct bytes *)&f->path));
     bundle_arg(argv, "--metafile=%s/meta.json", bytes_cstr((struct bytes *)&f->path));
     bundle_arg(argv, "--log-level=error");
@@ -208,40 +213,70 @@ static enum err bundle_run(const struct bundle_argv *argv, const struct bundle_f
 
 /* ---- results ---- */
 
-/* Makes the map's sources what stack traces shall show: names without a path of this machine. */
-typedef void (*bundle_name_fn)(void *arg, const char *name, struct bytes *out);
+/* Where a bundle's sources come from. */
+struct bundle_sources {
+    /* What stack traces shall show: the name without a path of this machine. */
+    void (*rename)(void *arg, const char *name, struct bytes *out);
+    struct bundle_source_reader reader; /* by that name */
+    bool is_upload;                     /* one source text */
+};
 
-/* sources_content: the text of the only source, or NULL to keep what the map has. */
-static enum err bundle_finish_map(struct slice json, bundle_name_fn rename_source, void *arg,
-                                  const struct slice *sources_content, struct bytes *out,
+/* The text of a source, with a replacement character for each byte that is not UTF-8. */
+static json_t *bundle_text_json(struct slice text)
+{
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    while (text.len) {
+        size_t n = slice_utf8_char(text);
+        bytes_append_slice(&out, n ? slice_of(text.ptr, n) : SLICE_LIT("\xef\xbf\xbd"));
+        text = slice_skip(text, n ? n : 1);
+    }
+    json_t *value = json_stringn(out.ptr ? out.ptr : "", out.len);
+    return value ? value : json_null();
+}
+
+/* Only files that esbuild has read: a package's own source map may name any. */
+static json_t *bundle_content(const struct bundle_sources *from, const json_t *inputs,
+                              const struct bytes *name, size_t *total)
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    if (!from->is_upload &&
+        (!json_object_getn(inputs, name->ptr ? name->ptr : "", name->len) ||
+         *total > LIMIT_SOURCE_BYTES * 4UL))
+        return json_null();
+    if (!from->reader.read(from->reader.arg, bytes_slice(name), &text))
+        return json_null();
+    *total += text.len;
+    return bundle_text_json(bytes_slice(&text));
+}
+
+/* Renames the map's sources and gives it their texts. meta: esbuild's metafile. */
+static enum err bundle_finish_map(struct slice json, struct slice meta,
+                                  const struct bundle_sources *from, struct bytes *out,
                                   struct error *ret_error)
 {
     json_t *root = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, NULL);
-    json_t *sources = json_object_get(root, "sources");
+    json_t *read = json_loadb(meta.ptr ? meta.ptr : "", meta.len, 0, NULL);
+    json_t *sources = json_object_get(root, "sources"), *contents = json_array();
+    size_t total = 0;
     enum err code = OK;
-    if (!json_is_array(sources)) {
-        json_decref(root);
-        return error_set(ret_error, ERR_INTERNAL, "the bundler's source map cannot be read");
-    }
-    for (size_t i = 0; i < json_array_size(sources); i++) {
+    if (!json_is_array(sources))
+        code = error_set(ret_error, ERR_INTERNAL, "the bundler's source map cannot be read");
+    else if (from->is_upload && json_array_size(sources) > 1)
+        code = error_set(ret_error, ERR_INTERNAL, "the bundler read more than the source text");
+    for (size_t i = 0; code == OK && i < json_array_size(sources); i++) {
         CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
         const char *given = json_string_value(json_array_get(sources, i));
-        rename_source(arg, given ? given : "", &name);
+        from->rename(from->reader.arg, given ? given : "", &name);
         json_t *value = json_stringn(name.ptr ? name.ptr : "",
                                      name.len); /* NULL: a file name that is not UTF-8 */
         CHECK(json_array_set_new(sources, i, value ? value : json_string("?")) == 0);
+        CHECK(json_array_append_new(contents, bundle_content(from, json_object_get(read, "inputs"),
+                                                             &name, &total)) == 0);
     }
-    if (sources_content) {
-        json_t *content =
-            json_stringn(sources_content->ptr ? sources_content->ptr : "", sources_content->len);
-        json_t *contents = json_array();
-        if (json_array_size(sources) > 1 || !content)
-            code = error_set(ret_error, ERR_INTERNAL, "the bundler read more than the source text");
-        for (size_t i = 0; code == OK && i < json_array_size(sources); i++)
-            CHECK(json_array_append(contents, content) == 0);
-        json_decref(content);
-        CHECK(json_object_set_new(root, "sourcesContent", contents) == 0);
-    }
+    json_decref(read);
+    if (code == OK)
+        CHECK(json_object_set(root, "sourcesContent", contents) == 0);
+    json_decref(contents);
     char *text = code == OK ? json_dumps(root, JSON_COMPACT) : NULL;
     if (text)
         bytes_append_cstr(out, text);
@@ -260,10 +295,9 @@ static struct bundle bundle_take(struct bundle *b)
 }
 
 /* Takes esbuild's results from the folder and checks them. */
-static enum err bundle_collect(const struct bundle_folder *f, bool is_upload,
-                               bundle_name_fn rename_source, void *arg,
-                               const struct slice *sources_content, struct bundle *ret_bundle,
-                               struct bundle_failure *ret_failure, struct error *ret_error)
+static enum err bundle_collect(const struct bundle_folder *f, const struct bundle_sources *from,
+                               struct bundle *ret_bundle, struct bundle_failure *ret_failure,
+                               struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes meta = BYTES_INIT;
     CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
@@ -274,11 +308,11 @@ static enum err bundle_collect(const struct bundle_folder *f, bool is_upload,
     if (code == OK)
         code = bundle_read_result(f, "out.js.map", BUNDLE_MAP_BYTES_MAX, &map, ret_error);
     if (code == OK)
-        code = bundle_finish_map(bytes_slice(&map), rename_source, arg, sources_content,
-                                 &bundle.source_map, ret_error);
+        code = bundle_finish_map(bytes_slice(&map), bytes_slice(&meta), from, &bundle.source_map,
+                                 ret_error);
     if (code == OK)
         code = bundle_check_imports(bytes_slice(&meta), bytes_slice(&bundle.code),
-                                    bytes_slice(&bundle.source_map), is_upload, ret_failure,
+                                    bytes_slice(&bundle.source_map), from->is_upload, ret_failure,
                                     ret_error);
     if (code == OK)
         *ret_bundle = bundle_take(&bundle);
@@ -362,15 +396,14 @@ enum err bundle_source(const struct bundle_config *config, struct slice source,
     bytes_clear(&path);
     bytes_printf(&path, "./%s", bytes_cstr(&file));
     bundle_args_common(&argv, config, &folder, bytes_cstr(&path));
-    bundle_arg(&argv, "--sources-content=false");
     bundle_arg(&argv, "--tsconfig-raw={}");
     struct bundle_text text = {.source = source, .file = bytes_cstr(&file)};
-    struct bundle_source_reader reader = {.read = bundle_text_read, .arg = &text};
-    code = bundle_run(&argv, &folder, bytes_cstr(&folder.path), &reader, ret_failure, ret_error);
+    const struct bundle_sources from = {bundle_text_name, {bundle_text_read, &text}, true};
+    code =
+        bundle_run(&argv, &folder, bytes_cstr(&folder.path), &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
-    return bundle_collect(&folder, true, bundle_text_name, &text, &source, ret_bundle, ret_failure,
-                          ret_error);
+    return bundle_collect(&folder, &from, ret_bundle, ret_failure, ret_error);
 }
 
 /* ---- a file with what it imports ---- */
@@ -446,6 +479,25 @@ static void bundle_relative(struct slice base, struct slice file, struct bytes *
     bytes_append_slice(out, slice_skip(file, common + (common < file.len)));
 }
 
+/* As wrangler has it, so that packages give the code that they have for Workers, else for browsers
+ * (https://developers.cloudflare.com/workers/wrangler/bundling/). Files that are no code are their
+ * text or their bytes. */
+static void bundle_args_project(struct bundle_argv *argv)
+{
+    static const char *const texts[] = {"txt", "html", "htm", "sql", "md", "csv", "svg", NULL};
+    static const char *const bytes[] = {"bin", "png", "jpg",   "jpeg", "gif", "webp", "avif",
+                                        "ico", "pdf", "woff2", "woff", "ttf", "otf",  NULL};
+    bundle_arg(argv, "--bundle");
+    bundle_arg(argv, "--platform=browser");
+    bundle_arg(argv, "--conditions=workerd,worker,browser");
+    for (size_t i = 0; texts[i]; i++)
+        bundle_arg(argv, "--loader:.%s=text", texts[i]);
+    for (size_t i = 0; bytes[i]; i++)
+        bundle_arg(argv, "--loader:.%s=binary", bytes[i]);
+    for (size_t i = 0; bundle_platform[i]; i++)
+        bundle_arg(argv, "--external:%s", bundle_platform[i]);
+}
+
 static void bundle_project_name(void *arg, const char *name, struct bytes *out)
 {
     const struct bundle_project *p = arg;
@@ -495,18 +547,12 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     bytes_append_cstr(&name, "./");
     bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
     bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
-    bundle_arg(&argv, "--bundle");
-    bundle_arg(&argv, "--platform=neutral");
-    bundle_arg(&argv, "--main-fields=module,main");
-    bundle_arg(&argv, "--conditions=worker,browser");
-    for (size_t i = 0; bundle_platform[i]; i++)
-        bundle_arg(&argv, "--external:%s", bundle_platform[i]);
-    struct bundle_source_reader reader = {.read = bundle_project_read, .arg = &project};
-    code = bundle_run(&argv, &folder, project.base, &reader, ret_failure, ret_error);
+    bundle_args_project(&argv);
+    const struct bundle_sources from = {bundle_project_name, {bundle_project_read, &project}, false};
+    code = bundle_run(&argv, &folder, project.base, &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
-    return bundle_collect(&folder, false, bundle_project_name, &project, NULL, ret_bundle,
-                          ret_failure, ret_error);
+    return bundle_collect(&folder, &from, ret_bundle, ret_failure, ret_error);
 }
 
 void bundle_done(struct bundle *b)
