@@ -60,5 +60,6 @@ enum {
     /* Builds */
     LIMIT_BUILD_MS = 30 * 1000,
     LIMIT_BUILD_MEMORY_BYTES = 1024 * 1024 * 1024,
+    LIMIT_BUILD_CPU_MS = 10 * 1000, /* of top-level code */
     LIMIT_BUILDS_QUEUED = 256,
 };

@@ -239,9 +239,8 @@ static json_t *bundle_content(const struct bundle_sources *from, const json_t *i
                               const struct bytes *name, size_t *total)
 {
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
-    if (!from->is_upload &&
-        (!json_object_getn(inputs, name->ptr ? name->ptr : "", name->len) ||
-         *total > LIMIT_SOURCE_BYTES * 4UL))
+    if (!from->is_upload && (!json_object_getn(inputs, name->ptr ? name->ptr : "", name->len) ||
+                             *total > LIMIT_SOURCE_BYTES * 4UL))
         return json_null();
     if (!from->reader.read(from->reader.arg, bytes_slice(name), &text))
         return json_null();
@@ -548,7 +547,8 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
     bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
     bundle_args_project(&argv);
-    const struct bundle_sources from = {bundle_project_name, {bundle_project_read, &project}, false};
+    const struct bundle_sources from = {
+        bundle_project_name, {bundle_project_read, &project}, false};
     code = bundle_run(&argv, &folder, project.base, &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;

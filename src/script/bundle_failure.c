@@ -231,6 +231,22 @@ static bool failure_explain_missing(const struct failure_parts *p, struct bytes 
     return true;
 }
 
+/* No loader is configured for ".xyz" files: FILE */
+static bool failure_explain_loader(const struct failure_parts *p, struct bytes *out, char *hint,
+                                   size_t hint_size)
+{
+    struct slice prefix = SLICE_LIT("No loader is configured for \"");
+    if (!slice_starts(p->message, prefix))
+        return false;
+    struct slice rest = slice_skip(p->message, prefix.len), kind = slice_split(&rest, '"');
+    bytes_printf(out, "files of the kind \"%.*s\" cannot be imported as they are", SLICE_ARG(kind));
+    snprintf(hint, hint_size,
+             "say what they are: import x from \"./file%.*s\" with { type: \"bytes\" }, or "
+             "\"text\"",
+             SLICE_ARG(slice_utf8_clip(kind, 20)));
+    return true;
+}
+
 static enum err failure_raw(struct slice text, struct bundle_failure *ret_failure,
                             struct error *ret_error)
 {
@@ -253,7 +269,8 @@ enum err bundle_parse_failure(struct slice text, const struct bundle_source_read
     CLEANUP(bytes_done) struct bytes message = BYTES_INIT;
     CLEANUP(bytes_done) struct bytes frame = BYTES_INIT;
     char hint[ERROR_HINT_MAX] = "";
-    if (!failure_explain_missing(&p, &message, hint, sizeof(hint))) {
+    if (!failure_explain_missing(&p, &message, hint, sizeof(hint)) &&
+        !failure_explain_loader(&p, &message, hint, sizeof(hint))) {
         struct slice first = p.message;
         if (first.len > FAILURE_MESSAGE_BYTES_MAX)
             first.len = FAILURE_MESSAGE_BYTES_MAX;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bytes.h"
+#include "base/limits.h"
 #include "server/accounts.h"
 #include "store/store.h"
 
@@ -48,6 +49,7 @@ const char config_usage[] =
     "  --module-memory-max BYTES  of one function or workflow that has no quota (default: three "
     "quarters of --memory-max)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
+    "  --build-cpu-ms N         CPU time of top-level code, once a build (default 10000)\n"
     "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
     "new (default 16)\n"
     "  --verify-replay          for debugging: replay each execution that leaves memory and "
@@ -97,6 +99,7 @@ static const struct flag flags[] = {
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
+    {"build-cpu-ms", NUMBER32, AT(build_cpu_ms), 0, 1, 600000},
     {"snapshot-after", NUMBER32, AT(snapshot_after), 0, 0, 1000000000},
     {"verify-replay", FLAG, AT(verifies_replay), 0, 0, 0},
     {"keep-s", NUMBER32, AT(keep_s), 0, 1, 2000000000},
@@ -250,6 +253,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .database_bytes_max = INT64_C(10) << 30,
         .disk_reserve_bytes = INT64_C(256) << 20,
         .memory_bytes_max = (int64_t)(machine_memory_bytes() / 100 * MEMORY_PERCENT),
+        .build_cpu_ms = LIMIT_BUILD_CPU_MS,
         .snapshot_after = 16,
         .keep_s = 7 * 24 * 3600,
         .grace_ms = 30000,

@@ -35,6 +35,7 @@ struct config {
     int64_t module_memory_bytes_max; /* of one module without a quota; 0: three quarters of: */
     int64_t memory_bytes_max;        /* of all guests and what is buffered for them */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
+    uint32_t build_cpu_ms;   /* of top-level code; a version's own limit if that is more */
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */
     bool verifies_replay;    /* whatever leaves memory is replayed and compared */
     uint32_t keep_s;         /* finished durable executions */
@@ -48,4 +49,11 @@ struct config {
 NODISCARD enum err config_parse(int argc, char **argv, struct config *ret_config,
                                 struct error *ret_error);
 void config_done(struct config *c);
+/* CPU time that top-level code may use, which runs once a build and away from requests. own_ns: the
+ * version's limit of one request. */
+static inline uint64_t config_build_cpu_ns(const struct config *c, uint64_t own_ns)
+{
+    uint64_t ns = (uint64_t)c->build_cpu_ms * 1000000;
+    return own_ns > ns ? own_ns : ns;
+}
 extern const char config_usage[];

@@ -30,8 +30,8 @@
 #include "server/metrics.h"
 #include "server/usage.h"
 #include "server/worker.h"
-#include "store/store.h"
 #include "store/sqlite/reads.h"
+#include "store/store.h"
 
 /* One asking of the control API. */
 struct admin_usage_wait {
@@ -442,7 +442,7 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
         .code = code,
         .memory_bytes_max =
             options->memory_mb ? (size_t)options->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES,
-        .cpu_ns_max = (uint64_t)(options->cpu_ms ? options->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000,
+        .cpu_ns_max = config_build_cpu_ns(&c->server->config, (uint64_t)options->cpu_ms * 1000000),
     };
     enum err err = guest_load(c->server->engine, &load, ret_error);
     if (err == OK) {

@@ -49,7 +49,7 @@ static void load_evaluate(struct load_job *j)
         .name = d->name,
         .code = bytes_slice(&code),
         .memory_bytes_max = d->memory_bytes_max,
-        .cpu_ns_max = d->cpu_ns_max,
+        .cpu_ns_max = config_build_cpu_ns(&j->server->config, d->cpu_ns_max),
         .random_seed = d->random_seed,
     };
     if (guest_load(j->server->engine, &load, &j->error) == OK) {

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { errorOf, type Server, useServer } from './harness.ts';
 
-const server = useServer();
+const server = useServer({ args: ['--build-cpu-ms', '1000'] });
 const HELLO = (text: string) => `export default { fetch(): Response { return new Response(${JSON.stringify(text)}); } };`;
 
 test('an upload is accepted with its build, which becomes ready', async () => {
