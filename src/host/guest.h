@@ -46,8 +46,12 @@ struct guest_host {
     struct http_client *client;
     const struct egress *egress;
     struct sql_runner *sql_runner;
-    /* A connection to the database of the guest's deployment that nobody uses, the guest's until
-     * sql_give(). ERR_OVERLOAD: all are in use, try again soon. */
+    /* A SQL op of the guest begins and ends: in between it may have been ended, and be away. Time
+     * that it has used elsewhere. May be NULL. */
+    void (*sql_enter)(void *ctx, struct guest *g);
+    void (*sql_leave)(void *ctx, struct guest *g, uint64_t cpu_ns);
+    /* Inside the op's task: a connection to the database of the guest's deployment that nobody
+     * uses, the guest's until sql_give(). The task may stand still for it. */
     enum err (*sql_take)(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                          struct sql_file **ret_file, struct error *ret_error);
     void (*sql_give)(void *ctx, struct guest *g, struct sql_conn *conn);

@@ -78,22 +78,27 @@ static enum err refuse_expired(struct guest *g)
     return ERR_LIMIT;
 }
 
+static enum err take_conn(struct guest *g)
+{
+    struct error error = {0};
+    enum err err = g->host->sql_take(g->host->ctx, g, &g->sql.conn, &g->sql.file, &error);
+    if (err == OK)
+        sql_conn_lend(g->sql.conn, &g->sql.counters);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    if (err != OK)
+        g->op_error = error;
+    return err;
+}
+
 static enum err connect_sql(struct guest *g)
 {
     if (g->sql.has_expired)
         return refuse_expired(g);
-    while (!g->sql.conn) {
-        enum err err = g->host->sql_take(g->host->ctx, g, &g->sql.conn, &g->sql.file, &g->op_error);
-        if (err == ERR_OVERLOAD && !op_is_over(g)) {
-            sql_task_nap(1);
-            continue;
-        }
-        if (err != OK)
-            return err;
-        sql_conn_lend(g->sql.conn, &g->sql.counters);
-    }
-    sql_conn_set_deadline(g->sql.conn, UINT64_MAX); /* the task's counts */
-    return OK;
+    enum err err = g->sql.conn ? OK : take_conn(g);
+    if (err == OK)
+        sql_conn_set_deadline(g->sql.conn, UINT64_MAX); /* the task's counts */
+    return err;
 }
 
 /* While the statement is away other events of the guest use its fields for results. */
@@ -185,7 +190,9 @@ static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
 {
     if (op_is_over(g))
         return ERR_CANCELLED; /* with its execution */
-    if (!r->guest || (err != ERR_IO && err != ERR_UNAVAILABLE && err != ERR_FENCED))
+    bool is_servers =
+        err == ERR_IO || err == ERR_UNAVAILABLE || err == ERR_OVERLOAD || err == ERR_FENCED;
+    if (!r->guest || !is_servers)
         return recording_done(r, err);
     isolate_trap(g->isolate, ERR_IO, "%s", g->op_error.message);
     return err;
@@ -291,16 +298,25 @@ static void task_over(struct guest *g)
     release_sql(g);
 }
 
+/* The owner may forget the guest with this. */
+static void leave(struct guest *g)
+{
+    if (g->host->sql_leave)
+        g->host->sql_leave(g->host->ctx, g, g->sql.task.cpu_ns);
+}
+
 static void task_done(struct sql_task *t)
 {
     struct guest *g = container_of(t, struct guest, sql.task);
     task_over(g);
     if (g->is_ending) {
         (void)guest_sql_end(g);
+        leave(g);
         if (g->sql.is_freed)
             guest_free(g);
         return;
     }
+    leave(g);
     g->pauses = guest_is_to_stand(g);
     isolate_wake(g->isolate, op_give_result(g, g->sql.err, g->sql.ret, g->sql.ret_cap));
     guest_report(g);
@@ -317,9 +333,12 @@ enum err op_stand(struct guest *g, enum err (*run)(struct guest *g))
     g->sql.task.cpu_ns_max = used < max ? max - used : 0;
     g->sql.task.memory_max = g->deployment->memory_bytes_max;
     g->sql.is_working = true;
+    if (g->host->sql_enter)
+        g->host->sql_enter(g->host->ctx, g);
     if (!sql_task_start(g->host->sql_runner, &g->sql.task))
         return OK;
     task_over(g);
+    leave(g);
     return g->sql.err;
 }
 

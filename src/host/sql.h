@@ -28,7 +28,17 @@ struct sql_conn;
 NODISCARD enum err sql_bound_disk(const char *folder, uint64_t keep_free_bytes,
                                   struct error *ret_error);
 bool sql_disk_is_short(void);
-/* Any thread. Makes the file (and syncs the directory) if it does not exist. bytes_max: 0 none. */
+/* Any thread. Detached: it holds no descriptors, and its counters last from one opening to the next.
+ * bytes_max: 0 none. */
+struct sql_file *sql_file_new(const char *path, uint64_t bytes_max);
+/* Makes the file if it does not exist, recovers and opens it. Blocks, or leaves inside a task. One
+ * thread at a time, as with detaching. */
+NODISCARD enum err sql_file_attach(struct sql_file *f, struct error *ret_error);
+/* Blocks: syncs what is not durable, may checkpoint, closes. There is no connection. False: it stays
+ * attached, because its gate is busy or its disk has failed. */
+NODISCARD bool sql_file_detach(struct sql_file *f, bool may_checkpoint);
+bool sql_file_is_idle(const struct sql_file *f); /* could it be detached? */
+/* New and attached. */
 NODISCARD enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **ret_file,
                                  struct error *ret_error);
 struct sql_file *sql_file_ref(struct sql_file *f);

@@ -14,6 +14,13 @@ static enum err error_of_full(struct error *ret_error, const char *what)
     return ERR_IO;
 }
 
+enum err sql_error_descriptors(struct error *ret_error, const char *path)
+{
+    (void)error_set(ret_error, ERR_OVERLOAD, "%s: the server has no file descriptor left", path);
+    error_hint(ret_error, "try again later, or raise the server's limit of open files");
+    return ERR_OVERLOAD;
+}
+
 enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int rc)
 {
     const char *message = db ? sqlite3_errmsg(db) : sqlite3_errstr(rc);
@@ -45,6 +52,8 @@ enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int r
     case SQLITE_PROTOCOL:
         if (system == ENOSPC || system == EDQUOT)
             return error_of_full(ret_error, path);
+        if (system == EMFILE || system == ENFILE)
+            return sql_error_descriptors(ret_error, path);
         return error_set(ret_error, ERR_IO, "database file %s: %s%s%s", path, message,
                          system ? ": " : "", system ? strerror(system) : "");
     default:

@@ -265,6 +265,8 @@ static enum err keeper_open(struct sql_file *f, struct error *ret_error)
 static enum err wal_open(struct sql_file *f, struct error *ret_error)
 {
     f->wal_fd = open(f->wal_path, O_RDONLY | O_CLOEXEC);
+    if (f->wal_fd < 0 && (errno == EMFILE || errno == ENFILE))
+        return sql_error_descriptors(ret_error, f->wal_path);
     if (f->wal_fd < 0)
         return error_set(ret_error, ERR_IO, "opening %s: %s", f->wal_path, strerror(errno));
     return OK;
@@ -275,10 +277,9 @@ static void file_drop(struct sql_file **f)
     sql_file_unref(*f);
 }
 
-enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **ret_file,
-                       struct error *ret_error)
+struct sql_file *sql_file_new(const char *path, uint64_t bytes_max)
 {
-    CLEANUP(file_drop) struct sql_file *f = calloc(1, sizeof(*f));
+    struct sql_file *f = calloc(1, sizeof(*f));
     if (!f)
         check_out_of_memory(sizeof(*f));
     f->refs = 1;
@@ -288,11 +289,68 @@ enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **r
     f->needs_folder_sync = true;
     CHECK(pthread_mutex_init(&f->keeper_lock, NULL) == 0);
     f->path = strdup(path);
-    if (!f->path || asprintf(&f->wal_path, "%s-wal", path) < 0)
+    if (!f->path || asprintf(&f->wal_path, "%s-wal", f->path) < 0)
         check_out_of_memory(strlen(path));
+    return f;
+}
+
+enum err sql_file_attach(struct sql_file *f, struct error *ret_error)
+{
+    CHECK(!f->keeper && f->wal_fd < 0);
     enum err err = keeper_open(f, ret_error);
     if (!err)
         err = wal_open(f, ret_error);
+    if (err)
+        db_close(&f->keeper);
+    return err;
+}
+
+bool sql_file_is_idle(const struct sql_file *f)
+{
+    return !__atomic_load_n(&f->is_syncing, __ATOMIC_SEQ_CST) &&
+           !__atomic_load_n(&f->waits, __ATOMIC_SEQ_CST) &&
+           !__atomic_load_n(&f->is_checkpointing, __ATOMIC_ACQUIRE) &&
+           !__atomic_load_n(&f->is_broken, __ATOMIC_SEQ_CST);
+}
+
+static void file_checkpoint_last(struct sql_file *f);
+
+/* With the gate and the checkpoints in our hands, and without connections, nothing of the file
+ * moves. */
+static bool detach_now(struct sql_file *f, bool may_checkpoint)
+{
+    if (!sql_gate_sync(f))
+        return false;
+    if (may_checkpoint && sql_frames(f) >= SQL_LAST_CHECKPOINT_FRAMES)
+        file_checkpoint_last(f);
+    if (__atomic_load_n(&f->is_broken, __ATOMIC_SEQ_CST))
+        return false;
+    db_close(&f->keeper);
+    (void)close(f->wal_fd); /* read-only */
+    f->wal_fd = -1;
+    __atomic_store_n(&f->wal_mark, 0, __ATOMIC_SEQ_CST); /* counted anew */
+    __atomic_store_n(&f->checkpoint_log, 0, __ATOMIC_RELAXED);
+    return true;
+}
+
+bool sql_file_detach(struct sql_file *f, bool may_checkpoint)
+{
+    bool is_detached = false;
+    if (!sql_gate_seize(f))
+        return false;
+    if (!__atomic_exchange_n(&f->is_checkpointing, true, __ATOMIC_ACQ_REL)) {
+        is_detached = detach_now(f, may_checkpoint);
+        __atomic_store_n(&f->is_checkpointing, false, __ATOMIC_RELEASE);
+    }
+    sql_gate_open(f);
+    return is_detached;
+}
+
+enum err sql_file_open(const char *path, uint64_t bytes_max, struct sql_file **ret_file,
+                       struct error *ret_error)
+{
+    CLEANUP(file_drop) struct sql_file *f = sql_file_new(path, bytes_max);
+    enum err err = sql_file_attach(f, ret_error);
     if (err)
         return err;
     *ret_file = TAKE(f);
@@ -356,6 +414,18 @@ static void file_checkpoint(struct sql_file *f)
     }
     pthread_mutex_unlock(&f->keeper_lock);
     __atomic_store_n(&f->checkpoint_log, (uint32_t)log, __ATOMIC_RELAXED);
+}
+
+/* So that the next opening has little to recover. Nobody uses the file now. */
+static void file_checkpoint_last(struct sql_file *f)
+{
+    pthread_mutex_lock(&f->keeper_lock);
+    int rc = sqlite3_wal_checkpoint_v2(f->keeper, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (rc == SQLITE_IOERR_FSYNC) {
+        __atomic_store_n(&f->is_dead, true, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&f->is_broken, true, __ATOMIC_SEQ_CST);
+    }
+    pthread_mutex_unlock(&f->keeper_lock);
 }
 
 struct checkpoint_job {

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "host/sql_internal.h"
+#include "loop/loop.h"
 #include "loop/post.h"
 
 int (*sql_fdatasync)(int fd) = fdatasync;
@@ -54,6 +55,7 @@ static void wait_on_post(struct post *p)
     struct sql_gate_wait *w = container_of(p, struct sql_gate_wait, post);
     struct sql_file *file = w->file;
     struct error error = {0};
+    loop_arrived(w->loop);
     if (w->is_failed) {
         (void)error_set(&error, ERR_IO, "commits to %s could not be synced to disk", file->path);
         error_hint(&error, "check the disk of the server's data folder");
@@ -101,10 +103,10 @@ static bool sync_once(struct sql_file *f)
     f->needs_folder_sync = false;
     if (__atomic_load_n(&f->is_broken, __ATOMIC_SEQ_CST))
         return sql_file_recover(f, NULL) == OK;
-    sync_count_frames(f);
     uint64_t target = __atomic_load_n(&f->finished, __ATOMIC_SEQ_CST);
     if (sql_is_durable(f, target))
-        return true;
+        return true; /* the file may be detached */
+    sync_count_frames(f);
     if (sql_fdatasync(f->wal_fd) != 0) {
         __atomic_store_n(&f->is_broken, true, __ATOMIC_SEQ_CST);
         return false;
@@ -135,9 +137,37 @@ static void sync_round(struct sync_job *job)
     }
 }
 
+bool sql_gate_seize(struct sql_file *f)
+{
+    return !__atomic_exchange_n(&f->is_syncing, true, __ATOMIC_SEQ_CST);
+}
+
+bool sql_gate_sync(struct sql_file *f)
+{
+    return sync_once(f) && sql_is_durable(f, __atomic_load_n(&f->begun, __ATOMIC_SEQ_CST));
+}
+
 static bool sync_has_more(const struct sync_job *job)
 {
     return job->left || __atomic_load_n(&job->file->waits, __ATOMIC_SEQ_CST);
+}
+
+/* A wait may come right now and see the flag still set. Whoever changes it owns the stack. False:
+ * that is us, again. */
+static bool sync_leave(struct sql_file *f)
+{
+    __atomic_store_n(&f->is_syncing, false, __ATOMIC_SEQ_CST);
+    return !__atomic_load_n(&f->waits, __ATOMIC_SEQ_CST) || !sql_gate_seize(f);
+}
+
+void sql_gate_open(struct sql_file *f)
+{
+    struct sync_job job = {.file = f};
+    while (!sync_leave(f)) {
+        do
+            sync_round(&job);
+        while (sync_has_more(&job));
+    }
 }
 
 static void sync_run(struct work *w)
@@ -145,13 +175,7 @@ static void sync_run(struct work *w)
     struct sync_job *job = container_of(w, struct sync_job, work);
     for (int round = 0; round < SQL_SYNC_ROUNDS; round++) {
         sync_round(job);
-        if (sync_has_more(job))
-            continue;
-        /* A wait may come right now and see the flag still set. Whoever changes it owns the stack.
-         */
-        __atomic_store_n(&job->file->is_syncing, false, __ATOMIC_SEQ_CST);
-        if (!__atomic_load_n(&job->file->waits, __ATOMIC_SEQ_CST) ||
-            __atomic_exchange_n(&job->file->is_syncing, true, __ATOMIC_SEQ_CST))
+        if (!sync_has_more(job) && sync_leave(job->file))
             return;
     }
     job->is_again = true; /* others want the pool too */
@@ -187,6 +211,7 @@ void sql_gate_wait(struct loop *loop, struct sql_file *f, struct sql_gate_wait *
           __atomic_load_n(&f->begun, __ATOMIC_SEQ_CST)); /* else nobody would ever finish it */
     w->file = sql_file_ref(f);
     w->loop = loop;
+    loop_expect(loop); /* the job may be another loop's, and outlive this one */
     sql_checkpoint_maybe(loop, f);
     if (sql_is_durable(f, w->seq)) {
         wait_finish(w, false);

@@ -15,6 +15,7 @@ enum {
     SQL_VALUE_BYTES_MAX = LIMIT_GUEST_BODY_BYTES, /* of a guest; and of a row */
     SQL_TEXT_BYTES_MAX = 1024 * 1024,             /* of one sql_exec() */
     SQL_CHECKPOINT_FRAMES = 1024,                 /* about 4 MiB: a checkpoint is started */
+    SQL_LAST_CHECKPOINT_FRAMES = 128,             /* about 512 KiB: worth one before closing */
     SQL_CHECKPOINT_PASSES = 4,       /* passive ones in a row, each with less left to do */
     SQL_ESCALATE_TIMES = 4,          /* so many thresholds long, the WAL lets writers be held up */
     SQL_ESCALATE_ALWAYS_TIMES = 64,  /* ... even if the disk is slow */
@@ -36,7 +37,7 @@ struct sql_file {
     unsigned refs; /* atomic */
     char *path, *wal_path;
     uint64_t bytes_max;
-    int wal_fd; /* for fdatasync and reading; never on the main file (POSIX locks) */
+    int wal_fd; /* for fdatasync and reading; never on the main file (POSIX locks). -1: detached */
 
     /* Commits, numbered in the order of the write lock; all atomic. durable <= finished <= begun.
      */
@@ -87,6 +88,8 @@ struct sql_conn {
     struct list lru;  /* least recently used first */
     size_t cached;
     struct list link;  /* the owner's list of those that nobody uses */
+    const void *home;  /* for the owner: the loop that used it last */
+    uint64_t used_ms;  /* ... and when */
     struct slice text; /* what the guest has given to sql_exec(), while that runs */
     char refusal[192]; /* why the authorizer said no, "" if it did not */
 };
@@ -106,6 +109,11 @@ void sql_checkpoint_maybe(struct loop *loop, struct sql_file *f);
 NODISCARD enum err sql_file_recover(struct sql_file *f, struct error *ret_error);
 
 /* sql_gate.c */
+/* Syncs are the caller's until sql_gate_open(), which serves who has come meanwhile. False: somebody
+ * else does them now. */
+NODISCARD bool sql_gate_seize(struct sql_file *f);
+NODISCARD bool sql_gate_sync(struct sql_file *f); /* in between: is everything on disk? */
+void sql_gate_open(struct sql_file *f);
 extern int (*sql_fdatasync)(int fd); /* fdatasync; tests put a failing one here */
 static inline void sql_atomic_raise(uint64_t *counter, uint64_t value)
 {
@@ -146,4 +154,5 @@ NODISCARD enum err sql_params_bind(sqlite3_stmt *stmt, struct slice params,
 NODISCARD enum err sql_text_append(struct bytes *out, struct slice text, size_t len_max);
 
 /* sql_error.c: SQLite's code as ours. db may be NULL. */
+enum err sql_error_descriptors(struct error *ret_error, const char *path); /* none is left */
 enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int rc);

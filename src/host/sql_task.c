@@ -80,7 +80,7 @@ static void task_enter(struct sql_task *t, uint64_t ns)
     task_set_current(t);
     t->is_ended = fiber_run(t->fiber);
     task_set_current(NULL);
-    if (t->is_away)
+    if (t->is_away && !t->is_free)
         t->cpu_ns += clock_thread_cpu_ns() - t->entered_cpu_ns;
 }
 
@@ -274,7 +274,7 @@ bool sql_task_start(struct sql_runner *r, struct sql_task *t)
     t->runner = r;
     t->fiber = r->fibers_len ? r->fibers[--r->fibers_len] : fiber_new(SQL_STACK_BYTES);
     t->timer = (struct timer){0};
-    t->is_away = t->is_ended = t->is_cancelled = t->is_late = false;
+    t->is_away = t->is_ended = t->is_cancelled = t->is_late = t->is_free = false;
     t->cpu_ns = 0;
     t->memory = 0;
     fiber_set(t->fiber, task_main, t);
@@ -323,7 +323,8 @@ bool sql_task_tick(void)
     if (clock_monotonic_ns() < t->leaves_ns)
         return t->is_late;
     if (t->is_away)
-        t->is_late = t->cpu_ns + clock_thread_cpu_ns() - t->entered_cpu_ns > t->cpu_ns_max;
+        t->is_late =
+            !t->is_free && t->cpu_ns + clock_thread_cpu_ns() - t->entered_cpu_ns > t->cpu_ns_max;
     if (!t->is_late)
         task_leave(t, SQL_TASK_POOL);
     return t->is_late || sql_task_is_cancelled(t);
@@ -357,6 +358,20 @@ void sql_task_await(enum op_status (*start)(void *arg), void *arg)
 void sql_task_wake(struct sql_task *t)
 {
     task_go_on(t);
+}
+
+/* cpu_ns is corrected by what this stretch has used so far, and may be below 0 until it ends. */
+void sql_task_bill(bool is_own)
+{
+    struct sql_task *t = sql_task_current();
+    if (!t || t->is_free == !is_own)
+        return;
+    uint64_t used = t->is_away ? clock_thread_cpu_ns() - t->entered_cpu_ns : 0;
+    t->is_free = !is_own;
+    if (t->is_free)
+        t->cpu_ns += used;
+    else
+        t->cpu_ns -= used;
 }
 
 static int hook_working(void)

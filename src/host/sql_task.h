@@ -52,6 +52,7 @@ struct sql_task {
     bool is_ended;
     bool is_cancelled; /* atomic */
     bool is_late;      /* its CPU time is used up */
+    bool is_free;      /* what it uses now is not its own */
     uint32_t nap_ms;
     enum op_status (*start)(void *arg); /* what it awaits */
     void *start_arg;
@@ -63,7 +64,7 @@ struct sql_task {
 
 /* Loop thread. True: it has ended already. */
 bool sql_task_start(struct sql_runner *r, struct sql_task *t);
-/* Loop thread. It ends soon, or at once if it is not away (then done() has been called). */
+/* Loop thread. It ends soon; if it is not away, it has gone on and may have ended, with done(). */
 void sql_task_cancel(struct sql_task *t);
 static inline bool sql_task_is_cancelled(const struct sql_task *t)
 {
@@ -80,7 +81,9 @@ void sql_task_nap(uint32_t ms); /* comes back on the loop's thread */
 /* start() is called on the loop's thread, outside of the fiber; comes back there when that has said
  * OP_DONE, or after sql_task_wake(). It may have been cancelled meanwhile. */
 void sql_task_await(enum op_status (*start)(void *arg), void *arg);
-/* Loop thread: what it awaits is there. Not once it has been cancelled. */
+/* Loop thread: what it awaits is there. Not once it has been cancelled,
+ * unless it awaits again. */
 void sql_task_wake(struct sql_task *t);
+void sql_task_bill(bool is_own); /* is its CPU time from now on its own? At the start it is. */
 /* For limpet_sqlite_set_hooks(). */
 void sql_task_install_hooks(void);

@@ -96,8 +96,23 @@ void loop_stop(struct loop *l)
     loop_leave(l);
 }
 
+void loop_expect(struct loop *l)
+{
+    l->expected++;
+}
+
+void loop_arrived(struct loop *l)
+{
+    CHECK(l->expected > 0);
+    l->expected--;
+}
+
 void loop_done(struct loop *l)
 {
+    l->on_turn = NULL; /* what the turn works on may be gone */
+    while (l->expected > 0)
+        (void)uv_run(&l->uv, UV_RUN_ONCE);
+    __atomic_store_n(&l->is_stopping, false, __ATOMIC_RELEASE); /* by one of these */
     __atomic_store_n(&l->is_closed, true, __ATOMIC_SEQ_CST);
     while (__atomic_load_n(&l->posters, __ATOMIC_SEQ_CST))
         (void)sched_yield(); /* another thread is about to leave loop_post() */

@@ -29,7 +29,8 @@ struct loop {
     struct post *posts; /* atomic stack of posted messages, newest first */
     struct post *ready; /* taken from it, oldest first; of this thread alone */
     struct post **ready_end;
-    unsigned posters; /* atomic: threads inside loop_post() or loop_stop() */
+    unsigned posters;  /* atomic: threads inside loop_post() or loop_stop() */
+    unsigned expected; /* messages that others have promised, of this thread alone */
     void (*on_turn)(void *arg);
     void *on_turn_arg;
     bool is_stopping; /* atomic */
@@ -41,7 +42,11 @@ void loop_init(struct loop *l);
 void loop_run(struct loop *l);
 /* Any thread. */
 void loop_stop(struct loop *l);
-/* Closes the loop's own handles and runs until every handle of others is closed too; those must
+/* Another thread will post a message, whatever happens: until loop_arrived(), which its fn calls,
+ * the loop's memory is needed, and loop_done() waits for it. */
+void loop_expect(struct loop *l);
+void loop_arrived(struct loop *l);
+/* Delivers what is expected, then closes the loop's own handles and runs until every handle of others is closed too; those must
  * have been asked to close before. */
 void loop_done(struct loop *l);
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);

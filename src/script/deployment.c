@@ -35,8 +35,8 @@ void deployment_unref(struct deployment *d)
     account_unref(d->account);
     image_unref(d->image);
     sourcemap_free(d->map);
-    if (d->release_sql)
-        d->release_sql(d->sql);
+    if (d->release_database)
+        d->release_database(d->database);
     pthread_mutex_destroy(&d->mutex);
     arena_free(d->arena);
     free(d);

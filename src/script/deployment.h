@@ -21,10 +21,10 @@
 #include "loop/post.h"
 
 struct account;
+struct database;
 struct image;
 struct loop;
 struct sourcemap;
-struct sql_file;
 
 struct deployment_env {
     struct slice name, value;
@@ -46,7 +46,7 @@ struct deployment {
     struct account *account; /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
     uint64_t random_seed; /* of Math.random in top-level code */
-    uint32_t exports; /* enum abi_export */
+    uint32_t exports;     /* enum abi_export */
     bool is_module_isolation;
     bool is_workflow;
     size_t memory_bytes_max;
@@ -55,16 +55,15 @@ struct deployment {
     const struct deployment_env *env; /* sorted by name */
     size_t env_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
-    const char *sql_path;
+    struct database *database;  /* a reference; NULL: it has none */
+    void (*release_database)(struct database *b); /* host/database.h lies above this folder */
 
     /* under mutex */
     pthread_mutex_t mutex;
     enum deployment_stage stage;
     struct list waiters;
-    unsigned users;                          /* who may use image and map */
-    bool is_setup_done;                      /* at creation, from the store */
-    struct sql_file *sql;                    /* opened on first use */
-    void (*release_sql)(struct sql_file *f); /* host/sql.h lies above this folder */
+    unsigned users;     /* who may use image and map */
+    bool is_setup_done; /* at creation, from the store */
 
     /* constant while there are users */
     struct image *image;

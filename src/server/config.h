@@ -26,11 +26,12 @@ struct config {
     int threads;
     const char *egress_allow[CONFIG_EGRESS_MAX];
     int egress_allow_len;
-    uint32_t isolates_max;    /* live at once, all threads */
-    uint32_t rest_ms;         /* a function not called for so long gives back its memory */
-    uint32_t queue_max;       /* requests that wait for an isolate, all threads */
-    uint32_t connections_max; /* all threads */
-    int64_t body_bytes_max;   /* -1: none */
+    uint32_t isolates_max;         /* live at once, all threads */
+    uint32_t database_descriptors; /* set at the start, by what the process may have */
+    uint32_t rest_ms;              /* a function not called for so long gives back its memory */
+    uint32_t queue_max;            /* requests that wait for an isolate, all threads */
+    uint32_t connections_max;      /* all threads */
+    int64_t body_bytes_max;        /* -1: none */
     int64_t database_bytes_max, disk_reserve_bytes;
     int64_t module_memory_bytes_max; /* of one module without a quota; 0: three quarters of: */
     int64_t memory_bytes_max;        /* of all guests and what is buffered for them */

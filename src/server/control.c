@@ -21,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/module_name.h"
+#include "host/database.h"
 #include "host/guest.h"
 #include "loop/work.h"
 #include "sandbox/isolate.h"
@@ -45,7 +46,7 @@ struct control {
     struct admin *admin;
     struct store_reader *reader;
     struct arena *names;  /* that changes which are on their way at the start borrow */
-    struct map sql_paths; /* function name -> path of its database */
+    struct map databases; /* module name -> struct database, a reference each */
     struct map workflows; /* "name@version" -> struct deployment, a reference each */
     struct director *director;
     struct usage *usage;
@@ -121,17 +122,6 @@ static enum err load_quota(struct control *c, const struct quota_row *owner,
     return err;
 }
 
-/* With the time it was made in its name, a function deleted and made again has a new database. What
- * is in the default namespace has no prefix. */
-static const char *sql_path(struct control *c, struct arena *a, const struct function_row *f)
-{
-    struct module_name n = module_name_split(f->name);
-    bool is_default = namespace_is_default(n.space);
-    return arena_printf(a, "%s/%.*s%s%.*s-%lld.sqlite", c->server->config.sql_dir,
-                        SLICE_ARG(is_default ? SLICE_EMPTY : n.space), is_default ? "" : "@",
-                        SLICE_ARG(n.name), (long long)f->created_us);
-}
-
 /* Top-level code of each version draws its own random numbers, and the same ones whenever its image
  * is made again, since snapshots belong to an image. The time tells servers apart. */
 static uint64_t random_seed_of(const struct version_row *v, struct slice name)
@@ -170,7 +160,10 @@ static enum err make_deployment(struct control *c, struct slice name, int64_t ve
         d->source_map_hash = v.source_map_hash;
         d->exports = v.exports;
         d->is_setup_done = v.is_setup_done;
-        d->sql_path = sql_path(c, d->arena, &f);
+        CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+        databases_path(c->server, &f, &path);
+        d->database = databases_get(c->server->databases, bytes_cstr(&path));
+        d->release_database = database_unref;
         set_options(d, &v.options);
         err = load_env(c, d, ret_error);
         if (err == OK)
@@ -319,18 +312,14 @@ static void send_all(struct control *c, struct worker_change template, struct ad
     // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
 }
 
-/* Remembers where the function's data lies; forgets and removes it when the function is gone. */
+/* Remembers where the module's data lies; removes it when the module is gone. */
 static void track_database(struct control *c, struct slice name, const struct deployment *d)
 {
-    char *old = map_remove(&c->sql_paths, name);
-    if (d) {
-        char *path = strdup(d->sql_path);
-        CHECK(path);
-        (void)map_put(&c->sql_paths, name, path);
-    } else if (old) {
-        databases_remove(c->server->databases, old);
-    }
-    free(old);
+    struct database *old = d ? map_put(&c->databases, name, database_ref(d->database))
+                             : map_remove(&c->databases, name);
+    if (old && (!d || old != d->database))
+        databases_remove(c->server->databases, old, &c->loop);
+    database_unref(old);
 }
 
 /* d NULL: the function is gone. The reference is taken over. name must outlive the change. */
@@ -509,13 +498,13 @@ static int64_t host_stored_bytes(void *ctx, struct slice module)
 {
     static const char *const suffixes[] = {"", "-wal"};
     struct control *c = ctx;
-    const char *path = map_get(&c->sql_paths, module);
+    struct database *b = map_get(&c->databases, module);
     CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
     int64_t bytes = 0;
-    for (size_t k = 0; path && k < ARRAY_LEN(suffixes); k++) {
+    for (size_t k = 0; b && k < ARRAY_LEN(suffixes); k++) {
         struct stat st;
         bytes_clear(&name);
-        bytes_printf(&name, "%s%s", path, suffixes[k]);
+        bytes_printf(&name, "%s%s", database_path(b), suffixes[k]);
         if (stat(bytes_cstr(&name), &st) == 0)
             bytes += st.st_size;
     }
@@ -700,6 +689,7 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     if (err == OK) {
         c->sweep = (struct work){.run = sweep_run, .done = sweep_done};
         work_start(&c->loop, &c->sweep);
+        databases_sweep(s, &c->loop);
     }
     *ret_control = c;
     return err;
@@ -778,15 +768,15 @@ void control_free(struct control *c)
         store_reader_close(c->reader);
     size_t cursor = 0;
     struct slice name;
-    void *deployment, *path;
+    void *deployment, *database;
     while (map_next(&c->workflows, &cursor, &name, &deployment))
         deployment_unref(deployment);
     map_done(&c->workflows);
     loop_done(&c->loop);
     arena_free(c->names);
     cursor = 0;
-    while (map_next(&c->sql_paths, &cursor, &name, &path))
-        free(path);
-    map_done(&c->sql_paths);
+    while (map_next(&c->databases, &cursor, &name, &database))
+        database_unref(database);
+    map_done(&c->databases);
     free(c);
 }

@@ -1,76 +1,165 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The functions' databases that are open, by path. All versions of a function and all threads share
- * one sql_file, because its commit counter is what the output gate compares. An entry stays open
- * until the function is deleted or the server stops. Any thread; under a mutex, on first use of a
- * thread only. */
-#include <pthread.h>
+ * Where the databases of modules lie: the one place that makes a module's row into a path, and what
+ * removes files that no row names any more. */
+#include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
-#include "host/sql.h"
+#include "base/log.h"
+#include "base/module_name.h"
+#include "loop/work.h"
 #include "server/server.h"
+#include "store/store.h"
 
-struct databases {
-    pthread_mutex_t mutex;
-    struct map files;   /* path -> struct sql_file */
-    uint64_t bytes_max; /* of each */
+/* With the time it was made in its name, a module deleted and made again has a new database. What
+ * is in the default namespace has no prefix. */
+void databases_file_name(const struct function_row *f, struct bytes *out)
+{
+    struct module_name n = module_name_split(f->name);
+    bool is_default = namespace_is_default(n.space);
+    bytes_printf(out, "%.*s%s%.*s-%lld.sqlite", SLICE_ARG(is_default ? SLICE_EMPTY : n.space),
+                 is_default ? "" : "@", SLICE_ARG(n.name), (long long)f->created_us);
+}
+
+void databases_path(const struct server *s, const struct function_row *f, struct bytes *out)
+{
+    bytes_printf(out, "%s/", s->config.sql_dir);
+    databases_file_name(f, out);
+}
+
+/* ---- sweep ---- */
+
+/* The database that a file is a part of; "": it is none of ours. */
+static struct slice file_database(struct slice name)
+{
+    static const char *const suffixes[] = {".sqlite", ".sqlite-wal", ".sqlite-shm"};
+    for (size_t k = 0; k < ARRAY_LEN(suffixes); k++) {
+        struct slice suffix = slice_cstr(suffixes[k]);
+        if (name.len > suffix.len && slice_ends(name, suffix))
+            return slice_of(name.ptr, name.len - suffix.len + strlen(".sqlite"));
+    }
+    return SLICE_EMPTY;
+}
+
+/* Files are listed first: what is made after that has a row by the time the rows are read. */
+struct sweep {
+    struct work work;
+    struct store_query query;
+    struct server *server;
+    struct loop *loop;
+    struct namespace_row *spaces; /* of the query's arena, as all texts */
+    size_t spaces_len, at;        /* at: of both kinds of modules in each */
+    struct map files, names;
+    bool is_removing;
 };
 
-struct databases *databases_new(uint64_t bytes_max)
+static void sweep_list(struct sweep *s)
 {
-    struct databases *d = calloc(1, sizeof(*d));
-    CHECK(d);
-    CHECK(pthread_mutex_init(&d->mutex, NULL) == 0);
-    d->bytes_max = bytes_max;
-    return d;
+    DIR *dir = opendir(s->server->config.sql_dir);
+    struct dirent *e;
+    while (dir && (e = readdir(dir)))
+        if (file_database(slice_cstr(e->d_name)).len > 0)
+            (void)map_put(&s->files, slice_cstr(e->d_name), s);
+    if (dir)
+        (void)closedir(dir);
 }
 
-void databases_free(struct databases *d)
+static void sweep_remove(struct sweep *s)
 {
     size_t cursor = 0;
-    struct slice path;
-    void *file;
-    if (!d)
+    struct slice file;
+    void *ignored;
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    while (map_next(&s->files, &cursor, &file, &ignored)) {
+        if (map_get(&s->names, file_database(file)))
+            continue;
+        bytes_clear(&path);
+        bytes_printf(&path, "%s/%.*s", s->server->config.sql_dir, SLICE_ARG(file));
+        if (unlink(bytes_cstr(&path)) == 0)
+            log_info("a file of a deleted module is removed", LOG_SLICE("file", file));
+    }
+}
+
+static void sweep_free(struct sweep *s)
+{
+    arena_free(s->query.arena);
+    map_done(&s->files);
+    map_done(&s->names);
+    loop_arrived(s->loop);
+    free(s);
+}
+
+static void sweep_run(struct work *w)
+{
+    struct sweep *s = container_of(w, struct sweep, work);
+    if (s->is_removing)
+        sweep_remove(s);
+    else
+        sweep_list(s);
+}
+
+static void sweep_ask(struct sweep *s, enum store_query_kind kind)
+{
+    s->query.kind = kind;
+    store_ask(s->server->store, &s->query);
+}
+
+/* The modules of the next namespace and kind; when there are no more, all names are known. */
+static void sweep_next(struct sweep *s)
+{
+    if (s->at == 2 * s->spaces_len) {
+        s->is_removing = true;
+        work_start(s->loop, &s->work);
         return;
-    while (map_next(&d->files, &cursor, &path, &file))
-        sql_file_unref(file);
-    map_done(&d->files);
-    pthread_mutex_destroy(&d->mutex);
-    free(d);
-}
-
-enum err databases_open(struct databases *d, const char *path, struct sql_file **ret_file,
-                        struct error *ret_error)
-{
-    enum err err = OK;
-    pthread_mutex_lock(&d->mutex);
-    struct sql_file *file = map_get(&d->files, slice_cstr(path));
-    if (!file) {
-        err = sql_file_open(path, d->bytes_max, &file, ret_error);
-        if (err == OK)
-            (void)map_put(&d->files, slice_cstr(path), file);
     }
-    if (err == OK)
-        *ret_file = sql_file_ref(file);
-    pthread_mutex_unlock(&d->mutex);
-    return err;
+    s->query.functions.space = s->spaces[s->at / 2].name;
+    s->query.functions.kind = s->at % 2 == 0 ? STORE_FUNCTION : STORE_WORKFLOW;
+    s->at++;
+    sweep_ask(s, STORE_QUERY_FUNCTIONS);
 }
 
-void databases_remove(struct databases *d, const char *path)
+static void sweep_answered(struct store_query *q)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm"};
-    pthread_mutex_lock(&d->mutex);
-    struct sql_file *file = map_remove(&d->files, slice_cstr(path));
-    pthread_mutex_unlock(&d->mutex);
-    sql_file_unref(file);
+    struct sweep *s = container_of(q, struct sweep, query);
     CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
-    for (size_t k = 0; k < ARRAY_LEN(suffixes); k++) {
-        bytes_clear(&name);
-        bytes_append_cstr(&name, path);
-        bytes_append_cstr(&name, suffixes[k]);
-        (void)unlink(bytes_cstr(&name)); /* it may never have been made */
+    if (q->error.code != OK) {
+        log_warn("databases of deleted modules stay until the next start",
+                 LOG_STR("error", q->error.message));
+        sweep_free(s);
+        return;
     }
+    if (q->kind == STORE_QUERY_NAMESPACES) {
+        s->spaces = q->namespaces.rows;
+        s->spaces_len = q->namespaces.len;
+    }
+    for (size_t k = 0; q->kind == STORE_QUERY_FUNCTIONS && k < q->functions.len; k++) {
+        bytes_clear(&name);
+        databases_file_name(&q->functions.rows[k], &name);
+        (void)map_put(&s->names, bytes_slice(&name), s);
+    }
+    sweep_next(s);
+}
+
+static void sweep_done(struct work *w)
+{
+    struct sweep *s = container_of(w, struct sweep, work);
+    if (s->is_removing)
+        sweep_free(s);
+    else
+        sweep_ask(s, STORE_QUERY_NAMESPACES);
+}
+
+void databases_sweep(struct server *server, struct loop *loop)
+{
+    struct sweep *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->server = server;
+    s->loop = loop;
+    s->work = (struct work){.run = sweep_run, .done = sweep_done};
+    s->query = (struct store_query){.loop = loop, .done = sweep_answered, .arena = arena_new(NULL)};
+    loop_expect(loop);
+    work_start(loop, &s->work);
 }

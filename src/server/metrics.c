@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/module_name.h"
+#include "host/database.h"
 #include "server/accounts.h"
 #include "server/worker.h"
 #include "store/store.h"
@@ -260,6 +261,15 @@ void metrics_write(const struct server *s, struct bytes *out)
                  (unsigned long long)atomic_load(&s->images_read));
     bytes_printf(out, "limpet_images_total{from=\"bundle\"} %llu\n",
                  (unsigned long long)atomic_load(&s->images_made));
+    struct databases_count databases = databases_count(s->databases);
+    one(out, "limpet_databases_open", "gauge", "Databases of modules that are open.",
+        (double)databases.open);
+    one(out, "limpet_database_connections", "gauge", "Connections to them.",
+        (double)databases.connections);
+    one(out, "limpet_database_descriptors", "gauge", "File descriptors that they need.",
+        (double)databases.descriptors);
+    one(out, "limpet_databases_opened_total", "counter", "Databases opened.",
+        (double)databases.opened);
     one(out, "limpet_requests_waiting", "gauge", "Requests that wait for an isolate.",
         (double)sum(s, AT(waiting)));
     one(out, "limpet_isolates_made_total", "counter", "Isolates made.",

@@ -224,6 +224,7 @@ void run_end_guest(struct run *r)
     run_look_end(r);
     ask_drop(TAKE(r->loading));
     ask_drop(TAKE(r->ahead));
+    run_tail_drop(TAKE(r->reading_tail));
     bytes_done(&r->saved);
     stop_lingering(r);
     timer_stop(&r->worker->loop, &r->timer);

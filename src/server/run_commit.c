@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/database.h"
 #include "host/sql_journal.h"
 #include "server/run_internal.h"
 
@@ -104,14 +105,36 @@ static void drop_outbox(struct run *r)
     list_init(&r->outbox);
 }
 
-/* The execution has ended durably: what its transactions kept is not needed any more. */
+struct tail_forget {
+    struct sql_use use;
+    char name[sizeof(((struct run *)0)->tail_name)];
+};
+
+static void forget_run(struct sql_use *u, struct sql_conn *c)
+{
+    struct tail_forget *t = container_of(u, struct tail_forget, use);
+    u->error.code = sql_journal_forget(c, slice_cstr(t->name), &u->error);
+}
+
+static void forget_done(struct sql_use *u)
+{
+    if (u->error.code != OK)
+        log_debug("old records stay in the module's database", LOG_STR("error", u->error.message));
+    free(container_of(u, struct tail_forget, use));
+}
+
+/* The execution has ended durably: what its transactions kept is not needed any more. They stay
+ * where the database was closed since; it is not opened for them. */
 static void forget_tail(struct run *r)
 {
-    struct slot *s = r->slot;
-    struct error e;
-    if (!list_is_empty(&s->sql_idle) &&
-        sql_journal_forget(sql_conn_of(s->sql_idle.next), slice_cstr(r->tail_name), &e) != OK)
-        log_debug("old records stay in the module's database", LOG_STR("error", e.message));
+    if (!database_is_open(r->slot->deployment->database))
+        return;
+    struct tail_forget *t = calloc(1, sizeof(*t));
+    CHECK(t);
+    memcpy(t->name, r->tail_name, sizeof(t->name));
+    t->use.run = forget_run;
+    t->use.done = forget_done;
+    sql_use_start(r->slot, &t->use);
 }
 
 /* The store will never take it, and the code would come to the same again. */
@@ -329,8 +352,8 @@ static void pump(struct run *r)
 {
     while (!r->is_gated && !list_is_empty(&r->outbox)) {
         struct run_commit *c = container_of(r->outbox.next, struct run_commit, link);
-        struct sql_file *file = r->slot->sql_file;
-        if (c->gate_seq > 0 && file && !sql_is_durable(file, (uint64_t)c->gate_seq)) {
+        struct sql_file *file = database_file(r->slot->deployment->database);
+        if (c->gate_seq > 0 && !sql_is_durable(file, (uint64_t)c->gate_seq)) {
             r->is_gated = true;
             r->gate = (struct sql_gate_wait){.done = gate_open, .seq = (uint64_t)c->gate_seq};
             sql_gate_wait(&r->worker->loop, file, &r->gate);

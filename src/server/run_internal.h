@@ -8,6 +8,7 @@
 #include "server/director.h"
 #include "server/invocation.h"
 #include "server/run.h"
+#include "server/sql_use.h"
 #include "server/turn.h"
 #include "store/ask.h"
 #include "store/store.h"
@@ -49,11 +50,12 @@ struct run {
     struct bytes saved;  /* the snapshot */
     struct bytes tail;   /* records that only the module's database has */
     int64_t tail_first;
-    struct ask *ahead;   /* the journal from its query's `first` on, here or on its way */
-    size_t ahead_bytes;  /* so much of it at once */
-    int64_t journal_len; /* records that the store had */
-    bool is_far;         /* the store answers later */
-    bool is_behind;      /* the journal was wanted before it was there */
+    struct run_tail *reading_tail; /* their read */
+    struct ask *ahead;             /* the journal from its query's `first` on, here or on its way */
+    size_t ahead_bytes;            /* so much of it at once */
+    int64_t journal_len;           /* records that the store had */
+    bool is_far;                   /* the store answers later */
+    bool is_behind;                /* the journal was wanted before it was there */
 
     /* while active */
     uint32_t witness; /* its slot there */
@@ -120,6 +122,8 @@ void run_again(struct run *r);                           /* from the journal, at
 
 /* run_load.c */
 bool run_start(struct task *t, struct guest *g);
+struct run_tail;
+void run_tail_drop(struct run_tail *t); /* its guest goes */
 /* Its replay ended for a reason that can pass: it begins again. */
 void run_load_broken(struct run *r, const struct error *error);
 

@@ -22,6 +22,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/database.h"
 #include "host/op.h"
 #include "host/sql_journal.h"
 #include "server/run_internal.h"
@@ -207,34 +208,88 @@ static enum load_step load_row(struct run *r)
     return LOAD_ON;
 }
 
-/* Records that a transaction of the module's database kept and the store does not have yet. */
-static enum err tail_read(struct run *r, struct guest *g, struct bytes *out, int64_t *ret_first,
-                          struct error *ret_error)
+/* Records that a transaction of the module's database kept and the store does not have yet. The run
+ * may be gone when they have been read. */
+struct run_tail {
+    struct sql_use use;
+    struct run *run; /* NULL: gone */
+    char name[sizeof(((struct run *)0)->tail_name)];
+    int64_t from, first;
+    struct bytes records;
+    bool is_read, is_awaited;
+};
+
+/* Behind the lock of whoever had the lease before: it asks for the lease under it. */
+static void tail_run(struct sql_use *u, struct sql_conn *c)
 {
-    struct slot *s = r->slot;
-    if (s->sql_len == 0 && access(s->deployment->sql_path, F_OK) != 0)
-        return OK; /* it never had a database */
-    struct sql_conn *conn;
-    struct sql_file *file;
-    enum err err = g->host->sql_take(g->host->ctx, g, &conn, &file, ret_error);
-    /* Behind the lock of whoever had the lease before: it asks for the lease under it. */
-    if (err != OK)
-        return err;
-    err = sql_transaction(conn, SQL_BEGIN, ret_error);
-    if (err == OK)
-        err = sql_journal_get(conn, slice_cstr(r->tail_name), r->row.records, out, ret_first,
-                              ret_error);
-    sql_rollback_all(conn);
-    g->host->sql_give(g->host->ctx, g, conn);
-    return err;
+    struct run_tail *t = container_of(u, struct run_tail, use);
+    u->error.code = sql_transaction(c, SQL_BEGIN, &u->error);
+    if (u->error.code == OK)
+        u->error.code =
+            sql_journal_get(c, slice_cstr(t->name), t->from, &t->records, &t->first, &u->error);
+}
+
+static void tail_free(struct run_tail *t)
+{
+    bytes_done(&t->records);
+    free(t);
+}
+
+static void tail_done(struct sql_use *u)
+{
+    struct run_tail *t = container_of(u, struct run_tail, use);
+    t->is_read = true;
+    if (!t->run)
+        tail_free(t);
+    else if (t->is_awaited)
+        load_go(t->run);
+}
+
+static void tail_start(struct run *r)
+{
+    struct run_tail *t = calloc(1, sizeof(*t));
+    CHECK(t);
+    t->run = r;
+    t->from = r->row.records;
+    memcpy(t->name, r->tail_name, sizeof(t->name));
+    t->use.run = tail_run;
+    t->use.done = tail_done;
+    r->reading_tail = t;
+    sql_use_start(r->slot, &t->use);
+}
+
+void run_tail_drop(struct run_tail *t)
+{
+    if (!t)
+        return;
+    t->run = NULL;
+    if (t->is_read)
+        tail_free(t);
+    else
+        sql_use_cancel(&t->use);
 }
 
 static enum load_step load_tail(struct run *r)
 {
-    struct error e;
-    bytes_clear(&r->tail);
-    if (tail_read(r, r->guest, &r->tail, &r->tail_first, &e) != OK)
-        return load_fail(r, &e);
+    struct database *b = r->slot->deployment->database;
+    bytes_done(&r->tail);
+    r->tail_first = 0;
+    if (!r->reading_tail && (database_is_open(b) || access(database_path(b), F_OK) == 0)) {
+        tail_start(r);
+        r->reading_tail->is_awaited = !r->reading_tail->is_read;
+        if (!r->reading_tail->is_read)
+            return LOAD_WAITS;
+    }
+    struct run_tail *t = TAKE(r->reading_tail);
+    if (t) {
+        struct error e = t->use.error;
+        r->tail = t->records;
+        t->records = BYTES_INIT;
+        r->tail_first = t->first;
+        tail_free(t);
+        if (e.code != OK)
+            return load_fail(r, &e);
+    }
     r->snapshot_records = 0;
     r->stage = r->row.records > 0 && !r->check && r->break_id == 0 ? RUN_READING_SNAPSHOT
                                                                    : RUN_READING_JOURNAL;

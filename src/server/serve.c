@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "host/database.h"
 #include "host/guest.h"
 #include "host/sql.h"
 #include "http/egress.h"
@@ -28,6 +29,12 @@
 #include "store/store.h"
 
 #include "limpet_deps.h"
+
+enum {
+    DATABASE_CONNECTIONS_SPARE = 7, /* beside one for each thread: with statements that take long */
+    DATABASE_DESCRIPTORS_MIN = 64,
+    DATABASE_DESCRIPTORS_MAX = 4096,
+};
 
 /* The booted engine, embedded (host/boot_main.c). */
 extern const char limpet_booted[];
@@ -107,6 +114,11 @@ static enum err server_open(struct server *s, struct error *ret_error)
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
                                  .durable_keep_us = (int64_t)c->keep_s * 1000000};
+    struct databases_config databases = {
+        .bytes_max = (uint64_t)c->database_bytes_max,
+        .connections_max = (unsigned)c->threads + DATABASE_CONNECTIONS_SPARE,
+        .descriptors_max = c->database_descriptors,
+    };
     enum err err = store_open(&store, &s->store, ret_error);
     if (err == OK && mkdir(c->sql_dir, 0700) != 0 && errno != EEXIST)
         err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->sql_dir,
@@ -121,7 +133,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
     if (err == OK)
         err = guest_engine_new(slice_of(limpet_booted, limpet_booted_len), &s->engine, ret_error);
-    s->databases = databases_new((uint64_t)c->database_bytes_max);
+    s->databases = databases_new(&databases);
     if (err == OK)
         err = control_new(s, &s->control, ret_error);
     return err;
@@ -159,9 +171,10 @@ static void announce(const struct server *s)
 }
 
 /* Connections leave descriptors to files (databases, images, bundles) and to outgoing requests: a
- * quarter of what the process may have, and at least 128. */
+ * quarter of what the process may have, and at least 128; half of that is for databases. */
 static void keep_descriptors(struct config *c)
 {
+    c->database_descriptors = DATABASE_DESCRIPTORS_MIN;
     struct rlimit files;
     if (getrlimit(RLIMIT_NOFILE, &files) != 0)
         return;
@@ -171,6 +184,8 @@ static void keep_descriptors(struct config *c)
             return;
     }
     uint64_t kept = files.rlim_cur / 4 > 128 ? files.rlim_cur / 4 : 128;
+    c->database_descriptors =
+        kept / 2 < DATABASE_DESCRIPTORS_MAX ? (uint32_t)(kept / 2) : DATABASE_DESCRIPTORS_MAX;
     uint64_t most = files.rlim_cur > kept + 16 ? files.rlim_cur - kept : 16;
     if (c->connections_max <= most)
         return;

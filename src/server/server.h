@@ -21,12 +21,13 @@
 struct accounts;
 struct admin;
 struct control;
+struct databases;
 struct deployment;
 struct director;
 struct egress;
 struct engine;
+struct function_row;
 struct image;
-struct sql_file;
 struct store;
 struct tls_context;
 struct witness;
@@ -52,15 +53,12 @@ struct server {
     uint64_t started_ns;
 };
 
-/* databases.c: one sql_file per function for the whole process, so that all see one commit counter.
- */
-struct databases *databases_new(uint64_t bytes_max); /* of each file */
-void databases_free(struct databases *d);
-/* Any thread. The caller gets a reference. */
-NODISCARD enum err databases_open(struct databases *d, const char *path, struct sql_file **ret_file,
-                                  struct error *ret_error);
-/* The function is gone: forgets and removes the files when the last reference goes. */
-void databases_remove(struct databases *d, const char *path);
+/* databases.c: where a module's database lies, and its file's name there. */
+void databases_path(const struct server *s, const struct function_row *f, struct bytes *out);
+void databases_file_name(const struct function_row *f, struct bytes *out);
+/* At the start: removes files of modules that there are no more. The loop's thread; the loop lasts
+ * until that is done. */
+void databases_sweep(struct server *s, struct loop *loop);
 
 /* images.c: images of functions, kept on disk beside their bundles. */
 struct image *images_get(const struct server *s, struct slice name, struct slice hash);

@@ -18,7 +18,6 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "host/sql.h"
 #include "http/server.h"
 #include "server/run.h"
 #include "server/witness.h"
@@ -492,10 +491,6 @@ void slot_release(struct slot *s)
     schedule_remove(&s->lengthy_share);
     list_remove(&s->warm);
     leave_deployment(s);
-    struct list *n;
-    while ((n = list_pop_front(&s->sql_idle)))
-        sql_conn_close(sql_conn_of(n));
-    sql_file_unref(s->sql_file);
     deployment_unref(s->deployment);
     free(s);
 }

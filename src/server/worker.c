@@ -9,12 +9,14 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/module_name.h"
+#include "host/database.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
 #include "server/accounts.h"
 #include "server/run.h"
 #include "server/run_internal.h"
+#include "server/sql_use.h"
 #include "server/turn.h"
 #include "server/witness.h"
 #include "store/store.h"
@@ -23,44 +25,36 @@ enum { TRIM_MS = 2000 };
 
 /* ---- services for guests ---- */
 
-/* One is enough while no statement takes long and no transaction is open; above this, guests wait.
- */
-enum { SLOT_CONNECTIONS_MAX = 8 };
+/* The slot is needed until its ops have ended, whatever becomes of their guests. */
+static void worker_sql_enter(void *ctx, struct guest *g)
+{
+    struct slot *s = g->owner;
+    s->sql_used++;
+}
+
+static void worker_sql_leave(void *ctx, struct guest *g, uint64_t cpu_ns)
+{
+    struct slot *s = g->owner;
+    s->cpu_ns += cpu_ns;
+    s->sql_used--;
+    slot_release(s);
+}
 
 static enum err worker_sql_take(void *ctx, struct guest *g, struct sql_conn **ret_conn,
                                 struct sql_file **ret_file, struct error *ret_error)
 {
     struct worker *w = ctx;
-    struct slot *s = g->owner;
-    struct list *n = list_pop_front(&s->sql_idle);
-    if (!n && s->sql_len == SLOT_CONNECTIONS_MAX)
-        return error_set(ret_error, ERR_OVERLOAD, "all connections to the database are in use");
-    if (!s->sql_file) {
-        enum err err =
-            databases_open(w->server->databases, s->deployment->sql_path, &s->sql_file, ret_error);
-        if (err != OK)
-            return err;
-    }
-    struct sql_conn *conn = n ? sql_conn_of(n) : NULL;
-    if (!conn) {
-        enum err err = sql_conn_open(s->sql_file, &conn, ret_error);
-        if (err != OK)
-            return err;
-        s->sql_len++;
-    }
-    s->sql_used++;
-    *ret_conn = conn;
-    *ret_file = s->sql_file;
-    return OK;
+    struct database *b = g->deployment->database;
+    enum err err = database_take(b, &w->loop, ret_conn, ret_error);
+    if (err == OK)
+        *ret_file = database_file(b);
+    return err;
 }
 
 static void worker_sql_give(void *ctx, struct guest *g, struct sql_conn *conn)
 {
-    struct slot *s = g->owner;
-    (void)ctx;
-    list_push_front(&s->sql_idle, sql_conn_link(conn));
-    s->sql_used--;
-    slot_release(s);
+    struct worker *w = ctx;
+    database_give(g->deployment->database, &w->loop, conn);
 }
 
 static void worker_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
@@ -204,7 +198,6 @@ static struct slot *slot_new(struct worker *w, struct deployment *d)
     s->is_routed = true;
     s->metered_ms = loop_now_ms(&w->loop);
     list_init(&s->idle);
-    list_init(&s->sql_idle);
     list_init(&s->all);
     list_init(&s->fresh);
     list_init(&s->lengthy);
@@ -285,6 +278,7 @@ static void trim(struct timer *t)
     struct worker *w = container_of(t, struct worker, trim);
     witness_alive(w->server->witness, (unsigned)w->index, loop_now_ms(&w->loop));
     slots_trim(w);
+    databases_trim(w->server->databases, &w->loop, w->server->config.rest_ms);
     timer_start(&w->loop, &w->trim, trim_ms(w), trim);
 }
 
@@ -368,6 +362,7 @@ static void worker_close_all(struct worker *w)
     }
     if (w->client)
         http_client_free(w->client);
+    sql_uses_cancel(w);
     sql_runner_drain(w->host.sql_runner); /* statements of guests that have ended */
     runs_free(w->runs);
 }
@@ -402,6 +397,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     w->waiting_max = (c->queue_max + n - 1) / n;
     list_init(&w->slots);
     list_init(&w->stalled);
+    list_init(&w->sql_uses);
     schedule_init(&w->fresh);
     schedule_init(&w->lengthy);
     list_init(&w->warm);
@@ -416,6 +412,8 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .loop = &w->loop,
         .engine = s->engine,
         .egress = s->egress,
+        .sql_enter = worker_sql_enter,
+        .sql_leave = worker_sql_leave,
         .sql_take = worker_sql_take,
         .sql_give = worker_sql_give,
         .log = worker_log,

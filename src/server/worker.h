@@ -48,17 +48,15 @@ struct slot {
     unsigned invocations;
     /* used since the last trim, then added to the module's meter */
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
-    struct list sql_idle; /* connections that nobody uses */
-    unsigned sql_len, sql_used;
-    struct sql_file *sql_file;
-    bool is_routed;   /* more work may come */
-    bool is_workflow; /* reached by worker_slot(), not by name */
-    bool is_user;     /* of the deployment's image */
-    bool is_ready;    /* to serve: the image is there, setup() has run */
-    uint64_t used_ns; /* when it was last wanted */
-    struct list link; /* in worker->slots */
-    struct list warm; /* in worker->warm, if it has anything to give back when it rests */
-    struct list pool; /* in worker->pools, if it has idle guests */
+    unsigned sql_used; /* SQL ops and uses under way */
+    bool is_routed;    /* more work may come */
+    bool is_workflow;  /* reached by worker_slot(), not by name */
+    bool is_user;      /* of the deployment's image */
+    bool is_ready;     /* to serve: the image is there, setup() has run */
+    uint64_t used_ns;  /* when it was last wanted */
+    struct list link;  /* in worker->slots */
+    struct list warm;  /* in worker->warm, if it has anything to give back when it rests */
+    struct list pool;  /* in worker->pools, if it has idle guests */
 };
 
 struct worker {
@@ -78,6 +76,7 @@ struct worker {
     struct list pools;              /* likewise */
     struct schedule fresh, lengthy; /* slots with something to run: see turn.c */
     struct list stalled;            /* slots that wait for an isolate */
+    struct list sql_uses;           /* sql_use.h */
     struct timer unstall;
     bool owes_lengthy;               /* the last turn had no time for one */
     unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */

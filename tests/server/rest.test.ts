@@ -47,6 +47,86 @@ test('more functions than descriptors', async (t) => {
     assert.ok((await fromDisk(s)) >= 2 * COUNT);
 });
 
+test('more databases than descriptors', async (t) => {
+    // Nothing rests: it is the want of descriptors that closes.
+    const s = await server(t, { wrap: ['sh', '-c', `ulimit -n ${DESCRIPTORS + 50}; exec "$@"`, 'sh'], args: ['--rest-ms', '1000000', '--threads', '2'] });
+    const of = (i: number) => `import { exec } from "derp:runtime/sql";
+export const handler = {
+  setup() { exec("CREATE TABLE t (n)"); },
+  handle() { exec("INSERT INTO t VALUES (${i})"); return exec("SELECT n, count(*) AS count FROM t").one(); },
+};`;
+    for (let i = 0; i < COUNT; i++) await s.deploy(`f${i}`, of(i));
+    for (let round = 1; round <= 2; round++) {
+        for (let i = 0; i < COUNT; i += 10) {
+            const answers = await Promise.all(Array.from({ length: 10 }, (_, k) => s.request(`f${i + k}`)));
+            answers.forEach((res, k) => assert.deepEqual([res.status, res.json], [200, { n: i + k, count: round }], res.text));
+        }
+        const needed = await metric(s, 'limpet_database_descriptors');
+        assert.ok(needed > 0 && needed <= 100, `${needed} descriptors are needed for ${COUNT} databases`);
+    }
+    assert.ok((await metric(s, 'limpet_databases_opened_total')) > 2 * COUNT - 30);
+});
+
+test('databases of functions that rest are closed, and are as they were', async (t) => {
+    const s = await server(t, { args: ['--rest-ms', '300', '--threads', '2'] });
+    await s.deploy('kept', `import { exec } from "derp:runtime/sql";
+export const handler = {
+  setup() { exec("CREATE TABLE t (n)"); },
+  handle() { exec("INSERT INTO t VALUES (1)"); return exec("SELECT count(*) AS count FROM t").one(); },
+};`);
+    for (let round = 1; round <= 3; round++) {
+        assert.deepEqual((await s.request('kept')).json, { count: round });
+        await until('it is closed', async () => (await metric(s, 'limpet_database_descriptors')) === 0);
+    }
+});
+
+test('databases of deleted functions go', async (t) => {
+    let s = await Server.start({ args: ['--threads', '2'] });
+    t.after(() => s.stop()); // the last one
+    const folder = path.join(s.data, 'sql');
+    const own = (name: string) => fs.readdirSync(folder).filter((f) => f.startsWith(`${name}-`));
+    const source = `import { exec } from "derp:runtime/sql";
+export const handler = {
+  setup() { exec("CREATE TABLE IF NOT EXISTS t (n)"); },
+  async handle({ body }) {
+    if (body?.wait) { console.log("waits"); await new Promise((r) => setTimeout(r, body.wait)); }
+    exec("INSERT INTO t VALUES (1)");
+    return exec("SELECT count(*) AS count FROM t").one();
+  },
+};`;
+    for (const name of ['gone', 'stays', 'late']) {
+        await s.deploy(name, source);
+        assert.deepEqual((await s.execute(name)).json.output, { count: 1 });
+    }
+    // Those of other namespaces, and of workflows, are as good.
+    assert.equal((await s.cli(['namespace', 'create', 'shop'])).code, 0);
+    assert.equal((await s.api('POST', '/namespaces/shop/functions?wait=60s', { name: 'stays', source })).status, 200);
+    assert.equal((await s.api('POST', '/workflows?wait=60s', { name: 'flows', source })).status, 200);
+    const flows = async () => (await s.api('POST', '/workflows/flows/execute?wait=60s', {})).json.output;
+    const inShop = async () => (await s.api('POST', '/namespaces/shop/functions/stays/execute', { body: {} })).json.output;
+    assert.deepEqual(await inShop(), { count: 1 });
+    assert.deepEqual(await flows(), { count: 1 });
+    assert.equal((await s.api('DELETE', '/functions/gone')).status, 204);
+    await until('its files are removed', async () => own('gone').length === 0);
+    // A request that began before, and asks for the database after.
+    const late = s.execute('late', { wait: 300 });
+    await until('it runs', async () => (await s.api('GET', '/functions/late/logs')).text.includes('waits'));
+    assert.equal((await s.api('DELETE', '/functions/late')).status, 204);
+    await s.deploy('late', source);
+    assert.notEqual((await late).status, 200);
+    assert.deepEqual((await s.execute('late')).json.output, { count: 1 });
+    await until('the old files are removed', async () => own('late').filter((f) => f.endsWith('.sqlite')).length === 1);
+
+    // What a process that died has left is removed at the next start; what is no database of ours stays.
+    const left = ['old-1700000000000000.sqlite', 'shop@stays-2.sqlite-shm', 'old-1700000000000000.sqlite-wal', 'stays-1.sqlite', 'notes.txt'];
+    for (const file of left) fs.writeFileSync(path.join(folder, file), '');
+    s = await s.restart();
+    await until('they are removed', async () => left.filter((f) => fs.existsSync(path.join(folder, f))).join() === 'notes.txt');
+    for (const name of ['stays', 'late']) assert.deepEqual((await s.execute(name)).json.output, { count: 2 });
+    assert.deepEqual(await inShop(), { count: 2 });
+    assert.deepEqual(await flows(), { count: 2 });
+});
+
 test('connections leave descriptors to files', async (t) => {
     const s = await server(t, { wrap: ['sh', '-c', `ulimit -n 200; exec "$@"`, 'sh'], args: ['--threads', '1'] });
     for (const name of ['first', 'second']) await s.deploy(name, `export default { fetch() { return Response.json(${JSON.stringify(name)}); } };`);

@@ -347,6 +347,25 @@ static void writers_that_never_pause_are_outrun(void **state)
     assert_string_equal(show(x), "integrity_check\n'ok'\n");
 }
 
+/* What a loop waits for may be in the job of another one, and come when it has stopped. */
+static void a_loop_ends_after_its_waits(void **state)
+{
+    struct fixture *x = *state;
+    struct loop ending;
+    struct gate first, waiting;
+    loop_init(&ending);
+    pthread_mutex_lock(&hold); /* the job stands in its sync */
+    gate_start(&first, &loop, x, sql_conn_seen(x->conn), NULL);
+    gate_start(&waiting, &ending, x, sql_conn_seen(x->conn), NULL);
+    pthread_mutex_unlock(&hold);
+    loop_done(&ending);
+    assert_int_equal(waiting.dones, 1);
+    assert_int_equal(waiting.code, OK);
+    memset(&ending, 0xa5, sizeof(ending)); /* nobody may touch it any more */
+    loop_run(&loop);
+    assert_int_equal(first.dones, 1);
+}
+
 static int child(const char *path)
 {
     struct fixture x = {0};
@@ -444,6 +463,7 @@ int main(int argc, char **argv)
         T(empty_commits_need_no_sync),
         T(waits_share_a_sync),
         T(loops_share_the_gate),
+        T(a_loop_ends_after_its_waits),
         T(a_failed_sync_is_repaired),
         T(lost_frames_are_noticed),
         T(frames_are_counted),

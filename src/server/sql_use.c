@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See sql_use.h. */
+#include "server/sql_use.h"
+
+#include "host/database.h"
+#include "host/sql.h"
+#include "script/deployment.h"
+#include "server/turn.h"
+
+enum { USE_CPU_MS = 10 * 1000, USE_MEMORY_BYTES = 64 * 1024 * 1024 };
+
+static void use_run(struct sql_task *t)
+{
+    struct sql_use *u = container_of(t, struct sql_use, task);
+    struct database *b = u->slot->deployment->database;
+    struct loop *loop = &u->slot->worker->loop;
+    struct sql_conn *c;
+    if (database_take(b, loop, &c, &u->error) != OK)
+        return;
+    sql_conn_set_deadline(c, UINT64_MAX); /* the task's counts */
+    u->run(u, c);
+    sql_rollback_all(c);
+    database_give(b, loop, c);
+}
+
+static void use_over(struct sql_use *u)
+{
+    struct slot *s = u->slot;
+    list_remove(&u->link);
+    u->done(u); /* u may be gone now */
+    s->sql_used--;
+    slot_release(s);
+}
+
+static void use_done(struct sql_task *t)
+{
+    use_over(container_of(t, struct sql_use, task));
+}
+
+void sql_use_start(struct slot *s, struct sql_use *u)
+{
+    struct worker *w = s->worker;
+    u->slot = s;
+    u->error.code = OK;
+    u->task.run = use_run;
+    u->task.done = use_done;
+    u->task.cpu_ns_max = USE_CPU_MS * UINT64_C(1000000);
+    u->task.memory_max = USE_MEMORY_BYTES;
+    s->sql_used++;
+    list_push_back(&w->sql_uses, &u->link);
+    if (sql_task_start(w->host.sql_runner, &u->task))
+        use_over(u);
+}
+
+void sql_use_cancel(struct sql_use *u)
+{
+    sql_task_cancel(&u->task);
+}
+
+/* Each ends only itself. */
+void sql_uses_cancel(struct worker *w)
+{
+    struct list left, *n;
+    list_init(&left);
+    list_splice_back(&left, &w->sql_uses);
+    while ((n = list_pop_front(&left))) {
+        list_push_back(&w->sql_uses, n);
+        sql_use_cancel(container_of(n, struct sql_use, link));
+    }
+}
