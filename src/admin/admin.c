@@ -31,7 +31,6 @@ static void admin_destroy(struct admin *a)
 {
     CHECK(list_is_empty(&a->followers) && list_is_empty(&a->durable_ops));
     timer_stop(a->loop, &a->follow_timer);
-    store_reader_close(a->reader);
     build_queue_free(a->builds);
     free(a->token);
     free(a->esbuild);
@@ -53,6 +52,7 @@ static struct admin *admin_alloc(struct loop *loop, const struct admin_config *c
     CHECK(a);
     a->loop = loop;
     a->store = store;
+    a->asks = (struct asks){.store = store, .loop = loop};
     a->host = *host;
     a->esbuild = config->esbuild ? strdup(config->esbuild) : NULL;
     a->public_port = config->public_port;
@@ -77,12 +77,7 @@ enum err admin_new(struct loop *loop, const struct admin_config *config, struct 
     enum err err = check_config(config, ret_error);
     if (err)
         return err;
-    struct store_reader *reader;
-    err = store_reader_open(store, &reader, ret_error);
-    if (err)
-        return err;
     struct admin *a = admin_alloc(loop, config, store, host);
-    a->reader = reader;
     struct http_server_config server = {
         .host = config->host,
         .port = config->port,
@@ -103,13 +98,21 @@ int admin_port(const struct admin *a)
     return http_server_port(a->server);
 }
 
-static void drain_step(struct admin *a)
+/* Requests whose clients have gone may still be read for. */
+static void on_answered(void *arg)
 {
-    if (!a->drain_http_done || !a->drain_builds_done || !a->drain_done)
+    struct admin *a = arg;
+    if (!a->drain_done)
         return;
     void (*done)(void *) = a->drain_done;
     a->drain_done = NULL;
     done(a->drain_arg);
+}
+
+static void drain_step(struct admin *a)
+{
+    if (a->drain_http_done && a->drain_builds_done && a->drain_done)
+        asks_await(&a->asks, on_answered, a);
 }
 
 static void on_http_drained(void *arg)

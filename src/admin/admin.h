@@ -26,14 +26,22 @@ struct admin_execute {
     void *internal;
 };
 
-/* Tells the engine threads that a function's version, env or existence changed. Owned by the caller
- * until done. */
+/* Tells the engine threads that a function's version, env, existence or quotas changed. Owned by the
+ * caller until done. */
+enum admin_change_kind {
+    ADMIN_CHANGED,
+    ADMIN_DELETED, /* one of its name that is there is another, made since */
+    ADMIN_QUOTA,   /* only its quotas */
+    /* function is the name of a namespace: */
+    ADMIN_SPACE_MADE,
+    ADMIN_SPACE_DELETED,
+    ADMIN_SPACE_QUOTA,
+};
 struct admin_change {
     void (*done)(
         struct admin_change *c); /* on the control loop: every engine thread has taken it */
     struct slice function;       /* borrowed until done */
-    bool is_deleted;             /* it was: one of its name that is there is another, made since */
-    bool is_namespace; /* function is the name of a namespace, which was made or deleted */
+    enum admin_change_kind kind;
     struct error error;
     void *internal;
 };
@@ -102,8 +110,6 @@ struct admin_host {
     void (*usage)(void *ctx, struct admin_usage *u);
     /* What its files take on disk now. */
     int64_t (*stored_bytes)(void *ctx, struct slice module);
-    /* Its quotas in the store are others now: they hold from here on. */
-    enum err (*quota_changed)(void *ctx, const struct quota_row *owner, struct error *ret_error);
     /* False: there are no quotas of this resource. owner: module and is_namespace are used; module
      * "": of any. */
     bool (*quota_look)(void *ctx, const struct quota_row *owner, enum resource r,

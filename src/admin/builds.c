@@ -81,7 +81,7 @@ void build_reply_ended(struct admin_request *r, struct slice function, int64_t n
     struct error error = {0};
     enum err err = function_read(r, function, &function_row, &error);
     if (!err)
-        err = store_build(r->admin->reader, r->arena, function, number, &row, &error);
+        err = read_build(r, function, number, &row, &error);
     if (err) {
         reply_error(r, &error);
         return;
@@ -111,7 +111,7 @@ void build_list(struct admin_request *r)
     struct error error = {0};
     enum err err = function_read(r, r->params[0], &function, &error);
     if (!err)
-        err = store_builds(r->admin->reader, r->arena, r->params[0], &rows, &len, &error);
+        err = read_builds(r, r->params[0], &rows, &len, &error);
     if (err) {
         reply_error(r, &error);
         return;
@@ -141,11 +141,13 @@ static void wait_stop(struct admin_request *r)
     timer_stop(r->admin->loop, &s->timer);
 }
 
-static void reply_build(struct admin_request *r, int64_t number)
+static void reply_build(struct admin_request *r)
 {
+    const struct build_wait *s = r->state;
     struct build_row row;
     struct error error = {0};
-    enum err err = store_build(r->admin->reader, r->arena, r->params[0], number, &row, &error);
+    int64_t number = s->number;
+    enum err err = read_build(r, r->params[0], number, &row, &error);
     if (err == ERR_NOT_FOUND) {
         const char *word = kind_word(r->kind);
         error_set(&error, ERR_NOT_FOUND, "%s '%.*s' has no build %lld", word,
@@ -167,7 +169,7 @@ static void on_wait_over(struct timer *t)
 {
     struct build_wait *s = container_of(t, struct build_wait, timer);
     wait_stop(s->request);
-    reply_build(s->request, s->number);
+    request_go(s->request, reply_build);
 }
 
 static void on_wait_end(struct build_watch *w, const struct error *error)
@@ -177,7 +179,7 @@ static void on_wait_end(struct build_watch *w, const struct error *error)
     if (error->code)
         reply_error(s->request, error);
     else
-        reply_build(s->request, s->number);
+        request_go(s->request, reply_build);
 }
 
 void build_show(struct admin_request *r)
@@ -201,11 +203,11 @@ void build_show(struct admin_request *r)
     s->request = r;
     s->number = (int64_t)number;
     s->watch.on_end = on_wait_end;
+    r->state = s;
     if (wait_ms == 0 || !build_queue_watch(r->admin->builds, r->params[0], s->number, &s->watch)) {
-        reply_build(r, s->number);
+        request_go(r, reply_build);
         return;
     }
-    r->state = s;
     r->on_gone = wait_stop;
     timer_start(r->admin->loop, &s->timer, wait_ms, on_wait_over);
 }

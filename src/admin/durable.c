@@ -156,11 +156,11 @@ void durable_json_members(struct json_writer *w, const struct durable_row *row)
     milliseconds_json(w, "duration_ms", row->created_us, row->finished_us);
 }
 
-void durable_reply_row(struct admin_request *r, struct slice id)
+static void reply_row(struct admin_request *r)
 {
     struct execution_found found;
     struct error error = {0};
-    if (execution_find(r, id, &found, &error)) {
+    if (execution_find(r, r->subject, &found, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -173,6 +173,12 @@ void durable_reply_row(struct admin_request *r, struct slice id)
     raw_json(&w, "output", found.durable.output);
     json_close(&w, '}');
     reply_json(r, 200, &body);
+}
+
+void durable_reply_row(struct admin_request *r, struct slice id)
+{
+    r->subject = arena_copy(r->arena, id);
+    request_go(r, reply_row);
 }
 
 static void on_waited(struct admin_request *r, struct admin_durable *d)
@@ -212,19 +218,26 @@ static void reply_started(struct admin_request *r, const char *id, const struct 
     reply_json(r, is_finished ? 200 : 202, &body);
 }
 
-static void on_started(struct admin_request *r, struct admin_durable *d)
+static void reply_started_row(struct admin_request *r)
 {
     struct durable_row row;
     struct error error = {0};
+    if (read_durable(r, r->subject, &row, &error))
+        reply_error(r, &error);
+    else
+        reply_started(r, arena_cstr(r->arena, r->subject), &row);
+}
+
+static void on_started(struct admin_request *r, struct admin_durable *d)
+{
     bool is_cut_short = d->error.code == ERR_CANCELLED && d->new_id[0];
     if (d->error.code && !is_cut_short) {
         reply_refused(r, &d->error);
     } else if (d->is_new && d->wait_ms == 0) {
         reply_started(r, d->new_id, NULL); /* what it has done since does not matter */
-    } else if (store_durable(r->admin->reader, r->arena, slice_cstr(d->new_id), &row, &error)) {
-        reply_error(r, &error);
     } else {
-        reply_started(r, d->new_id, &row);
+        r->subject = slice_cstr(d->new_id); /* in the arena */
+        request_go(r, reply_started_row);
     }
 }
 
@@ -316,16 +329,12 @@ static enum err find_for(struct admin_request *r, enum wanted_state wanted, stru
 }
 
 /* Answers with the state after the operation. */
-static void reply_state(struct admin_request *r, const struct admin_durable *d)
+static void reply_state(struct admin_request *r)
 {
     struct durable_row row;
     struct error error = {0};
-    struct slice id = d->new_id[0] ? slice_cstr(d->new_id) : d->id;
-    if (d->error.code) {
-        reply_refused(r, &d->error);
-        return;
-    }
-    if (store_durable(r->admin->reader, r->arena, id, &row, &error)) {
+    struct slice id = r->subject;
+    if (read_durable(r, id, &row, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -347,7 +356,12 @@ static void reply_state(struct admin_request *r, const struct admin_durable *d)
 
 static void on_operated(struct admin_request *r, struct admin_durable *d)
 {
-    reply_state(r, d);
+    if (d->error.code) {
+        reply_refused(r, &d->error);
+        return;
+    }
+    r->subject = d->new_id[0] ? slice_cstr(d->new_id) : d->id; /* in the arena */
+    request_go(r, reply_state);
 }
 
 static struct durable_op *operation_new(struct admin_request *r, enum admin_durable_kind kind)

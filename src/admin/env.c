@@ -14,7 +14,7 @@ static enum err read_all(struct admin_request *r, struct env_row **ret_rows, siz
     enum err err = function_read(r, r->params[0], &function, ret_error);
     if (err)
         return err;
-    return store_env(r->admin->reader, r->arena, r->params[0], ret_rows, ret_len, ret_error);
+    return read_env(r, r->params[0], ret_rows, ret_len, ret_error);
 }
 
 static const struct env_row *find(const struct env_row *rows, size_t len, struct slice name)
@@ -96,7 +96,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
     if (op->error.code)
         reply_error(r, &op->error);
     else
-        change_announce(r, r->params[0], false, on_announced);
+        change_announce(r, r->params[0], ADMIN_CHANGED, on_announced);
 }
 
 static enum err read_value(struct slice body, struct bytes *ret_value, struct error *ret_error)

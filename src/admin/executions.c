@@ -63,9 +63,14 @@ static enum err read_runs(struct admin_request *r, const struct list_query *q, i
                           struct error *ret_error)
 {
     struct list_source *s = &p->run_source;
-    struct store_page page = {.limit = limit, .cursor = s->cursor};
-    return store_executions(r->admin->reader, r->arena, r->space, q->function, &page, ret_rows,
-                            &s->len, &s->next, ret_error);
+    struct store_query asked = {
+        .kind = STORE_QUERY_EXECUTIONS,
+        .executions = {.space = r->space, .function = q->function, .page = {.limit = limit, .cursor = s->cursor}}};
+    enum err err = request_read(r, &asked, ret_error);
+    *ret_rows = asked.executions.rows;
+    s->len = asked.executions.len;
+    s->next = asked.executions.next;
+    return err;
 }
 
 static enum err read_durables(struct admin_request *r, const struct list_query *q, int64_t limit,
@@ -73,9 +78,14 @@ static enum err read_durables(struct admin_request *r, const struct list_query *
                               struct error *ret_error)
 {
     struct list_source *s = &p->durable_source;
-    struct store_page page = {.limit = limit, .cursor = s->cursor};
-    return store_durables(r->admin->reader, r->arena, &q->filter, &page, ret_rows, &s->len,
-                          &s->next, ret_error);
+    struct store_query asked = {
+        .kind = STORE_QUERY_DURABLES,
+        .durables = {.filter = q->filter, .page = {.limit = limit, .cursor = s->cursor}}};
+    enum err err = request_read(r, &asked, ret_error);
+    *ret_rows = asked.durables.rows;
+    s->len = asked.durables.len;
+    s->next = asked.durables.next;
+    return err;
 }
 
 /* Writes the newest rows of both, at most limit, and counts what was taken of each. */
@@ -293,10 +303,10 @@ enum err execution_find(struct admin_request *r, struct slice id, struct executi
                         struct error *ret_error)
 {
     struct execution_found found = {.is_durable = true};
-    enum err err = store_durable(r->admin->reader, r->arena, id, &found.durable, ret_error);
+    enum err err = read_durable(r, id, &found.durable, ret_error);
     if (err == ERR_NOT_FOUND) {
         found.is_durable = false;
-        err = store_execution(r->admin->reader, r->arena, id, &found.function, ret_error);
+        err = read_execution(r, id, &found.function, ret_error);
     }
     /* One of another namespace is not there. */
     if (!err && !module_name_is_in(
@@ -318,8 +328,7 @@ static void reply_run(struct admin_request *r, const struct execution_row *row)
     struct log_row *logs;
     size_t logs_len;
     struct error error = {0};
-    if (store_logs(r->admin->reader, r->arena, row->function, row->id, -1, LIMIT_GUEST_LOG_LINES,
-                   &logs, &logs_len, &error)) {
+    if (read_logs(r, row->function, row->id, -1, LIMIT_GUEST_LOG_LINES, &logs, &logs_len, &error)) {
         reply_error(r, &error);
         return;
     }

@@ -25,7 +25,7 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
     enum err err = names_check_function(module_name_split(name).name, ret_error);
     if (err)
         return err;
-    err = store_function(r->admin->reader, r->arena, name, ret_row, ret_error);
+    err = read_function(r, name, ret_row, ret_error);
     if (err == ERR_NOT_FOUND) {
         error_set(ret_error, ERR_NOT_FOUND, "there is no %s '%.*s'", word, SLICE_ARG(name));
         error_hint(ret_error,
@@ -295,9 +295,9 @@ static void upload_stop(struct admin_request *r)
     timer_stop(r->admin->loop, &s->timer);
 }
 
-static void reply_accepted(struct upload_state *s)
+static void reply_accepted(struct admin_request *r)
 {
-    struct admin_request *r = s->request;
+    struct upload_state *s = r->state;
     struct error error = {0};
     struct function_row function;
     if (function_read(r, s->function, &function, &error)) {
@@ -328,7 +328,7 @@ static void on_wait_over(struct timer *t)
 {
     struct upload_state *s = container_of(t, struct upload_state, timer);
     upload_stop(s->request);
-    reply_accepted(s);
+    request_go(s->request, reply_accepted);
 }
 
 static void on_upload_recorded(struct build_watch *w, int64_t number, const struct error *error)
@@ -339,10 +339,16 @@ static void on_upload_recorded(struct build_watch *w, int64_t number, const stru
         reply_error(s->request, error);
     } else if (s->wait_ms == 0) {
         build_watch_stop(w);
-        reply_accepted(s);
+        request_go(s->request, reply_accepted);
     } else {
         timer_start(s->request->admin->loop, &s->timer, s->wait_ms, on_wait_over);
     }
+}
+
+static void reply_ended(struct admin_request *r)
+{
+    struct upload_state *s = r->state;
+    build_reply_ended(r, s->function, s->number);
 }
 
 static void on_upload_end(struct build_watch *w, const struct error *error)
@@ -352,7 +358,7 @@ static void on_upload_end(struct build_watch *w, const struct error *error)
     if (error->code)
         reply_error(s->request, error);
     else
-        build_reply_ended(s->request, s->function, s->number);
+        request_go(s->request, reply_ended);
 }
 
 void function_upload(struct admin_request *r)
@@ -430,7 +436,7 @@ void function_list(struct admin_request *r)
     struct function_row *rows;
     size_t len;
     struct error error = {0};
-    if (store_functions(r->admin->reader, r->arena, r->space, r->kind, &rows, &len, &error)) {
+    if (read_functions(r, r->kind, &rows, &len, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -481,7 +487,7 @@ void function_show(struct admin_request *r)
     struct error error = {0};
     enum err err = function_read(r, r->params[0], &row, &error);
     if (!err && row.version > 0)
-        err = store_version(r->admin->reader, r->arena, row.name, 0, &version, &error);
+        err = read_version(r, row.name, &version, &error);
     if (err) {
         reply_error(r, &error);
         return;
@@ -521,7 +527,7 @@ void function_forget(struct admin_request *r, struct slice module,
                      void (*fn)(struct admin_request *r, const struct error *e))
 {
     log_followers_end(r->admin, module);
-    change_announce(r, module, true, fn);
+    change_announce(r, module, ADMIN_DELETED, fn);
 }
 
 void function_delete(struct admin_request *r)

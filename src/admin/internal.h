@@ -14,7 +14,7 @@
 #include "base/list.h"
 #include "http/server.h"
 #include "loop/timer.h"
-#include "store/sqlite/reads.h"
+#include "store/ask.h"
 
 struct build_queue;
 
@@ -37,7 +37,7 @@ enum {
 struct admin {
     struct loop *loop;
     struct store *store;
-    struct store_reader *reader;
+    struct asks asks; /* reads of the store */
     struct http_server *server;
     struct http_handler handler;
     struct build_queue *builds;
@@ -80,6 +80,9 @@ struct admin_request {
     struct slice params[ROUTE_PARAMS_MAX]; /* decoded; modules with their namespace */
     struct slice query;
     struct slice body;
+    /* The handler that runs, or is called again when what it reads is there; see request_read(). */
+    void (*handler)(struct admin_request *r);
+    struct slice subject; /* what that one is about, if it says so */
     /* For handlers that answer later. */
     void (*on_gone)(struct admin_request *r);  /* broken off or answered; before the hold goes */
     void (*on_drain)(struct admin_request *r); /* a stream may go on */
@@ -89,6 +92,9 @@ struct admin_request {
     size_t body_bytes_max;
     bool is_refused; /* answered before the body ended */
     bool is_answered;
+    struct list reads;    /* struct ask: what the handler has read, in order */
+    struct list *read_at; /* the last one that this call of it has used */
+    unsigned waits;       /* for so many of them */
     int holds;
 };
 
@@ -110,6 +116,17 @@ NODISCARD enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms,
                                       struct error *ret_error);
 bool request_query_flag(struct admin_request *r, const char *name); /* there, and not false */
 
+/* Reading. A handler is a function of the request and of what it has read. request_read() answers
+ * from what was read before, in the order of asking; what is new it asks the store. When that answers
+ * later, the handler gets an error, and whatever it replies is dropped; it is called again, from its
+ * beginning, when everything that it asked for is there. So a handler reads first and has effects
+ * after its last read (it may leave the rest to another by request_go()), and its reads depend on
+ * nothing but the request and each other. What a query's slices name lies in the arena. */
+NODISCARD enum err request_read(struct admin_request *r, struct store_query *q,
+                                struct error *ret_error);
+/* From here on this is the handler; it has read nothing yet. */
+void request_go(struct admin_request *r, void (*handler)(struct admin_request *r));
+
 /* The operation to give to one store mutation; fn is called with its result, r alive. */
 struct store_op *request_op(struct admin_request *r,
                             void (*fn)(struct admin_request *r, const struct store_op *op));
@@ -122,6 +139,33 @@ void reply_with(struct admin_request *r, int status, const struct http_header *h
 void reply_empty(struct admin_request *r, int status);
 void reply_error(struct admin_request *r, const struct error *e);
 
+/* reads.c: queries, one each, by request_read(). */
+NODISCARD enum err read_namespace(struct admin_request *r, struct namespace_row *ret_row,
+                                  struct error *ret_error);
+/* Of the request's namespace. */
+NODISCARD enum err read_functions(struct admin_request *r, enum store_kind kind,
+                                  struct function_row **ret_rows, size_t *ret_len,
+                                  struct error *ret_error);
+NODISCARD enum err read_function(struct admin_request *r, struct slice name,
+                                 struct function_row *ret_row, struct error *ret_error);
+/* The one that serves. */
+NODISCARD enum err read_version(struct admin_request *r, struct slice function,
+                                struct version_row *ret_row, struct error *ret_error);
+NODISCARD enum err read_builds(struct admin_request *r, struct slice function,
+                               struct build_row **ret_rows, size_t *ret_len,
+                               struct error *ret_error);
+NODISCARD enum err read_build(struct admin_request *r, struct slice function, int64_t number,
+                              struct build_row *ret_row, struct error *ret_error);
+NODISCARD enum err read_env(struct admin_request *r, struct slice function,
+                            struct env_row **ret_rows, size_t *ret_len, struct error *ret_error);
+NODISCARD enum err read_execution(struct admin_request *r, struct slice id,
+                                  struct execution_row *ret_row, struct error *ret_error);
+NODISCARD enum err read_durable(struct admin_request *r, struct slice id,
+                                struct durable_row *ret_row, struct error *ret_error);
+NODISCARD enum err read_logs(struct admin_request *r, struct slice function, struct slice execution,
+                             int64_t after, int64_t limit, struct log_row **ret_rows,
+                             size_t *ret_len, struct error *ret_error);
+
 /* A name that the client gave, with the request's namespace. ERR_INVALID. */
 NODISCARD enum err request_module(struct admin_request *r, struct slice name,
                                   struct slice *ret_module, struct error *ret_error);
@@ -133,7 +177,7 @@ const char *kind_word(enum store_kind kind); /* "function", "workflow" */
 struct slice function_url(struct admin_request *r, struct slice name);
 /* {"id", "status", …} of a row; a build that is still running shows how far it is. */
 void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row);
-/* The answer to an upload that ended: 200, or 422 with the failure. */
+/* The answer to an upload that ended: 200, or 422 with the failure. Inside a handler. */
 void build_reply_ended(struct admin_request *r, struct slice function, int64_t number);
 /* "file", "line", "column", "frame" of a row's failure. */
 void build_failure_json(struct json_writer *w, const struct build_row *row);
@@ -167,7 +211,7 @@ NODISCARD enum err execute_read(struct admin_request *r, struct execute_input *r
                                 struct error *ret_error);
 /* The members that answers about durable executions have; durable.c. */
 void durable_json_members(struct json_writer *w, const struct durable_row *row);
-/* Answers with the whole row as it is now. */
+/* Answers with the whole row as it is now. From here on this is the handler. */
 void durable_reply_row(struct admin_request *r, struct slice id);
 /* Answers with the row when it has finished or the time is over. */
 void durable_wait(struct admin_request *r, struct slice id, uint64_t wait_ms);
@@ -193,11 +237,8 @@ void log_followers_end(struct admin *a, struct slice function /* "": all */);
 /* Forgets what there is of a module that has just been deleted, then fn. */
 void function_forget(struct admin_request *r, struct slice module,
                      void (*fn)(struct admin_request *r, const struct error *e));
-/* Tells the engine threads that the request's namespace has come or gone. */
-void namespace_announce(struct admin_request *r, bool is_deleted,
-                        void (*fn)(struct admin_request *r, const struct error *e));
-/* Sends host->change for a function, then fn; keeps r alive meanwhile. fn answers. */
-void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
+/* Sends host->change for a module or namespace, then fn; keeps r alive meanwhile. fn answers. */
+void change_announce(struct admin_request *r, struct slice function, enum admin_change_kind kind,
                      void (*fn)(struct admin_request *r, const struct error *e));
 /* The OpenAPI document. */
 void openapi_write(struct bytes *out);

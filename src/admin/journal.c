@@ -159,18 +159,18 @@ static enum err page_chunk(struct journal_page *p, struct slice chunk, int64_t n
 
 static enum err page_read(struct journal_page *p, struct error *ret_error)
 {
-    CLEANUP(bytes_done) struct bytes chunk = BYTES_INIT;
     size_t looked_back = 0;
     p->end = p->first > JOURNAL_LOOK_BACK ? p->first - JOURNAL_LOOK_BACK : 0;
     while (!p->is_over) {
-        int64_t first, count = 0;
-        bytes_clear(&chunk);
-        enum err err = store_journal(p->request->admin->reader, p->execution, p->end,
-                                     JOURNAL_READ_BYTES, &chunk, &first, &count, ret_error);
-        if (err || count == 0)
+        struct store_query q = {
+            .kind = STORE_QUERY_JOURNAL,
+            .journal = {.id = p->execution, .first = p->end, .bytes_max = JOURNAL_READ_BYTES}};
+        enum err err = request_read(p->request, &q, ret_error);
+        if (err || q.journal.count == 0)
             return err;
+        struct slice chunk = bytes_slice(q.journal.out);
         int64_t before = p->end;
-        err = page_chunk(p, bytes_slice(&chunk), first, ret_error);
+        err = page_chunk(p, chunk, q.journal.start, ret_error);
         if (err)
             return err;
         if (p->end == before)

@@ -18,6 +18,15 @@ struct follower {
     int64_t after;                    /* id of the last line sent */
     uint64_t sent_ms;
     bool is_full; /* waits for on_drain */
+    enum follower_reading {
+        FOLLOWER_RESTS,
+        FOLLOWER_END,        /* has the execution ended? */
+        FOLLOWER_END_OF_RUN, /* it is none of a workflow: the run? */
+        FOLLOWER_LINES,
+    } reading;
+    struct ask *ask;
+    bool is_over;   /* it has */
+    bool is_wanted; /* something has come meanwhile */
 };
 
 void log_json(struct json_writer *w, const struct log_row *row)
@@ -45,6 +54,8 @@ void log_json(struct json_writer *w, const struct log_row *row)
     json_close(w, '}');
 }
 
+static void follower_step(struct follower *f);
+
 static void rows_ndjson(const struct log_row *rows, size_t len, struct bytes *out)
 {
     for (size_t i = 0; i < len; i++) {
@@ -61,6 +72,7 @@ static void follower_end(struct follower *f)
     if (!list_is_linked(&f->link))
         return;
     list_remove(&f->link);
+    ask_drop(TAKE(f->ask));
     struct admin *a = f->request->admin;
     if (--a->followers_count == 0)
         timer_stop(a->loop, &a->follow_timer);
@@ -79,55 +91,104 @@ static void follower_write(struct follower *f, const struct bytes *lines)
     f->sent_ms = loop_now_ms(f->request->admin->loop);
 }
 
-/* Sends what came since the cursor, page by page, until there is no more or the connection is full.
- */
-static void follower_feed(struct follower *f)
+/* ---- what a follower reads: whether its execution has ended, then lines, page by page ----
+ *
+ * The end is looked for before the lines are read: those of a finished execution are all there. */
+
+static void follower_on(struct follower *f);
+
+static void follower_answered(struct ask *a)
 {
-    struct admin *a = f->request->admin;
-    size_t len = ADMIN_PAGE_MAX;
-    while (len == ADMIN_PAGE_MAX && !f->is_full) {
-        struct arena *arena = arena_new(NULL);
-        CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
-        struct log_row *rows;
-        enum err err = store_logs(a->reader, arena, f->function, f->execution, f->after,
-                                  ADMIN_PAGE_MAX, &rows, &len, NULL);
-        if (err)
-            len = 0; /* read again at the next commit; a store out of order shows in /healthz */
-        rows_ndjson(rows, len, &lines);
-        if (len > 0) {
-            f->after = rows[len - 1].id;
-            follower_write(f, &lines);
+    follower_on(a->owner);
+}
+
+static struct ask *follower_ask(struct follower *f)
+{
+    static const enum store_query_kind kinds[] = {[FOLLOWER_END] = STORE_QUERY_DURABLE,
+                                                  [FOLLOWER_END_OF_RUN] = STORE_QUERY_EXECUTION,
+                                                  [FOLLOWER_LINES] = STORE_QUERY_LOGS};
+    struct ask *a = ask_new(&f->request->admin->asks, kinds[f->reading], follower_answered, f);
+    struct slice execution = arena_copy(a->arena, f->execution);
+    if (f->reading == FOLLOWER_END) {
+        a->query.durable.id = execution;
+    } else if (f->reading == FOLLOWER_END_OF_RUN) {
+        a->query.execution.id = execution;
+    } else {
+        a->query.logs.function = arena_copy(a->arena, f->function);
+        a->query.logs.execution = execution;
+        a->query.logs.after = f->after;
+        a->query.logs.limit = ADMIN_PAGE_MAX;
+    }
+    return a;
+}
+
+/* Lines have been read. True: there may be more. A failure is read again at the next commit; a store
+ * out of order shows in /healthz. */
+static bool follower_take_lines(struct follower *f, const struct store_query *q)
+{
+    CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
+    size_t len = q->error.code == OK ? q->logs.len : 0;
+    if (len > 0) {
+        rows_ndjson(q->logs.rows, len, &lines);
+        f->after = q->logs.rows[len - 1].id;
+        follower_write(f, &lines);
+    }
+    return len == ADMIN_PAGE_MAX && !f->is_full;
+}
+
+/* One answer; what is read next. */
+static enum follower_reading follower_take(struct follower *f, const struct store_query *q)
+{
+    enum err err = q->error.code;
+    switch (f->reading) {
+    case FOLLOWER_END:
+        if (err == ERR_NOT_FOUND)
+            return FOLLOWER_END_OF_RUN;
+        f->is_over = !err && durable_is_finished(q->durable.row.status);
+        return FOLLOWER_LINES;
+    case FOLLOWER_END_OF_RUN:
+        f->is_over = err == ERR_NOT_FOUND || (!err && q->execution.row.status != EXECUTION_RUNNING);
+        return FOLLOWER_LINES;
+    case FOLLOWER_LINES:
+        if (follower_take_lines(f, q))
+            return FOLLOWER_LINES;
+        break;
+    case FOLLOWER_RESTS:
+        break;
+    }
+    return FOLLOWER_RESTS;
+}
+
+static void follower_on(struct follower *f)
+{
+    while (f->reading != FOLLOWER_RESTS) {
+        if (!f->ask) {
+            f->ask = follower_ask(f);
+            if (ask_start(f->ask) == OP_PENDING)
+                return;
         }
-        arena_free(arena);
+        CLEANUP(ask_cleanup) struct ask *a = TAKE(f->ask);
+        f->reading = follower_take(f, &a->query);
+        if (!list_is_linked(&f->link)) /* writing may have ended it */
+            return;
+    }
+    if (f->is_over && !f->is_full) {
+        follower_end(f);
+        (void)http_write(f->request->exchange, SLICE_EMPTY, true);
+    } else if (f->is_wanted && !f->is_full) {
+        follower_step(f);
     }
 }
 
-static bool execution_is_over(struct admin *a, struct slice id)
-{
-    struct arena *arena = arena_new(NULL);
-    struct durable_row durable;
-    struct execution_row run;
-    bool is_over = false;
-    enum err err = store_durable(a->reader, arena, id, &durable, NULL);
-    if (!err) {
-        is_over = durable_is_finished(durable.status);
-    } else if (err == ERR_NOT_FOUND) {
-        err = store_execution(a->reader, arena, id, &run, NULL);
-        is_over = err == ERR_NOT_FOUND || (!err && run.status != EXECUTION_RUNNING);
-    }
-    arena_free(arena);
-    return is_over;
-}
-
-/* The end is looked for before the lines are read: those of a finished execution are all there. */
+/* Commits have come, or there is room. */
 static void follower_step(struct follower *f)
 {
-    bool is_over = f->execution.len > 0 && execution_is_over(f->request->admin, f->execution);
-    follower_feed(f);
-    if (!is_over || f->is_full)
+    f->is_wanted = f->reading != FOLLOWER_RESTS;
+    if (f->is_wanted) /* once more, after this */
         return;
-    follower_end(f);
-    (void)http_write(f->request->exchange, SLICE_EMPTY, true);
+    f->is_over = false;
+    f->reading = f->execution.len > 0 ? FOLLOWER_END : FOLLOWER_LINES;
+    follower_on(f);
 }
 
 static void on_follower_drain(struct admin_request *r)
@@ -252,8 +313,7 @@ static enum err newest_id(struct admin_request *r, struct log_query *q, struct e
 {
     struct log_row *rows;
     size_t len;
-    enum err err = store_logs(r->admin->reader, r->arena, q->function, q->execution, -1, 1, &rows,
-                              &len, ret_error);
+    enum err err = read_logs(r, q->function, q->execution, -1, 1, &rows, &len, ret_error);
     if (!err)
         q->after = len > 0 ? rows[0].id : 0;
     return err;
@@ -266,8 +326,7 @@ static void reply_logs(struct admin_request *r, struct log_query *q)
     struct error error = {0};
     enum err err = read_query(r, q, &error);
     if (!err && q->limit > 0)
-        err = store_logs(r->admin->reader, r->arena, q->function, q->execution, q->after, q->limit,
-                         &rows, &len, &error);
+        err = read_logs(r, q->function, q->execution, q->after, q->limit, &rows, &len, &error);
     if (!err && q->is_following && len == 0 && q->after < 0)
         err = newest_id(r, q, &error);
     if (err) {
@@ -275,7 +334,8 @@ static void reply_logs(struct admin_request *r, struct log_query *q)
         return;
     }
     if (q->is_following) {
-        follow(r, q, rows, len);
+        if (r->waits == 0 && r->exchange) /* its client may have gone meanwhile */
+            follow(r, q, rows, len);
         return;
     }
     struct bytes body = BYTES_INIT;

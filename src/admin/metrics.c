@@ -72,11 +72,13 @@ static void admin_metrics(const struct admin *a, struct bytes *out)
 
 /* Executions of workflows by state, kept by the store. Nothing when it cannot be read: a gauge that
  * shows 0 would be a lie. */
-static void durable_metrics(const struct admin *a, struct bytes *out)
+static void durable_metrics(struct admin_request *r, struct bytes *out)
 {
-    struct durable_counts counts;
-    if (store_durable_counts(a->reader, &counts, NULL))
+    const struct admin *a = r->admin;
+    struct store_query q = {.kind = STORE_QUERY_DURABLE_COUNTS};
+    if (request_read(r, &q, NULL))
         return;
+    struct durable_counts counts = q.durable_counts.counts;
     head(out, "limpet_workflow_executions", "gauge", "Executions of workflows by status");
     for (int i = DURABLE_QUEUED; i <= DURABLE_CANCELLED; i++)
         bytes_printf(out, "limpet_workflow_executions{status=\"%s\"} %lld\n",
@@ -112,7 +114,7 @@ void metrics_show(struct admin_request *r)
     head(&body, "limpet_info", "gauge", "The running version");
     bytes_printf(&body, "limpet_info{version=\"%s\"} 1\n", LIMPET_VERSION);
     admin_metrics(a, &body);
-    durable_metrics(a, &body);
+    durable_metrics(r, &body);
     build_metrics(a, &body);
     a->host.metrics(a->host.ctx, &body);
     reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);

@@ -24,18 +24,17 @@ static void namespace_json(struct json_writer *w, const struct namespace_row *ro
 
 void namespace_list(struct admin_request *r)
 {
-    struct namespace_row *rows;
-    size_t len;
+    struct store_query q = {.kind = STORE_QUERY_NAMESPACES};
     struct error error = {0};
-    if (store_namespaces(r->admin->reader, r->arena, &rows, &len, &error)) {
+    if (request_read(r, &q, &error)) {
         reply_error(r, &error);
         return;
     }
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
     json_open(&w, '[');
-    for (size_t i = 0; i < len; i++)
-        namespace_json(&w, &rows[i]);
+    for (size_t i = 0; i < q.namespaces.len; i++)
+        namespace_json(&w, &q.namespaces.rows[i]);
     json_close(&w, ']');
     reply_json(r, 200, &body);
 }
@@ -44,7 +43,7 @@ static void reply_namespace(struct admin_request *r, int status)
 {
     struct namespace_row row;
     struct error error = {0};
-    if (store_namespace(r->admin->reader, r->arena, r->space, &row, &error)) {
+    if (read_namespace(r, &row, &error)) {
         reply_error(r, &error);
         return;
     }
@@ -61,12 +60,17 @@ void namespace_show(struct admin_request *r)
 
 /* ---- create ---- */
 
+static void reply_created(struct admin_request *r)
+{
+    reply_namespace(r, 201);
+}
+
 static void on_create_announced(struct admin_request *r, const struct error *e)
 {
     if (e->code)
         reply_error(r, e);
     else
-        reply_namespace(r, 201);
+        request_go(r, reply_created);
 }
 
 static void on_created(struct admin_request *r, const struct store_op *op)
@@ -74,7 +78,7 @@ static void on_created(struct admin_request *r, const struct store_op *op)
     if (op->error.code)
         reply_error(r, &op->error);
     else
-        namespace_announce(r, false, on_create_announced);
+        change_announce(r, r->space, ADMIN_SPACE_MADE, on_create_announced);
 }
 
 static enum err read_name(struct admin_request *r, struct error *ret_error)
@@ -159,7 +163,7 @@ static void on_deleted(struct admin_request *r, const struct store_op *op)
     if (op->error.code)
         reply_error(r, &op->error);
     else
-        namespace_announce(r, true, on_delete_announced);
+        change_announce(r, r->space, ADMIN_SPACE_DELETED, on_delete_announced);
 }
 
 static void delete_next(struct admin_request *r, const struct error *e)
@@ -185,8 +189,7 @@ static enum err list_modules(struct admin_request *r, struct namespace_delete *d
     size_t len[ARRAY_LEN(kinds)];
     enum err err = OK;
     for (size_t k = 0; k < ARRAY_LEN(kinds) && !err; k++) {
-        err = store_functions(r->admin->reader, r->arena, r->space, kinds[k], &rows[k], &len[k],
-                              ret_error);
+        err = read_functions(r, kinds[k], &rows[k], &len[k], ret_error);
         d->len += err ? 0 : len[k];
     }
     if (err)

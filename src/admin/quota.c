@@ -34,7 +34,7 @@ static enum err check_module(struct admin_request *r, struct error *ret_error)
         return OK;
     enum err err = names_check_function(module_name_split(name).name, ret_error);
     if (!err)
-        err = store_function(r->admin->reader, r->arena, name, &function, ret_error);
+        err = read_function(r, name, &function, ret_error);
     if (err != ERR_NOT_FOUND)
         return err;
     error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
@@ -69,35 +69,35 @@ static void quota_json(struct admin_request *r, struct json_writer *w, const str
 
 static void reply_quota(struct admin_request *r)
 {
-    struct quota_row row, owner = owner_of(r);
+    struct quota_row owner = owner_of(r);
+    struct store_query q = {.kind = STORE_QUERY_QUOTA, .quota.module = owner.module};
+    if (owner.is_namespace)
+        q = (struct store_query){.kind = STORE_QUERY_NAMESPACE_QUOTA,
+                                 .space_quota.space = owner.module};
     struct error error = {0};
-    enum err err = owner.is_namespace
-                       ? store_namespace_quota(r->admin->reader, owner.module, &row, &error)
-                       : store_quota(r->admin->reader, owner.module, &row, &error);
-    if (err) {
+    if (request_read(r, &q, &error)) {
         reply_error(r, &error);
         return;
     }
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
-    quota_json(r, &w, &row);
+    quota_json(r, &w, owner.is_namespace ? &q.space_quota.row : &q.quota.row);
     reply_json(r, 200, &body);
 }
 
 void quota_list(struct admin_request *r)
 {
-    struct quota_row *rows;
-    size_t len;
+    struct store_query q = {.kind = STORE_QUERY_QUOTAS, .quotas.space = r->space};
     struct error error = {0};
-    if (store_quotas(r->admin->reader, r->arena, r->space, &rows, &len, &error)) {
+    if (request_read(r, &q, &error)) {
         reply_error(r, &error);
         return;
     }
     struct bytes body = BYTES_INIT;
     struct json_writer w = json_writer(&body);
     json_open(&w, '[');
-    for (size_t i = 0; i < len; i++)
-        quota_json(r, &w, &rows[i]);
+    for (size_t i = 0; i < q.quotas.len; i++)
+        quota_json(r, &w, &q.quotas.rows[i]);
     json_close(&w, ']');
     reply_json(r, 200, &body);
 }
@@ -113,19 +113,23 @@ void quota_show(struct admin_request *r)
 
 /* ---- changes ---- */
 
-static void on_stored(struct admin_request *r, const struct store_op *op)
+static void on_announced(struct admin_request *r, const struct error *e)
 {
-    const struct admin_host *host = &r->admin->host;
-    struct error error = op->error;
-    struct quota_row owner = owner_of(r);
-    if (!error.code)
-        (void)(host->quota_changed(host->ctx, &owner, &error) == OK);
-    if (error.code)
-        reply_error(r, &error);
+    if (e->code)
+        reply_error(r, e);
     else if (r->route->status == 204)
         reply_empty(r, 204);
     else
-        reply_quota(r);
+        request_go(r, reply_quota);
+}
+
+static void on_stored(struct admin_request *r, const struct store_op *op)
+{
+    if (op->error.code)
+        reply_error(r, &op->error);
+    else
+        change_announce(r, owner_of(r).module,
+                        owner_of(r).is_namespace ? ADMIN_SPACE_QUOTA : ADMIN_QUOTA, on_announced);
 }
 
 static enum err unknown_resource(struct admin_request *r, struct slice name,

@@ -36,6 +36,65 @@ void request_release(struct admin_request *r)
     admin_unref(a);
 }
 
+/* ---- what a handler reads ---- */
+
+static void request_forget_reads(void *arg)
+{
+    struct admin_request *r = arg;
+    asks_drop(&r->reads);
+    r->read_at = &r->reads;
+}
+
+void request_go(struct admin_request *r, void (*handler)(struct admin_request *r))
+{
+    CHECK(r->waits == 0);
+    request_forget_reads(r);
+    r->handler = handler;
+    handler(r);
+}
+
+static void on_read(struct ask *a)
+{
+    struct admin_request *r = a->owner;
+    if (--r->waits == 0) {
+        r->read_at = &r->reads;
+        r->handler(r);
+    }
+    request_release(r);
+}
+
+static struct ask *request_ask(struct admin_request *r, const struct store_query *q)
+{
+    struct ask *a = ask_new(&r->admin->asks, q->kind, on_read, r);
+    struct store_query made = a->query;
+    a->query = *q;
+    a->query.loop = made.loop;
+    a->query.arena = made.arena;
+    if (q->kind == STORE_QUERY_JOURNAL)
+        a->query.journal.out = &a->out;
+    list_push_back(&r->reads, &a->link);
+    if (ask_start(a) == OP_PENDING) {
+        r->waits++;
+        request_hold(r);
+    }
+    return a;
+}
+
+enum err request_read(struct admin_request *r, struct store_query *q, struct error *ret_error)
+{
+    struct ask *a = r->read_at->next == &r->reads
+                        ? request_ask(r, q)
+                        : container_of(r->read_at->next, struct ask, link);
+    CHECK(a->query.kind == q->kind);
+    r->read_at = &a->link;
+    if (!a->is_answered)
+        return error_set(ret_error, ERR_UNAVAILABLE, "the store has not answered yet");
+    *q = a->query;
+    if (q->error.code != OK && ret_error)
+        *ret_error = q->error;
+    return q->error.code;
+}
+
 /* ---- operations of a request ---- */
 
 struct request_op {
@@ -76,30 +135,17 @@ static void on_change_done(struct admin_change *change)
     request_release(c->request);
 }
 
-static void announce(struct admin_request *r, struct slice name, bool is_namespace, bool is_deleted,
+void change_announce(struct admin_request *r, struct slice function, enum admin_change_kind kind,
                      void (*fn)(struct admin_request *r, const struct error *e))
 {
     struct request_change *c = arena_new_struct(r->arena, struct request_change);
     c->change.done = on_change_done;
-    c->change.function = name;
-    c->change.is_namespace = is_namespace;
-    c->change.is_deleted = is_deleted;
+    c->change.function = function;
+    c->change.kind = kind;
     c->request = r;
     c->fn = fn;
     request_hold(r);
     r->admin->host.change(r->admin->host.ctx, &c->change);
-}
-
-void change_announce(struct admin_request *r, struct slice function, bool is_deleted,
-                     void (*fn)(struct admin_request *r, const struct error *e))
-{
-    announce(r, function, false, is_deleted, fn);
-}
-
-void namespace_announce(struct admin_request *r, bool is_deleted,
-                        void (*fn)(struct admin_request *r, const struct error *e))
-{
-    announce(r, r->space, true, is_deleted, fn);
 }
 
 /* ---- answers ---- */
@@ -114,7 +160,7 @@ static void count_status(struct admin *a, int status)
 void reply_with(struct admin_request *r, int status, const struct http_header *headers,
                 size_t headers_len, const char *type, struct bytes *body)
 {
-    if (r->exchange && !r->is_answered) {
+    if (r->exchange && !r->is_answered && r->waits == 0) {
         struct http_header all[8];
         CHECK(headers_len + 2 <= ARRAY_LEN(all));
         size_t len = 0;
@@ -309,10 +355,21 @@ static enum err take_body(struct admin_request *r, struct slice data, struct err
     return OK;
 }
 
+/* A namespace must be there for what is asked about it. */
+static void run_route(struct admin_request *r)
+{
+    struct namespace_row row;
+    struct error error = {0};
+    if (!namespace_is_default(r->space) && read_namespace(r, &row, &error))
+        reply_error(r, &error);
+    else
+        r->route->handler(r);
+}
+
 static void dispatch(struct admin_request *r)
 {
     r->body = bytes_slice(&r->body_buffer);
-    r->route->handler(r);
+    request_go(r, run_route);
 }
 
 static enum err decode(struct admin_request *r, struct slice raw, struct slice *ret_text,
@@ -343,8 +400,8 @@ static enum err read_param(struct admin_request *r, const struct route *route, s
 }
 
 /* The namespace of the path, or of "/namespaces/:namespace" itself. */
-static enum err read_namespace(struct admin_request *r, const struct route_match *match,
-                               struct error *ret_error)
+static enum err find_space(struct admin_request *r, const struct route_match *match,
+                           struct error *ret_error)
 {
     struct slice raw = match->space;
     if (slice_starts(slice_cstr(match->route->path), SLICE_LIT(ROUTE_NAMESPACES)))
@@ -357,15 +414,6 @@ static enum err read_namespace(struct admin_request *r, const struct route_match
     if (!err && !namespace_is_default(r->space))
         r->base = arena_printf(r->arena, "/namespaces/%.*s", SLICE_ARG(r->space));
     return err;
-}
-
-/* It must be there for what is asked about it. */
-static enum err find_namespace(struct admin_request *r, struct error *ret_error)
-{
-    struct namespace_row row;
-    if (namespace_is_default(r->space))
-        return OK;
-    return store_namespace(r->admin->reader, r->arena, r->space, &row, ret_error);
 }
 
 /* Path and query; the parameters are decoded into the arena. */
@@ -392,7 +440,7 @@ static enum err find_route(struct admin_request *r, const struct http_request *r
                    r->admin->public_port);
         return ERR_NOT_FOUND;
     }
-    enum err err = read_namespace(r, ret_match, ret_error);
+    enum err err = find_space(r, ret_match, ret_error);
     for (size_t i = 0; !err && i < ROUTE_PARAMS_MAX; i++)
         err = read_param(r, ret_match->route, i, ret_match->params[i], ret_error);
     return err;
@@ -411,6 +459,9 @@ static void on_request(void *ctx, struct http_exchange *x)
     r->space = SLICE_LIT(NAMESPACE_DEFAULT);
     r->base = "";
     a->holds++;
+    list_init(&r->reads);
+    r->read_at = &r->reads;
+    arena_on_free(arena, request_forget_reads, r);
     *http_exchange_user(x) = r;
 
     struct error error = {0};
@@ -428,8 +479,6 @@ static void on_request(void *ctx, struct http_exchange *x)
         reply_error_with(r, &error, &allow);
         return;
     }
-    if (!err)
-        err = find_namespace(r, &error);
     if (err) {
         refuse(r, &error);
         return;

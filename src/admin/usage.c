@@ -88,26 +88,32 @@ static void usage_json(struct admin_request *r, struct json_writer *w, const str
     json_close(w, '}');
 }
 
+static void reply_usage(struct admin_request *r)
+{
+    const struct usage_request *u = r->state;
+    struct store_query q = {.kind = STORE_QUERY_USAGE, .usage.filter = u->filter};
+    struct error error = {0};
+    if (request_read(r, &q, &error)) {
+        reply_error(r, &error);
+        return;
+    }
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '[');
+    for (size_t i = 0; i < q.usage.len; i++)
+        usage_json(r, &w, &q.usage.rows[i]);
+    json_close(&w, ']');
+    reply_json(r, 200, &body);
+}
+
 static void on_flushed(struct admin_usage *u)
 {
     struct usage_request *q = container_of(u, struct usage_request, flush);
     struct admin_request *r = q->request;
-    struct usage_row *rows;
-    size_t len;
-    struct error error = u->error;
-    if (!error.code)
-        (void)(store_usage(r->admin->reader, r->arena, &q->filter, &rows, &len, &error) == OK);
-    if (error.code) {
-        reply_error(r, &error);
-    } else {
-        struct bytes body = BYTES_INIT;
-        struct json_writer w = json_writer(&body);
-        json_open(&w, '[');
-        for (size_t i = 0; i < len; i++)
-            usage_json(r, &w, &rows[i]);
-        json_close(&w, ']');
-        reply_json(r, 200, &body);
-    }
+    if (u->error.code)
+        reply_error(r, &u->error);
+    else
+        request_go(r, reply_usage);
     request_release(r);
 }
 
@@ -120,6 +126,7 @@ void usage_list(struct admin_request *r)
         reply_error(r, &error);
         return;
     }
+    r->state = q;
     request_hold(r);
     r->admin->host.usage(r->admin->host.ctx, &q->flush);
 }

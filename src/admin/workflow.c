@@ -200,7 +200,7 @@ void workflow_check(struct admin_request *r)
     struct version_row version = {0};
     enum err err = function_read(r, r->params[0], &workflow, &error);
     if (!err && workflow.version > 0)
-        err = store_version(r->admin->reader, r->arena, workflow.name, 0, &version, &error);
+        err = read_version(r, workflow.name, &version, &error);
     if (!err)
         err = check_room(r->admin, &error);
     if (!err) {

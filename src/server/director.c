@@ -5,8 +5,10 @@
  * Timers are rows of the store with an index on their time. The director keeps one number, up to
  * which (time, seq) it has woken everything; at the next known time it reads the rows that have
  * become due since and wakes them. A note of an execution that was suspended for a time that is
- * behind that mark wakes it at once, so none is lost between "read" and "suspended", and nothing
- * polls. */
+ * behind that mark, or up to which is being read, wakes it at once, so none is lost between "read"
+ * and "suspended", and nothing polls.
+ *
+ * A wake is kept until it has been made: while the store cannot be read it is tried again. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,9 +20,9 @@
 #include "server/run.h"
 
 enum {
-    DIRECTOR_PAGE = 500,      /* rows read at once; then others have their turn */
-    DIRECTOR_RETRY_MS = 1000, /* after a read that failed */
+    DIRECTOR_PAGE = 500, /* rows read at once; then others have their turn */
     DIRECTOR_TIMER_MS_MAX = 60 * 60 * 1000,
+    DIRECTOR_LOOKS = 64,      /* at ends, likewise */
     DIRECTOR_REMOVED_MS = 50, /* between looks whether the store has removed what was deleted */
 };
 
@@ -35,90 +37,179 @@ struct worker *director_owner(struct director *d, const char *id)
     return d->server->workers[(h >> 32) % d->server->workers_len];
 }
 
+struct wake {
+    struct chore chore;
+    struct deployment_ask deployment; /* while chore.ask is NULL: of the row's version */
+    bool is_deploying;
+    char id[37], child[37];
+};
+
+static void wake_fill(struct chore *c, struct store_query *q, struct arena *a)
+{
+    q->durable.id = arena_copy(a, slice_cstr(container_of(c, struct wake, chore)->id));
+}
+
+static void wake_deployed(struct deployment_ask *a)
+{
+    struct wake *w = container_of(a, struct wake, deployment);
+    struct director *d = w->chore.director;
+    w->is_deploying = false;
+    if (!a->deployment && chore_may_pass(&a->error) && !d->is_stopping) {
+        chore_rest(&w->chore, &a->error);
+        return;
+    }
+    if (a->deployment && !d->is_stopping) {
+        struct run_wake *m = calloc(1, sizeof(*m));
+        CHECK(m);
+        m->deployment = TAKE(a->deployment);
+        memcpy(m->id, w->id, sizeof(m->id));
+        memcpy(m->child, w->child, sizeof(m->child));
+        run_wake(director_owner(d, w->id), m);
+    } else if (!a->deployment && a->error.code != ERR_NOT_FOUND) {
+        log_warn("an execution cannot be woken", LOG_STR("execution", w->id),
+                 LOG_STR("error", a->error.message));
+    }
+    deployment_unref(a->deployment);
+    chore_end(&w->chore);
+}
+
+/* A paused one, too: it may be in memory, and stops when it looks. */
+static enum chore_next wake_take(struct chore *c, const struct store_query *q)
+{
+    struct wake *w = container_of(c, struct wake, chore);
+    const struct durable_row *row = &q->durable.row;
+    if (q->error.code != OK || durable_is_finished(row->status) || c->director->is_stopping)
+        return CHORE_OVER;
+    w->is_deploying = true;
+    w->deployment.done = wake_deployed;
+    deployments_get(control_deployments(c->director->control), &w->deployment, row->workflow,
+                    row->version);
+    return CHORE_WAITS;
+}
+
+static const struct chore_kind wake_kind = {
+    .what = "an execution to be woken",
+    .query = STORE_QUERY_DURABLE,
+    .fill = wake_fill,
+    .take = wake_take,
+};
+
 void director_wake(struct director *d, const char *id, const char *child)
 {
-    struct durable_row row;
-    struct error e;
-    struct deployment *deployment = NULL;
     if (d->is_stopping)
         return;
-    struct arena *a = arena_new(NULL);
-    enum err err = store_durable(d->reader, a, slice_cstr(id), &row, &e);
-    /* A paused one, too: it may be in memory, and stops when it looks. */
-    if (err == OK && !durable_is_finished(row.status))
-        err = control_deployment(d->control, row.workflow, row.version, &deployment, &e);
-    if (err != OK && err != ERR_NOT_FOUND)
-        log_warn("an execution cannot be woken", LOG_STR("execution", id),
-                 LOG_STR("error", e.message));
-    arena_free(a);
-    if (!deployment)
-        return;
-    struct run_wake *m = calloc(1, sizeof(*m));
-    CHECK(m);
-    m->deployment = deployment;
-    snprintf(m->id, sizeof(m->id), "%s", id);
-    snprintf(m->child, sizeof(m->child), "%s", child);
-    run_wake(director_owner(d, id), m);
+    struct wake *w = chore_new(d, &wake_kind, sizeof(*w));
+    snprintf(w->id, sizeof(w->id), "%s", id);
+    snprintf(w->child, sizeof(w->child), "%s", child);
+    chore_ask(&w->chore);
 }
 
 /* ---- timers ---- */
 
 static void look_for_due(struct timer *t);
 
-static void arm(struct director *d, int64_t wake_us)
+static void arm_timer(struct director *d)
 {
-    if (wake_us >= d->armed_us || d->is_stopping || d->noting > 0)
-        return;
-    d->armed_us = wake_us;
-    int64_t left = wake_us - clock_wall_us();
+    int64_t left = d->armed_us - clock_wall_us();
     uint64_t ms = left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
     timer_start(control_loop(d->control), &d->timer,
                 ms < DIRECTOR_TIMER_MS_MAX ? ms : DIRECTOR_TIMER_MS_MAX, look_for_due);
 }
 
-/* Wakes a page of what is due; the timer is set for the next page, or the next time. */
+static void arm(struct director *d, int64_t wake_us)
+{
+    if (wake_us >= d->armed_us || d->is_stopping || d->noting > 0)
+        return;
+    d->armed_us = wake_us;
+    if (!d->due) /* else when it has been read */
+        arm_timer(d);
+}
+
+static void due_answered(struct ask *a);
+
+/* What is due until now, or the first after that. */
+static enum op_status due_ask(struct director *d, bool is_next)
+{
+    struct ask *a = d->due = ask_new(d->asks, STORE_QUERY_DUE, due_answered, d);
+    d->is_due_next = is_next;
+    /* One microsecond later than now, since the limit is exclusive. */
+    a->query.due.until_us = is_next ? INT64_MAX : d->due_until_us + 1;
+    a->query.due.after_wake_us = d->mark_us;
+    a->query.due.after_seq = d->mark_seq;
+    a->query.due.limit = is_next ? 1 : DIRECTOR_PAGE;
+    return ask_start(a);
+}
+
+/* Wakes a page of what is due. False: there may be more. */
+static bool due_wake(struct director *d, const struct store_query *q)
+{
+    for (size_t k = 0; k < q->due.len; k++) {
+        const struct durable_due *row = &q->due.rows[k];
+        char id[37];
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(row->id));
+        d->mark_us = row->wake_us;
+        d->mark_seq = row->seq;
+        if (row->wake_us > 0)
+            metrics_late(&d->server->wake_lateness, d->due_until_us - row->wake_us);
+        director_wake(d, id, "");
+    }
+    if (q->due.len == DIRECTOR_PAGE)
+        return false;
+    if (d->mark_us < d->due_until_us) {
+        d->mark_us = d->due_until_us;
+        d->mark_seq = INT64_MAX;
+    }
+    return true;
+}
+
+/* One answer. True: the next is to be waited for. */
+static bool due_take(struct director *d)
+{
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(d->due);
+    const struct store_query *q = &a->query;
+    int64_t now = clock_wall_us();
+    if (q->error.code != OK) {
+        if (d->due_failures == 0)
+            log_warn("timers cannot be read, trying again", LOG_STR("error", q->error.message));
+        arm(d, now + (int64_t)chore_pause_ms(d->due_failures++) * 1000);
+        return false;
+    }
+    d->due_failures = 0;
+    if (d->is_due_next && q->due.len == 1)
+        arm(d, q->due.rows[0].wake_us);
+    else if (!d->is_due_next && !due_wake(d, q))
+        arm(d, now);
+    else if (!d->is_due_next)
+        return due_ask(d, true) == OP_PENDING || due_take(d);
+    return false;
+}
+
+static void due_over(struct director *d)
+{
+    if (d->armed_us != INT64_MAX && !d->is_stopping)
+        arm_timer(d);
+}
+
+static void due_answered(struct ask *a)
+{
+    struct director *d = a->owner;
+    if (!due_take(d))
+        due_over(d);
+}
+
+/* The timer is set for the next page, or the next time. */
 static void look_for_due(struct timer *t)
 {
     struct director *d = container_of(t, struct director, timer);
-    struct durable_due *rows;
-    size_t len = 0;
-    struct error e;
-    struct arena *a = arena_new(NULL);
-    int64_t now = clock_wall_us();
     d->armed_us = INT64_MAX;
-    /* One microsecond later than now, since the limit is exclusive. */
-    enum err err =
-        store_due(d->reader, a, now + 1, d->mark_us, d->mark_seq, DIRECTOR_PAGE, &rows, &len, &e);
-    for (size_t k = 0; err == OK && k < len; k++) {
-        char id[37];
-        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(rows[k].id));
-        d->mark_us = rows[k].wake_us;
-        d->mark_seq = rows[k].seq;
-        if (rows[k].wake_us > 0)
-            metrics_late(&d->server->wake_lateness, now - rows[k].wake_us);
-        director_wake(d, id, "");
-    }
-    if (err == OK && len == DIRECTOR_PAGE) {
-        arm(d, now);
-    } else if (err == OK) {
-        if (d->mark_us < now) {
-            d->mark_us = now;
-            d->mark_seq = INT64_MAX;
-        }
-        err = store_due(d->reader, a, INT64_MAX, d->mark_us, d->mark_seq, 1, &rows, &len, &e);
-        if (err == OK && len == 1)
-            arm(d, rows[0].wake_us);
-    }
-    if (err != OK) {
-        log_warn("timers cannot be read, trying again", LOG_STR("error", e.message));
-        arm(d, now + DIRECTOR_RETRY_MS * 1000);
-    }
-    arena_free(a);
+    d->due_until_us = clock_wall_us();
+    if (due_ask(d, false) == OP_DONE && !due_take(d))
+        due_over(d);
 }
 
 static void suspended(struct director *d, const char *id, int64_t wake_us)
 {
-    if (wake_us <= d->mark_us)
+    if (wake_us <= d->mark_us || (d->due && wake_us <= d->due_until_us))
         director_wake(d, id, "");
     else if (wake_us != INT64_MAX)
         arm(d, wake_us);
@@ -215,100 +306,161 @@ static void finished(struct director *d, const char *id)
     watchers_free(w);
 }
 
+struct end_look {
+    struct chore chore;
+    char id[37];
+};
+
+static void end_fill(struct chore *c, struct store_query *q, struct arena *a)
+{
+    q->durable.id = arena_copy(a, slice_cstr(container_of(c, struct end_look, chore)->id));
+}
+
+static enum chore_next end_take(struct chore *c, const struct store_query *q)
+{
+    struct end_look *l = container_of(c, struct end_look, chore);
+    bool is_gone = q->error.code == ERR_NOT_FOUND;
+    if (is_gone || (q->error.code == OK && durable_is_finished(q->durable.row.status)))
+        finished(c->director, l->id);
+    return CHORE_OVER;
+}
+
+static const struct chore_kind end_kind = {
+    .what = "whether an execution has ended",
+    .query = STORE_QUERY_DURABLE,
+    .fill = end_fill,
+    .take = end_take,
+};
+
+void director_look_for_end(struct director *d, const char *id)
+{
+    if (d->is_stopping)
+        return;
+    struct end_look *l = chore_new(d, &end_kind, sizeof(*l));
+    snprintf(l->id, sizeof(l->id), "%s", id);
+    chore_ask(&l->chore);
+}
+
+/* First the entry, then the look: the end may come in between. */
 static void watch(struct director *d, const char *id, const char *watched)
 {
-    bool is_finished = true;
-    if (director_is_finished(d, watched, &is_finished) != OK || is_finished) {
-        director_wake(d, id, watched);
-        return;
-    }
     struct watchers *w = watchers_of(d, watched);
     w->runs = reallocarray(w->runs, w->runs_len + 1, sizeof(*w->runs));
     CHECK(w->runs);
     memcpy(w->runs[w->runs_len++], id, 37);
+    director_look_for_end(d, watched);
 }
 
 /* ---- deleted workflows ---- */
 
-/* Ends the waits for what is not there any more. */
-static void drop_gone(struct director *d)
+/* The store removes executions in steps, and makes due who waits for one with it. So first the waits
+ * for what is not there any more are ended, then the removal is awaited, then everything that is due
+ * by an event is woken, a page at a time, as nobody knows which of it waits for one that was removed:
+ * what is not in memory comes in, what is looks again. */
+struct removal {
+    struct chore chore;
+    struct bytes watched; /* ids, 37 bytes each, that are looked at */
+    size_t next;
+    int64_t seq; /* of the last one that was woken */
+};
+
+static const struct chore_kind removal_wakes;
+
+static void removal_ask_wakes(struct timer *t)
 {
-    size_t cursor = 0;
-    struct slice key;
-    void *value;
-    bool is_finished;
-    while (map_next(&d->watchers, &cursor, &key, &value)) {
+    chore_ask(container_of(t, struct chore, timer));
+}
+
+static void removing_fill(struct chore *c, struct store_query *q, struct arena *a)
+{
+}
+
+static enum chore_next removing_take(struct chore *c, const struct store_query *q)
+{
+    uint64_t ms = q->error.code == OK && q->removing.is_removing ? DIRECTOR_REMOVED_MS : 0;
+    if (ms == 0)
+        c->kind = &removal_wakes;
+    timer_start(control_loop(c->director->control), &c->timer, ms, removal_ask_wakes);
+    return CHORE_WAITS;
+}
+
+static const struct chore_kind removal_awaits = {
+    .what = "whether deleted executions are removed",
+    .query = STORE_QUERY_REMOVING,
+    .fill = removing_fill,
+    .take = removing_take,
+};
+
+static void removed_fill(struct chore *c, struct store_query *q, struct arena *a)
+{
+    q->due.until_us = 1;
+    q->due.after_seq = container_of(c, struct removal, chore)->seq;
+    q->due.limit = DIRECTOR_PAGE;
+}
+
+static enum chore_next removed_take(struct chore *c, const struct store_query *q)
+{
+    struct removal *r = container_of(c, struct removal, chore);
+    for (size_t k = 0; q->error.code == OK && k < q->due.len; k++) {
         char id[37];
-        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(key));
-        if (director_is_finished(d, id, &is_finished) != ERR_NOT_FOUND)
-            continue;
-        finished(d, id);
-        cursor = 0;
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(q->due.rows[k].id));
+        r->seq = q->due.rows[k].seq;
+        director_wake(c->director, id, "");
     }
+    if (q->error.code == OK && q->due.len == DIRECTOR_PAGE)
+        return CHORE_AGAIN;
+    c->director->removal = NULL;
+    return CHORE_OVER;
 }
 
-static void wake_page(struct timer *t);
+static const struct chore_kind removal_wakes = {
+    .what = "who waits for deleted executions",
+    .query = STORE_QUERY_DUE,
+    .fill = removed_fill,
+    .take = removed_take,
+};
 
-static void removed_later(struct director *d, uint64_t ms, void (*fn)(struct timer *t))
+static void removal_end(struct director *d)
 {
-    if (!d->is_stopping)
-        timer_start(control_loop(d->control), &d->removed_timer, ms, fn);
+    struct removal *r = container_of(d->removal, struct removal, chore);
+    bytes_done(&r->watched);
+    d->removal = NULL;
+    chore_end(&r->chore);
 }
 
-static void removed_failed(struct director *d, const struct error *e, void (*fn)(struct timer *t))
+/* A few of those that somebody waits for; then others have their turn. */
+static void removal_look(struct timer *t)
 {
-    log_warn("who waits for deleted executions cannot be read, trying again",
-             LOG_STR("error", e->message));
-    removed_later(d, DIRECTOR_RETRY_MS, fn);
-}
-
-/* The store removes executions in steps, and makes due who waits for one with it. */
-static void await_removal(struct timer *t)
-{
-    struct director *d = container_of(t, struct director, removed_timer);
-    bool is_removing;
-    struct error e;
-    // It is given that member, always.
-    // NOLINTNEXTLINE(clang-analyzer-security.ArrayBound)
-    d->removed_seq = 0;
-    if (store_is_removing(d->reader, &is_removing, &e) != OK)
-        removed_failed(d, &e, await_removal);
-    else if (is_removing)
-        removed_later(d, DIRECTOR_REMOVED_MS, await_removal);
-    else
-        wake_page(t);
-}
-
-/* Everything that is due by an event, a page at a time, as nobody knows which of it waits for one
- * that was removed: what is not in memory comes in, what is looks again. */
-static void wake_page(struct timer *t)
-{
-    struct director *d = container_of(t, struct director, removed_timer);
-    struct durable_due *rows;
-    size_t len = 0;
-    struct error e;
-    struct arena *a = arena_new(NULL);
-    enum err err = store_due(d->reader, a, 1, 0, d->removed_seq, DIRECTOR_PAGE, &rows, &len, &e);
-    for (size_t k = 0; err == OK && k < len; k++) {
-        char id[37];
-        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(rows[k].id));
-        d->removed_seq = rows[k].seq;
-        director_wake(d, id, "");
+    struct removal *r = container_of(t, struct removal, chore.timer);
+    struct director *d = r->chore.director;
+    size_t len = sizeof(((struct end_look *)NULL)->id), all = r->watched.len / len;
+    for (int k = 0; k < DIRECTOR_LOOKS && r->next < all; k++)
+        director_look_for_end(d, r->watched.ptr + len * r->next++);
+    if (r->next < all) {
+        timer_start(control_loop(d->control), &r->chore.timer, 0, removal_look);
+        return;
     }
-    if (err != OK)
-        removed_failed(d, &e, wake_page);
-    else if (len == DIRECTOR_PAGE)
-        removed_later(d, 0, wake_page);
-    arena_free(a);
+    bytes_done(&r->watched);
+    chore_ask(&r->chore);
 }
 
 void director_removed(struct director *d)
 {
+    size_t cursor = 0;
+    struct slice key;
+    void *value;
     if (d->is_stopping)
         return;
-    drop_gone(d);
-    timer_stop(control_loop(d->control), &d->removed_timer); /* again from the start */
-    await_removal(&d->removed_timer);
+    if (d->removal) /* again from the start */
+        removal_end(d);
+    struct removal *r = chore_new(d, &removal_awaits, sizeof(*r));
+    d->removal = &r->chore;
+    while (map_next(&d->watchers, &cursor, &key, &value)) {
+        char id[37] = "";
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(key));
+        bytes_append(&r->watched, id, sizeof(id));
+    }
+    timer_start(control_loop(d->control), &r->chore.timer, 0, removal_look);
 }
 
 /* ---- notes of the engine threads ---- */
@@ -324,28 +476,50 @@ struct director_note *director_note_new(struct server *s, const char *id, size_t
 }
 
 /* They were asked to end, by the commit that this is about. */
+struct children {
+    struct chore chore;
+    char parent[37];
+    char cursor[24]; /* of the next page */
+};
+
+static void children_fill(struct chore *c, struct store_query *q, struct arena *a)
+{
+    struct children *s = container_of(c, struct children, chore);
+    q->durables.filter.parent = arena_copy(a, slice_cstr(s->parent));
+    q->durables.filter.status = -1;
+    q->durables.page.limit = DIRECTOR_PAGE;
+    q->durables.page.cursor = arena_copy(a, slice_cstr(s->cursor));
+}
+
+static enum chore_next children_take(struct chore *c, const struct store_query *q)
+{
+    struct children *s = container_of(c, struct children, chore);
+    for (size_t k = 0; q->error.code == OK && k < q->durables.len; k++) {
+        char id[37] = "";
+        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(q->durables.rows[k].id));
+        if (!durable_is_finished(q->durables.rows[k].status))
+            director_wake(c->director, id, "");
+    }
+    if (q->error.code != OK || q->durables.next.len == 0)
+        return CHORE_OVER;
+    snprintf(s->cursor, sizeof(s->cursor), "%.*s", SLICE_ARG(q->durables.next));
+    return CHORE_AGAIN;
+}
+
+static const struct chore_kind children_kind = {
+    .what = "children that are to end",
+    .query = STORE_QUERY_DURABLES,
+    .fill = children_fill,
+    .take = children_take,
+};
+
 static void wake_children(struct director *d, const char *parent)
 {
-    struct durable_filter filter = {.parent = slice_cstr(parent), .status = -1};
-    struct store_page page = {.limit = 1000};
-    struct arena *a = arena_new(NULL);
-    struct error e;
-    enum err err;
-    do {
-        struct durable_row *rows;
-        size_t len = 0;
-        err = store_durables(d->reader, a, &filter, &page, &rows, &len, &page.cursor, &e);
-        for (size_t k = 0; err == OK && k < len; k++) {
-            char id[37] = "";
-            snprintf(id, sizeof(id), "%.*s", SLICE_ARG(rows[k].id));
-            if (!durable_is_finished(rows[k].status))
-                director_wake(d, id, "");
-        }
-    } while (err == OK && page.cursor.len > 0);
-    if (err != OK)
-        log_warn("children cannot be woken; they end when they wake", LOG_STR("parent", parent),
-                 LOG_STR("error", e.message));
-    arena_free(a);
+    if (d->is_stopping)
+        return;
+    struct children *s = chore_new(d, &children_kind, sizeof(*s));
+    snprintf(s->parent, sizeof(s->parent), "%s", parent);
+    chore_ask(&s->chore);
 }
 
 static void note_arrived(struct post *p)
@@ -414,22 +588,37 @@ static void note_crashes(struct director *d, struct slice ids)
 
 /* ---- start and stop ---- */
 
-enum err director_new(struct control *c, struct server *s, struct director **ret_director,
-                      struct error *ret_error)
+struct director *director_new(struct control *c, struct server *s)
 {
     struct director *d = calloc(1, sizeof(*d));
     CHECK(d);
     d->control = c;
     d->server = s;
+    d->asks = control_asks(c);
     d->armed_us = INT64_MAX;
+    list_init(&d->chores);
     s->director = d;
-    *ret_director = d;
-    enum err err = store_reader_open(s->store, &d->reader, ret_error);
-    if (err == OK)
-        note_crashes(d, bytes_slice(&s->suspects));
-    if (err == OK && d->noting == 0)
+    note_crashes(d, bytes_slice(&s->suspects));
+    if (d->noting == 0)
         arm(d, 0); /* everything that is due, or ran when the server ended */
-    return err;
+    return d;
+}
+
+/* What it still reads is of no use; a wake whose deployment is on its way ends with that. */
+static void drop_chores(struct director *d)
+{
+    struct list left, *n;
+    list_init(&left);
+    if (d->removal)
+        removal_end(d);
+    list_splice_back(&left, &d->chores);
+    while ((n = list_pop_front(&left))) {
+        struct chore *c = container_of(n, struct chore, link);
+        if (c->kind == &wake_kind && container_of(c, struct wake, chore)->is_deploying)
+            list_push_back(&d->chores, n);
+        else
+            chore_end(c);
+    }
 }
 
 void director_stop(struct director *d)
@@ -439,7 +628,8 @@ void director_stop(struct director *d)
     void *value;
     d->is_stopping = true;
     timer_stop(control_loop(d->control), &d->timer);
-    timer_stop(control_loop(d->control), &d->removed_timer);
+    ask_drop(TAKE(d->due));
+    drop_chores(d);
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;
         (void)map_remove(&d->watchers, id);
@@ -456,8 +646,7 @@ void director_free(struct director *d)
     if (!d)
         return;
     director_stop(d);
+    CHECK(list_is_empty(&d->chores));
     map_done(&d->watchers);
-    if (d->reader)
-        store_reader_close(d->reader);
     free(d);
 }

@@ -12,8 +12,7 @@ struct control;
 struct deployment;
 struct director;
 
-NODISCARD enum err director_new(struct control *c, struct server *s, struct director **ret_director,
-                                struct error *ret_error);
+struct director *director_new(struct control *c, struct server *s);
 void director_free(struct director *d);
 void director_stop(struct director *d); /* no more wakes; waiters are told */
 

@@ -1,27 +1,67 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What director.c and director_api.c share. Control thread. */
+ * What the files of the director share. Control thread. */
 #pragma once
 
 #include "base/map.h"
 #include "server/control.h"
+#include "server/deployments.h"
 #include "server/director.h"
-#include "store/sqlite/reads.h"
-#include "store/store.h"
+#include "store/ask.h"
 
 struct worker;
+
+/* Something that is read from the store until it has been read: a failure that can pass is tried
+ * again, after pauses that double. One answer at a time, and between two answers others have their
+ * turn. The first member of whatever it belongs to; freed by chore_end(). */
+struct chore {
+    struct list link; /* director->chores */
+    struct director *director;
+    const struct chore_kind *kind;
+    struct ask *ask; /* NULL: it rests, or waits for something else */
+    struct timer timer;
+    unsigned failures;
+};
+
+enum chore_next {
+    CHORE_OVER,  /* it has ended */
+    CHORE_AGAIN, /* ask once more */
+    CHORE_WAITS, /* somebody else calls chore_end(), chore_ask() or chore_rest() */
+};
+
+struct chore_kind {
+    const char *what; /* cannot be done, for the log */
+    enum store_query_kind query;
+    void (*fill)(struct chore *c, struct store_query *q, struct arena *a);
+    /* The answer: error code OK, or one that cannot pass, or ERR_NOT_FOUND. */
+    enum chore_next (*take)(struct chore *c, const struct store_query *q);
+};
+
+/* One of this size, from malloc, zeroed. */
+void *chore_new(struct director *d, const struct chore_kind *kind, size_t size);
+void chore_ask(struct chore *c); /* the first time, or once more, at once */
+void chore_rest(struct chore *c, const struct error *error);
+void chore_end(struct chore *c); /* frees it */
+bool chore_may_pass(const struct error *error);
+uint64_t chore_pause_ms(unsigned failures);
 
 struct director {
     struct control *control;
     struct server *server;
-    struct store_reader *reader;
+    struct asks *asks;
+    struct list chores;
     struct map watchers; /* id -> struct watchers */
+
     struct timer timer;
     int64_t armed_us;          /* what timer is set for; INT64_MAX: nothing */
     int64_t mark_us, mark_seq; /* everything due up to here has been woken */
-    struct timer removed_timer;
-    int64_t removed_seq; /* of the last one that was woken for director_removed() */
-    unsigned noting;     /* crashes on their way to the store; nothing is woken before */
+    struct ask *due;           /* what is due is being read, */
+    int64_t due_until_us;      /* up to then */
+    bool is_due_next;          /* rather, when the next will be */
+    unsigned due_failures;
+
+    struct chore *removal; /* who waits for what was deleted is being found */
+    unsigned noting;       /* crashes on their way to the store; nothing is woken before */
     bool is_stopping;
 };
 
@@ -36,5 +76,16 @@ struct waiter {
 
 void director_wake(struct director *d, const char *id, const char *child);
 struct worker *director_owner(struct director *d, const char *id);
+/* Until it ends, is found to have ended or to be gone, or its time is over. */
 void director_await(struct director *d, struct admin_durable *op, const char *id);
-NODISCARD enum err director_is_finished(struct director *d, const char *id, bool *ret_is_finished);
+/* If it has ended or is gone, whoever waits for that is told. */
+void director_look_for_end(struct director *d, const char *id);
+
+/* director_cut.c: retry and fork. */
+void director_cut(struct director *d, struct admin_durable *a);
+/* director_check.c: check and migrate. */
+void director_check(struct director *d, struct admin_durable *a);
+/* director_api.c: a mutation for an API call; when it is durable, the execution is woken and the
+ * caller told. */
+struct store_op *director_mutation(struct director *d, struct admin_durable *a, struct slice id);
+void director_fail(struct admin_durable *a, const struct error *error);

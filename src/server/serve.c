@@ -156,8 +156,9 @@ static void server_close(struct server *s)
 }
 
 /* Programs that start us wait for these lines; a human sees where to go. */
-static void announce(const struct server *s)
+static void announce(void *arg)
 {
+    const struct server *s = arg;
     const struct config *c = &s->config;
     bool is_v6 = strchr(c->http_host, ':');
     printf("limpet: admin http://%s:%d\n", c->admin_host, control_admin_port(s->control));
@@ -216,10 +217,9 @@ int serve_main(int argc, char **argv)
     signal(SIGXFSZ, SIG_IGN); /* a file size limit is an error of the write, not our end */
     keep_descriptors(&s.config);
     enum err err = server_open(&s, &error);
-    if (err == OK) {
-        announce(&s);
-        control_run(s.control);
-    } else {
+    if (err == OK)
+        err = control_run(s.control, announce, &s, &error);
+    if (err != OK) {
         fprintf(stderr, "error: %s\n", error.message);
         if (error.hint[0])
             fprintf(stderr, "hint: %s\n", error.hint);

@@ -174,13 +174,6 @@ static inline int64_t fake_stored_bytes(void *ctx, struct slice module)
     return (int64_t)module.len;
 }
 
-static inline enum err fake_quota_changed(void *ctx, const struct quota_row *owner,
-                                          struct error *ret_error)
-{
-    (void)ctx, (void)owner, (void)ret_error;
-    return OK;
-}
-
 static inline bool fake_quota_look(void *ctx, const struct quota_row *owner, enum resource r,
                                    struct admin_quota *ret_quota)
 {
@@ -200,7 +193,6 @@ static inline struct admin_host fake_host(struct fake *f)
                                fake_durable_cancel,
                                fake_usage,
                                fake_stored_bytes,
-                               fake_quota_changed,
                                fake_quota_look};
 }
 

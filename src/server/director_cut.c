@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Retry and fork: where an execution's journal is to be cut, and what comes back with that. What is
+ * read, in this order:
+ *
+ *     ROW      may it be cut, in its state?
+ *     VERSION  that it is to go on with (retry)
+ *     SURVEY   the whole journal, a chunk at a time, for the places where it may be cut
+ *     CHUNK    the one that is cut
+ *     TAKEN    signals that were consumed behind the cut, a chunk at a time (retry)
+ *
+ * Between two chunks others have their turn on the control thread. */
+#include <endian.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admin/names.h"
+#include "base/random.h"
+#include "durable/record.h"
+#include "host/op.h"
+#include "server/director_internal.h"
+
+enum { SURVEY_BYTES = 256 * 1024 }; /* of a journal, read at once */
+
+enum cut_stage { CUT_ROW, CUT_VERSION, CUT_SURVEY, CUT_CHUNK, CUT_TAKEN };
+
+struct cut {
+    struct director *director;
+    struct admin_durable *admin;
+    enum cut_stage stage;
+    struct ask *ask;
+    struct timer timer;
+    struct arena *arena; /* of the row, and of signals */
+    struct durable_row row;
+    int64_t version; /* 0: as it is */
+
+    int64_t records;                                      /* to keep */
+    int64_t chunk_first;                                  /* the chunk that is cut */
+    struct bytes chunk;                                   /* its part to keep */
+    int64_t last_failed_step, last_external, cancel, end; /* -1: none */
+    int64_t count;
+
+    struct durable_signal *signals; /* consumed behind the cut */
+    size_t signals_len, signals_cap, signals_bytes;
+    int64_t next; /* record to go on with */
+};
+
+static void cut_free(struct cut *c)
+{
+    ask_drop(c->ask);
+    arena_free(c->arena);
+    bytes_done(&c->chunk);
+    free(c->signals);
+    free(c);
+}
+
+static void cut_fail(struct cut *c, const struct error *error)
+{
+    struct admin_durable *a = c->admin;
+    struct error e = *error;
+    cut_free(c);
+    director_fail(a, &e);
+}
+
+/* ---- where ---- */
+
+static void note_record(struct cut *c, const struct record *r)
+{
+    if (r->kind == RECORD_DONE && r->op == OP_NUMBER_STEP && r->status != OK)
+        c->last_failed_step = c->count;
+    if (r->kind == RECORD_DONE && r->op == OP_NUMBER_FETCH)
+        c->last_external = c->count;
+    if (r->kind == RECORD_CANCEL && c->cancel < 0)
+        c->cancel = c->count;
+    if (r->kind == RECORD_END)
+        c->end = c->count;
+    c->count++;
+}
+
+/* A cancelled one from where it learned of that; else from the failed step; else from the last
+ * answer from outside, which the failure must have come from; on other code from where it ended. */
+static int64_t retry_place(const struct cut *c, bool was_cancelled, bool is_other_version)
+{
+    int64_t all = c->end >= 0 ? c->end : c->count;
+    if (was_cancelled && c->cancel >= 0)
+        return c->cancel;
+    if (c->last_failed_step >= 0)
+        return c->last_failed_step;
+    if (!is_other_version && c->last_external >= 0)
+        return c->last_external;
+    return all;
+}
+
+/* ---- signals that were consumed behind the cut ---- */
+
+enum { TAKEN_BYTES_MAX = 64 * 1024 * 1024 }; /* of their data; the store takes them in one go */
+
+/* The record's label is the name of the signal, not cut. */
+_Static_assert((int)NAMES_SIGNAL_BYTES_MAX <= (int)RECORD_LABEL_BYTES_MAX,
+               "a label has the whole name");
+
+/* A call of waitForEvent() that completed: i64 seq, f64 milliseconds since 1970, lstr data. */
+static enum err take_back(struct cut *c, const struct record *r, struct error *ret_error)
+{
+    enum { HEAD_BYTES = 8 + 8 + 4 };
+    uint64_t seq, at_bits;
+    uint32_t len;
+    double at_ms;
+    if (r->payload.len < HEAD_BYTES)
+        return error_set(ret_error, ERR_CORRUPT, "a record of a signal is too short");
+    memcpy(&seq, r->payload.ptr, sizeof(seq));
+    memcpy(&at_bits, r->payload.ptr + 8, sizeof(at_bits));
+    memcpy(&len, r->payload.ptr + 16, sizeof(len));
+    at_bits = le64toh(at_bits);
+    memcpy(&at_ms, &at_bits, sizeof(at_ms));
+    if (le32toh(len) != r->payload.len - HEAD_BYTES)
+        return error_set(ret_error, ERR_CORRUPT, "a record of a signal has another length");
+    c->signals_bytes += r->payload.len;
+    if (c->signals_bytes > TAKEN_BYTES_MAX) {
+        error_set(ret_error, ERR_TOO_LARGE,
+                  "the retry would have to give back signals of more than %d bytes",
+                  TAKEN_BYTES_MAX);
+        error_hint(ret_error, "limpet execution fork --record N keeps more of the journal");
+        return ERR_TOO_LARGE;
+    }
+    if (c->signals_len == c->signals_cap) {
+        c->signals_cap = c->signals_cap ? 2 * c->signals_cap : 16;
+        c->signals = reallocarray(c->signals, c->signals_cap, sizeof(*c->signals));
+        CHECK(c->signals);
+    }
+    c->signals[c->signals_len++] =
+        (struct durable_signal){.seq = (int64_t)le64toh(seq),
+                                .at_us = (int64_t)(at_ms * 1000 + 0.5),
+                                .name = arena_copy(c->arena, r->label),
+                                .data = arena_copy(c->arena, slice_skip(r->payload, HEAD_BYTES))};
+    return OK;
+}
+
+/* ---- answers ---- */
+
+static enum err take_row(struct cut *c, const struct store_query *q, struct error *ret_error)
+{
+    bool is_retry = c->admin->kind == ADMIN_DURABLE_RETRY;
+    c->row = q->durable.row;
+    if (is_retry && c->row.status != DURABLE_FAILED && c->row.status != DURABLE_CANCELLED) {
+        error_set(ret_error, ERR_CONFLICT, "the execution is %s",
+                  durable_status_text(c->row.status));
+        error_hint(ret_error, "only a failed or cancelled one can be retried");
+        return ERR_CONFLICT;
+    }
+    c->version = c->admin->version;
+    c->stage = is_retry && c->version != 0 ? CUT_VERSION : CUT_SURVEY;
+    return OK;
+}
+
+/* Where it is to be cut, once the whole journal is known. */
+static enum err choose(struct cut *c, struct error *ret_error)
+{
+    int64_t all = c->end >= 0 ? c->end : c->count;
+    if (c->admin->kind == ADMIN_DURABLE_RETRY)
+        c->records = retry_place(c, c->row.status == DURABLE_CANCELLED,
+                                 c->version > 0 && c->version != c->row.version);
+    else
+        c->records = c->admin->record < 0 ? all : c->admin->record;
+    if (c->records <= all)
+        return OK;
+    return error_set(ret_error, ERR_INVALID, "the journal has %lld records that can be kept",
+                     (long long)all);
+}
+
+/* Part of the journal, for the places in it. */
+static enum err take_survey(struct cut *c, struct slice rest, int64_t count,
+                            struct error *ret_error)
+{
+    struct record r;
+    if (count == 0) {
+        c->stage = CUT_CHUNK;
+        return choose(c, ret_error);
+    }
+    while (rest.len > 0) {
+        enum err err = record_take(&rest, &r, ret_error);
+        if (err != OK)
+            return err;
+        note_record(c, &r);
+    }
+    return OK;
+}
+
+/* True: that was the last. */
+static enum err take_taken(struct cut *c, struct slice rest, int64_t first, int64_t count,
+                           struct error *ret_error)
+{
+    struct record r;
+    for (int64_t n = first; rest.len > 0; n++) {
+        enum err err = record_take(&rest, &r, ret_error);
+        if (err == OK && n >= c->records && r.kind == RECORD_DONE && r.op == OP_NUMBER_EVENT_WAIT &&
+            r.status == OK)
+            err = take_back(c, &r, ret_error);
+        if (err != OK)
+            return err;
+    }
+    c->next = first + count;
+    return OK;
+}
+
+/* ---- the end ---- */
+
+static void cut_apply(struct cut *c)
+{
+    struct director *d = c->director;
+    struct admin_durable *a = c->admin;
+    struct store *store = d->server->store;
+    if (a->kind == ADMIN_DURABLE_RETRY) {
+        struct durable_retry how = {.records = c->records,
+                                    .chunk_first = c->chunk_first,
+                                    .chunk = bytes_slice(&c->chunk),
+                                    .version = c->version,
+                                    .signals = c->signals,
+                                    .signals_len = c->signals_len};
+        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how);
+    } else {
+        random_uuid7(a->new_id);
+        struct slice id = slice_cstr(a->new_id);
+        store_durable_fork(store, director_mutation(d, a, id), a->id, id, c->records,
+                           c->chunk_first, bytes_slice(&c->chunk));
+    }
+    cut_free(c);
+}
+
+/* ---- the flow ---- */
+
+static void cut_answered(struct ask *a);
+
+static enum op_status cut_ask(struct cut *c)
+{
+    static const enum store_query_kind kinds[] = {
+        [CUT_ROW] = STORE_QUERY_DURABLE,    [CUT_VERSION] = STORE_QUERY_VERSION,
+        [CUT_SURVEY] = STORE_QUERY_JOURNAL, [CUT_CHUNK] = STORE_QUERY_JOURNAL,
+        [CUT_TAKEN] = STORE_QUERY_JOURNAL,
+    };
+    struct ask *a = c->ask = ask_new(c->director->asks, kinds[c->stage], cut_answered, c);
+    struct slice id = arena_copy(a->arena, c->admin->id);
+    if (c->stage == CUT_ROW) {
+        a->query.durable.id = id;
+    } else if (c->stage == CUT_VERSION) {
+        a->query.version.function = arena_copy(a->arena, c->row.workflow);
+        a->query.version.number = c->version < 0 ? 0 : c->version;
+    } else {
+        a->query.journal.id = id;
+        a->query.journal.first = c->stage == CUT_SURVEY  ? c->count
+                                 : c->stage == CUT_CHUNK ? c->records - 1
+                                                         : c->next;
+        a->query.journal.bytes_max = c->stage == CUT_CHUNK ? 1 : SURVEY_BYTES;
+        a->query.journal.out = &a->out;
+    }
+    return ask_start(a);
+}
+
+static void cut_go(struct timer *t);
+
+/* To the stage that is set now; `soon`: others have their turn first. */
+static void cut_on(struct cut *c)
+{
+    timer_start(control_loop(c->director->control), &c->timer, 0, cut_go);
+}
+
+static void take_chunk(struct cut *c, struct ask *a)
+{
+    c->chunk_first = a->query.journal.start;
+    c->chunk = a->out;
+    a->out = BYTES_INIT;
+    c->chunk.len = record_prefix(bytes_slice(&c->chunk), c->records - c->chunk_first).len;
+}
+
+static void cut_take(struct cut *c)
+{
+    CLEANUP(ask_cleanup) struct ask *a = TAKE(c->ask);
+    const struct store_query *q = &a->query;
+    struct error e = q->error;
+    if (e.code == OK) {
+        switch (c->stage) {
+        case CUT_ROW:
+            c->arena = TAKE(a->arena);
+            if (c->admin->kind == ADMIN_DURABLE_RETRY && q->durable.row.is_paused &&
+                q->durable.row.parked.len > 0) { /* nothing is to be cut: it goes on */
+                struct director *d = c->director;
+                struct admin_durable *admin = c->admin;
+                cut_free(c);
+                store_durable_pause(d->server->store, director_mutation(d, admin, admin->id),
+                                    admin->id, false);
+                return;
+            }
+            (void)(take_row(c, q, &e) == OK);
+            break;
+        case CUT_VERSION:
+            c->version = q->version.row.number;
+            c->stage = CUT_SURVEY;
+            break;
+        case CUT_SURVEY:
+            (void)(take_survey(c, bytes_slice(&a->out), q->journal.count, &e) == OK);
+            break;
+        case CUT_CHUNK:
+            take_chunk(c, a);
+            c->stage = CUT_TAKEN;
+            break;
+        case CUT_TAKEN:
+            if (q->journal.count == 0) {
+                cut_apply(c);
+                return;
+            }
+            (void)(take_taken(c, bytes_slice(&a->out), q->journal.start, q->journal.count, &e) ==
+                   OK);
+            break;
+        }
+    }
+    if (e.code != OK)
+        cut_fail(c, &e);
+    else
+        cut_on(c);
+}
+
+static void cut_answered(struct ask *a)
+{
+    cut_take(a->owner);
+}
+
+static void cut_go(struct timer *t)
+{
+    struct cut *c = container_of(t, struct cut, timer);
+    if (c->stage == CUT_CHUNK && c->records == 0) /* nothing is kept */
+        c->stage = CUT_TAKEN;
+    if (c->stage == CUT_TAKEN && c->next < c->records)
+        c->next = c->records;
+    if (c->stage == CUT_TAKEN && c->admin->kind == ADMIN_DURABLE_FORK)
+        cut_apply(c);
+    else if (cut_ask(c) == OP_DONE)
+        cut_take(c);
+}
+
+void director_cut(struct director *d, struct admin_durable *a)
+{
+    struct cut *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    c->director = d;
+    c->admin = a;
+    c->last_failed_step = c->last_external = c->cancel = c->end = -1;
+    cut_go(&c->timer);
+}
