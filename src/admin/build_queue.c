@@ -64,6 +64,9 @@ struct build {
 struct build_queue {
     struct build_queue_config config;
     struct list builds;
+    struct list turns; /* struct build_turn that wait */
+    unsigned turns_running;
+    bool was_turn; /* the last to begin was one of these: a build is next */
     size_t bytes;
     struct build_queue_stats stats;
     bool is_draining;
@@ -444,15 +447,47 @@ static bool is_first_of_function(const struct build_queue *q, const struct build
     return true;
 }
 
-static void queue_pick(struct build_queue *q)
+static struct build *first_waiting(const struct build_queue *q)
 {
     LIST_FOREACH (n, &q->builds) {
         struct build *b = container_of(n, struct build, link);
-        if (q->stats.running >= BUILD_RUNNING_MAX)
-            return;
         if (b->state == BUILD_WAIT_TURN && is_first_of_function(q, b))
-            build_step(b); /* starts pool work, so it does not end b here */
+            return b;
     }
+    return NULL;
+}
+
+/* Builds and turns by turns. */
+static void queue_pick(struct build_queue *q)
+{
+    while (q->stats.running + q->turns_running < BUILD_RUNNING_MAX) {
+        struct build *b = first_waiting(q);
+        struct list *n = b && q->was_turn ? NULL : list_pop_front(&q->turns);
+        if (!n && !b)
+            return;
+        q->was_turn = n != NULL;
+        if (n) {
+            struct build_turn *t = container_of(n, struct build_turn, link);
+            q->turns_running++;
+            t->begin(t);
+        } else {
+            build_step(b); /* starts pool work, so it does not end b here */
+        }
+    }
+}
+
+void build_turn_take(struct build_queue *q, struct build_turn *t)
+{
+    t->queue = q;
+    list_push_back(&q->turns, &t->link);
+    queue_pick(q);
+}
+
+void build_turn_end(struct build_turn *t)
+{
+    CHECK(t->queue->turns_running > 0);
+    t->queue->turns_running--;
+    queue_pick(t->queue);
 }
 
 /* A queued build goes to its end without a turn. */
@@ -472,6 +507,7 @@ struct build_queue *build_queue_new(const struct build_queue_config *config)
     CHECK(q);
     q->config = *config;
     list_init(&q->builds);
+    list_init(&q->turns);
     return q;
 }
 
@@ -479,7 +515,7 @@ void build_queue_free(struct build_queue *q)
 {
     if (!q)
         return;
-    CHECK(list_is_empty(&q->builds));
+    CHECK(list_is_empty(&q->builds) && list_is_empty(&q->turns) && q->turns_running == 0);
     free(q);
 }
 

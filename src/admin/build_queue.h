@@ -9,7 +9,7 @@
  * engine thread has taken it, so the next public request is served by it. A failed build changes
  * nothing that serves. Builds of one function run one after the other in the order they came, so
  * the last upload wins; builds of different functions run side by side, BUILD_RUNNING_MAX at a
- * time.
+ * time, checks of workflows counted (build_turn_take), so that the work pool has threads for others.
  *
  * To answer fast, work does not wait for the disk where it need not: bundling begins while the
  * build's record is being committed, and the statuses in between live here, in memory
@@ -58,6 +58,17 @@ struct build_watch {
     /* private */
     struct list link;
 };
+
+/* A turn to bundle and evaluate code without publishing it: counted with the builds that run. Embedded
+ * in the taker's own struct. */
+struct build_turn {
+    void (*begin)(struct build_turn *t); /* it is its turn; perhaps before the take returns */
+    /* private */
+    struct list link;
+    struct build_queue *queue;
+};
+void build_turn_take(struct build_queue *q, struct build_turn *t);
+void build_turn_end(struct build_turn *t); /* once, after begin */
 
 /* Does a module that exports these (guest/abi.h) have what its kind is started by?
  * ERR_BUILD_FAILED. Any thread. */

@@ -2,7 +2,7 @@
  *
  * What only workflows have as resources: check (replay unfinished executions on code that is not
  * published) and migrate. The code of a check is bundled and evaluated on the pool as an upload's
- * is, so that code which could not be published is refused as there, whether or not there is
+ * is, when it is its turn among them, so that code which could not be published is refused as there, whether or not there is
  * anything to replay; then the host replays. Both may take long; replays end when the client goes.
  */
 #include "admin/body.h"
@@ -22,6 +22,7 @@ struct check {
     const char *name;               /* of the workflow */
     const char *source_name;        /* without its namespace */
     struct version_options options; /* of the version that serves */
+    struct build_turn turn;
     struct work work;
     struct bytes source;
     struct bundle bundle;
@@ -170,6 +171,7 @@ static void on_built(struct work *w)
 {
     struct check *c = container_of(w, struct check, work);
     struct admin_request *r = c->request;
+    build_turn_end(&c->turn);
     bytes_done(&c->source);
     if (c->error.code) {
         reply_build_failed(c);
@@ -181,6 +183,14 @@ static void on_built(struct work *w)
         durable_op_start(op);
     }
     request_release(r);
+}
+
+static void on_turn(struct build_turn *t)
+{
+    struct check *c = container_of(t, struct check, turn);
+    c->work.run = run_build;
+    c->work.done = on_built;
+    work_start(c->admin->loop, &c->work);
 }
 
 static enum err check_room(const struct admin *a, struct error *ret_error)
@@ -220,9 +230,8 @@ void workflow_check(struct admin_request *r)
     c->request = r;
     c->name = arena_cstr(r->arena, workflow.name);
     c->source_name = arena_cstr(r->arena, module_name_split(workflow.name).name);
-    c->work.run = run_build;
-    c->work.done = on_built;
-    work_start(r->admin->loop, &c->work);
+    c->turn.begin = on_turn;
+    build_turn_take(r->admin->builds, &c->turn);
 }
 
 /* ---- migrate ---- */
