@@ -63,9 +63,10 @@ static enum err read_runs(struct admin_request *r, const struct list_query *q, i
                           struct error *ret_error)
 {
     struct list_source *s = &p->run_source;
-    struct store_query asked = {
-        .kind = STORE_QUERY_EXECUTIONS,
-        .executions = {.space = r->space, .function = q->function, .page = {.limit = limit, .cursor = s->cursor}}};
+    struct store_query asked = {.kind = STORE_QUERY_EXECUTIONS,
+                                .executions = {.space = r->space,
+                                               .function = q->function,
+                                               .page = {.limit = limit, .cursor = s->cursor}}};
     enum err err = request_read(r, &asked, ret_error);
     *ret_rows = asked.executions.rows;
     s->len = asked.executions.len;
