@@ -69,8 +69,17 @@ struct admin {
     bool drain_http_done, drain_builds_done;
 };
 
+/* Who asks. */
+struct access_caller {
+    bool is_server;       /* whoever has the server's token, or is let in without one */
+    struct slice token;   /* else: its id, */
+    struct slice space;   /* its namespace, */
+    enum token_role role; /* and what it may */
+};
+
 struct admin_request {
     struct admin *admin;
+    struct access_caller caller;
     struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
     struct arena *arena;
     const struct route *route;
@@ -233,6 +242,8 @@ void durable_ops_end_waits(struct admin *a);
 
 /* Ends the open log streams. */
 void log_followers_end(struct admin *a, struct slice function /* "": all */);
+/* Those of a token that was revoked. */
+void log_followers_end_of(struct admin *a, struct slice token);
 
 /* Forgets what there is of a module that has just been deleted, then fn. */
 void function_forget(struct admin_request *r, struct slice module,

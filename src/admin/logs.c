@@ -228,7 +228,7 @@ static void on_follow_timer(struct timer *t)
         timer_start(a->loop, &a->follow_timer, ADMIN_FOLLOW_POLL_MS, on_follow_timer);
 }
 
-void log_followers_end(struct admin *a, struct slice function)
+static void followers_end(struct admin *a, struct slice function, struct slice token)
 {
     struct list left, *n;
     list_init(&left);
@@ -238,9 +238,21 @@ void log_followers_end(struct admin *a, struct slice function)
         list_push_back(&a->followers, n);
         if (function.len > 0 && !slice_eq(function, f->function))
             continue;
+        if (token.len > 0 && !slice_eq(token, f->request->caller.token))
+            continue;
         follower_end(f);
         (void)http_write(f->request->exchange, SLICE_EMPTY, true);
     }
+}
+
+void log_followers_end(struct admin *a, struct slice function)
+{
+    followers_end(a, function, SLICE_EMPTY);
+}
+
+void log_followers_end_of(struct admin *a, struct slice token)
+{
+    followers_end(a, SLICE_EMPTY, token);
 }
 
 struct log_query {

@@ -25,6 +25,19 @@ static const struct field fields[] = {
     {"NamespaceNew", "name", "string", true, ""},
     {"NamespaceDeleted", "name", "string", true, ""},
     {"NamespaceDeleted", "deleted", "[]string", true, "names of the modules that went with it"},
+    {"TokenNew", "role", "string", true,
+     "read, invoke, deploy or admin; each may what the ones before it may"},
+    {"TokenMade", "id", "string", true, "names it in lists and in the audit log"},
+    {"TokenMade", "namespace", "string", true, ""},
+    {"TokenMade", "role", "string", true, ""},
+    {"TokenMade", "token", "string", true, "limpet_ID_SECRET; it is stored nowhere"},
+    {"Token", "id", "string", true, ""},
+    {"Token", "namespace", "string", true, ""},
+    {"Token", "role", "string", true, ""},
+    {"Token", "created_at", "time", true, ""},
+    {"Token", "created_at_ms", "integer", true, ""},
+    {"Token", "used_at", "time?", true, "to the minute; null: never"},
+    {"Token", "used_at_ms", "integer?", true, ""},
     {"Upload", "name", "string", true, "1 to 63 lower-case letters, digits and inner hyphens"},
     {"Upload", "source", "string?", false,
      "TypeScript or JavaScript, one file; the server bundles it"},
@@ -560,6 +573,21 @@ void openapi_show(struct admin_request *r)
 
 /* ---- Markdown ---- */
 
+static const char *role_text(enum route_role role)
+{
+    switch (role) {
+    case ROUTE_PUBLIC:
+        return "none";
+    case ROUTE_ANY:
+        return "any";
+    case ROUTE_OWNER:
+    case ROUTE_SERVER:
+        return "the server's own token";
+    default:
+        return token_role_text((enum token_role)(role - ROUTE_READ));
+    }
+}
+
 static void route_markdown(const struct route *route, struct bytes *out)
 {
     bytes_printf(out, "\n### %s %s%s\n\n%s. Answer: %d", route_method_text(route->method),
@@ -569,7 +597,7 @@ static void route_markdown(const struct route *route, struct bytes *out)
         bytes_printf(out, " `%s`", route->response);
     if (route->request[0])
         bytes_printf(out, ". Body: `%s`", route->request);
-    bytes_append_cstr(out, ".\n");
+    bytes_printf(out, ". Role: %s.\n", role_text(route->role));
     struct slice query = slice_cstr(route->query);
     if (query.len > 0)
         bytes_append_char(out, '\n');

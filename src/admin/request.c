@@ -446,30 +446,27 @@ static enum err find_route(struct admin_request *r, const struct http_request *r
     return err;
 }
 
-static void on_request(void *ctx, struct http_exchange *x)
+/* Who asks, for what, and may they? Before anything of the body is taken. */
+static void arrive(struct admin_request *r)
 {
-    struct admin *a = ctx;
+    struct http_exchange *x = r->exchange;
+    if (!x)
+        return; /* the client has gone meanwhile */
     const struct http_request *request = http_exchange_request(x);
-    struct arena *arena = arena_new(NULL);
-    struct admin_request *r = arena_new_struct(arena, struct admin_request);
-    r->admin = a;
-    r->exchange = x;
-    r->arena = arena;
-    r->holds = 1;
-    r->space = SLICE_LIT(NAMESPACE_DEFAULT);
-    r->base = "";
-    a->holds++;
-    list_init(&r->reads);
-    r->read_at = &r->reads;
-    arena_on_free(arena, request_forget_reads, r);
-    *http_exchange_user(x) = r;
-
+    struct slice token;
     struct error error = {0};
     struct route_match match = {0};
     enum err err = find_route(r, request, &match, &error);
-    bool is_public = match.route && match.route->handler == health_show;
+    bool is_public = match.route && match.route->role == ROUTE_PUBLIC;
     struct error denied = {0};
-    if (access_check(a, request, is_public, &denied)) {
+    enum err no = access_check(r->admin, request, is_public, &token, &denied);
+    if (!no && token.len > 0)
+        no = access_token(r, token, &denied);
+    else if (!no)
+        r->caller.is_server = true;
+    if (r->waits > 0)
+        return; /* here again when the token is read */
+    if (no) {
         refuse(r, &denied); /* before anything is said about routes */
         return;
     }
@@ -479,6 +476,8 @@ static void on_request(void *ctx, struct http_exchange *x)
         reply_error_with(r, &error, &allow);
         return;
     }
+    if (!err)
+        err = access_allows(&r->caller, match.route->role, r->space, &error);
     if (err) {
         refuse(r, &error);
         return;
@@ -500,6 +499,25 @@ static void on_request(void *ctx, struct http_exchange *x)
     } else {
         dispatch(r);
     }
+}
+
+static void on_request(void *ctx, struct http_exchange *x)
+{
+    struct admin *a = ctx;
+    struct arena *arena = arena_new(NULL);
+    struct admin_request *r = arena_new_struct(arena, struct admin_request);
+    r->admin = a;
+    r->exchange = x;
+    r->arena = arena;
+    r->holds = 1;
+    r->space = SLICE_LIT(NAMESPACE_DEFAULT);
+    r->base = "";
+    a->holds++;
+    list_init(&r->reads);
+    r->read_at = &r->reads;
+    arena_on_free(arena, request_forget_reads, r);
+    *http_exchange_user(x) = r;
+    request_go(r, arrive);
 }
 
 static void on_body(struct http_exchange *x, struct slice data, bool is_end)

@@ -138,6 +138,12 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set quotas; those that are left out stay, null removes one. They hold at once")                                  \
     X(quota_delete, quota_delete, DELETE, "/quotas/:module", ADMIN, NONE, 204, "", "", "",                              \
       "Remove all quotas of a function or workflow; the server's defaults hold")                                        \
+    X(token_list, token_list, GET, "/tokens", ADMIN, NONE, 200, "", "TokenList", "",                                    \
+      "Tokens of the namespace, oldest first; never the tokens themselves")                                             \
+    X(token_create, token_create, POST, "/tokens", ADMIN, SMALL, 201, "TokenNew", "TokenMade", "",                      \
+      "Make a token of the namespace; the answer is the only place where it stands")                                    \
+    X(token_revoke, token_revoke, DELETE, "/tokens/:id", ADMIN, NONE, 204, "", "", "",                                  \
+      "Revoke a token, at once")                                                                                        \
     X(namespace_quota_show, quota_show, GET, "/quota", READ, NONE, 200, "", "Quota", "",                                \
       "What all modules of the namespace may hold together, and hold")                                                  \
     X(namespace_quota_put, quota_put, PUT, "/quota", OWNER, SMALL, 200, "QuotaSet", "Quota", "",                        \

@@ -111,6 +111,11 @@ static const struct flag namespace_delete_flags[] = {
     {0},
 };
 
+static const struct flag token_flags[] = {
+    {"--role", NULL, "ROLE", "read (default), invoke, deploy or admin", false},
+    {0},
+};
+
 static const struct flag usage_flags[] = {
     {"--since", NULL, "TIME", "24h (default), 90m, 7d, or a time such as 2026-01-31T12:00:00Z",
      false},
@@ -212,13 +217,21 @@ const struct command commands_table[] = {
     {"namespace delete", "NAME", "Delete a namespace",
      "One that is not empty is deleted only with --force; what went with it is printed.",
      namespace_delete_flags, cmd_namespace_delete},
+    {"token create", "", "Make a token of the namespace and print it, once",
+     "Roles: read sees all but variables; invoke also runs, starts, signals and cancels; deploy "
+     "also\n"
+     "uploads, deletes and sets variables; admin also makes tokens and sets quotas of modules.",
+     token_flags, cmd_token_create},
+    {"token list", "", "Tokens of the namespace", NULL, no_flags, cmd_token_list},
+    {"token revoke", "ID", "Revoke a token, at once", NULL, no_flags, cmd_token_revoke},
     {"usage", "[NAME]", "What functions and workflows used",
      "Requests, CPU time, memory over time and bytes sent, of all or of one, from the hour of\n"
      "--since on. Deleted ones stay for 400 days.",
      usage_flags, cmd_usage},
     {"quota set", "[NAME] RESOURCE=AMOUNT", "Set a quota of a function or workflow",
      "RESOURCE is memory, isolates (requests at work at once), connections (outgoing) or lookups "
-     "(of names); AMOUNT may end in K, M or G. It holds at once. Without NAME it is the namespace's, "
+     "(of names); AMOUNT may end in K, M or G. It holds at once. Without NAME it is the "
+     "namespace's, "
      "for all that is in it together.",
      no_flags, cmd_quota_set},
     {"quota list", "", "Functions and workflows that have quotas", NULL, no_flags, cmd_quota_list},

@@ -36,6 +36,30 @@ void store_namespace_delete(struct store *s, struct store_op *op, struct slice n
     mutation_send(s, &m, TEXTS(&m.name));
 }
 
+void store_token_create(struct store *s, struct store_op *op, const struct token_row *row)
+{
+    struct mutation m = mutation_of(MUTATION_TOKEN_CREATE, op, row->space);
+    m.name = row->id;
+    m.value = row->hash;
+    m.number = row->role;
+    mutation_send(s, &m, TEXTS(&m.function, &m.name, &m.value));
+}
+
+void store_token_revoke(struct store *s, struct store_op *op, struct slice space, struct slice id)
+{
+    struct mutation m = mutation_of(MUTATION_TOKEN_REVOKE, op, space);
+    m.name = id;
+    mutation_send(s, &m, TEXTS(&m.function, &m.name));
+}
+
+void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us)
+{
+    struct mutation m = mutation_of(MUTATION_TOKEN_USED, op, SLICE_EMPTY);
+    m.name = id;
+    m.number = at_us;
+    mutation_send(s, &m, TEXTS(&m.name));
+}
+
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
                        enum store_kind kind)
 {

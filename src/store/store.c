@@ -26,6 +26,24 @@ const char *durable_status_text(enum durable_status s)
     return (size_t)s < ARRAY_LEN(store_durable_texts) ? store_durable_texts[s] : "unknown";
 }
 
+static const char *const store_role_texts[] = {"read", "invoke", "deploy", "admin"};
+
+const char *token_role_text(enum token_role r)
+{
+    return (size_t)r < ARRAY_LEN(store_role_texts) ? store_role_texts[r] : "unknown";
+}
+
+bool token_role_read(struct slice text, enum token_role *ret_role)
+{
+    for (size_t i = 0; i < ARRAY_LEN(store_role_texts); i++) {
+        if (slice_eq_cstr(text, store_role_texts[i])) {
+            *ret_role = (enum token_role)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 bool durable_status_read(struct slice text, enum durable_status *ret_status)
 {
     for (size_t i = 0; i < ARRAY_LEN(store_durable_texts); i++) {

@@ -214,6 +214,19 @@ struct quota_row {
     int64_t max[RESOURCES]; /* read: 0 is none */
 };
 
+/* What the holder of a token may do; each may what the ones before it may. */
+enum token_role { TOKEN_READ, TOKEN_INVOKE, TOKEN_DEPLOY, TOKEN_ADMIN };
+const char *token_role_text(enum token_role r); /* "read" … */
+bool token_role_read(struct slice text, enum token_role *ret_role);
+
+enum { TOKEN_HASH_BYTES = 32 };
+struct token_row {
+    struct slice id, space;
+    enum token_role role;
+    struct slice hash;           /* SHA-256 of its secret part: TOKEN_HASH_BYTES */
+    int64_t created_us, used_us; /* used_us: about; 0: never */
+};
+
 /* ---- mutations: any thread ---- */
 
 /* A mutation in flight. The caller owns the struct until done, which runs on loop. Slices given to
@@ -235,8 +248,13 @@ void store_send(struct store *s);
 
 /* ERR_CONFLICT: it is there. */
 void store_namespace_create(struct store *s, struct store_op *op, struct slice name);
-/* With its quotas. ERR_CONFLICT: it has modules, or is the default one; ERR_NOT_FOUND. Usage stays. */
+/* With its quotas and tokens. ERR_CONFLICT: it has modules, or is the default one; ERR_NOT_FOUND. Usage stays. */
 void store_namespace_delete(struct store *s, struct store_op *op, struct slice name);
+/* ERR_NOT_FOUND: there is no such namespace. Fields used: id, space, role, hash. */
+void store_token_create(struct store *s, struct store_op *op, const struct token_row *row);
+/* From then on it is not there. ERR_NOT_FOUND: not in this namespace. */
+void store_token_revoke(struct store *s, struct store_op *op, struct slice space, struct slice id);
+void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us);
 /* Makes the function if it is new (result: the number of the new build, status queued).
  * ERR_OVERLOAD never: callers bound their queues. ERR_NOT_FOUND: there is no such namespace. */
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
@@ -390,6 +408,17 @@ struct store_query {
             struct namespace_row row;
         } space;
         /* In what follows a namespace "" is the default one. */
+        struct { /* oldest first */
+            struct slice space;
+            /* ret */
+            struct token_row *rows;
+            size_t len;
+        } tokens;
+        struct { /* of any namespace; ERR_NOT_FOUND */
+            struct slice id;
+            /* ret */
+            struct token_row row;
+        } token;
         struct {
             struct slice space;
             enum store_kind kind;

@@ -445,6 +445,9 @@ enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_n
     static const apply_fn table[MUTATION_KINDS] = {
         [MUTATION_NAMESPACE_CREATE] = apply_namespace_create,
         [MUTATION_NAMESPACE_DELETE] = apply_namespace_delete,
+        [MUTATION_TOKEN_CREATE] = apply_token_create,
+        [MUTATION_TOKEN_REVOKE] = apply_token_revoke,
+        [MUTATION_TOKEN_USED] = apply_token_used,
         [MUTATION_BUILD_START] = apply_build_start,
         [MUTATION_BUILD_STATUS] = apply_build_status,
         [MUTATION_BUILD_FAIL] = apply_build_fail,

@@ -34,6 +34,14 @@ NODISCARD enum err apply_namespace_create(struct writer *w, const struct mutatio
 NODISCARD enum err apply_namespace_delete(struct writer *w, const struct mutation *m,
                                           int64_t *ret_number, struct error *ret_error);
 
+/* token.c */
+NODISCARD enum err apply_token_create(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_token_revoke(struct writer *w, const struct mutation *m,
+                                      int64_t *ret_number, struct error *ret_error);
+NODISCARD enum err apply_token_used(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                    struct error *ret_error);
+
 /* usage.c */
 NODISCARD enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                    struct error *ret_error);

@@ -17,9 +17,12 @@ struct query_context {
         return call;                                                                               \
     }
 
-ANSWER(namespaces, store_namespaces(c->reader, q->arena, &q->namespaces.rows, &q->namespaces.len,
-                                    &q->error))
+ANSWER(namespaces,
+       store_namespaces(c->reader, q->arena, &q->namespaces.rows, &q->namespaces.len, &q->error))
 ANSWER(space, store_namespace(c->reader, q->arena, q->space.name, &q->space.row, &q->error))
+ANSWER(tokens, store_tokens(c->reader, q->arena, q->tokens.space, &q->tokens.rows, &q->tokens.len,
+                            &q->error))
+ANSWER(token, store_token(c->reader, q->arena, q->token.id, &q->token.row, &q->error))
 ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
                                   &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))

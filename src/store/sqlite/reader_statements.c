@@ -12,6 +12,9 @@
     "SELECT n.name, n.created_us,"                                                                 \
     " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 0),"                     \
     " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 1) FROM namespace n"
+#define READER_TOKEN_SQL                                                                           \
+    "SELECT t.id, n.name, t.role, t.hash, t.created_us, t.used_us"                                 \
+    " FROM token t JOIN namespace n ON n.id = t.namespace_id"
 #define READER_VERSION_SQL                                                                         \
     "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
     " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
@@ -37,17 +40,22 @@
 #define READER_DURABLES_SEQ(column, status)                                                        \
     "SELECT seq FROM durable WHERE " column " = ?3 AND status = " status " AND seq < ?1"
 /* Merges what an index has for each status. */
-#define READER_DURABLES_MERGED(column)                                                                                                                                                               \
-    READER_DURABLES_SQL                                                                                                                                                                              \
-        " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ(column, "0") " UNION "                                                                                                              \
-                                                                              "ALL"                                                                                                                  \
-                                                                              " " READER_DURABLES_SEQ(column, "1") " UNION ALL " READER_DURABLES_SEQ(column, "2") " UNION ALL " READER_DURABLES_SEQ( \
-                                                                                  column,                                                                                                            \
-                                                                                  "3") " UNION "                                                                                                     \
-                                                                                       "ALL"                                                                                                         \
-                                                                                       " " READER_DURABLES_SEQ(column,                                                                               \
-                                                                                                               "4") " UNION ALL " READER_DURABLES_SEQ(column,                                        \
-                                                                                                                                                      "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC"
+#define READER_DURABLES_MERGED(column)                                                                   \
+    READER_DURABLES_SQL                                                                                  \
+    " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ(                                            \
+        column,                                                                                          \
+        "0") " UNION "                                                                                   \
+             "ALL"                                                                                       \
+             " " READER_DURABLES_SEQ(column, "1") " UNION ALL " READER_DURABLES_SEQ(                     \
+                 column,                                                                                 \
+                 "2") " UNION ALL " READER_DURABLES_SEQ(column,                                          \
+                                                        "3") " UNION "                                   \
+                                                             "ALL"                                       \
+                                                             " " READER_DURABLES_SEQ(                    \
+                                                                 column,                                 \
+                                                                 "4") " UNION "                          \
+                                                                      "ALL " READER_DURABLES_SEQ(column, \
+                                                                                                 "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
@@ -70,6 +78,8 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_NAMESPACE] = READER_NAMESPACE_SQL " WHERE n.name = ?1",
     [READER_NAMESPACE_QUOTA] = "SELECT n.name, q.resource, q.max FROM namespace n"
                                " JOIN namespace_quota q ON q.namespace_id = n.id WHERE n.name = ?1",
+    [READER_TOKENS] = READER_TOKEN_SQL " WHERE t.namespace_id = ?1 ORDER BY t.created_us, t.id",
+    [READER_TOKEN] = READER_TOKEN_SQL " WHERE t.id = ?1",
     [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
     [READER_FUNCTIONS] =
         READER_FUNCTION_SQL " WHERE f.kind = ?1 AND f.namespace_id = ?2 ORDER BY f.name",

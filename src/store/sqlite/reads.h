@@ -18,6 +18,11 @@ NODISCARD enum err store_namespaces(struct store_reader *r, struct arena *a,
                                     struct error *ret_error);
 NODISCARD enum err store_namespace(struct store_reader *r, struct arena *a, struct slice name,
                                    struct namespace_row *ret_row, struct error *ret_error);
+NODISCARD enum err store_tokens(struct store_reader *r, struct arena *a, struct slice space,
+                                struct token_row **ret_rows, size_t *ret_len,
+                                struct error *ret_error);
+NODISCARD enum err store_token(struct store_reader *r, struct arena *a, struct slice id,
+                               struct token_row *ret_row, struct error *ret_error);
 NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
                                    enum store_kind kind, struct function_row **ret_rows,
                                    size_t *ret_len, struct error *ret_error);

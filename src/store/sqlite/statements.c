@@ -49,6 +49,11 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_NAMESPACE_QUOTA_DELETE] =
         "DELETE FROM namespace_quota WHERE namespace_id = ?1 AND resource = ?2",
     [WRITER_NAMESPACE_QUOTAS_DELETE] = "DELETE FROM namespace_quota WHERE namespace_id = ?1",
+    [WRITER_TOKEN_ADD] = "INSERT INTO token (id, namespace_id, role, hash, created_us, used_us)"
+                         " VALUES (?1, ?2, ?3, ?4, ?5, 0)",
+    [WRITER_TOKEN_DELETE] = "DELETE FROM token WHERE id = ?1 AND namespace_id = ?2",
+    [WRITER_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",
+    [WRITER_TOKENS_DELETE] = "DELETE FROM token WHERE namespace_id = ?1",
     [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
     [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us,"
                             " namespace_id) VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",

@@ -25,7 +25,8 @@ static enum err check(const char *token, const char *host, const char *name, con
                                    .headers = &header,
                                    .headers_len = name ? 1 : 0};
     struct error e = {0};
-    enum err err = access_check(&a, &request, is_public, &e);
+    struct slice given;
+    enum err err = access_check(&a, &request, is_public, &given, &e);
     assert_int_equal(err, e.code);
     if (err)
         assert_true(e.hint[0] != '\0');

@@ -147,39 +147,6 @@ static void a_module_takes_its_quota_along_and_leaves_its_usage(void **state)
     assert_int_equal(usage(h, "a", 0, true, &rows), 1);
 }
 
-/* As the schema before left a data folder: without these tables, with everything else. */
-static void an_older_schema_is_brought_up(void **state)
-{
-    struct harness *h = *state;
-    char path[128];
-    sqlite3 *db;
-    struct usage_row *rows;
-    assert_ok(build_start(h, "a", NULL));
-    harness_close_store(h);
-    snprintf(path, sizeof(path), "%s/data/db.sqlite", h->folder);
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db,
-                                  "DROP TABLE namespace; DROP TABLE namespace_quota;"
-                                  "DROP INDEX function_of_namespace;"
-                                  "DROP INDEX execution_of_namespace;"
-                                  "DROP INDEX durable_of_namespace;"
-                                  "ALTER TABLE function DROP COLUMN namespace_id;"
-                                  "ALTER TABLE execution DROP COLUMN namespace_id;"
-                                  "ALTER TABLE durable DROP COLUMN namespace_id;"
-                                  "CREATE INDEX durable_of_status ON durable (status);"
-                                  "DROP TABLE usage; DROP TABLE quota; PRAGMA user_version = 4",
-                                  NULL, NULL, NULL),
-                     SQLITE_OK);
-    sqlite3_close(db);
-    assert_ok(harness_open_store(h));
-    assert_ok(quota_set(h, "a", 1000, 0));
-    assert_ok(add(h, "a", 500000, 1));
-    harness_close_store(h);
-    assert_ok(harness_open_store(h));
-    assert_quota(h, "a", 1000, 0);
-    assert_int_equal(usage(h, "a", 0, true, &rows), 1);
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
 
 int main(void)
@@ -190,7 +157,6 @@ int main(void)
         TEST(old_hours_go),
         TEST(quotas_are_set_one_by_one),
         TEST(a_module_takes_its_quota_along_and_leaves_its_usage),
-        TEST(an_older_schema_is_brought_up),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("store/usage", tests, NULL, NULL);
