@@ -186,7 +186,8 @@ void run_forget(struct run *r)
     ask_drop(r->owning);
     bytes_done(&r->saved);
     bytes_done(&r->tail);
-    execution_free(r->x);
+    execution_free(TAKE(r->x));
+    run_charge(r);
     arena_free(r->arena);
     bytes_done(&r->stack);
     bytes_done(&r->result);
@@ -415,6 +416,7 @@ void run_stepped(struct guest *g, enum guest_status status)
 {
     struct run *r = g->run;
     CHECK(r->guest == g);
+    run_charge(r);
     stop_lingering(r);
     timer_stop(&r->worker->loop, &r->timer);
     r->linger_until_ns = clock_monotonic_ns() + RUN_LINGER_MS * 1000000ULL;

@@ -15,6 +15,7 @@
 #include "server/run_internal.h"
 
 enum {
+    CHARGE_GRAIN_BYTES = 16 * 1024, /* less is not worth touching what threads share */
     RUN_COLLECT_BYTES = 256 * 1024, /* of code that does not come to rest: stored from here on */
     RUN_SNAPSHOT_BYTES_MAX = 64 * 1024 * 1024,
 };
@@ -223,6 +224,7 @@ static void committed(struct store_op *op)
         forget_tail(r);
     if (r->x)
         execution_committed(r->x, r->stored, effect_bytes);
+    run_charge(r);
     if (r->guest && r->stage == RUN_ACTIVE) {
         guest_committed(r->guest);
         run_go_on(r, false);
@@ -390,6 +392,27 @@ static enum durable_status end_status(uint32_t status)
     return status == ERR_CANCELLED ? DURABLE_CANCELLED : DURABLE_FAILED;
 }
 
+void run_charge(struct run *r)
+{
+    struct account *of = r->slot->deployment->account;
+    size_t now = r->saved.cap + r->tail.cap + (r->x ? execution_unstored_bytes(r->x) : 0);
+    size_t change = now > r->charged ? now - r->charged : r->charged - now;
+    if (!of || change == 0 || (change < CHARGE_GRAIN_BYTES && now > 0))
+        return;
+    if (now > r->charged)
+        budget_force(&of->budgets[RESOURCE_MEMORY], change);
+    else
+        budget_give(&of->budgets[RESOURCE_MEMORY], change);
+    r->charged = now;
+}
+
+/* Its module has no memory left: what can be stored is, before there is more. */
+static bool run_is_short(const struct run *r)
+{
+    const struct account *of = r->slot->deployment->account;
+    return r->charged > 0 && of && budget_left(&of->budgets[RESOURCE_MEMORY]) == 0;
+}
+
 void run_collect(struct run *r)
 {
     if (!execution_has_batch(r->x))
@@ -417,15 +440,17 @@ void run_collect(struct run *r)
 bool run_may_go_on(struct guest *g)
 {
     struct run *r = g->run;
+    run_charge(r);
     if (execution_is_behind(r->x)) {
         r->is_standing = true;
         return false;
     }
     if (r->check || execution_state(r->x) != EXECUTION_IS_LIVE || g->sql.depth > 0)
         return true;
-    if (execution_unstored_bytes(r->x) > RUN_COLLECT_BYTES)
+    bool is_short = run_is_short(r);
+    if (is_short || execution_unstored_bytes(r->x) > RUN_COLLECT_BYTES)
         run_collect(r);
-    r->is_standing = execution_is_full(r->x) && !run_is_settled(r);
+    r->is_standing = (is_short || execution_is_full(r->x)) && !run_is_settled(r);
     return !r->is_standing;
 }
 

@@ -79,6 +79,8 @@ struct run {
     bool is_standing;   /* its code runs again when commits have made room */
     bool has_failed;    /* by run_fail() */
 
+    size_t charged; /* to its module, by run_charge() */
+
     /* commits */
     struct list outbox;   /* struct run_commit, in order; the first may wait at the SQL gate */
     unsigned in_flight;   /* at the store */
@@ -148,6 +150,9 @@ void run_write_error(struct run *r, const struct error *error, struct slice name
                      struct slice stack, struct bytes *out);
 
 /* run_commit.c */
+/* What it holds beside its isolate is of its module: records that are not stored, and what it was
+ * given to begin with. It exists already, so it may pass the limit; newcomers then wait. */
+void run_charge(struct run *r);
 void run_collect(struct run *r);               /* hands what is new to the store */
 void run_suspend(struct run *r);               /* and leaves */
 uint64_t run_snapshot_sum(struct slice parts); /* what stands in front of a snapshot */
