@@ -280,13 +280,26 @@ static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
     return is_ok;
 }
 
+/* All that setup() has done to the database is one transaction of the host's. */
+static bool answer_commit_setup(JSContext *ctx)
+{
+    enum { END_SETUP = 3 };
+    struct op_sql_transaction args = {.action = END_SETUP};
+    struct op_reply reply;
+    if (!op_ask(ctx, OP_SQL_TRANSACTION, &args, &reply))
+        return false;
+    op_reply_done(&reply);
+    return true;
+}
+
 /* Answers with what the handler gave; value is consumed. */
 void answer_with(JSContext *ctx, struct dispatch *d, JSValue value)
 {
     struct response *r = response_of(value);
     bool is_ok;
     if (d->kind == ABI_DISPATCH_SETUP) {
-        is_ok = answer_text(ctx, d, (struct text){.at = "null", .len = 4});
+        is_ok =
+            answer_commit_setup(ctx) && answer_text(ctx, d, (struct text){.at = "null", .len = 4});
     } else if (r) {
         is_ok = d->kind == ABI_DISPATCH_HTTP ? answer_http(ctx, d, r) : answer_execute(ctx, d, r);
     } else {

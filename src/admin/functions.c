@@ -129,8 +129,9 @@ static enum err unknown_member(const char *where, const struct bytes *key, const
 static enum err read_limits(const struct body_value *v, struct version_options *options,
                             struct error *ret_error)
 {
-    static const char *const names[] = {"memory_mb", "cpu_ms", "wall_ms"};
-    uint32_t *const values[] = {&options->memory_mb, &options->cpu_ms, &options->wall_ms};
+    static const char *const names[] = {"memory_mb", "cpu_ms", "wall_ms", "sql_transaction_ms"};
+    uint32_t *const values[] = {&options->memory_mb, &options->cpu_ms, &options->wall_ms,
+                                &options->sql_transaction_ms};
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     struct body_value value;
     if (v->kind != BODY_OBJECT)
@@ -468,6 +469,7 @@ static void options_json(struct json_writer *w, const struct version_options *o)
     limit_json(w, "memory_mb", o->memory_mb, LIMIT_GUEST_MEMORY_BYTES >> 20);
     limit_json(w, "cpu_ms", o->cpu_ms, LIMIT_GUEST_CPU_MS);
     limit_json(w, "wall_ms", o->wall_ms, LIMIT_GUEST_WALL_MS);
+    limit_json(w, "sql_transaction_ms", o->sql_transaction_ms, LIMIT_SQL_TRANSACTION_MS);
     json_close(w, '}');
     json_key(w, "egress");
     if (o->domains.len == 0) {

@@ -191,6 +191,9 @@ enum err names_check_limits(const struct version_options *options, struct error 
         err = check_range("cpu_ms", options->cpu_ms, 1, NAMES_CPU_MS_MAX, ret_error);
     if (!err)
         err = check_range("wall_ms", options->wall_ms, 1, NAMES_WALL_MS_MAX, ret_error);
+    if (!err)
+        err = check_range("sql_transaction_ms", options->sql_transaction_ms, 1,
+                          NAMES_SQL_TRANSACTION_MS_MAX, ret_error);
     return err;
 }
 

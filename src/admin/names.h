@@ -21,6 +21,7 @@ enum {
     NAMES_MEMORY_MB_MAX = 4096, /* all that a 32-bit linear memory has */
     NAMES_CPU_MS_MAX = 10 * 60 * 1000,
     NAMES_WALL_MS_MAX = 60 * 60 * 1000,
+    NAMES_SQL_TRANSACTION_MS_MAX = 60 * 1000, /* others that write wait meanwhile */
 };
 
 /* A DNS label: 1 to 63 of a-z, 0-9 and inner '-', because the name is a host. */

@@ -52,6 +52,9 @@ static const struct field fields[] = {
     {"Limits", "memory_mb", "integer", false, "linear memory, 4 to 4096; default 64"},
     {"Limits", "cpu_ms", "integer", false, "CPU time of one request, 1 to 600000; default 1000"},
     {"Limits", "wall_ms", "integer", false, "time of one request, 1 to 3600000; default 30000"},
+    {"Limits", "sql_transaction_ms", "integer", false,
+     "what code and SQL inside transaction() may compute before it is rolled back, 1 to 60000; "
+     "default 100"},
     {"Uploaded", "name", "string", true, ""},
     {"Uploaded", "namespace", "string", true, ""},
     {"Uploaded", "version", "integer", true,

@@ -3,8 +3,8 @@
 
 #ifdef LIMPET_CRASH_POINTS
 #include <signal.h>
-#include <stdbool.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,7 @@
 
 static int chosen = -1;
 static unsigned long chosen_count;
-static atomic_ulong counts[4];
+static atomic_ulong counts[CRASH_POINTS];
 
 static bool falls;
 
@@ -20,9 +20,10 @@ void crash_init(void)
 {
     const char *how = getenv("LIMPET_CRASH_FALLS");
     falls = how && strcmp(how, "1") == 0;
-    static const char *const names[] = {"before:", "after:", "sql-before:", "sql-after:"};
+    static const char *const names[CRASH_POINTS] = {
+        "before:", "after:", "sql-before:", "sql-after:", "setup-before:", "setup-after:"};
     const char *text = getenv("LIMPET_CRASH_AT");
-    for (int k = 0; text && k < 4; k++) {
+    for (int k = 0; text && k < CRASH_POINTS; k++) {
         size_t len = strlen(names[k]);
         if (strncmp(text, names[k], len) != 0)
             continue;

@@ -80,10 +80,13 @@ static void print_function(struct cli *cli, const struct body_value *f)
     if (limits.kind == BODY_OBJECT) {
         print_row("isolation", json_text(cli, f, "isolation"));
         print_row("limits", slice_cstr(arena_printf(
-                                cli->arena, "%.*s MiB memory, %.*s ms CPU, %.*s ms in all",
+                                cli->arena,
+                                "%.*s MiB memory, %.*s ms CPU, %.*s ms in all, %.*s ms in a "
+                                "transaction",
                                 SLICE_ARG(json_text(cli, &limits, "memory_mb")),
                                 SLICE_ARG(json_text(cli, &limits, "cpu_ms")),
-                                SLICE_ARG(json_text(cli, &limits, "wall_ms")))));
+                                SLICE_ARG(json_text(cli, &limits, "wall_ms")),
+                                SLICE_ARG(json_text(cli, &limits, "sql_transaction_ms")))));
         print_egress(cli, f);
     }
     say_ago(json_number(f, "created_at_ms"), clock_wall_us() / 1000, ago, sizeof(ago));

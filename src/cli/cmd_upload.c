@@ -89,6 +89,8 @@ static enum err read_upload(struct cli *cli, struct upload *u, struct error *ret
     if (!err)
         err = read_limit(args, "--wall-ms", &u->options.wall_ms, ret_error);
     if (!err)
+        err = read_limit(args, "--sql-transaction-ms", &u->options.sql_transaction_ms, ret_error);
+    if (!err)
         err = names_check_limits(&u->options, ret_error);
     return err ? err : check_egress(args, ret_error);
 }
@@ -200,6 +202,7 @@ static void upload_json(const struct cli *cli, const struct upload *u, const str
     limit_json(&w, "memory_mb", o->memory_mb);
     limit_json(&w, "cpu_ms", o->cpu_ms);
     limit_json(&w, "wall_ms", o->wall_ms);
+    limit_json(&w, "sql_transaction_ms", o->sql_transaction_ms);
     json_close(&w, '}');
     if (args_has(&cli->args, "--egress")) {
         json_key(&w, "egress");

@@ -29,6 +29,7 @@ static const struct flag upload_flags[] = {
     {"--memory-mb", NULL, "N", "memory of one isolate, 4 to 4096 (default 64)", false},
     {"--cpu-ms", NULL, "N", "CPU time of one request (default 1000)", false},
     {"--wall-ms", NULL, "N", "time of one request (default 30000)", false},
+    {"--sql-transaction-ms", NULL, "N", "computing inside transaction() (default 100)", false},
     {"--egress", NULL, "DOMAIN", "a domain that may be reached; more than once for more", true},
     {0},
 };

@@ -301,8 +301,10 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
         }
         return true;
     }
-    if (g->has_expired)
+    if (g->has_expired) {
         contexts_reap(g);
+        guest_sql_rest(g); /* a setup() whose time is up */
+    }
     while (!list_is_empty(&g->starting))
         if (start_dispatch(g, ret_status))
             return true;
@@ -403,7 +405,7 @@ static void came_to_rest(struct guest *g)
 {
     g->unfinished = isolate_result(g->isolate);
     g->context = NULL;
-    CHECK(guest_sql_end(g)); /* a transaction that its code has left open: others wait for it */
+    guest_sql_rest(g); /* a transaction that its code has left open: others wait for it */
     if (!g->deployment->is_module_isolation)
         return;
     context_billed(g);

@@ -157,6 +157,7 @@ struct guest_sql {
     unsigned depth;        /* open transactions */
     uint64_t held_ns;      /* that the outermost has lasted: slices used up, and time away */
     bool has_expired;      /* it was rolled back for its length; the guest has not heard of it */
+    bool is_setup;         /* the transaction that all of setup() is, is open */
     struct sql_counters counters;
     struct sql_task task; /* the op that runs */
     bool is_working;      /* task is in the middle, and the guest stands still */

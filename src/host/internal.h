@@ -74,6 +74,9 @@ static inline bool op_is_over(const struct guest *g)
 {
     return sql_task_is_cancelled(&g->sql.task);
 }
+/* The isolate is at rest: what its code has left open ends, but for the transaction of a setup() that
+ * goes on. */
+void guest_sql_rest(struct guest *g);
 /* A slice is over: has the open transaction lasted too long? */
 void guest_sql_check(struct guest *g);
 

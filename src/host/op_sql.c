@@ -3,7 +3,10 @@
  * The SQL ops: synchronous to the guest, which stands still if its statement is not done at once
  * (sql_task.h). What it lets out from now on depends on what the connection has seen, which the
  * output gate checks. A connection is a guest's for one op, or for a whole transaction, which is
- * bounded by LIMIT_SQL_TRANSACTION_MS of its own time and ended here if its code does not.
+ * bounded by the version's sql_transaction_ms of its own time and ended here if its code does not. All of
+ * setup() is one transaction: it begins with the first statement, lasts through awaits, is not
+ * bounded apart from setup() itself, and is committed by the engine when setup() has returned, with
+ * the mark that this version's is done (sql_setup_mark).
  *
  * Everything below runs on the task's fiber; a call into sql.h may take long, and the guest may
  * have been ended when it returns: then nothing but the connection is touched any more (op_is_over).
@@ -20,12 +23,15 @@
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 
-#define TRANSACTION_NS (LIMIT_SQL_TRANSACTION_MS * UINT64_C(1000000))
+static uint64_t transaction_ns(const struct guest *g)
+{
+    return g->deployment->sql_transaction_ms * UINT64_C(1000000);
+}
 
 static void release_sql(struct guest *g)
 {
     struct guest_sql *s = &g->sql;
-    if (!s->conn || s->depth > 0)
+    if (!s->conn || s->depth > 0 || s->is_setup)
         return;
     s->gate_seq = sql_conn_seen(s->conn);
     sql_conn_counters(s->conn, &s->counters);
@@ -45,10 +51,10 @@ static void expire(struct guest *g)
 
 void guest_sql_check(struct guest *g)
 {
-    if (g->sql.depth == 0 || !g->sql.conn || g->sql.is_working)
+    if (g->sql.depth == 0 || g->sql.is_setup || !g->sql.conn || g->sql.is_working)
         return;
     g->sql.held_ns += LIMIT_GUEST_SLICE_MS * UINT64_C(1000000);
-    if (g->sql.held_ns > TRANSACTION_NS)
+    if (g->sql.held_ns > transaction_ns(g))
         expire(g);
 }
 
@@ -56,12 +62,29 @@ bool guest_sql_end(struct guest *g)
 {
     if (g->sql.is_working)
         return false;
-    if (g->sql.depth > 0 && g->sql.conn)
+    if ((g->sql.depth > 0 || g->sql.is_setup) && g->sql.conn)
         sql_rollback_all(g->sql.conn);
     g->sql.depth = 0;
-    g->sql.has_expired = false;
+    g->sql.has_expired = g->sql.is_setup = false;
     release_sql(g);
     return true;
+}
+
+/* A setup() that has not answered yet. */
+static bool is_setting_up(const struct guest *g)
+{
+    LIST_FOREACH (n, &g->running) {
+        const struct dispatch *d = container_of(n, struct dispatch, link);
+        if (d->kind == ABI_DISPATCH_SETUP && !d->is_answered)
+            return true;
+    }
+    return false;
+}
+
+void guest_sql_rest(struct guest *g)
+{
+    if (!g->sql.is_setup || !is_setting_up(g))
+        CHECK(guest_sql_end(g));
 }
 
 bool guest_is_in_sql(const struct guest *g)
@@ -72,9 +95,10 @@ bool guest_is_in_sql(const struct guest *g)
 static enum err refuse_expired(struct guest *g)
 {
     (void)op_refuse(g, ERR_LIMIT,
-                    "the transaction was rolled back: it took more than its limit of %d ms",
-                    LIMIT_SQL_TRANSACTION_MS);
-    error_hint(&g->op_error, "compute before transaction(), or split it");
+                    "the transaction was rolled back: it took more than its limit of %u ms",
+                    g->deployment->sql_transaction_ms);
+    error_hint(&g->op_error,
+               "compute before transaction(), split it, or raise the module's sql_transaction_ms");
     return ERR_LIMIT;
 }
 
@@ -101,19 +125,41 @@ static enum err connect_sql(struct guest *g)
     return err;
 }
 
+/* BEGIN, COMMIT and so on; they may wait for other writers. */
+static enum err transaction(struct guest *g, enum sql_action action)
+{
+    struct error error = {0};
+    enum err err = sql_transaction(g->sql.conn, action, &error);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
+    return err;
+}
+
+/* A connection, inside of setup()'s transaction. */
+static enum err connect_begun(struct guest *g)
+{
+    enum err err = connect_sql(g);
+    if (err != OK || g->sql.is_setup || !is_setting_up(g))
+        return err;
+    err = transaction(g, SQL_BEGIN);
+    g->sql.is_setup = err == OK;
+    return err;
+}
+
 /* While the statement is away other events of the guest use its fields for results. */
 static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
     CLEANUP(bytes_done) struct bytes result = BYTES_INIT;
     struct error error = {0};
     struct guest_sql *s = &g->sql;
-    enum err err = connect_sql(g);
+    enum err err = connect_begun(g);
     if (err != OK)
         return err;
     uint64_t left = s->task.cpu_ns_max;
-    if (s->depth > 0) {
+    if (s->depth > 0 && !s->is_setup) {
         uint64_t used = s->held_ns;
-        uint64_t rest = used < TRANSACTION_NS ? TRANSACTION_NS - used : 0;
+        uint64_t rest = used < transaction_ns(g) ? transaction_ns(g) - used : 0;
         s->task.cpu_ns_max = rest < left ? rest : left;
     }
     bool is_bound_by_transaction = s->task.cpu_ns_max < left;
@@ -131,17 +177,6 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
     }
     if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
         isolate_trap(g->isolate, err, "%s", g->op_error.message);
-    return err;
-}
-
-/* BEGIN, COMMIT and so on; they may wait for other writers. */
-static enum err transaction(struct guest *g, enum sql_action action)
-{
-    struct error error = {0};
-    enum err err = sql_transaction(g->sql.conn, action, &error);
-    if (op_is_over(g))
-        return ERR_CANCELLED;
-    g->op_error = error;
     return err;
 }
 
@@ -248,7 +283,7 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", action);
     if (action != SQL_BEGIN && s->depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
-    enum err err = connect_sql(g);
+    enum err err = connect_begun(g);
     if (s->has_expired && action == SQL_ROLLBACK) { /* it has been; now the guest knows */
         s->has_expired = --s->depth > 0;
         g->op_error.code = OK;
@@ -265,6 +300,27 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
     else if (action != SQL_BEGIN)
         s->depth--;
     return OK;
+}
+
+/* setup() has returned. Nothing to do if it has used no SQL. */
+static enum err run_setup_end(struct guest *g)
+{
+    struct guest_sql *s = &g->sql;
+    struct error error = {0};
+    if (!s->is_setup)
+        return OK;
+    if (s->depth > 0)
+        return op_refuse(g, ERR_INVALID, "setup() has left a transaction open");
+    enum err err = sql_setup_mark(s->conn, g->deployment->version, &error);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
+    crash_point(CRASH_SETUP_BEFORE);
+    if (err == OK)
+        err = transaction(g, SQL_COMMIT);
+    s->is_setup = err != OK; /* then it is rolled back at the rest */
+    crash_point(CRASH_SETUP_AFTER);
+    return err;
 }
 
 static enum err run_transaction(struct guest *g)
@@ -352,5 +408,5 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
 enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
     g->sql.action = a->action;
-    return op_stand(g, run_transaction);
+    return op_stand(g, a->action == SQL_END_SETUP ? run_setup_end : run_transaction);
 }

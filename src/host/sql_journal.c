@@ -234,3 +234,40 @@ enum err sql_journal_forget(struct sql_conn *c, struct slice execution, struct e
     journal_leave(c, deadline_ns);
     return err;
 }
+
+/* ---- setup ----
+ *
+ * A row of its own kind: no execution has this name. */
+
+#define SETUP_NAME SLICE_LIT("setup")
+
+enum err sql_setup_mark(struct sql_conn *c, int64_t version, struct error *ret_error)
+{
+    CHECK(c->depth > 0);
+    if (c->is_aborted)
+        return error_set(ret_error, ERR_SQL, "the transaction was rolled back by an error before");
+    uint64_t deadline_ns = journal_enter(c);
+    enum err err = journal_put(c, SETUP_NAME, version, SLICE_LIT(""), 1, ret_error);
+    journal_leave(c, deadline_ns);
+    return err;
+}
+
+enum err sql_setup_is_done(struct sql_conn *c, int64_t version, bool *ret_is_done,
+                           struct error *ret_error)
+{
+    sqlite3_stmt *stmt = NULL;
+    bool is_done = false;
+    uint64_t deadline_ns = journal_enter(c);
+    enum err err = journal_statement(c, SQL_JOURNAL_GET, SETUP_NAME, &stmt, ret_error);
+    if (err == OK && stmt) {
+        int rc = sqlite3_bind_int64(stmt, 2, version);
+        if (rc == SQLITE_OK)
+            rc = sqlite3_step(stmt);
+        is_done = rc == SQLITE_ROW && sqlite3_column_int64(stmt, 0) == version;
+        err = journal_end(c, stmt, rc == SQLITE_ROW ? SQLITE_DONE : rc, ret_error);
+    }
+    journal_leave(c, deadline_ns);
+    if (err == OK)
+        *ret_is_done = is_done;
+    return err;
+}

@@ -23,6 +23,10 @@ NODISCARD enum err sql_journal_put(struct sql_conn *c, struct slice execution, i
  * such table. */
 NODISCARD enum err sql_journal_get(struct sql_conn *c, struct slice execution, int64_t from,
                                    struct bytes *out, int64_t *ret_first, struct error *ret_error);
+/* In the open transaction: setup() of this version of the module is done. */
+NODISCARD enum err sql_setup_mark(struct sql_conn *c, int64_t version, struct error *ret_error);
+NODISCARD enum err sql_setup_is_done(struct sql_conn *c, int64_t version, bool *ret_is_done,
+                                     struct error *ret_error);
 /* The execution has ended durably: removes its rows. A transaction of its own. ERR_UNAVAILABLE: the
  * database is busy, or a guest's transaction is open on this connection; try again. */
 NODISCARD enum err sql_journal_forget(struct sql_conn *c, struct slice execution,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/budget.h"
+#include "base/limits.h"
 #include "guest/abi.h"
 #include "sandbox/isolate.h"
 #include "script/sourcemap.h"
@@ -16,6 +17,7 @@ struct deployment *deployment_new(void)
     CHECK(d);
     d->refs = 1;
     d->arena = arena_new(NULL);
+    d->sql_transaction_ms = LIMIT_SQL_TRANSACTION_MS;
     CHECK(pthread_mutex_init(&d->mutex, NULL) == 0);
     list_init(&d->waiters);
     return d;

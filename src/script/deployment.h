@@ -52,6 +52,7 @@ struct deployment {
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;
     uint32_t wall_ms_max;
+    uint32_t sql_transaction_ms;
     const struct deployment_env *env; /* sorted by name */
     size_t env_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */

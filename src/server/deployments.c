@@ -63,6 +63,8 @@ static void set_options(struct deployment *d, const struct version_options *o)
     d->memory_bytes_max = o->memory_mb ? (size_t)o->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES;
     d->cpu_ns_max = (uint64_t)(o->cpu_ms ? o->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000;
     d->wall_ms_max = o->wall_ms ? o->wall_ms : LIMIT_GUEST_WALL_MS;
+    d->sql_transaction_ms =
+        o->sql_transaction_ms ? o->sql_transaction_ms : LIMIT_SQL_TRANSACTION_MS;
     d->domains = split_domains(d->arena, o->domains);
 }
 

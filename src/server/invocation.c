@@ -92,15 +92,14 @@ static struct slice request_id(const struct invocation *v)
     return slice_of(v->id, sizeof(v->id) - 1);
 }
 
-/* The log line of an exception: message and stack in terms of the sources. That of a request names
- * its id, which is all that the client was told. */
-static void log_failure(struct invocation *v, const struct error *error, struct slice stack)
+void invocation_log(struct slot *s, const struct dispatch *dispatch, const struct error *error,
+                    struct slice request, struct slice stack)
 {
-    struct deployment *d = v->slot->deployment;
+    struct deployment *d = s->deployment;
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
     bytes_append_cstr(&text, error->message);
-    if (v->exchange)
-        bytes_printf(&text, " (request %.*s)", SLICE_ARG(request_id(v)));
+    if (request.len > 0)
+        bytes_printf(&text, " (request %.*s)", SLICE_ARG(request));
     if (stack.len > 0) {
         bytes_append_char(&text, '\n');
         if (d->map)
@@ -108,7 +107,13 @@ static void log_failure(struct invocation *v, const struct error *error, struct 
         else
             bytes_append_slice(&text, stack);
     }
-    v->worker->host.log(v->worker, d, &v->dispatch, 3, slice_trim(bytes_slice(&text)));
+    s->worker->host.log(s->worker, d, dispatch, 3, slice_trim(bytes_slice(&text)));
+}
+
+/* That of a request names its id, which is all that the client was told. */
+static void log_failure(struct invocation *v, const struct error *error, struct slice stack)
+{
+    invocation_log(v->slot, &v->dispatch, error, v->exchange ? request_id(v) : SLICE_EMPTY, stack);
 }
 
 static void execute_fail(struct invocation *v, const struct error *error, struct slice name,

@@ -46,3 +46,6 @@ struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_
 void invocation_prepare(struct invocation *v); /* gets it ready, then in line for an isolate */
 void invocation_fail(struct invocation *v, const struct error *error);
 void invocation_free(struct invocation *v);
+/* The log line of an exception: message and stack in terms of the sources. */
+void invocation_log(struct slot *s, const struct dispatch *dispatch, const struct error *error,
+                    struct slice request, struct slice stack);

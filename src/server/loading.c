@@ -2,15 +2,22 @@
  *
  * Bringing a deployment to where it serves, at its first request and again after a rest: the image
  * is read (images.c) or made on the work pool, then setup() runs, once per version over all
- * threads. Requests that come meanwhile wait. */
+ * threads. Requests that come meanwhile wait.
+ *
+ * All that setup() does to the database is one transaction, which leaves a mark there (op_sql.c): a
+ * process that ended after it and before the store knew does not run it again. */
 #include "server/invocation.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/log.h"
+#include "host/database.h"
+#include "host/sql_journal.h"
 #include "loop/work.h"
 #include "sandbox/snapshot.h"
 #include "script/sourcemap.h"
+#include "server/sql_use.h"
 #include "server/turn.h"
 #include "store/store.h"
 
@@ -115,6 +122,8 @@ struct setup_job {
     struct slot *slot;
     struct prepare *prepare; /* who started it */
     struct store_op op;
+    struct sql_use use; /* looks for the mark */
+    bool is_marked;
     bool has_failed;
     struct error error;
 };
@@ -139,6 +148,14 @@ static void setup_stored(struct store_op *op)
 }
 
 /* setup() has run and what it wrote is on disk (the gate was passed): remember it, then serve. */
+static void setup_store(struct setup_job *j)
+{
+    j->op.loop = &j->slot->worker->loop;
+    j->op.done = setup_stored;
+    store_setup_done(j->slot->worker->server->store, &j->op, j->deployment->name,
+                     j->deployment->version);
+}
+
 static void setup_value(struct dispatch *d, struct slice json)
 {
 }
@@ -150,6 +167,7 @@ static void setup_fail(struct dispatch *d, const struct error *error, struct sli
     j->has_failed = true;
     j->error = *error;
     error_context(&j->error, error->code, "setup()");
+    invocation_log(j->slot, d, &j->error, SLICE_EMPTY, stack);
 }
 
 static void setup_over(struct dispatch *d)
@@ -160,10 +178,7 @@ static void setup_over(struct dispatch *d)
         setup_finish(j, &e);
         return;
     }
-    j->op.loop = &j->slot->worker->loop;
-    j->op.done = setup_stored;
-    store_setup_done(j->slot->worker->server->store, &j->op, j->deployment->name,
-                     j->deployment->version);
+    setup_store(j);
 }
 
 static const struct dispatch_port setup_port = {
@@ -178,6 +193,25 @@ static bool setup_begin(struct task *t, struct guest *g)
 static void setup_refused(struct task *t, const struct error *error)
 {
     setup_finish(container_of(t, struct setup_job, task), error);
+}
+
+static void look_run(struct sql_use *u, struct sql_conn *c)
+{
+    struct setup_job *j = container_of(u, struct setup_job, use);
+    u->error.code = sql_setup_is_done(c, j->deployment->version, &j->is_marked, &u->error);
+}
+
+static void look_done(struct sql_use *u)
+{
+    struct setup_job *j = container_of(u, struct setup_job, use);
+    if (u->error.code != OK) {
+        struct error e = u->error;
+        setup_finish(j, &e);
+    } else if (j->is_marked) {
+        setup_store(j);
+    } else {
+        turn_enqueue(j->slot->worker, &j->task);
+    }
 }
 
 /* Like any request it waits for an isolate; those that wait for it are turned away with the others
@@ -195,7 +229,13 @@ static void setup_start(struct prepare *p)
     j->dispatch.execution_id = p->execution_id;
     j->task =
         (struct task){.slot = s, .start = setup_begin, .refuse = setup_refused, .is_patient = true};
-    turn_enqueue(s->worker, &j->task);
+    j->use.run = look_run;
+    j->use.done = look_done;
+    struct database *b = j->deployment->database;
+    if (database_is_open(b) || access(database_path(b), F_OK) == 0)
+        sql_use_start(s, &j->use);
+    else
+        turn_enqueue(s->worker, &j->task);
 }
 
 /* ---- the way to readiness ---- */

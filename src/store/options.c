@@ -26,6 +26,7 @@ void version_options_write(const struct version_options *options, struct bytes *
     options_put(&w, "memory_mb", options->memory_mb);
     options_put(&w, "cpu_ms", options->cpu_ms);
     options_put(&w, "wall_ms", options->wall_ms);
+    options_put(&w, "sql_transaction_ms", options->sql_transaction_ms);
     if (options->domains.len) {
         json_key(&w, "domains");
         json_slice(&w, options->domains);
@@ -59,6 +60,7 @@ enum err version_options_read(struct slice json, struct arena *a,
     ret_options->memory_mb = options_get(root, "memory_mb");
     ret_options->cpu_ms = options_get(root, "cpu_ms");
     ret_options->wall_ms = options_get(root, "wall_ms");
+    ret_options->sql_transaction_ms = options_get(root, "sql_transaction_ms");
     if (json_is_string(domains))
         ret_options->domains =
             arena_copy(a, slice_of(json_string_value(domains), json_string_length(domains)));

@@ -52,7 +52,7 @@ enum isolation { ISOLATION_REQUEST, ISOLATION_MODULE };
 /* How a version runs; stored as JSON with it. Zero means the default of base/limits.h. */
 struct version_options {
     enum isolation isolation;
-    uint32_t memory_mb, cpu_ms, wall_ms;
+    uint32_t memory_mb, cpu_ms, wall_ms, sql_transaction_ms;
     struct slice domains; /* comma-separated egress allow list, "" for none */
 };
 

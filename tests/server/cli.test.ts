@@ -135,11 +135,11 @@ test('deploy takes the name from the file', async () => {
 
 test('upload passes isolation, limits and egress', async () => {
     const s = await server();
-    const up = await s.cli(['function', 'upload', 'options', GREETER, '--isolation', 'module', '--memory-mb', '32', '--cpu-ms', '500', '--wall-ms', '5000', '--egress', 'a.example', '--egress', '*.b.example']);
+    const up = await s.cli(['function', 'upload', 'options', GREETER, '--isolation', 'module', '--memory-mb', '32', '--cpu-ms', '500', '--wall-ms', '5000', '--sql-transaction-ms', '40', '--egress', 'a.example', '--egress', '*.b.example']);
     assert.equal(up.code, 0, up.stderr);
     const shown = (await s.api('GET', '/functions/options')).json;
     assert.equal(shown.isolation, 'module');
-    assert.deepEqual(shown.limits, { memory_mb: 32, cpu_ms: 500, wall_ms: 5000 });
+    assert.deepEqual(shown.limits, { memory_mb: 32, cpu_ms: 500, wall_ms: 5000, sql_transaction_ms: 40 });
     assert.deepEqual(shown.egress, ['a.example', '*.b.example']);
 });
 

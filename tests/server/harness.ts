@@ -123,6 +123,7 @@ export interface UploadOptions {
     memory_mb?: number;
     cpu_ms?: number;
     wall_ms?: number;
+    sql_transaction_ms?: number;
     egress?: string[];
 }
 
@@ -337,8 +338,8 @@ export class Server {
 
     /** Uploads and waits for the end of the build, whichever it is. */
     async upload(name: string, source: string, options: UploadOptions = {}): Promise<any> {
-        const { memory_mb, cpu_ms, wall_ms, ...rest } = options;
-        const res = await this.api('POST', '/functions', { name, source, limits: { memory_mb, cpu_ms, wall_ms }, ...rest });
+        const { memory_mb, cpu_ms, wall_ms, sql_transaction_ms, ...rest } = options;
+        const res = await this.api('POST', '/functions', { name, source, limits: { memory_mb, cpu_ms, wall_ms, sql_transaction_ms }, ...rest });
         if (res.status !== 202) throw new Error(`POST /functions: ${res.status} ${res.text}`);
         return this.built(name, res.json.build.id);
     }

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { errorOf, Server } from './harness.ts';
+import { errorOf, Server, until } from './harness.ts';
 
 const SETUP = (mark: string) => `
 import { exec } from "derp:runtime/sql";
@@ -77,3 +77,94 @@ export const handler = {
         fs.rmSync(s.data, { recursive: true, force: true });
     }
 });
+
+const logOf = async (s: Server, name: string): Promise<string> => (await s.api('GET', `/functions/${name}/logs`)).text;
+
+/** SQL of setup() beside what ends it, asked for in env BAD. */
+const WAYS: Record<string, [how: string, says: RegExp]> = {
+    'a throw': ['throw new Error("x went wrong");', /x went wrong/],
+    'a refusal of SQLite': ['exec("INSERT INTO nowhere VALUES (1)");', /no such table: nowhere/],
+    'a rejection after a wait': ['await new Promise((r) => setTimeout(r, 20)); throw new Error("y went wrong");', /y went wrong/],
+    'a throw inside a transaction': ['transaction(() => { exec("INSERT INTO t (n) VALUES (7)"); throw new Error("z went wrong"); });', /z went wrong/],
+    'the CPU limit in code': ['for (;;);', /CPU/],
+    'the CPU limit in SQL': ['exec("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n");', /CPU/],
+    'the wall limit': ['await new Promise((r) => setTimeout(r, 600_000));', /400 ms/],
+    'the memory limit': ['const held = []; for (;;) held.push(new Uint8Array(1 << 20).fill(1));', /memory/i],
+};
+const UNDONE = `
+import { exec, transaction } from "derp:runtime/sql";
+import * as env from "derp:runtime/env";
+const ways = { ${Object.entries(WAYS).map(([name, [how]]) => `${JSON.stringify(name)}: async () => { ${how} }`).join(',\n')} };
+export const handler = {
+    async setup() {
+        exec("CREATE TABLE t (n)");
+        transaction(() => exec("INSERT INTO t VALUES (1)"));
+        exec("CREATE INDEX by_n ON t (n); CREATE TABLE u (n); DROP TABLE u; ALTER TABLE t ADD COLUMN more DEFAULT 5");
+        await new Promise((r) => setTimeout(r, 5));
+        exec("INSERT INTO t (n) VALUES (2)");
+        const bad = env.get("BAD");
+        if (bad) await ways[bad]();
+        exec("PRAGMA user_version = 3");
+    },
+    handle() { return exec("SELECT n, more FROM t ORDER BY n").toArray(); },
+};`;
+
+for (const isolation of ['request', 'module'] as const) {
+    test(`setup() is one transaction: what fails leaves nothing, isolated by ${isolation}`, async (t) => {
+        const s = await Server.start({ args: ['--threads', '2'] });
+        t.after(() => s.stop());
+        for (const [name, [, says]] of Object.entries(WAYS)) {
+            // On a machine that is starved either limit may be the one that is met.
+            await s.deploy('undone', UNDONE, { isolation, memory_mb: 24, ...(name === 'the wall limit' ? { cpu_ms: 600_000, wall_ms: 400 } : { cpu_ms: 300, wall_ms: 600_000 }) });
+            assert.equal((await s.api('PUT', '/functions/undone/env/BAD', { value: name })).status, 204);
+            for (let round = 0; round < 2; round++) { // the same again: nothing of the first is left
+                const run = await s.execute('undone');
+                assert.notEqual(run.status, 200, name);
+                assert.match(run.json.error.message, says, name);
+            }
+            const both = await Promise.all([s.request('undone'), s.request('undone')]);
+            for (const res of both) assert.match(res.text, says, name);
+        }
+        await until('the failures are in the log', async () => {
+            const log = await logOf(s, 'undone');
+            return Object.values(WAYS).every(([, says]) => says.test(log));
+        });
+        assert.equal((await s.api('DELETE', '/functions/undone/env/BAD')).status, 204);
+        await s.deploy('undone', UNDONE, { isolation });
+        assert.deepEqual((await s.execute('undone')).json.output, [{ n: 1, more: 5 }, { n: 2, more: 5 }]);
+    });
+}
+
+test('other writers wait for a setup(), and see all of it or nothing', async (t) => {
+    const s = await Server.start({ args: ['--threads', '2'] });
+    t.after(() => s.stop());
+    const source = (setup: string) => `
+import { exec } from "derp:runtime/sql";
+export const handler = { async setup() { ${setup} }, handle({ body }) { if (body.write) exec("INSERT INTO t VALUES (9)"); return exec("SELECT count(*) AS n FROM t").one().n; } };`;
+    await s.deploy('both', source('exec("CREATE TABLE t (n)");'));
+    assert.equal((await s.execute('both', {})).json.output, 0);
+    await s.deploy('both', source('exec("INSERT INTO t VALUES (1)"); await new Promise((r) => setTimeout(r, 50)); exec("INSERT INTO t VALUES (2)");'));
+    const seen = await Promise.all(Array.from({ length: 8 }, (_, i) => s.execute('both', { write: i % 2 === 0 })));
+    for (const run of seen) assert.ok(run.json.output >= 2, run.text);
+    assert.equal((await s.execute('both', {})).json.output, 6);
+});
+
+for (const where of ['setup-before', 'setup-after']) {
+    test(`a kill ${where} its commit: it is done once`, async (t) => {
+        let s = await Server.start({ args: ['--threads', '1'], env: { LIMPET_CRASH_AT: `${where}:1` } });
+        t.after(() => s.stop()); // the last one
+        if (!/crash point/.test(s.stdout + s.stderr)) return t.skip('a build without crash_points');
+        await s.deploy('crashes', `
+import { exec } from "derp:runtime/sql";
+export const handler = {
+    setup() { exec("CREATE TABLE t (n)"); exec("INSERT INTO t VALUES (1)"); },
+    handle() { return exec("SELECT count(*) AS n FROM t").one(); },
+};`);
+        await assert.rejects(s.request('crashes'));
+        await s.ended();
+        s = await s.revive({ env: {} });
+        assert.deepEqual((await s.request('crashes')).json, { n: 1 });
+        s = await s.restart();
+        assert.deepEqual((await s.request('crashes')).json, { n: 1 });
+    });
+}

@@ -31,11 +31,11 @@ test('new content is a new version with a new hash; the same content is not', as
 test('other options with the same content are a new version', async () => {
     const s = await server();
     await s.deploy('options', HELLO('1'));
-    await s.deploy('options', HELLO('1'), { isolation: 'module', cpu_ms: 50, memory_mb: 32, wall_ms: 700, egress: ['a.example'] });
+    await s.deploy('options', HELLO('1'), { isolation: 'module', cpu_ms: 50, memory_mb: 32, wall_ms: 700, sql_transaction_ms: 250, egress: ['a.example'] });
     const shown = (await s.api('GET', '/functions/options')).json;
     assert.equal(shown.version, 2);
     assert.equal(shown.isolation, 'module');
-    assert.deepEqual(shown.limits, { memory_mb: 32, cpu_ms: 50, wall_ms: 700 });
+    assert.deepEqual(shown.limits, { memory_mb: 32, cpu_ms: 50, wall_ms: 700, sql_transaction_ms: 250 });
     assert.deepEqual(shown.egress, ['a.example']);
 });
 
