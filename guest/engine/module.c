@@ -136,11 +136,50 @@ bool module_init(JSContext *ctx)
 /* --- loading -------------------------------------------------------------------------------------
  */
 
+/* A SyntaxError about a name that one of our modules does not export says which it does. */
+static void module_explain_export(JSContext *ctx)
+{
+    JSValue error = JS_GetException(ctx);
+    JSValue message = JS_GetProperty(ctx, error, eng.atoms[ATOM_message]);
+    const char *text = JS_IsString(message) ? JS_ToCString(ctx, message) : NULL;
+    const char *in = text && strncmp(text, "Could not find export '", 23) == 0
+                         ? strstr(text, "' in module '")
+                         : NULL;
+    for (const struct module_native *m = in ? eng.modules : NULL; m; m = m->next) {
+        const char *module = in + strlen("' in module '");
+        const size_t len = strlen(m->name);
+        if (strncmp(module, m->name, len) != 0 || strcmp(module + len, "'") != 0)
+            continue;
+        struct buffer out = {0};
+        JSPropertyEnum *names = NULL;
+        uint32_t count = 0;
+        buffer_add(&out, text, (uint32_t)strlen(text));
+        (void)JS_GetOwnPropertyNames(ctx, &names, &count, m->exports,
+                                     JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY);
+        for (uint32_t i = 0; i < count; i++) {
+            const char *name = JS_AtomToCString(ctx, names[i].atom);
+            buffer_add(&out, i ? ", " : ", which exports ", i ? 2 : 16);
+            buffer_add(&out, name ? name : "", name ? (uint32_t)strlen(name) : 0);
+            JS_FreeCString(ctx, name);
+        }
+        JS_FreePropertyEnum(ctx, names, count);
+        JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_message],
+                               JS_NewStringLen(ctx, (const char *)out.data, out.len),
+                               JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE);
+        buffer_done(&out);
+    }
+    JS_FreeCString(ctx, text);
+    JS_FreeValue(ctx, message);
+    JS_Throw(ctx, error);
+}
+
 static bool module_evaluate(JSContext *ctx, JSValue module)
 {
     JSValue promise = JS_EvalFunction(ctx, module);
-    if (JS_IsException(promise))
+    if (JS_IsException(promise)) {
+        module_explain_export(ctx);
         return false;
+    }
     engine_drain(ctx);
     while (op_run_completed(ctx))
         engine_drain(ctx);

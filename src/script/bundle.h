@@ -33,6 +33,11 @@ NODISCARD enum err bundle_source(const struct bundle_config *config, struct slic
 NODISCARD enum err bundle_file(const struct bundle_config *config, const char *entry,
                                struct bundle *ret_bundle, struct bundle_failure *ret_failure,
                                struct error *ret_error);
+/* Why the engine could not link a module: it wants a name that a module of the platform does not export
+ * ("Could not find export 'NAME' in module 'MODULE'…"), and such an error has no stack. Line and column of
+ * that import in the bundle, from 1. False: it is another error, or nothing imports that. */
+bool bundle_find_missing_export(struct slice code, struct slice message, int *ret_line,
+                                int *ret_column);
 void bundle_done(struct bundle *b);
 void bundle_failure_done(struct bundle_failure *f);
 /* Finds esbuild: LIMPET_ESBUILD, beside the running program, in node_modules/.bin above it, in

@@ -21,6 +21,9 @@ const char *const bundle_platform[] = {
     "cloudflare:workflows",
     NULL,
 };
+const char bundle_node_hint[] =
+    "use the web's own APIs (fetch, crypto, URL, TextEncoder) or a package "
+    "made for browsers and workers";
 const char bundle_platform_text[] = "derp:runtime/{types,context,logger,http,sql,env}, limpet, "
                                     "cloudflare:workers and cloudflare:workflows";
 
@@ -47,6 +50,16 @@ static bool imports_is_context(struct slice before, struct slice kind)
              slice_starts(before, SLICE_LIT("export ")) || slice_starts(before, SLICE_LIT("} "))));
 }
 
+/* From 1, in UTF-16 units. */
+static int imports_column(struct slice line, size_t offset)
+{
+    int column = 1;
+    for (size_t i = 0; i < offset && i < line.len; i++)
+        column +=
+            (((unsigned char)line.ptr[i] & 0xc0) != 0x80) + ((unsigned char)line.ptr[i] >= 0xf0);
+    return column;
+}
+
 /* Line and column, from 1 and in UTF-16 units, of the import of path in the bundle. */
 static bool imports_find(struct slice code, struct slice path, struct slice kind, int *ret_line,
                          int *ret_column)
@@ -59,12 +72,156 @@ static bool imports_find(struct slice code, struct slice path, struct slice kind
         if (!at || !imports_is_context(slice_of(text.ptr, (size_t)(at - text.ptr)), kind))
             continue;
         *ret_line = line;
-        *ret_column = 1;
-        for (const char *p = text.ptr; p < at; p++)
-            *ret_column += (((unsigned char)*p & 0xc0) != 0x80) + ((unsigned char)*p >= 0xf0);
+        *ret_column = imports_column(text, (size_t)(at - text.ptr));
         return true;
     }
     return false;
+}
+
+/* ---- names that the platform's modules do not export ---- */
+
+static bool imports_is_word(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || (unsigned char)c >= 0x80;
+}
+
+/* Offset of name as what is imported, not as what it is called here ("x as name"); -1: it is not there. */
+static ptrdiff_t imports_specifier(struct slice line, struct slice name)
+{
+    const struct slice as = SLICE_LIT(" as ");
+    if (slice_eq_cstr(name, "default") && slice_starts(line, SLICE_LIT("import ")) &&
+        line.len > 7 && imports_is_word(line.ptr[7]))
+        return 7;
+    for (size_t i = 0; name.len && i + name.len <= line.len; i++) {
+        const struct slice before = slice_of(line.ptr, i);
+        if (memcmp(line.ptr + i, name.ptr, name.len) != 0 ||
+            (i && imports_is_word(line.ptr[i - 1])) ||
+            (i + name.len < line.len && imports_is_word(line.ptr[i + name.len])) ||
+            slice_ends(before, as))
+            continue;
+        return (ptrdiff_t)i;
+    }
+    return -1;
+}
+
+/* "TEXT 'RESULT'REST": the quoted part, which *rest then follows. */
+static bool imports_quoted(struct slice *rest, struct slice text, struct slice *ret_quoted)
+{
+    if (!slice_starts(*rest, text))
+        return false;
+    struct slice from = slice_skip(*rest, text.len);
+    const ptrdiff_t end = slice_find(from, '\'');
+    if (end < 0)
+        return false;
+    *ret_quoted = slice_of(from.ptr, (size_t)end);
+    *rest = slice_skip(from, (size_t)end + 1);
+    return true;
+}
+
+bool bundle_find_missing_export(struct slice code, struct slice message, int *ret_line,
+                                int *ret_column)
+{
+    struct slice name, module;
+    const char *begin =
+        message.len ? memmem(message.ptr, message.len, "Could not find export '", 23) : NULL;
+    if (!begin)
+        return false;
+    struct slice rest = slice_skip(message, (size_t)(begin - message.ptr));
+    if (!imports_quoted(&rest, SLICE_LIT("Could not find export '"), &name) ||
+        !imports_quoted(&rest, SLICE_LIT(" in module '"), &module))
+        return false;
+    CLEANUP(bytes_done) struct bytes end = BYTES_INIT;
+    bytes_printf(&end, " from \"%.*s\"", SLICE_ARG(module));
+    int name_line = 0, name_column = 0; /* of the statement that is being read */
+    for (int line = 1; code.len; line++) {
+        struct slice text = slice_split(&code, '\n');
+        if (slice_starts(text, SLICE_LIT("import ")) || slice_starts(text, SLICE_LIT("export ")))
+            name_line = 0;
+        const char *at = memmem(text.ptr ? text.ptr : "", text.len, end.ptr, end.len);
+        const size_t names = at ? (size_t)(at - text.ptr) : text.len;
+        const ptrdiff_t offset =
+            name_line ? -1 : imports_specifier(slice_of(text.ptr, names), name);
+        if (offset >= 0) {
+            name_line = line;
+            name_column = imports_column(text, (size_t)offset);
+        }
+        if (!at || !name_line)
+            continue;
+        *ret_line = name_line;
+        *ret_column = name_column;
+        return true;
+    }
+    return false;
+}
+
+/* ---- modules that the platform does not have ---- */
+
+static bool imports_scheme(struct slice path, const char *scheme, struct slice *ret_rest)
+{
+    if (!slice_starts(path, slice_cstr(scheme)))
+        return false;
+    *ret_rest = slice_skip(path, strlen(scheme));
+    return true;
+}
+
+/* "@a/b@1/c" → "@a/b": what is installed. */
+static struct slice imports_package(struct slice name)
+{
+    size_t len = 0;
+    for (bool is_scoped = name.len && name.ptr[0] == '@', is_name = !is_scoped; len < name.len;
+         len++) {
+        const char c = name.ptr[len];
+        if ((c == '@' && len > 0) || (c == '/' && is_name))
+            break;
+        is_name = is_name || c == '/';
+    }
+    return slice_of(name.ptr, len);
+}
+
+bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint, size_t hint_size)
+{
+    struct slice rest, package;
+    if (imports_scheme(path, "npm:", &rest)) {
+        package = imports_package(rest);
+        bytes_printf(out, "\"%.*s\": packages are imported by their names, without \"npm:\"",
+                     SLICE_ARG(path));
+        snprintf(ret_hint, hint_size, "npm install %.*s beside the function, and import \"%.*s\"",
+                 SLICE_ARG(package), SLICE_ARG(package));
+    } else if (imports_scheme(path, "jsr:", &rest)) {
+        package = imports_package(rest);
+        bytes_printf(out, "\"%.*s\": packages are imported by their names, without \"jsr:\"",
+                     SLICE_ARG(path));
+        snprintf(ret_hint, hint_size, "npx jsr add %.*s beside the function, and import \"%.*s\"",
+                 SLICE_ARG(package), SLICE_ARG(package));
+    } else if (imports_scheme(path, "https:", &rest) || imports_scheme(path, "http:", &rest) ||
+               imports_scheme(path, "file:", &rest) || imports_scheme(path, "data:", &rest) ||
+               imports_scheme(path, "blob:", &rest)) {
+        const struct slice shown = slice_utf8_clip(path, 100);
+        bytes_printf(out, "import of URLs is not supported: \"%.*s%s\"", SLICE_ARG(shown),
+                     shown.len < path.len ? "…" : "");
+        snprintf(ret_hint, hint_size,
+                 slice_starts(path, SLICE_LIT("http"))
+                     ? "npm install the package beside the function, and import it by its name"
+                     : "put the code into a file beside the function, and import \"./FILE\"");
+    } else if (slice_eq_cstr(path, "node:sqlite") || slice_eq_cstr(path, "bun:sqlite")) {
+        bytes_printf(out, "\"%.*s\" is a module of another platform, which this one does not have",
+                     SLICE_ARG(path));
+        snprintf(ret_hint, hint_size,
+                 "each function has its own database: import { sql } from \"limpet\"");
+    } else if (imports_scheme(path, "node:", &rest)) {
+        bytes_printf(out, "\"%.*s\" is a module of Node.js, which this platform does not have",
+                     SLICE_ARG(path));
+        snprintf(ret_hint, hint_size, "%s", bundle_node_hint);
+    } else if (slice_eq_cstr(path, "bun") || imports_scheme(path, "bun:", &rest) ||
+               imports_scheme(path, "deno:", &rest) || imports_scheme(path, "ext:", &rest)) {
+        bytes_printf(out, "\"%.*s\" is a module of %s, which this platform does not have",
+                     SLICE_ARG(path), path.ptr[0] == 'b' ? "Bun" : "Deno");
+        snprintf(ret_hint, hint_size, "%s", bundle_node_hint);
+    } else {
+        return false;
+    }
+    return true;
 }
 
 static enum err imports_refuse(const char *path, const char *kind, struct slice code,
@@ -83,14 +240,12 @@ static enum err imports_refuse(const char *path, const char *kind, struct slice 
         line = column = 0;
     enum err code_failed;
     bool is_relative = path[0] == '.' || path[0] == '/';
-    bool is_node = slice_starts(slice_cstr(path), SLICE_LIT("node:"));
-    if (is_node) {
-        code_failed =
-            bundle_fail(ret_failure, ret_error, file, line, column, bytes_slice(&frame),
-                        "\"%s\" is a module of Node.js, which this platform does not have", path);
-        error_hint(ret_error,
-                   "use the web's own APIs (fetch, crypto, URL, TextEncoder) or a package made for "
-                   "browsers and workers");
+    char hint[ERROR_HINT_MAX];
+    CLEANUP(bytes_done) struct bytes message = BYTES_INIT;
+    if (bundle_explain_scheme(slice_cstr(path), &message, hint, sizeof(hint))) {
+        code_failed = bundle_fail(ret_failure, ret_error, file, line, column, bytes_slice(&frame),
+                                  "%s", bytes_cstr(&message));
+        error_hint(ret_error, "%s", hint);
     } else if (is_upload) {
         code_failed = bundle_fail(
             ret_failure, ret_error, file, line, column, bytes_slice(&frame),

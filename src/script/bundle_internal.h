@@ -9,6 +9,8 @@
 extern const char *const bundle_platform[];
 /* "derp:runtime/{…}, limpet, cloudflare:workers", for messages. */
 extern const char bundle_platform_text[];
+/* What to do without modules of Node.js. */
+extern const char bundle_node_hint[];
 
 /* Fills both from position and text; always ERR_BUILD_FAILED. file may be empty: position unknown.
  */
@@ -25,6 +27,10 @@ struct bundle_source_reader {
 };
 enum err bundle_parse_failure(struct slice text, const struct bundle_source_reader *reader,
                               struct bundle_failure *ret_failure, struct error *ret_error);
+
+/* bundle_imports.c: what to write instead of an import that other platforms have: "npm:x", a URL,
+ * "node:fs", "bun:sqlite". False: it is an ordinary name. */
+bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint, size_t hint_size);
 
 /* bundle_imports.c: refuses what the bundle still imports and the platform does not have. meta is
  * esbuild's metafile. is_upload: it was one source text, whose advice differs. */

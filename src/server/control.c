@@ -122,6 +122,8 @@ static void evaluate_failure(struct guest_load *load, struct slice function,
     bytes_append_cstr(&ret_failure->message, error->message);
     int line = 0, column = 0;
     first_position(raw, function, &line, &column);
+    if (line == 0)
+        (void)bundle_find_missing_export(load->code, slice_cstr(error->message), &line, &column);
     if (map && line > 0 &&
         sourcemap_find(map, line, column > 0 ? column : 1, &file, &line, &column)) {
         bytes_append_slice(&ret_failure->file, file);

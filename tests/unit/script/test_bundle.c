@@ -360,6 +360,22 @@ static void missing_modules_are_explained(void **state)
          "has no module \"cloudflare:sockets\"", "cloudflare:workers", 15},
         {"import x from 'limpet/x'; export default x;", "has no module \"limpet/x\"",
          "cloudflare:workers", 15},
+        {"import x from 'npm:hono@4.1/tiny'; export default x;", "without \"npm:\"",
+         "npm install hono beside the function, and import \"hono\"", 15},
+        {"import x from 'npm:@a/b@1/c'; export default x;", "without \"npm:\"", "import \"@a/b\"",
+         15},
+        {"import x from 'jsr:@std/path'; export default x;", "without \"jsr:\"",
+         "npx jsr add @std/path", 15},
+        {"import x from 'https://esm.sh/hono'; export default x;",
+         "import of URLs is not supported: \"https://esm.sh/hono\"", "npm install the package", 15},
+        {"import x from 'http://h/x.js'; export default x;", "import of URLs is not supported",
+         "npm install the package", 15},
+        {"import x from 'node:sqlite'; export default x;", "of another platform",
+         "import { sql } from \"limpet\"", 15},
+        {"import x from 'bun:sqlite'; export default x;", "of another platform",
+         "import { sql } from \"limpet\"", 15},
+        {"import x from 'bun:test'; export default x;", "is a module of Bun", "web's own APIs", 15},
+        {"import x from 'bun'; export default x;", "is a module of Bun", "web's own APIs", 15},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         put("src/bad.ts", cases[i].source);
@@ -373,6 +389,63 @@ static void missing_modules_are_explained(void **state)
     assert_int_equal(none.code, ERR_NOT_FOUND);
     CLEANUP(build_done) struct build dir = build_file("src");
     assert_int_equal(dir.code, ERR_INVALID);
+}
+
+static void the_same_in_one_source_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source, *message, *hint;
+    } cases[] = {
+        {"import x from 'npm:hono'; export default x;", "without \"npm:\"", "npm install hono"},
+        {"import x from 'https://esm.sh/hono'; export default x;",
+         "import of URLs is not supported", "npm install the package"},
+        {"import x from 'data:text/javascript,export default 1'; export default x;",
+         "import of URLs is not supported", "put the code into a file"},
+        {"import x from 'node:fs'; export default x;", "is a module of Node.js", "web's own APIs"},
+        {"import x from 'deno:x'; export default x;", "is a module of Deno", "web's own APIs"},
+        {"import x from 'npm:'; export default x;", "without \"npm:\"", "npm install"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CLEANUP(build_done) struct build b = build_source(cases[i].source);
+        expect_failed(&b, "hello.ts", 1, 15, cases[i].message);
+        if (!strstr(b.error.hint, cases[i].hint))
+            fail_msg("hint '%s' does not have '%s'", b.error.hint, cases[i].hint);
+    }
+}
+
+static void a_missing_export_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code, *message;
+        int line, column; /* 0: not found */
+    } cases[] = {
+        {"import { A as B, C } from \"m\";", "Could not find export 'C' in module 'm'", 1, 18},
+        {"import { A as B, C } from \"m\";",
+         "Could not find export 'A' in module 'm', which exports X", 1, 10},
+        {"import { A as B } from \"m\";", "Could not find export 'B' in module 'm'", 0, 0},
+        {"import { A as B, B as A } from \"m\";", "Could not find export 'B' in module 'm'", 1, 18},
+        {"import D, { A } from \"m\";", "Could not find export 'default' in module 'm'", 1, 8},
+        {"import { default as D } from \"m\";", "Could not find export 'default' in module 'm'", 1,
+         10},
+        {"import { A } from \"n\";\nimport {\n  B,\n  é,\n  A\n} from \"m\";\n",
+         "SyntaxError: Could not find export 'A' in module 'm'", 5, 3},
+        {"export { AA, A$, A } from \"m\";", "Could not find export 'A' in module 'm'", 1, 18},
+        {"import * as A from \"m\";\nA;", "Could not find export 'B' in module 'm'", 0, 0},
+        {"A;\nimport { B } from \"m\"", "Could not find export 'A' in module 'm'", 0, 0},
+        {"import { A } from \"m\"", "Could not find export 'A", 0, 0},
+        {"import { A } from \"m\"", "Could not find export '' in module 'm'", 0, 0},
+        {"import { A } from \"m\"", "", 0, 0},
+        {"", "Could not find export 'A' in module 'm'", 0, 0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        int line = 0, column = 0;
+        const bool found = bundle_find_missing_export(slice_cstr(cases[i].code),
+                                                      slice_cstr(cases[i].message), &line, &column);
+        if (found != (cases[i].line > 0) || line != cases[i].line || column != cases[i].column)
+            fail_msg("%s in %s: %d:%d", cases[i].message, cases[i].code, line, column);
+    }
 }
 
 static void an_optional_require_may_stay(void **state)
@@ -482,6 +555,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_file_brings_its_imports),
         cmocka_unit_test(files_outside_of_the_project_are_relative),
         cmocka_unit_test(missing_modules_are_explained),
+        cmocka_unit_test(the_same_in_one_source_text),
+        cmocka_unit_test(a_missing_export_is_found),
         cmocka_unit_test(an_optional_require_may_stay),
         cmocka_unit_test(nothing_is_left_behind),
         cmocka_unit_test(unknown_output_is_passed_on),
