@@ -48,7 +48,7 @@ export default {
         }
         if (pathname === "/lines") {
             const count = Math.max(1, Number(searchParams.get("count")) || 10);
-            return new Response(lines(count), { headers: { "content-type": "text/plain" } });
+            return new Response(lines(count).pipeThrough(new TextEncoderStream()), { headers: { "content-type": "text/plain" } });
         }
         if (pathname !== "/get" && pathname !== "/upper") {
             return Response.json({ error: "try /echo, /lines, /get or /upper" }, { status: 404 });

@@ -29,7 +29,7 @@ function ticks(count: number): Response {
             log.info(`the client left after ${n} events`);
         },
     });
-    return new Response(events, {
+    return new Response(events.pipeThrough(new TextEncoderStream()), {
         headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
     });
 }

@@ -61,6 +61,13 @@ enum engine_hook {
     X(method)                                                                                      \
     X(signal)                                                                                      \
     X(redirect)                                                                                    \
+    X(cache)                                                                                       \
+    X(credentials)                                                                                 \
+    X(mode)                                                                                        \
+    X(referrerPolicy)                                                                              \
+    X(referrer)                                                                                    \
+    X(integrity)                                                                                   \
+    X(keepalive)                                                                                   \
     X(code)                                                                                        \
     X(name)                                                                                        \
     X(message)                                                                                     \

@@ -296,47 +296,70 @@ static bool header_list_fill_iterable(JSContext *ctx, struct header_list *list, 
     return is_ok;
 }
 
+/* One member of a record, if it is enumerable: asked for and read before the next one is, as a Proxy
+ * may see. */
+static bool header_list_fill_member(JSContext *ctx, struct header_list *list, JSValueConst init,
+                                    JSAtom atom)
+{
+    JSPropertyDescriptor own;
+    int has = JS_GetOwnProperty(ctx, &own, init, atom);
+    if (has <= 0)
+        return has == 0;
+    JS_FreeValues(ctx, own.value, own.getter, own.setter);
+    if (!(own.flags & JS_PROP_ENUMERABLE))
+        return true;
+    JSValue name = JS_AtomToValue(ctx, atom);
+    if (JS_IsSymbol(name)) {
+        JS_FreeValue(ctx, name);
+        JS_ThrowTypeError(ctx, "the name of a header is a symbol");
+        return false;
+    }
+    JSValue value = JS_GetProperty(ctx, init, atom);
+    bool is_ok = !JS_IsException(name) && !JS_IsException(value) &&
+                 header_list_put(ctx, list, name, value, false);
+    JS_FreeValue(ctx, name);
+    JS_FreeValue(ctx, value);
+    return is_ok;
+}
+
 static bool header_list_fill_record(JSContext *ctx, struct header_list *list, JSValueConst init)
 {
     JSPropertyEnum *names;
     uint32_t count;
-    if (JS_GetOwnPropertyNames(ctx, &names, &count, init, JS_GPN_STRING_MASK | JS_GPN_ENUM_ONLY) <
+    if (JS_GetOwnPropertyNames(ctx, &names, &count, init, JS_GPN_STRING_MASK | JS_GPN_SYMBOL_MASK) <
         0)
         return false;
     bool is_ok = true;
-    for (uint32_t i = 0; i < count && is_ok; i++) {
-        JSValue name = JS_AtomToString(ctx, names[i].atom);
-        JSValue value = JS_GetProperty(ctx, init, names[i].atom);
-        is_ok = !JS_IsException(name) && !JS_IsException(value) &&
-                header_list_put(ctx, list, name, value, false);
-        JS_FreeValue(ctx, name);
-        JS_FreeValue(ctx, value);
-    }
+    for (uint32_t i = 0; i < count && is_ok; i++)
+        is_ok = header_list_fill_member(ctx, list, init, names[i].atom);
     JS_FreePropertyEnum(ctx, names, count);
     return is_ok;
 }
 
 static JSAtom headers_iterator_atom; /* Symbol.iterator */
+static JSValue headers_entries;      /* Headers.prototype.entries, as it was made */
 
 bool header_list_fill(JSContext *ctx, struct header_list *list, JSValueConst init)
 {
-    if (JS_IsUndefined(init) || JS_IsNull(init))
+    if (JS_IsUndefined(init))
         return true;
     if (!JS_IsObject(init)) {
         JS_ThrowTypeError(ctx, "headers must be a Headers object, an object, or a list of pairs");
         return false;
     }
+    JSValue method = JS_GetProperty(ctx, init, headers_iterator_atom);
+    if (JS_IsException(method))
+        return false;
     const struct header_list *other = headers_list(init);
-    if (other) {
+    if (other && JS_IsObject(method) &&
+        JS_VALUE_GET_PTR(method) == JS_VALUE_GET_PTR(headers_entries)) {
+        JS_FreeValue(ctx, method);
         struct header_walk w = header_walk_begin(other);
         while (header_walk_next(&w))
             if (!header_list_append(ctx, list, w.name, w.value))
                 return false;
         return true;
     }
-    JSValue method = JS_GetProperty(ctx, init, headers_iterator_atom);
-    if (JS_IsException(method))
-        return false;
     bool is_ok = JS_IsFunction(ctx, method) ? header_list_fill_iterable(ctx, list, init, method)
                                             : header_list_fill_record(ctx, list, init);
     JS_FreeValue(ctx, method);
@@ -614,7 +637,12 @@ bool headers_init(JSContext *ctx)
     JSValue iterator = JS_GetPropertyStr(ctx, symbol, "iterator");
     headers_iterator_atom = JS_ValueToAtom(ctx, iterator);
     JS_FreeValues(ctx, global, symbol, iterator);
-    return headers_iterator_atom != JS_ATOM_NULL &&
-           engine_class(ctx, &headers_class, &def, headers_construct, 0, headers_methods,
-                        sizeof headers_methods / sizeof *headers_methods);
+    if (headers_iterator_atom == JS_ATOM_NULL ||
+        !engine_class(ctx, &headers_class, &def, headers_construct, 0, headers_methods,
+                      sizeof headers_methods / sizeof *headers_methods))
+        return false;
+    JSValue proto = JS_GetClassProto(ctx, headers_class);
+    headers_entries = JS_GetProperty(ctx, proto, headers_iterator_atom);
+    JS_FreeValue(ctx, proto);
+    return JS_IsFunction(ctx, headers_entries);
 }

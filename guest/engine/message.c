@@ -277,6 +277,14 @@ static bool body_make_stream(JSContext *ctx, struct body *body)
     body->kind = BODY_STREAM;
     body->value = stream;
     body->is_used = is_used;
+    if (is_used) { /* text() or its kin has read it: it stays locked, as by their reader */
+        JSAtom get_reader = JS_NewAtom(ctx, "getReader");
+        JSValue reader = JS_Invoke(ctx, stream, get_reader, 0, NULL);
+        JS_FreeAtom(ctx, get_reader);
+        if (JS_IsException(reader))
+            return false;
+        JS_FreeValue(ctx, reader);
+    }
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "request.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "engine.h"
@@ -38,6 +39,8 @@ static JSValue request_new_proto(JSContext *ctx, JSValueConst new_target,
         .method = {.at = "GET", .len = 3},
         .url_value = JS_UNDEFINED,
         .signal = JS_UNDEFINED,
+        .referrer = JS_UNDEFINED,
+        .integrity = JS_UNDEFINED,
     };
     message_init(&r->message);
     JS_SetOpaque(object, r);
@@ -60,6 +63,8 @@ static void request_finalize(JSRuntime *rt, JSValueConst value)
     message_done(rt, &r->message);
     JS_FreeValueRT(rt, r->url_value);
     JS_FreeValueRT(rt, r->signal);
+    JS_FreeValueRT(rt, r->referrer);
+    JS_FreeValueRT(rt, r->integrity);
     free(r->own);
     js_free_rt(rt, r);
 }
@@ -169,22 +174,78 @@ static bool request_set_method(JSContext *ctx, struct request *r, JSValueConst v
     return is_ok;
 }
 
-static bool request_set_redirect(JSContext *ctx, struct request *r, JSValueConst value)
+/* The values of members that are one of a few texts, the usual one first. */
+static const struct request_choice {
+    enum engine_atom atom;
+    uint8_t offset; /* in struct request */
+    const char *values[10];
+} request_choices[] = {
+    {ATOM_redirect, offsetof(struct request, redirect), {"follow", "error", "manual"}},
+    {ATOM_cache,
+     offsetof(struct request, cache),
+     {"default", "no-store", "reload", "no-cache", "force-cache", "only-if-cached"}},
+    {ATOM_credentials, offsetof(struct request, credentials), {"same-origin", "omit", "include"}},
+    {ATOM_mode, offsetof(struct request, mode), {"cors", "same-origin", "no-cors"}},
+    {ATOM_referrerPolicy,
+     offsetof(struct request, referrer_policy),
+     {"", "no-referrer", "no-referrer-when-downgrade", "same-origin", "origin", "strict-origin",
+      "origin-when-cross-origin", "strict-origin-when-cross-origin", "unsafe-url"}},
+};
+enum { REQUEST_ONLY_IF_CACHED = 5, REQUEST_SAME_ORIGIN = 1 }; /* of cache, of mode */
+enum { REQUEST_CHOICES = sizeof request_choices / sizeof *request_choices };
+
+static bool request_set_choice(JSContext *ctx, struct request *r, const struct request_choice *c,
+                               JSValueConst value)
 {
-    static const char *const modes[] = {"follow", "error", "manual"};
+    struct buffer list = {0};
     struct text text = text_of(ctx, value);
     if (!text.at)
         return false;
-    bool is_ok = false;
-    for (int i = 0; i < 3; i++)
-        if (text_is(text, modes[i])) {
-            r->redirect = (uint8_t)i;
-            is_ok = true;
+    for (uint8_t i = 0; c->values[i]; i++) {
+        if (text_is(text, c->values[i])) {
+            ((uint8_t *)r)[c->offset] = i;
+            text_done(ctx, text);
+            buffer_done(&list);
+            return true;
         }
-    if (!is_ok)
-        JS_ThrowTypeError(ctx, "redirect must be 'follow', 'error' or 'manual'");
+        buffer_add(&list, i ? ", '" : "'", i ? 3 : 1);
+        buffer_add(&list, c->values[i], (uint32_t)strlen(c->values[i]));
+        buffer_add(&list, "'", 1);
+    }
+    const char *name = JS_AtomToCString(ctx, eng.atoms[c->atom]);
+    JS_ThrowTypeError(ctx, "%s must be one of %.*s, not '%.*s'", name ? name : "", (int)list.len,
+                      list.data ? (char *)list.data : "", (int)(text.len < 40 ? text.len : 40),
+                      text.at);
+    JS_FreeCString(ctx, name);
     text_done(ctx, text);
-    return is_ok;
+    buffer_done(&list);
+    return false;
+}
+
+static bool request_set_keepalive(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    r->is_keepalive = JS_ToBool(ctx, value) > 0;
+    return true;
+}
+
+static bool request_set_text(JSContext *ctx, JSValue *member, JSValueConst value)
+{
+    JSValue text = JS_ToString(ctx, value);
+    if (JS_IsException(text))
+        return false;
+    JS_FreeValue(ctx, *member);
+    *member = text;
+    return true;
+}
+
+static bool request_set_referrer(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    return request_set_text(ctx, &r->referrer, value);
+}
+
+static bool request_set_integrity(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    return request_set_text(ctx, &r->integrity, value);
 }
 
 static bool request_set_signal(JSContext *ctx, struct request *r, JSValueConst value)
@@ -211,7 +272,12 @@ static bool request_copy(JSContext *ctx, struct request *r, const struct request
     struct text packed = message_packed(&other->message);
     struct header_list list = {.data = (uint8_t *)packed.at, .len = packed.len};
     r->message.headers = header_list_copy(ctx, &list);
-    r->redirect = other->redirect;
+    for (size_t i = 0; i < REQUEST_CHOICES; i++)
+        ((uint8_t *)r)[request_choices[i].offset] =
+            ((const uint8_t *)other)[request_choices[i].offset];
+    r->is_keepalive = other->is_keepalive;
+    r->referrer = JS_DupValue(ctx, other->referrer);
+    r->integrity = JS_DupValue(ctx, other->integrity);
     r->signal = JS_DupValue(ctx, other->signal);
     return r->message.headers != NULL;
 }
@@ -234,10 +300,24 @@ static bool request_apply(JSContext *ctx, struct request *r, JSValueConst init, 
         enum engine_atom atom;
         bool (*set)(JSContext *, struct request *, JSValueConst);
     } members[] = {
-        {ATOM_method, request_set_method},
-        {ATOM_redirect, request_set_redirect},
+        {ATOM_method, request_set_method},       {ATOM_referrer, request_set_referrer},
+        {ATOM_integrity, request_set_integrity}, {ATOM_keepalive, request_set_keepalive},
         {ATOM_signal, request_set_signal},
     };
+    for (size_t i = 0; i < REQUEST_CHOICES; i++) {
+        const struct request_choice *c = &request_choices[i];
+        JSValue value = JS_GetProperty(ctx, init, eng.atoms[c->atom]);
+        if (JS_IsException(value))
+            return false;
+        bool is_ok = JS_IsUndefined(value) || request_set_choice(ctx, r, c, value);
+        JS_FreeValue(ctx, value);
+        if (!is_ok)
+            return false;
+    }
+    if (r->cache == REQUEST_ONLY_IF_CACHED && r->mode != REQUEST_SAME_ORIGIN) {
+        JS_ThrowTypeError(ctx, "cache 'only-if-cached' needs mode 'same-origin'");
+        return false;
+    }
     for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
         JSValue value = JS_GetProperty(ctx, init, eng.atoms[members[i].atom]);
         if (JS_IsException(value))
@@ -391,19 +471,24 @@ void request_abort(JSContext *ctx, struct request *r)
 /* --- getters -------------------------------------------------------------------------------------
  */
 
-enum { REQUEST_METHOD, REQUEST_URL, REQUEST_REDIRECT };
+enum { REQUEST_METHOD, REQUEST_URL, REQUEST_REFERRER, REQUEST_INTEGRITY, REQUEST_KEEPALIVE };
 
 static JSValue request_get(JSContext *ctx, JSValueConst this_value, int magic)
 {
-    static const char *const modes[] = {"follow", "error", "manual"};
     struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
     if (!r)
         return JS_EXCEPTION;
     switch (magic) {
     case REQUEST_METHOD:
         return text_decode(ctx, (const uint8_t *)r->method.at, r->method.len, true);
-    case REQUEST_REDIRECT:
-        return JS_NewString(ctx, modes[r->redirect]);
+    case REQUEST_REFERRER:
+        return JS_IsUndefined(r->referrer) ? JS_NewString(ctx, "about:client")
+                                           : JS_DupValue(ctx, r->referrer);
+    case REQUEST_INTEGRITY:
+        return JS_IsUndefined(r->integrity) ? JS_NewString(ctx, "")
+                                            : JS_DupValue(ctx, r->integrity);
+    case REQUEST_KEEPALIVE:
+        return JS_NewBool(ctx, r->is_keepalive);
     default:
         if (JS_IsUndefined(r->url_value))
             r->url_value = text_decode(ctx, (const uint8_t *)r->url.at, r->url.len, true);
@@ -411,23 +496,30 @@ static JSValue request_get(JSContext *ctx, JSValueConst this_value, int magic)
     }
 }
 
-/* Members that a server has no choice in. */
+/* magic: place in request_choices. */
+static JSValue request_get_choice(JSContext *ctx, JSValueConst this_value, int magic)
+{
+    const struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
+    const struct request_choice *c = &request_choices[magic];
+    return r ? JS_NewString(ctx, c->values[((const uint8_t *)r)[c->offset]]) : JS_EXCEPTION;
+}
+
 static const JSCFunctionListEntry request_methods[] = {
     MESSAGE_METHODS,
     JS_CFUNC_DEF("clone", 0, request_clone),
     JS_CGETSET_MAGIC_DEF("method", request_get, NULL, REQUEST_METHOD),
     JS_CGETSET_MAGIC_DEF("url", request_get, NULL, REQUEST_URL),
-    JS_CGETSET_MAGIC_DEF("redirect", request_get, NULL, REQUEST_REDIRECT),
+    JS_CGETSET_MAGIC_DEF("redirect", request_get_choice, NULL, 0),
+    JS_CGETSET_MAGIC_DEF("cache", request_get_choice, NULL, 1),
+    JS_CGETSET_MAGIC_DEF("credentials", request_get_choice, NULL, 2),
+    JS_CGETSET_MAGIC_DEF("mode", request_get_choice, NULL, 3),
+    JS_CGETSET_MAGIC_DEF("referrerPolicy", request_get_choice, NULL, 4),
+    JS_CGETSET_MAGIC_DEF("referrer", request_get, NULL, REQUEST_REFERRER),
+    JS_CGETSET_MAGIC_DEF("integrity", request_get, NULL, REQUEST_INTEGRITY),
+    JS_CGETSET_MAGIC_DEF("keepalive", request_get, NULL, REQUEST_KEEPALIVE),
     JS_CGETSET_DEF("signal", request_get_signal, NULL),
-    JS_PROP_STRING_DEF("cache", "default", JS_PROP_CONFIGURABLE),
-    JS_PROP_STRING_DEF("credentials", "same-origin", JS_PROP_CONFIGURABLE),
     JS_PROP_STRING_DEF("destination", "", JS_PROP_CONFIGURABLE),
     JS_PROP_STRING_DEF("duplex", "half", JS_PROP_CONFIGURABLE),
-    JS_PROP_STRING_DEF("integrity", "", JS_PROP_CONFIGURABLE),
-    JS_PROP_BOOL_DEF("keepalive", false, JS_PROP_CONFIGURABLE),
-    JS_PROP_STRING_DEF("mode", "cors", JS_PROP_CONFIGURABLE),
-    JS_PROP_STRING_DEF("referrer", "about:client", JS_PROP_CONFIGURABLE),
-    JS_PROP_STRING_DEF("referrerPolicy", "", JS_PROP_CONFIGURABLE),
     JS_PROP_STRING_DEF("[Symbol.toStringTag]", "Request", JS_PROP_CONFIGURABLE),
 };
 

@@ -12,11 +12,15 @@ struct request {
     struct text method, url; /* borrowed, or in `own` */
     uint8_t *own;            /* malloc'ed */
     bool is_input;           /* slices point into the dispatch input */
-    uint8_t redirect;        /* as in op fetch: 0 follow, 1 error, 2 manual */
-    bool is_aborted;         /* the client left before anybody asked for the signal */
+    /* Places in the lists of request.c. Of redirect, as in op fetch: 0 follow, 1 error, 2 manual; the
+     * others are only told. */
+    uint8_t redirect, cache, credentials, mode, referrer_policy;
+    bool is_keepalive;
+    bool is_aborted; /* the client left before anybody asked for the signal */
     uint32_t dispatch;
-    JSValue url_value; /* the string, once it was asked for */
-    JSValue signal;    /* JS_UNDEFINED until asked for */
+    JSValue url_value;           /* the string, once it was asked for */
+    JSValue signal;              /* JS_UNDEFINED until asked for */
+    JSValue referrer, integrity; /* JS_UNDEFINED: as it is without one */
 };
 
 /* NULL if value is no Request. */

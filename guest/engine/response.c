@@ -125,7 +125,7 @@ static bool response_init_from(JSContext *ctx, struct response *r, JSValueConst 
     if (JS_IsException(headers))
         return false;
     bool is_ok = true;
-    if (!JS_IsUndefined(headers) && !JS_IsNull(headers)) {
+    if (!JS_IsUndefined(headers)) {
         r->message.headers = header_list_new(ctx);
         is_ok = r->message.headers && header_list_fill(ctx, r->message.headers, headers);
     }

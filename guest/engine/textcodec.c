@@ -137,17 +137,23 @@ static bool decoder_option(JSContext *ctx, JSValueConst options, const char *nam
     return true;
 }
 
+/* ASCII whitespace, as the Encoding standard has it. */
+static bool decoder_is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
+}
+
 static bool decoder_set_label(JSContext *ctx, struct decoder *d, JSValueConst label)
 {
     struct text raw = text_of(ctx, label);
     if (!raw.at)
         return false;
     struct text text = raw;
-    while (text.len > 0 && (uint8_t)text.at[0] <= ' ') {
+    while (text.len > 0 && decoder_is_space(text.at[0])) {
         text.at++;
         text.len--;
     }
-    while (text.len > 0 && (uint8_t)text.at[text.len - 1] <= ' ')
+    while (text.len > 0 && decoder_is_space(text.at[text.len - 1]))
         text.len--;
     for (size_t i = 0; i < sizeof decoder_labels / sizeof *decoder_labels; i++)
         if (text_equal_nocase(text, decoder_labels[i].label)) {

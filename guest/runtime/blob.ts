@@ -23,6 +23,12 @@ function cleanType(type: unknown): string {
     return /^[\x20-\x7e]*$/.test(text) ? text.toLowerCase() : "";
 }
 
+function needOptions(options: unknown, what: string): void {
+    if (options !== undefined && options !== null && typeof options !== "object" && typeof options !== "function") {
+        throw new TypeError(`${what} constructor: the options are a ${typeof options}, not an object such as { type }`);
+    }
+}
+
 export class Blob {
     #bytes: Uint8Array<ArrayBuffer>;
     #type: string;
@@ -37,10 +43,11 @@ export class Blob {
         };
     }
 
-    constructor(parts: Iterable<Part> = [], options: BlobOptions = {}) {
+    constructor(parts: Iterable<Part> = [], options?: BlobOptions | null) {
         if (typeof parts !== "object" || parts === null || !(Symbol.iterator in parts)) {
             throw new TypeError("Blob constructor: the parts are not an iterable object");
         }
+        needOptions(options, "Blob");
         const endings = options?.endings ?? "transparent";
         if (endings !== "transparent" && endings !== "native") {
             throw new TypeError(`Blob constructor: endings is "${endings as string}", not "transparent" or "native"`);

@@ -249,4 +249,6 @@ export const console = {
         own.indent = own.indent.slice(2);
     },
 };
+// As a Web IDL namespace: an empty object between it and Object.prototype.
+Object.setPrototypeOf(console, {});
 Object.defineProperty(console, Symbol.toStringTag, { value: "console", configurable: true });

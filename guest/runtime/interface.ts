@@ -29,11 +29,30 @@ export function constants(cls: AnyClass, values: Record<string, number>): void {
     }
 }
 
-/** Puts a value where scripts find it: writable, configurable, not enumerable, as interfaces are. */
+/** Puts a value where scripts find it: writable, configurable; functions that are no classes enumerable. */
 export function global(name: string, value: unknown): void {
     Object.defineProperty(globalThis, name, {
-        value, writable: true, configurable: true, enumerable: false,
+        value, writable: true, configurable: true,
+        enumerable: typeof value === "function" && name[0] === name[0]!.toLowerCase(),
     });
+}
+
+/** The same for what the engine has defined in C. */
+export function exposeNative(classes: AnyClass[], functions: string[]): void {
+    for (const cls of classes) {
+        expose(cls, cls.name);
+        for (const key of Object.getOwnPropertyNames(cls)) {
+            if (typeof (cls as unknown as Record<string, unknown>)[key] === "function") {
+                Object.defineProperty(cls, key, { enumerable: true });
+            }
+        }
+    }
+    for (const name of functions) {
+        Object.defineProperty(globalThis, name, { enumerable: true });
+    }
+    for (const key of Object.getOwnPropertyNames(crypto)) {
+        Object.defineProperty(crypto, key, { enumerable: true });
+    }
 }
 
 /** The USVString conversion: text without lone surrogates. */

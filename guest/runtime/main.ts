@@ -18,7 +18,7 @@ import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
 import { CustomEvent, Event, EventTarget } from "./event.ts";
 import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
 import { inspect } from "./inspect.ts";
-import { expose, global, need } from "./interface.ts";
+import { expose, exposeNative, global, need } from "./interface.ts";
 import { mimeOfHeader, mimeText } from "./mime.ts";
 import { native } from "./native.ts";
 import { Performance, performance } from "./performance.ts";
@@ -77,6 +77,7 @@ for (const name of Object.keys(globals)) {
     global(name, globals[name]);
 }
 Object.defineProperty(crypto, "subtle", { value: subtle, enumerable: true, configurable: true });
+exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 
 platformClasses.push(
     AbortController, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,

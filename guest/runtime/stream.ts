@@ -9,7 +9,7 @@
 // when a reader asks (high-water mark 0), one chunk at a time, which is the back-pressure.
 
 import { ReadableStream } from "web-streams-polyfill";
-import { bytesOf, concat } from "./interface.ts";
+import { concat } from "./interface.ts";
 import { native } from "./native.ts";
 
 /** Bytes asked of a source at once; one chunk then fits a fraction of a body window of the host. */
@@ -82,14 +82,14 @@ export function streamState(stream: unknown): number {
 }
 
 function chunkBytes(chunk: unknown): Uint8Array<ArrayBuffer> {
-    const bytes = typeof chunk === "string" ? native.utf8Encode(chunk) : bytesOf(chunk);
-    if (!bytes) {
+    if (!(chunk instanceof Uint8Array)) {
+        const what = chunk === null ? "null" : typeof chunk === "object" ? chunk.constructor?.name ?? "an object" : `a ${typeof chunk}`;
         throw new TypeError(
-            "a body stream may contain only strings and buffers, but a chunk is "
-            + (chunk === null ? "null" : typeof chunk),
+            `the chunks of a body stream must be Uint8Array, but one is ${what}`
+            + (typeof chunk === "string" ? "; put a TextEncoderStream in between: stream.pipeThrough(new TextEncoderStream())" : ""),
         );
     }
-    return bytes;
+    return chunk as Uint8Array<ArrayBuffer>;
 }
 
 /** Calls `each` for every chunk and waits for it; what fails cancels the stream. */
@@ -140,9 +140,7 @@ export async function streamReadAll(stream: unknown): Promise<Uint8Array> {
 
 export async function streamToSink(stream: unknown, sink: number): Promise<void> {
     await forEachChunk(stream as ReadableStream, (chunk) => {
-        if (chunk === "" || (chunk as ArrayBufferView | null)?.byteLength === 0) {
-            return undefined; // nothing to say; an empty write is not the end
-        }
-        return native.streamWrite(sink, typeof chunk === "string" ? chunk : chunkBytes(chunk));
+        const bytes = chunkBytes(chunk);
+        return bytes.length > 0 ? native.streamWrite(sink, bytes) : undefined; // an empty write is not the end
     });
 }

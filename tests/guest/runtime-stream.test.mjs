@@ -98,7 +98,7 @@ test("iteration, tee, pipeThrough and from", async () => {
     }
     assert.deepEqual(native.calls.closed.splice(0), [15]);
     const from = ReadableStream.from((async function* () {
-        yield "q";
+        yield new Uint8Array([0x71]);
         yield new Uint8Array([0x72]);
     })());
     assert.equal(text(await streamReadAll(from)), "qr");
@@ -128,7 +128,7 @@ test("streamToSink waits for the sink, skips empty chunks, and cancels on failur
     let pulls = 0;
     const stream = new ReadableStream({
         pull(controller) {
-            controller.enqueue(["a", "", "b"][pulls++]);
+            controller.enqueue(new TextEncoder().encode(["a", "", "b"][pulls++]));
             if (pulls === 3) {
                 controller.close();
             }
@@ -150,13 +150,15 @@ test("streamToSink waits for the sink, skips empty chunks, and cancels on failur
             reason = r;
         },
     });
-    await assert.rejects(streamToSink(cancelled(42), 5), /chunk is number/);
+    await assert.rejects(streamToSink(cancelled(42), 5), /must be Uint8Array, but one is a number/);
     assert.equal(reason.name, "TypeError");
-    await assert.rejects(streamToSink(cancelled(null), 5), /chunk is null/);
+    await assert.rejects(streamToSink(cancelled(null), 5), /but one is null/);
+    await assert.rejects(streamToSink(cancelled("x"), 5), /but one is a string; put a TextEncoderStream in between/);
+    await assert.rejects(streamToSink(cancelled(new ArrayBuffer(1)), 5), /but one is ArrayBuffer/);
     native.streamWrite = async () => {
         throw new Error("client left");
     };
-    await assert.rejects(streamToSink(cancelled("x"), 5), /client left/);
+    await assert.rejects(streamToSink(cancelled(new Uint8Array(1)), 5), /client left/);
     assert.equal(reason.message, "client left");
     native.streamWrite = async () => {};
     const failing = new ReadableStream({
