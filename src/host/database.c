@@ -188,6 +188,7 @@ static struct database *pick_idle(struct databases *d)
 {
     struct database *oldest = NULL;
     uint64_t oldest_ms = UINT64_MAX;
+    bool is_ours = false;
     pthread_mutex_lock(&d->mutex);
     LIST_FOREACH (n, &d->open) {
         struct database *b = container_of(n, struct database, open);
@@ -200,14 +201,13 @@ static struct database *pick_idle(struct databases *d)
     }
     if (oldest) {
         pthread_mutex_lock(&oldest->mutex);
-        if (is_idle(oldest))
+        is_ours = is_idle(oldest); /* or somebody has just taken it */
+        if (is_ours)
             oldest->stage = DATABASE_CLOSING;
-        else
-            oldest = NULL; /* somebody has just taken it */
         pthread_mutex_unlock(&oldest->mutex);
     }
     pthread_mutex_unlock(&d->mutex);
-    return oldest;
+    return is_ours ? oldest : NULL;
 }
 
 /* With its lock held: connections that nobody has used since then. */
