@@ -25,7 +25,8 @@
  * request.signal aborts in the next limpet_run, which the host calls then
  *   limpet_state(dispatch) -> i32         0: the engine has nothing more of it, 1: it is open,
  *                                         2: and waits for what was given to waitUntil()
- *   limpet_forget(dispatch)               the host has given it up: it counts no more
+ *   limpet_forget(dispatch)               the host has given it up: it counts no more, and no op
+ *                                         that it has started will complete
  *
  * and provides these imports, module "limpet":
  *
@@ -33,16 +34,27 @@
  * ret_cap, else fetched with result(). ASYNC ops: 4 bytes, the op number (FETCH: 8). < 0: minus
  * enum err, message length by result_len(), text by result(). op_wait(code, args, ret, ret_cap) the
  * same for ASYNC ops, but returns only when completed, with the completion's payload as result. The
- * whole isolate waits. result(ptr)                           copies the last result or error
- * message that did not fit result_len() -> i32
+ * whole isolate waits. result(ptr, offset, len)              copies a part of the last result or
+ * error message that did not fit; result_len() -> i32
  *
  * Nothing secret or unique may be frozen into an image: the guest seeds Math.random at first use in
  * a dispatch (op RANDOM), reads time and env by ops. While loading, op CLOCK gives a fixed time. */
 #pragma once
 
 enum {
-    ABI_VERSION = 1,
+    ABI_VERSION = 2,
     ABI_HEAD_BYTES = 16 * 1024,
+    /* Bodies above it stay in guest memory, where the host reads them piece by piece (body_kind 3). */
+    ABI_INLINE_BYTES = 1024 * 1024,
+    /* What is moved or digested in one call: in between others may have their turn. */
+    ABI_PIECE_BYTES = 512 * 1024,
+};
+
+enum abi_body {
+    ABI_BODY_NONE = 0,
+    ABI_BODY_INLINE = 1, /* the bytes go with the call: at most ABI_INLINE_BYTES */
+    ABI_BODY_STREAM = 2, /* the guest writes them to the sink that the call returns */
+    ABI_BODY_LENT = 3, /* the bytes stay as they are until the op that the call returns completes */
 };
 
 enum abi_load {

@@ -35,6 +35,7 @@ enum {
     LIMPET_BIG_BYTES = 64 * 1024,        /* an allocation that is announced */
     LIMPET_ARGS_BYTES = 16 * 1024,       /* arguments of a linear function */
     LIMPET_JSON_BYTES = 4 * 1024,        /* ... of one that parses */
+    LIMPET_JSON_BYTES_MAX = 4 * 1024 * 1024, /* ... which many arguments parse again and again */
     LIMPET_PATCH_BYTES_MAX = 64 * 1024,  /* of json_patch: keys are searched one by one */
     LIMPET_STEPS_ANNOUNCED = 256 * 1024, /* steps of a search that may multiply */
     LIMPET_STEPS_A_LOOK = 64 * 1024,
@@ -119,7 +120,12 @@ static void limpet_function(sqlite3_context *ctx, int argc, sqlite3_value **argv
 
 static void limpet_json_function(sqlite3_context *ctx, int argc, sqlite3_value **argv)
 {
-    if (limpet_args_bytes(argc, argv) > LIMPET_JSON_BYTES)
+    i64 len = limpet_args_bytes(argc, argv);
+    if (len > LIMPET_JSON_BYTES_MAX) {
+        sqlite3_result_error(ctx, "JSON functions take at most 4 MiB in all arguments", -1);
+        return;
+    }
+    if (len > LIMPET_JSON_BYTES)
         limpet_ahead();
     ctx->pFunc->xInverse(ctx, argc, argv);
 }

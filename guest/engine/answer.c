@@ -35,16 +35,44 @@ static bool answer_text(JSContext *ctx, struct dispatch *d, struct text json)
     return true;
 }
 
-/* Sends a response head, with a body in memory or none. False: exception. */
+static void answer_given_back(JSContext *ctx, struct op_pending *op, uint32_t status,
+                              const uint8_t *payload, uint32_t len)
+{
+    struct dispatch *d = dispatch_find(op->dispatch);
+    if (d)
+        d->reads--;
+}
+
+/* Keeps what was lent to the host until the op says that it has left. */
+static void answer_keep(JSContext *ctx, struct dispatch *d, uint32_t number, JSValue kept)
+{
+    if (number == 0) {
+        JS_FreeValue(ctx, kept);
+        return;
+    }
+    struct op_pending *op = op_expect(ctx, number, answer_given_back);
+    if (!op) { /* without memory for it, the bytes stay for good: they are being read */
+        JS_FreeValue(ctx, JS_GetException(ctx));
+        return;
+    }
+    op->dispatch = d->number;
+    op->values[OP_VALUE_OWN] = kept;
+    d->reads++;
+}
+
+/* Sends a response head, with a body in memory or none. A lent one is kept by `kept`, which is consumed.
+ * False: exception. */
 static bool answer_head(JSContext *ctx, struct dispatch *d, const struct response *r,
-                        uint32_t body_kind, struct text body, uint32_t source)
+                        enum abi_body body_kind, struct text body, uint32_t source, JSValue kept)
 {
     struct text packed = message_packed(&r->message), reason = {.at = ""};
     bool has_reason = JS_IsString(r->status_text);
     if (has_reason) {
         reason = text_bytestring(ctx, r->status_text, "statusText");
-        if (!reason.at)
+        if (!reason.at) {
+            JS_FreeValue(ctx, kept);
             return false;
+        }
     }
     struct op_respond args = {
         .dispatch = d->number,
@@ -55,16 +83,18 @@ static bool answer_head(JSContext *ctx, struct dispatch *d, const struct respons
         .source = source,
         .reason = op_bytes(reason.at, reason.len),
     };
-    uint32_t sink = 0;
-    int32_t len = op_call(OP_RESPOND, &args, &sink, sizeof sink);
+    uint32_t ret[2] = {0}; /* sink, op of what is lent */
+    int32_t len = op_call(OP_RESPOND, &args, ret, sizeof ret);
     if (has_reason)
         text_done(ctx, reason);
     if (len < 0) {
+        JS_FreeValue(ctx, kept);
         op_throw(ctx, len);
         return false;
     }
     d->is_answered = true;
-    d->sink = sink;
+    d->sink = ret[0];
+    answer_keep(ctx, d, ret[1], kept);
     return true;
 }
 
@@ -73,8 +103,8 @@ static bool answer_stream(JSContext *ctx, struct dispatch *d, struct response *r
     struct body *body = &r->message.body;
     uint32_t source = body_take_source(ctx, body);
     if (source)
-        return answer_head(ctx, d, r, 0, (struct text){.at = ""}, source);
-    if (!answer_head(ctx, d, r, 2, (struct text){.at = ""}, 0))
+        return answer_head(ctx, d, r, ABI_BODY_NONE, (struct text){.at = ""}, source, JS_UNDEFINED);
+    if (!answer_head(ctx, d, r, ABI_BODY_STREAM, (struct text){.at = ""}, 0, JS_UNDEFINED))
         return false;
     JSValue args[2] = {body->value, JS_NewUint32(ctx, d->sink)};
     d->writing = engine_hook(ctx, HOOK_streamToSink, 2, args);
@@ -85,6 +115,25 @@ static bool answer_stream(JSContext *ctx, struct dispatch *d, struct response *r
     }
     JS_PromiseMarkAsHandled(ctx, d->writing);
     return true;
+}
+
+static bool answer_flat(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct body *body = &r->message.body;
+    struct text flat = body_flat(ctx, body);
+    if (!flat.at)
+        return false;
+    if (flat.len > ABI_INLINE_BYTES) {
+        JSValue kept = body_lend(ctx, body, &flat);
+        if (!JS_IsException(kept))
+            return answer_head(ctx, d, r, ABI_BODY_LENT, flat, 0, kept);
+        body_flat_done(ctx, body, flat);
+        return false;
+    }
+    enum abi_body kind = body->kind == BODY_NONE ? ABI_BODY_NONE : ABI_BODY_INLINE;
+    bool is_ok = answer_head(ctx, d, r, kind, flat, 0, JS_UNDEFINED);
+    body_flat_done(ctx, body, flat);
+    return is_ok;
 }
 
 static bool answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
@@ -99,14 +148,8 @@ static bool answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
             ctx, "the body of the response returned has been read already; return a clone()");
         return false;
     }
-    bool is_ok;
-    if (body->kind == BODY_SOURCE || body->kind == BODY_STREAM) {
-        is_ok = answer_stream(ctx, d, r);
-    } else {
-        struct text flat = body_flat(ctx, body);
-        is_ok = flat.at && answer_head(ctx, d, r, body->kind == BODY_NONE ? 0 : 1, flat, 0);
-        body_flat_done(ctx, body, flat);
-    }
+    bool is_ok = body->kind == BODY_SOURCE || body->kind == BODY_STREAM ? answer_stream(ctx, d, r)
+                                                                        : answer_flat(ctx, d, r);
     body->is_used = true;
     return is_ok;
 }

@@ -163,4 +163,5 @@ int32_t EXPORT(limpet_state)(uint32_t dispatch)
 void EXPORT(limpet_forget)(uint32_t dispatch)
 {
     dispatch_forget(eng.ctx, dispatch);
+    op_forget_all(eng.ctx, dispatch);
 }

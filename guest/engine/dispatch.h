@@ -20,7 +20,7 @@ struct dispatch {
     uint8_t kind;    /* enum abi_dispatch */
     bool is_answered;
     bool is_input;   /* the texts below lie in the dispatch input */
-    uint32_t reads;  /* bodies being read on its behalf, in C */
+    uint32_t reads;  /* bodies being read or sent on its behalf, in C */
     uint32_t sink;   /* what `writing` writes to */
     JSValue request; /* the Request, for its signal; or undefined */
     JSValue promise; /* what the handler returned and has not settled; or undefined */

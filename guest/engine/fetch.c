@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The global fetch(). A body in memory goes with the op; a streaming one is piped by the host if it
+ * The global fetch(). A body in memory goes with the op, or stays, if it is large, until the host has
+ * sent it; a streaming one is piped by the host if it
  * is an untouched host stream, else written by the runtime's streamToSink, which waits when the
  * host says so. A signal that aborts cancels the op, and the promise rejects at once with the
  * signal's reason; once the head is there, it ends the body (source.h). */
@@ -14,8 +15,6 @@
 #include "source.h"
 #include "text.h"
 #include "workflow.h"
-
-enum { FETCH_BODY_NONE, FETCH_BODY_BYTES, FETCH_BODY_STREAM };
 
 /* flags of the completion: see src/host/ops.def */
 enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
@@ -45,7 +44,7 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
         (void)reader_lstr(&in);
     }
     struct header_list shown = {.data = (uint8_t *)headers, .len = (uint32_t)(in.at - headers)};
-    struct text body = reader_lstr(&in);
+    struct text body = reader_lstr(&in); /* the op of what was lent is known */
     if (in.is_bad)
         return JS_ThrowInternalError(ctx, "malformed answer to fetch");
     JSValue object = response_new(ctx, &r);
@@ -135,32 +134,55 @@ static bool fetch_send_stream(JSContext *ctx, struct body *body, uint32_t sink)
     return is_ok;
 }
 
+/* Keeps what was lent to the host until the op says that it is not needed any more; in a durable
+ * execution the host has made a copy. kept is consumed. False: exception. */
+static bool fetch_keep(JSContext *ctx, uint32_t number, JSValue kept)
+{
+    struct op_pending *op = number ? op_expect(ctx, number, body_given_back) : NULL;
+    if (op)
+        op->values[OP_VALUE_OWN] = kept;
+    else if (number == 0)
+        JS_FreeValue(ctx, kept);
+    return op || number == 0; /* else the bytes stay for good: they are being read */
+}
+
 /* Starts the op. settle[] moves into it. False: exception. */
 static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
 {
     struct body *body = &r->message.body;
     bool is_stream = body->kind == BODY_SOURCE || body->kind == BODY_STREAM;
+    bool has_body = body->kind != BODY_NONE;
     struct text packed = message_packed(&r->message), flat = body_flat(ctx, body);
     if (!flat.at)
         return false;
+    bool is_large = flat.len > ABI_INLINE_BYTES;
+    JSValue kept = is_large ? body_lend(ctx, body, &flat) : JS_UNDEFINED;
+    if (JS_IsException(kept)) {
+        body_flat_done(ctx, body, flat);
+        return false;
+    }
     struct op_fetch args = {
         .method = op_bytes(r->method.at, r->method.len),
         .url = op_bytes(r->url.at, r->url.len),
         .headers = op_bytes(packed.at, packed.len),
-        .body_kind = body->kind == BODY_NONE ? FETCH_BODY_NONE
-                     : is_stream             ? FETCH_BODY_STREAM
-                                             : FETCH_BODY_BYTES,
+        .body_kind = !has_body   ? ABI_BODY_NONE
+                     : is_stream ? ABI_BODY_STREAM
+                     : is_large  ? ABI_BODY_LENT
+                                 : ABI_BODY_INLINE,
         .body = op_bytes(flat.at, flat.len),
         .redirect = r->redirect,
     };
-    uint32_t ret[2] = {0};
+    uint32_t ret[3] = {0}; /* op, sink, op of what is lent */
     int32_t len = op_call(OP_FETCH, &args, ret, sizeof ret);
-    body_flat_done(ctx, body, flat);
+    if (!is_large)
+        body_flat_done(ctx, body, flat);
     if (len < 0) {
+        JS_FreeValue(ctx, kept);
         op_throw(ctx, len);
         return false;
     }
-    struct op_pending *op = op_expect(ctx, ret[0], fetch_done);
+    struct op_pending *op =
+        fetch_keep(ctx, ret[2], kept) ? op_expect(ctx, ret[0], fetch_done) : NULL;
     if (!op) {
         op_cancel(ctx, ret[0]);
         return false;
@@ -169,7 +191,7 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
         op_cancel(ctx, ret[0]);
         return false;
     }
-    body->is_used = body->kind != BODY_NONE;
+    body->is_used = has_body;
     op->values[OP_VALUE_RESOLVE] = JS_DupValue(ctx, settle[0]);
     op->values[OP_VALUE_REJECT] = JS_DupValue(ctx, settle[1]);
     if (!abort_watch(ctx, op, ret[1], r->signal)) {

@@ -349,6 +349,57 @@ void body_flat_done(JSContext *ctx, const struct body *body, struct text flat)
         text_done(ctx, flat);
 }
 
+/* How what an ArrayBuffer of body_lend() keeps is freed: its opaque. */
+enum { LENT_TEXT, LENT_MALLOC, LENT_JS };
+
+static void *lent_free(JSRuntime *rt, void *how, void *at, size_t size)
+{
+    switch ((uintptr_t)how) {
+    case LENT_TEXT:
+        JS_FreeCString(eng.ctx, at);
+        break;
+    case LENT_MALLOC:
+        free(at);
+        break;
+    default:
+        js_free_rt(rt, at);
+    }
+    return NULL;
+}
+
+JSValue body_lend(JSContext *ctx, struct body *body, struct text *flat)
+{
+    uintptr_t how = body->kind == BODY_TEXT  ? LENT_TEXT
+                    : body->owner == BODY_JS ? LENT_JS
+                                             : LENT_MALLOC;
+    struct text bytes = *flat;
+    bool is_borrowed = body->kind == BODY_BYTES && body->owner == BODY_BORROWED;
+    if (is_borrowed) { /* of the dispatch's input, which is used again */
+        uint8_t *copy = malloc(bytes.len);
+        if (!copy)
+            return JS_ThrowOutOfMemory(ctx);
+        memcpy(copy, bytes.at, bytes.len);
+        bytes.at = (const char *)copy;
+    }
+    JSValue kept =
+        JS_NewArrayBuffer(ctx, (uint8_t *)bytes.at, bytes.len, 0, lent_free, (void *)how, false);
+    if (JS_IsException(kept)) {
+        if (is_borrowed)
+            free((void *)bytes.at);
+        return kept;
+    }
+    JS_FreeValue(ctx, body->value);
+    *body = (struct body){.kind = BODY_BYTES, .is_used = true, .value = JS_UNDEFINED};
+    *flat = bytes;
+    return kept;
+}
+
+void body_given_back(JSContext *ctx, struct op_pending *op, uint32_t status, const uint8_t *payload,
+                     uint32_t len)
+{
+    /* What it kept goes with it. */
+}
+
 /* A host stream being read to its end. */
 struct body_reading {
     uint32_t source;

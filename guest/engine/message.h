@@ -15,6 +15,8 @@
 #include "pack.h"
 #include "quickjs.h"
 
+struct op_pending;
+
 enum body_kind { BODY_NONE, BODY_TEXT, BODY_BYTES, BODY_SOURCE, BODY_STREAM };
 enum body_owner { BODY_BORROWED, BODY_MALLOC, BODY_JS }; /* how bytes are freed */
 enum content_type { CONTENT_NONE, CONTENT_TEXT, CONTENT_JSON };
@@ -62,6 +64,13 @@ bool body_is_unusable(JSContext *ctx, const struct body *body);
 /* The bytes of a text or bytes body, for one op. Release with body_flat_done(). */
 struct text body_flat(JSContext *ctx, const struct body *body);
 void body_flat_done(JSContext *ctx, const struct body *body, struct text flat);
+/* The same for bytes that are too many to go with the op (ABI_INLINE_BYTES), so that the host reads them
+ * where they are: takes what body_flat() gave out of the body, which is then used. They stay for as long as
+ * the value returned lives, whatever becomes of the body. JS_EXCEPTION: flat is still to be released. */
+JSValue body_lend(JSContext *ctx, struct body *body, struct text *flat);
+/* A done function for the op that says how long lent bytes are needed: its values keep them. */
+void body_given_back(JSContext *ctx, struct op_pending *op, uint32_t status, const uint8_t *payload,
+                     uint32_t len);
 /* For a streaming body: the untouched host source behind it, which is then used; 0: there is none.
  */
 uint32_t body_take_source(JSContext *ctx, struct body *body);

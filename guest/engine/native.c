@@ -193,17 +193,41 @@ static JSValue native_url_set(JSContext *ctx, JSValueConst this_value, int argc,
     return record;
 }
 
+/* Gives a part of what is digested to the host, but for the last piece, which stays in *rest. */
+static bool native_digest_part(JSContext *ctx, uint32_t algorithm, struct text part,
+                               struct text *rest)
+{
+    if (part.len == 0)
+        return true;
+    for (;;) {
+        struct op_reply reply;
+        struct op_digest args = {
+            .algorithm = algorithm, .data = op_bytes(rest->at, rest->len), .is_more = 1};
+        if (rest->len > 0 && !op_ask(ctx, OP_DIGEST, &args, &reply))
+            return false; /* without a result there is nothing to release */
+        *rest = part;
+        if (part.len <= ABI_PIECE_BYTES)
+            return true;
+        rest->len = ABI_PIECE_BYTES;
+        part = (struct text){.at = part.at + rest->len, .len = part.len - rest->len};
+    }
+}
+
+/* (algorithm, ...parts): of all parts as one. */
 static JSValue native_digest(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct op_reply reply;
-    struct native_bytes data = native_bytes(ctx, argc > 1 ? argv[1] : JS_UNDEFINED);
-    if (!data.text.at)
-        return JS_EXCEPTION;
-    struct op_digest args = {.algorithm = native_u32(ctx, argc, argv, 0),
-                             .data = op_bytes(data.text.at, data.text.len)};
-    bool is_ok = op_ask(ctx, OP_DIGEST, &args, &reply);
-    native_bytes_done(ctx, data);
-    if (!is_ok)
+    uint32_t algorithm = native_u32(ctx, argc, argv, 0);
+    struct text rest = {.at = ""};
+    for (int i = 1; i < argc; i++) {
+        struct text part = text_of_buffer(ctx, argv[i]);
+        if (!part.at && !JS_HasException(ctx))
+            JS_ThrowTypeError(ctx, "expected an ArrayBuffer or a view on one");
+        if (!part.at || !native_digest_part(ctx, algorithm, part, &rest))
+            return JS_EXCEPTION;
+    }
+    struct op_digest args = {.algorithm = algorithm, .data = op_bytes(rest.at, rest.len)};
+    if (!op_ask(ctx, OP_DIGEST, &args, &reply))
         return JS_EXCEPTION;
     JSValue digest = JS_NewArrayBufferCopy(ctx, reply.data, reply.len);
     op_reply_done(&reply);
@@ -263,16 +287,19 @@ static bool native_read_wait(JSContext *ctx, uint32_t source, struct buffer *out
     }
 }
 
-static JSValue native_fetch_answer(JSContext *ctx, struct op_reply *reply)
+enum { FETCH_LENT = 4 }; /* of the flags: see src/host/ops.def */
+
+/* *ret_lent: the op of a body that is still being sent; 0: it is not. */
+static JSValue native_fetch_answer(JSContext *ctx, struct op_reply *reply, uint32_t *ret_lent)
 {
     struct reader in = reader_of(reply->data, reply->len);
     struct buffer body = {0};
-    uint32_t status = reader_u32(&in), source = reader_u32(&in);
-    (void)reader_u32(&in);
+    uint32_t status = reader_u32(&in), source = reader_u32(&in), flags = reader_u32(&in);
     (void)reader_lstr(&in);
     struct text status_text = reader_lstr(&in);
     JSValue headers = native_pairs(ctx, &in, native_latin1);
     struct text inline_body = reader_lstr(&in);
+    *ret_lent = flags & FETCH_LENT ? reader_u32(&in) : 0;
     buffer_add(&body, inline_body.at, inline_body.len);
     JSValue answer = JS_EXCEPTION;
     if (!JS_IsException(headers) && (source == 0 || native_read_wait(ctx, source, &body))) {
@@ -287,10 +314,24 @@ static JSValue native_fetch_answer(JSContext *ctx, struct op_reply *reply)
     return answer;
 }
 
+/* Sends and waits. A large body is lent; what the host still wants of it when the answer is here is
+ * taken back, for it goes away then. */
+static JSValue native_fetch_send(JSContext *ctx, const struct op_fetch *args)
+{
+    struct op_reply reply;
+    uint32_t lent;
+    if (!op_ask_wait(ctx, OP_FETCH, args, &reply))
+        return JS_EXCEPTION;
+    JSValue answer = native_fetch_answer(ctx, &reply, &lent);
+    op_reply_done(&reply);
+    if (lent)
+        op_cancel(ctx, lent);
+    return answer;
+}
+
 static JSValue native_fetch_wait(JSContext *ctx, JSValueConst this_value, int argc,
                                  JSValueConst *argv)
 {
-    struct op_reply reply;
     if (argc < 2)
         return JS_ThrowTypeError(ctx, "fetchWait needs a method and a URL");
     struct text method = text_of(ctx, argv[0]), url = text_of(ctx, argv[1]);
@@ -302,17 +343,15 @@ static JSValue native_fetch_wait(JSContext *ctx, JSValueConst this_value, int ar
     JSValue answer = JS_EXCEPTION;
     if (method.at && url.at && body.text.at &&
         native_pack_headers(ctx, argc > 2 ? argv[2] : JS_UNDEFINED, &headers)) {
-        struct op_fetch args = {
-            .method = op_bytes(method.at, method.len),
-            .url = op_bytes(url.at, url.len),
-            .headers = op_bytes(headers.data, headers.len),
-            .body_kind = has_body ? 1 : 0,
-            .body = op_bytes(body.text.at, body.text.len),
-        };
-        if (op_ask_wait(ctx, OP_FETCH, &args, &reply)) {
-            answer = native_fetch_answer(ctx, &reply);
-            op_reply_done(&reply);
-        }
+        enum abi_body in_memory =
+            body.text.len > ABI_INLINE_BYTES ? ABI_BODY_LENT : ABI_BODY_INLINE;
+        answer = native_fetch_send(ctx, &(struct op_fetch){
+                                            .method = op_bytes(method.at, method.len),
+                                            .url = op_bytes(url.at, url.len),
+                                            .headers = op_bytes(headers.data, headers.len),
+                                            .body_kind = has_body ? in_memory : ABI_BODY_NONE,
+                                            .body = op_bytes(body.text.at, body.text.len),
+                                        });
     }
     buffer_done(&headers);
     native_bytes_done(ctx, body);

@@ -16,6 +16,8 @@ __attribute__((import_module("limpet"), import_name("op"))) int32_t op_import(ui
                                                                               uint32_t ret_cap);
 __attribute__((import_module("limpet"), import_name("op_wait"))) int32_t
 op_import_wait(uint32_t code, const void *args, void *ret, uint32_t ret_cap);
+__attribute__((import_module("limpet"), import_name("result"))) void
+op_import_result(void *at, uint32_t offset, uint32_t len);
 
 /* --- calls ---------------------------------------------------------------------------------------
  */
@@ -59,6 +61,15 @@ int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t re
 {
     return op_checked(
         op_import_wait(op_whose() << ABI_CODE_SCOPE_SHIFT | code, args, ret, ret_cap));
+}
+
+void op_result(void *at, uint32_t len)
+{
+    for (uint32_t offset = 0; offset < len; offset += ABI_PIECE_BYTES) {
+        uint32_t left = len - offset;
+        op_import_result((char *)at + offset, offset,
+                         left < ABI_PIECE_BYTES ? left : ABI_PIECE_BYTES);
+    }
 }
 
 /* --- errors --------------------------------------------------------------------------------------
@@ -107,7 +118,7 @@ JSValue op_throw(JSContext *ctx, int32_t negative)
     int32_t len = op_result_len();
     char *message = len > 0 ? malloc((size_t)len) : NULL;
     if (message)
-        op_result(message);
+        op_result(message, (uint32_t)len);
     JSValue error = op_error(ctx, (uint32_t)-negative, message ? message : "", message ? len : 0);
     free(message);
     if (negative == -ERR_DIVERGED)
@@ -132,7 +143,7 @@ static bool op_take(JSContext *ctx, int32_t len, struct op_reply *reply)
             JS_ThrowOutOfMemory(ctx);
             return false;
         }
-        op_result(reply->data);
+        op_result(reply->data, reply->len);
     }
     return true;
 }
@@ -264,6 +275,20 @@ void op_forget(JSContext *ctx, uint32_t number)
     if (!op->is_completed) {
         *at = op->next_in_bucket;
         op_pending_free(ctx, op);
+    }
+}
+
+void op_forget_all(JSContext *ctx, uint32_t dispatch)
+{
+    for (uint32_t i = 0; i < ENGINE_OP_BUCKETS; i++) {
+        for (struct op_pending **at = &eng.op_buckets[i], *op = *at; op; op = *at) {
+            if (op->dispatch != dispatch || op->is_completed) {
+                at = &op->next_in_bucket;
+                continue;
+            }
+            *at = op->next_in_bucket;
+            op_pending_free(ctx, op);
+        }
     }
 }
 

@@ -24,6 +24,7 @@ typedef int64_t op_slot_i64;
 typedef double op_slot_f64;
 typedef struct op_bytes op_slot_str;
 typedef struct op_bytes op_slot_bytes;
+typedef struct op_bytes op_slot_mem;
 
 enum op_code {
 #define OP(CODE, name, number, class, reply, fields) OP_##CODE = number,
@@ -47,8 +48,9 @@ int32_t op_call_wait(enum op_code code, const void *args, void *ret, uint32_t re
 /* In this scope, whatever runs. */
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret,
                    uint32_t ret_cap);
-__attribute__((import_module("limpet"), import_name("result"))) void op_result(void *at);
 __attribute__((import_module("limpet"), import_name("result_len"))) int32_t op_result_len(void);
+/* Copies the result of so many bytes, in pieces: in between the guest may be preempted. */
+void op_result(void *at, uint32_t len);
 
 static inline struct op_bytes op_bytes(const void *at, uint32_t len)
 {
@@ -125,6 +127,8 @@ void op_done_void(JSContext *ctx, struct op_pending *op, uint32_t status, const 
                   uint32_t len);
 /* Forgets op: its completion will be ignored. */
 void op_forget(JSContext *ctx, uint32_t number);
+/* The host knows nothing more of what this dispatch has started. */
+void op_forget_all(JSContext *ctx, uint32_t dispatch);
 /* Cancels an op that is under way; forgets it first, unless its completion is wanted. */
 void op_cancel(JSContext *ctx, uint32_t number);
 /* Runs the oldest queued completion; false if there is none. */

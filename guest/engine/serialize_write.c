@@ -89,7 +89,9 @@ enum put put_no_memory(struct writer *w)
 
 enum put put_too_large(struct writer *w)
 {
-    JS_ThrowRangeError(w->ctx, "the value is too large: more than %d MiB when serialized",
+    JS_ThrowRangeError(w->ctx,
+                       "the value is too large: more than %d MiB when serialized "
+                       "(docs/limits.md); keep it in a database or store, and its key here",
                        VALUE_BYTES_MAX >> 20);
     return PUT_FAILED;
 }

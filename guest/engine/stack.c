@@ -110,7 +110,7 @@ void stack_add_mapped(struct text frames, struct buffer *out)
     int32_t len = op_call(OP_STACK_MAP, &args, NULL, 0);
     uint8_t *room = len > 0 ? buffer_room(out, (uint32_t)len) : NULL;
     if (room) {
-        op_result(room);
+        op_result(room, (uint32_t)len);
         out->len += (uint32_t)len;
     } else if (len != 0) {
         buffer_add(out, frames.at, frames.len);

@@ -108,7 +108,7 @@ void workflow_diverged(void)
     int32_t len = op_result_len();
     char *message = js_mallocz(ctx, (size_t)len + 1);
     if (message)
-        op_result(message);
+        op_result(message, (uint32_t)len);
     JS_ThrowPlainError(ctx, "%s", message ? message : "the replay differs from the journal");
     JSValue error = JS_GetException(ctx); /* with the stack of now */
     JS_DefinePropertyValue(ctx, error, eng.atoms[ATOM_name],

@@ -58,7 +58,7 @@ export interface Native {
     envList(): [string, string][];
     urlParse(input: string, base?: string): UrlRecord | undefined;
     urlSet(href: string, part: number, value: string): UrlRecord | undefined;
-    digest(algorithm: number, data: ArrayBuffer | ArrayBufferView): ArrayBuffer;
+    digest(algorithm: number, ...parts: (ArrayBuffer | ArrayBufferView)[]): ArrayBuffer;
     sqlExec(sql: string, params: SqlValue[]): SqlResult;
     sqlTransaction(action: 0 | 1 | 2): void;
     fetchWait(

@@ -15,6 +15,9 @@ import { native } from "./native.ts";
 /** Bytes asked of a source at once; one chunk then fits a fraction of a body window of the host. */
 const READ_BYTES = 64 * 1024;
 
+/** Bytes given to a sink at once: a chunk may have any size, and is written as the sink takes it. */
+const WRITE_BYTES = 256 * 1024;
+
 interface Slots {
     _state: "readable" | "closed" | "errored";
     _disturbed: boolean;
@@ -141,6 +144,19 @@ export async function streamReadAll(stream: unknown): Promise<Uint8Array> {
 export async function streamToSink(stream: unknown, sink: number): Promise<void> {
     await forEachChunk(stream as ReadableStream, (chunk) => {
         const bytes = chunkBytes(chunk);
-        return bytes.length > 0 ? native.streamWrite(sink, bytes) : undefined; // an empty write is not the end
+        return bytes.length === 0 ? undefined // an empty write is not the end
+            : bytes.length <= WRITE_BYTES ? native.streamWrite(sink, bytes) : writePieces(sink, bytes);
     });
+}
+
+/** A chunk whose buffer is given away meanwhile fails the stream: subarray() throws then. */
+async function writePieces(sink: number, bytes: Uint8Array): Promise<void> {
+    const { length } = bytes;
+    for (let at = 0; at < length; at += WRITE_BYTES) {
+        const piece = bytes.subarray(at, at + WRITE_BYTES);
+        if (piece.length !== Math.min(WRITE_BYTES, length - at)) {
+            throw new TypeError("a chunk of a body stream was made smaller while it was being sent");
+        }
+        await native.streamWrite(sink, piece);
+    }
 }

@@ -4,7 +4,7 @@
 // (generate, import and export as raw or jwk, sign, verify). Other algorithms are refused by name with a
 // NotSupportedError. Key bytes stay inside CryptoKey.
 
-import { bytesOf, concat, expose, need, toText } from "./interface.ts";
+import { bytesOf, expose, need, toText } from "./interface.ts";
 import { native } from "./native.ts";
 
 type Data = ArrayBuffer | ArrayBufferView;
@@ -146,10 +146,7 @@ function hmac(state: KeyState, data: Uint8Array<ArrayBuffer>): Uint8Array<ArrayB
         inner[i]! ^= key[i]!;
         outer[i]! ^= key[i]!;
     }
-    const first = new Uint8Array(
-        native.digest(code, concat([inner, data], blockBytes + data.length)),
-    );
-    return new Uint8Array(native.digest(code, concat([outer, first], blockBytes + first.length)));
+    return new Uint8Array(native.digest(code, outer, native.digest(code, inner, data)));
 }
 
 function toBase64Url(bytes: Uint8Array): string {

@@ -21,9 +21,14 @@ function parse(url: unknown, base: unknown): UrlRecord | undefined {
     return base === undefined ? native.urlParse(usv(url)) : native.urlParse(usv(url), usv(base));
 }
 
+/** The host's limit of a text. */
+const URL_BYTES_MAX = 4 * 1024 * 1024;
+
 function invalid(input: unknown, base?: unknown): TypeError {
+    const { length } = native.utf8Encode(usv(input));
     return Object.assign(
-        new TypeError("Invalid URL"),
+        new TypeError(length <= URL_BYTES_MAX ? "Invalid URL"
+            : `Invalid URL: it has ${length} bytes, more than the 4 MiB that one may have (docs/limits.md)`),
         { code: "ERR_INVALID_URL", input: usv(input) },
         base === undefined ? undefined : { base: usv(base) },
     );

@@ -329,7 +329,7 @@ static enum err check_body_head(const struct admin_request *r, const struct http
         error_set(ret_error, ERR_TOO_LARGE,
                   "the request body has %lld bytes, but this route takes %zu at most",
                   (long long)request->content_length, r->body_bytes_max);
-        error_hint(ret_error, "send less in one request");
+        error_hint(ret_error, "send less in one request; docs/limits.md has all limits");
         return ERR_TOO_LARGE;
     }
     return OK;
@@ -342,7 +342,7 @@ static enum err take_body(struct admin_request *r, struct slice data, struct err
         error_set(ret_error, ERR_TOO_LARGE,
                   "the request body has more than the %zu bytes that this route takes",
                   r->body_bytes_max);
-        error_hint(ret_error, "send less in one request");
+        error_hint(ret_error, "send less in one request; docs/limits.md has all limits");
         return ERR_TOO_LARGE;
     }
     if (a->bodies_bytes + data.len > ADMIN_BODIES_BYTES_MAX) {

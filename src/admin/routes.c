@@ -36,7 +36,7 @@ size_t route_body_bytes_max(enum route_body body)
         [ROUTE_BODY_NONE] = 0,
         /* Every byte of a value may be written as an escape of six. */
         [ROUTE_BODY_SMALL] = 6 * LIMIT_ENV_VALUE_BYTES + 1024,
-        [ROUTE_BODY_EXECUTE] = LIMIT_GUEST_BODY_BYTES,
+        [ROUTE_BODY_EXECUTE] = LIMIT_VALUE_BYTES,
         [ROUTE_BODY_UPLOAD] = ADMIN_UPLOAD_BYTES_MAX,
     };
     return bytes_max[body];

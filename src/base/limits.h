@@ -25,9 +25,10 @@ enum {
     LIMIT_GUEST_GONE_MS =
         1000, /* to notice request.signal and end, once the client has left unanswered */
     LIMIT_GUEST_OPS_PENDING = 1024,
-    LIMIT_GUEST_BODY_BYTES = 4 * 1024 * 1024, /* op arguments or results in one call */
-    LIMIT_GUEST_SLICE_MS = 5,                 /* runs this long before neighbours get a turn */
-    LIMIT_SQL_TRANSACTION_MS = 100,           /* a guest's own time inside transaction(); default */
+    LIMIT_VALUE_BYTES =
+        4 * 1024 * 1024,            /* one text, list or JSON value of a call; docs/limits.md */
+    LIMIT_GUEST_SLICE_MS = 5,       /* runs this long before neighbours get a turn */
+    LIMIT_SQL_TRANSACTION_MS = 100, /* a guest's own time inside transaction(); default */
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
     LIMIT_SQL_TEMP_BYTES = 512 * 1024 * 1024, /* one temporary file of a statement */
     LIMIT_GUEST_LOG_LINES = 1000,             /* per request */

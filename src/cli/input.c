@@ -18,10 +18,12 @@ static enum err read_all(FILE *f, const char *name, struct bytes *out, struct er
     size_t got = sizeof(buffer);
     while (got == sizeof(buffer)) {
         got = fread(buffer, 1, sizeof(buffer), f);
-        if (bytes_try_append(out, buffer, got, LIMIT_GUEST_BODY_BYTES)) {
-            error_set(ret_error, ERR_TOO_LARGE, "%s has more than %d bytes", name,
-                      LIMIT_GUEST_BODY_BYTES);
-            error_hint(ret_error, "send large data to the function's own URL");
+        if (bytes_try_append(out, buffer, got, LIMIT_VALUE_BYTES)) {
+            error_set(ret_error, ERR_TOO_LARGE,
+                      "%s has more than the %d MiB that one value may have", name,
+                      LIMIT_VALUE_BYTES >> 20);
+            error_hint(ret_error, "send large data to the function's own URL; docs/limits.md has "
+                                  "all limits");
             return ERR_TOO_LARGE;
         }
     }

@@ -163,8 +163,10 @@ void call_arrive(struct execution *x, struct call *c, uint32_t status, struct sl
     bytes_clear(&c->result);
     if (payload.len > EXECUTION_VALUE_BYTES_MAX) {
         c->status = ERR_TOO_LARGE;
-        bytes_printf(&c->result, "the result has %zu bytes, at most %d are allowed", payload.len,
-                     EXECUTION_VALUE_BYTES_MAX);
+        bytes_printf(&c->result,
+                     "the result has %zu bytes, more than the %d MiB that one value may have "
+                     "(docs/limits.md)",
+                     payload.len, EXECUTION_VALUE_BYTES_MAX >> 20);
     } else {
         bytes_append_slice(&c->result, payload);
     }
@@ -225,8 +227,9 @@ static enum err call_check(struct execution *x, const struct execution_call *cal
     const size_t size = call->args.len > call->name.len ? call->args.len : call->name.len;
     if (size > EXECUTION_VALUE_BYTES_MAX)
         return error_set(ret_error, ERR_TOO_LARGE,
-                         "the arguments have %zu bytes, at most %d are allowed", size,
-                         EXECUTION_VALUE_BYTES_MAX);
+                         "the arguments have %zu bytes, more than the %d MiB that one value may "
+                         "have (docs/limits.md)",
+                         size, EXECUTION_VALUE_BYTES_MAX >> 20);
     if (x->by_id.count >= EXECUTION_CALLS_MAX) {
         (void)error_set(ret_error, ERR_LIMIT_OPS, "more than %d calls are pending at once",
                         EXECUTION_CALLS_MAX);

@@ -13,7 +13,14 @@
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
 
-enum { ANSWER_HEADERS_MAX = 128, ANSWER_REASON_BYTES_MAX = 512 };
+enum {
+    ANSWER_HEADERS_MAX = 128,
+    ANSWER_REASON_BYTES_MAX = 512,
+    /* of an exception; what is longer is cut */
+    FAIL_NAME_BYTES_MAX = 256,
+    FAIL_MESSAGE_BYTES_MAX = 16 * 1024,
+    FAIL_STACK_BYTES_MAX = 64 * 1024,
+};
 
 /* An answer that waits at the gate, with copies of what it needs. */
 struct held_answer {
@@ -22,9 +29,11 @@ struct held_answer {
     enum { HELD_RESPOND, HELD_VALUE, HELD_FAIL } kind;
     int status;
     bool is_end;
+    int64_t body_len;
     struct bytes text; /* headers packed | value | stack */
     struct bytes body; /* body | error name */
     struct bytes reason;
+    size_t charged; /* to the guest, for these */
     struct error error;
 };
 
@@ -52,6 +61,7 @@ static void drop_held(struct dispatch *d)
     if (!d->held)
         return;
     list_remove(&d->held->held.link);
+    guest_discharge(d->guest, d->held->charged);
     held_free(TAKE(d->held));
 }
 
@@ -162,6 +172,8 @@ static void held_released(struct held *h, const struct error *error)
     struct held_answer *a = container_of(h, struct held_answer, held);
     struct dispatch *d = a->dispatch;
     d->held = NULL;
+    guest_discharge(d->guest, a->charged); /* the dispatch may be over after this */
+    a->charged = 0;
     struct slice text = bytes_slice(&a->text), body = bytes_slice(&a->body);
     if (error) {
         release_fail(d, error, SLICE_EMPTY, SLICE_EMPTY);
@@ -175,12 +187,21 @@ static void held_released(struct held *h, const struct error *error)
                                          .reason = bytes_slice(&a->reason),
                                          .headers = headers,
                                          .body = body,
-                                         .is_end = a->is_end};
+                                         .is_end = a->is_end,
+                                         .body_len = a->body_len};
         enum err err = headers_decode(text, headers, ANSWER_HEADERS_MAX, &answer.headers_len, NULL);
         CHECK(err == OK); /* they were decoded before */
         release_respond(d, &answer);
     }
     held_free(a);
+}
+
+/* A copy of what has to wait. */
+static void held_keep(struct held_answer *a, struct bytes *to, struct slice from)
+{
+    bytes_append_slice(to, from);
+    guest_hold(a->dispatch->guest, from.len);
+    a->charged += from.len;
 }
 
 /* True: the caller lets the answer leave itself. False: *ret_held is to be filled, it leaves later.
@@ -217,6 +238,32 @@ static struct dispatch *find_unanswered(struct guest *g, uint32_t id)
     return NULL;
 }
 
+/* HEAD wants to know only how long a body would be. */
+static bool wants_body(const struct dispatch *d)
+{
+    return !d->request || !slice_eq_cstr(d->request->method, "HEAD");
+}
+
+/* The sink of a body that does not go with the head, if it has one; and what the guest is told of it. */
+static enum err respond_sink(struct guest *g, struct dispatch *d, const struct op_respond_args *a,
+                             struct source *source)
+{
+    bool is_lent = a->body_kind == ABI_BODY_LENT && wants_body(d);
+    if (source || a->body_kind == ABI_BODY_STREAM || is_lent)
+        d->sink = sink_new(d->context, &answer_owner, d);
+    bytes_append_u32(&g->result, a->body_kind == ABI_BODY_STREAM ? d->sink->id : 0);
+    if (source) {
+        sink_pipe(d->sink, source);
+    } else if (is_lent) {
+        enum err err = sink_lend(d->sink, a->body);
+        if (err != OK)
+            sink_withdraw(TAKE(d->sink));
+        return err;
+    }
+    bytes_append_u32(&g->result, 0);
+    return OK;
+}
+
 enum err op_respond(struct guest *g, const struct op_respond_args *a)
 {
     struct dispatch *d = find_unanswered(g, a->dispatch);
@@ -237,6 +284,9 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
         err = op_refuse(g, ERR_INVALID,
                         "statusText is longer than %d bytes or has control characters",
                         ANSWER_REASON_BYTES_MAX);
+    if (err == OK && (a->body_kind > ABI_BODY_LENT ||
+                      (a->body_kind == ABI_BODY_INLINE && a->body.len > ABI_INLINE_BYTES)))
+        err = op_refuse(g, ERR_INVALID, "malformed answer");
     if (err == OK && a->source != 0) {
         source = source_find(g, a->source);
         if (!source || source->is_reading || source->pipe)
@@ -245,22 +295,19 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     if (err != OK)
         return err;
 
-    bool is_streamed = a->body_kind == 2;
-    if (source || is_streamed)
-        d->sink = sink_new(d->context, &answer_owner, d);
-    bytes_append_u32(&g->result, is_streamed ? d->sink->id : 0);
-    d->is_answered = true;
-    if (source)
-        sink_pipe(d->sink, source);
-
     struct dispatch_answer answer = {
         .status = (int)a->status,
         .reason = a->reason,
         .headers = headers,
         .headers_len = headers_len,
-        .body = a->body_kind == 1 ? a->body : SLICE_EMPTY,
-        .is_end = !d->sink,
+        .body = a->body_kind == ABI_BODY_INLINE ? a->body : SLICE_EMPTY,
+        .body_len = a->body_kind == ABI_BODY_LENT ? (int64_t)a->body.len : -1,
     };
+    err = respond_sink(g, d, a, source);
+    if (err != OK)
+        return err;
+    answer.is_end = !d->sink;
+    d->is_answered = true;
     struct held_answer *h;
     if (answer_pass(d, &h)) {
         release_respond(d, &answer);
@@ -269,9 +316,10 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     h->kind = HELD_RESPOND;
     h->status = answer.status;
     h->is_end = answer.is_end;
-    bytes_append_slice(&h->text, a->headers);
-    bytes_append_slice(&h->body, answer.body);
-    bytes_append_slice(&h->reason, answer.reason);
+    h->body_len = answer.body_len;
+    held_keep(h, &h->text, a->headers);
+    held_keep(h, &h->body, answer.body);
+    held_keep(h, &h->reason, answer.reason);
     return OK;
 }
 
@@ -282,6 +330,12 @@ enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a
         return ERR_INVALID;
     if (d->kind == ABI_DISPATCH_HTTP)
         return op_refuse(g, ERR_INVALID, "this dispatch wants a response");
+    enum err err =
+        op_check_value(g, "the output of an execution", a->json,
+                       "keep what is large in a database or store and return its key, or "
+                       "answer HTTP requests with it");
+    if (err != OK)
+        return err;
     d->is_answered = true;
     struct held_answer *h;
     if (answer_pass(d, &h)) {
@@ -289,7 +343,7 @@ enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a
         return OK;
     }
     h->kind = HELD_VALUE;
-    bytes_append_slice(&h->text, a->json);
+    held_keep(h, &h->text, a->json);
     return OK;
 }
 
@@ -305,8 +359,8 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
     }
     h->kind = HELD_FAIL;
     h->error = *error;
-    bytes_append_slice(&h->text, stack);
-    bytes_append_slice(&h->body, name);
+    held_keep(h, &h->text, stack);
+    held_keep(h, &h->body, name);
 }
 
 /* Out of memory reaches us as an exception of the engine, since memory.grow just fails; without a
@@ -338,8 +392,15 @@ static void classify_exception(struct guest *g, const struct op_fail_args *a, st
               a->name.len > 0 && a->message.len > 0 ? ": " : "", SLICE_ARG(a->message));
 }
 
-enum err op_fail(struct guest *g, const struct op_fail_args *a)
+enum err op_fail(struct guest *g, const struct op_fail_args *whole)
 {
+    const struct op_fail_args cut = {
+        .dispatch = whole->dispatch,
+        .name = op_text_clip(whole->name, FAIL_NAME_BYTES_MAX),
+        .message = op_text_clip(whole->message, FAIL_MESSAGE_BYTES_MAX),
+        .stack = op_text_clip(whole->stack, FAIL_STACK_BYTES_MAX),
+    };
+    const struct op_fail_args *a = &cut;
     struct error e = {0};
     classify_exception(g, a, &e);
     if (g->loading) {

@@ -130,12 +130,22 @@ bool context_has_waits(struct context *c)
     return !isolate_is_running(c->guest->isolate) && engine_state(c) == STATE_WAITS;
 }
 
+/* Ends it. What it waits for will not complete: the engine need not keep what belongs to that. */
+static void context_forget(struct context *c)
+{
+    struct guest *g = c->guest;
+    int32_t id = (int32_t)c->id, ignored;
+    if (c->has_begun_ops && !isolate_call_now(g->isolate, ENGINE_FORGET, &id, 1, &ignored))
+        g->is_dead = true;
+    context_end(c);
+}
+
 void contexts_settle(struct guest *g)
 {
     LIST_FOREACH (n, &g->contexts) { /* context_end() ends ops and streams of this one alone */
         struct context *c = container_of(n, struct context, link);
         if (!c->dispatch && engine_state(c) == STATE_CLOSED)
-            context_end(c);
+            context_forget(c);
     }
 }
 
@@ -178,11 +188,9 @@ void contexts_reap(struct guest *g)
     g->has_expired = false;
     LIST_FOREACH (n, &g->contexts) { /* as above */
         struct context *c = container_of(n, struct context, link);
-        int32_t id = (int32_t)c->id, ignored;
         if (!c->is_expired || c->dispatch)
             continue;
-        if (!isolate_call_now(g->isolate, ENGINE_FORGET, &id, 1, &ignored))
-            g->is_dead = true;
-        context_end(c);
+        c->has_begun_ops = true; /* the engine still has its dispatch */
+        context_forget(c);
     }
 }

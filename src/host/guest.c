@@ -3,6 +3,7 @@
  * Guests, see guest.h: making, stepping, ending; the output gate; loading of modules. */
 #include "host/guest.h"
 
+#include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +25,16 @@ static void guest_init(struct guest *g)
     g->clock_base_ns = clock_monotonic_ns();
 }
 
+/* What its last op has left. */
+static void guest_clear(struct guest *g)
+{
+    op_result_clear(g);
+    EVP_MD_CTX_free(TAKE(g->digest));
+}
+
 static void guest_release(struct guest *g)
 {
+    guest_clear(g);
     bytes_done(&g->result);
     bytes_done(&g->input);
 }
@@ -453,6 +462,7 @@ void guest_end(struct guest *g, const struct error *error)
         fail_all(g, error);
     }
     isolate_cancel(g->isolate);
+    guest_clear(g);
     g->waiting = NULL;
     g->waiting_call = 0;
     contexts_end(g);

@@ -84,7 +84,8 @@ struct dispatch_answer {
     const struct http_header *headers;
     size_t headers_len;
     struct slice body;
-    bool is_end; /* false: more comes by write() */
+    bool is_end;      /* false: more comes by write() */
+    int64_t body_len; /* of a body that is not given here; -1: not known */
 };
 
 /* Where a dispatch's answer goes. All are called on the loop thread, at most one of respond, value
@@ -148,6 +149,7 @@ struct context {
     unsigned ops_len, sinks_open, log_lines;
     uint64_t cpu_used_ns; /* isolation by module: of its runs so far */
     bool is_expired;      /* its time is up */
+    bool has_begun_ops;   /* the engine may wait for completions */
     struct timer tail;    /* bounds waitUntil work after the dispatch is over */
 };
 
@@ -215,7 +217,9 @@ struct guest {
     unsigned ops_len, sinks_open; /* of all contexts */
     uint32_t next_dispatch, next_op, next_stream;
     uint64_t clock_base_ns;
-    struct bytes result; /* of the op that runs */
+    struct bytes result;          /* of the op that runs */
+    size_t result_charged;        /* for it */
+    struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
     struct error op_error;
     struct bytes input;        /* scratch for dispatch input */
     struct allowance memory;   /* that, and the isolate's: of its module's account */

@@ -87,6 +87,15 @@ int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t 
 
 /* Fails the running op with a message: return op_refuse(...). */
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
+/* Because `what` is larger than one value may be; instead: what to do. */
+enum err op_refuse_large(struct guest *g, const char *what, size_t len, const char *instead);
+/* Is it text that one value may hold? Refuses the op if not. */
+NODISCARD enum err op_check_value(struct guest *g, const char *what, struct slice json,
+                                  const char *instead);
+/* The beginning of a text that the guest has put anywhere; "" if that is not UTF-8. */
+struct slice op_text_clip(struct slice text, size_t len_max);
+/* Empties g->result and gives back what was charged for it. */
+void op_result_clear(struct guest *g);
 
 /* The call that the guest stands still for: true if it is complete, the guest can go on. */
 bool op_wait_delivered(struct guest *g);
@@ -138,6 +147,8 @@ struct sink {
     const struct sink_owner *owner; /* NULL once it is over */
     void *arg;
     struct bytes queued;
+    struct slice lent;         /* in guest memory, instead of queued: sent from there */
+    struct timer turn;         /* goes on with it */
     bool is_open;              /* the head has left, data may follow */
     bool is_full;              /* the owner asked to wait */
     bool is_ending;            /* the guest ended it */
@@ -160,6 +171,11 @@ void source_close(struct source *s);  /* frees */
 
 struct sink *sink_new(struct context *c, const struct sink_owner *owner, void *arg);
 void sink_open(struct sink *s);
+/* All of the body is where the guest has it, until the op that begins here (its number is appended to
+ * the result) completes. The sink ends after it. */
+NODISCARD enum err sink_lend(struct sink *s, struct slice body);
+/* Takes back a sink that nobody knows yet. */
+void sink_withdraw(struct sink *s);
 void sink_drained(struct sink *s);
 /* Nobody takes the data any more: writes fail with this error. */
 void sink_fail(struct sink *s, const struct error *error);

@@ -2,7 +2,8 @@
  *
  * The imports that guests call, and the dispatch of ops generated from ops.def. An op number, a
  * pointer or a length that the guest got wrong is its error, never ours: every field is checked
- * before a handler sees it. */
+ * before a handler sees it. What may be large (type mem) is only shown to the handler where it lies;
+ * large results are copied into the guest in pieces, between which others may have their turn. */
 #include "host/internal.h"
 
 #include <stdarg.h>
@@ -17,10 +18,13 @@
 #include "sandbox/isolate.h"
 #include "script/engine.h"
 
+enum { RESULT_KEPT_BYTES = 64 * 1024 /* storage kept for the next result */ };
+
 /* ---- decoding ---- */
 
 struct decoder {
     struct guest *guest;
+    const char *op; /* its name */
     const char *slots;
 };
 
@@ -32,45 +36,51 @@ static uint64_t next_slot(struct decoder *d)
     return v;
 }
 
-static bool decode_u32(struct decoder *d, uint32_t *ret)
+static bool decode_u32(struct decoder *d, const char *field, uint32_t *ret)
 {
     *ret = (uint32_t)next_slot(d);
     return true;
 }
 
-static bool decode_f64(struct decoder *d, double *ret)
+static bool decode_f64(struct decoder *d, const char *field, double *ret)
 {
     uint64_t v = next_slot(d);
     memcpy(ret, &v, sizeof(v));
     return true;
 }
 
-static bool decode_bytes(struct decoder *d, struct slice *ret)
+static bool decode_mem(struct decoder *d, const char *field, struct slice *ret)
 {
     uint64_t v = next_slot(d);
     size_t len = (size_t)(v >> 32);
-    if (len > LIMIT_GUEST_BODY_BYTES) {
-        (void)op_refuse(d->guest, ERR_TOO_LARGE,
-                        "%zu bytes in one call are above the limit of %d; use a stream", len,
-                        LIMIT_GUEST_BODY_BYTES);
-        return false;
-    }
     char *ptr = isolate_memory(d->guest->isolate, (uint32_t)v, len);
     if (!ptr) {
-        (void)op_refuse(d->guest, ERR_INVALID, "an argument lies outside of memory");
+        (void)op_refuse(d->guest, ERR_INVALID, "%s: %s lies outside of memory", d->op, field);
         return false;
     }
     *ret = slice_of(ptr, len);
     return true;
 }
 
-static bool decode_str(struct decoder *d, struct slice *ret)
+static bool decode_bytes(struct decoder *d, const char *field, struct slice *ret)
 {
-    if (!decode_bytes(d, ret))
+    char what[64];
+    if (!decode_mem(d, field, ret))
+        return false;
+    if (ret->len <= LIMIT_VALUE_BYTES)
+        return true;
+    snprintf(what, sizeof(what), "%s: %s", d->op, field);
+    (void)op_refuse_large(d->guest, what, ret->len, "give less in one call");
+    return false;
+}
+
+static bool decode_str(struct decoder *d, const char *field, struct slice *ret)
+{
+    if (!decode_bytes(d, field, ret))
         return false;
     if (slice_is_utf8(*ret))
         return true;
-    (void)op_refuse(d->guest, ERR_INVALID, "a text argument is not UTF-8");
+    (void)op_refuse(d->guest, ERR_INVALID, "%s: %s is not UTF-8", d->op, field);
     return false;
 }
 
@@ -120,12 +130,33 @@ enum err op_refuse(struct guest *g, enum err code, const char *format, ...)
     return error_set(&g->op_error, code, "%s", text);
 }
 
+enum err op_refuse_large(struct guest *g, const char *what, size_t len, const char *instead)
+{
+    op_refuse(g, ERR_TOO_LARGE, "%s has %zu bytes, more than the %d MiB that one value may have",
+              what, len, LIMIT_VALUE_BYTES >> 20);
+    error_hint(&g->op_error, "%s; docs/limits.md has all limits", instead);
+    return ERR_TOO_LARGE;
+}
+
+enum err op_check_value(struct guest *g, const char *what, struct slice json, const char *instead)
+{
+    if (json.len > LIMIT_VALUE_BYTES)
+        return op_refuse_large(g, what, json.len, instead);
+    return slice_is_utf8(json) ? OK : op_refuse(g, ERR_INVALID, "%s is not UTF-8", what);
+}
+
+struct slice op_text_clip(struct slice text, size_t len_max)
+{
+    text = slice_utf8_clip(text, len_max);
+    return slice_is_utf8(text) ? text : SLICE_EMPTY;
+}
+
 #define F(type, name)                                                                              \
-    if (!decode_##type(&d, &a.name))                                                               \
+    if (!decode_##type(&d, #name, &a.name))                                                        \
         return g->op_error.code;
 static enum err run_op(struct guest *g, uint32_t number, const char *slots)
 {
-    struct decoder d = {g, slots};
+    struct decoder d = {g, names[number], slots};
     (void)d;
     switch (number) {
 #define OP(CODE, name, number_, class, reply, fields)                                              \
@@ -150,13 +181,23 @@ static bool is_allowed_while_loading(uint32_t number)
            number != OP_NUMBER_RANDOM;
 }
 
+void op_result_clear(struct guest *g)
+{
+    guest_discharge(g, g->result_charged);
+    g->result_charged = 0;
+    if (g->result.cap > RESULT_KEPT_BYTES)
+        bytes_done(&g->result);
+    else
+        bytes_clear(&g->result);
+}
+
 static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
 {
     uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
     uint32_t whose = code >> ABI_CODE_SCOPE_SHIFT;
     g->scope = g->durable ? whose : 0;
     g->context = context_of_code(g, whose);
-    bytes_clear(&g->result);
+    op_result_clear(g);
     g->op_error.code = OK;
     g->op_error.hint[0] = '\0';
     if (!op_name(number))
@@ -182,7 +223,7 @@ int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t 
         struct error *e = &g->op_error;
         if (e->code != err)
             error_set(e, err, "%s", error_text(err));
-        bytes_clear(&g->result);
+        op_result_clear(g);
         bytes_append_cstr(&g->result, e->message);
         if (e->hint[0])
             bytes_printf(&g->result, " (%s)", e->hint);
@@ -243,7 +284,7 @@ static int64_t take_completion(struct guest *g, struct completion *c, uint32_t r
                                uint32_t ret_cap)
 {
     enum err status = c->status;
-    bytes_clear(&g->result);
+    op_result_clear(g);
     if (status == OK)
         bytes_append_slice(&g->result, bytes_slice(&c->payload));
     else
@@ -259,7 +300,7 @@ static bool take_delivery(struct guest *g, uint32_t id, uint32_t ret_at, uint32_
     struct execution_delivery d;
     if (!execution_next_of(g->durable->execution, id, &d))
         return false;
-    bytes_clear(&g->result);
+    op_result_clear(g);
     if (d.status == OK)
         bytes_append_slice(&g->result, d.payload);
     else
@@ -343,11 +384,12 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 static int64_t import_result(struct isolate *i, const int64_t *args)
 {
     struct guest *g = isolate_user(i);
-    char *to = isolate_memory(i, (uint32_t)args[0], g->result.len);
-    if (!to)
-        isolate_trap(i, ERR_GUEST, "the result buffer lies outside of memory");
-    else if (g->result.len)
-        memcpy(to, g->result.ptr, g->result.len);
+    size_t at = (uint32_t)args[1], len = (uint32_t)args[2];
+    char *to = isolate_memory(i, (uint32_t)args[0], len);
+    if (!to || at + len > g->result.len || len > ABI_PIECE_BYTES)
+        isolate_trap(i, ERR_GUEST, "the part of a result lies outside of it, or of memory");
+    else if (len)
+        memcpy(to, g->result.ptr + at, len);
     return 0;
 }
 
@@ -407,7 +449,7 @@ static int64_t wasi_proc_exit(struct isolate *i, const int64_t *args)
 const struct sandbox_import op_imports[] = {
     {"limpet", "op", "iiii", true, false, import_op},
     {"limpet", "op_wait", "iiii", true, true, import_op_wait},
-    {"limpet", "result", "i", false, false, import_result},
+    {"limpet", "result", "iii", false, false, import_result},
     {"limpet", "result_len", "", true, false, import_result_len},
     {"wasi_snapshot_preview1", "clock_time_get", "iIi", true, false, wasi_clock_time_get},
     {"wasi_snapshot_preview1", "fd_write", "iiii", true, false, wasi_fd_write},
@@ -426,6 +468,7 @@ static void op_register(struct guest *g, struct op *op, uint32_t id, void (*canc
     op->context = g->context;
     op->cancel = cancel;
     op->id = id;
+    op->context->has_begun_ops = true;
     list_push_back(&op->context->ops, &op->link);
     op->context->ops_len++;
     g->ops_len++;

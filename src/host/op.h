@@ -2,7 +2,7 @@
  *
  * Ops on the host's side: typed arguments generated from ops.def, and how a handler answers. A
  * handler op_NAME() gets its decoded arguments (slices point into guest memory, valid until it
- * returns) and appends its result to g->result. Handlers of ASYNC ops make a pending op with
+ * returns, or as long as the guest has lent them) and appends its result to g->result. Handlers of ASYNC ops make a pending op with
  * op_begin() and complete it later with op_complete(). Loop thread of the guest. */
 #pragma once
 
@@ -37,6 +37,7 @@ enum op_class {
 #define OP_FIELD_f64 double
 #define OP_FIELD_str struct slice
 #define OP_FIELD_bytes struct slice
+#define OP_FIELD_mem struct slice
 #define F(type, name) OP_FIELD_##type name;
 #define OP(CODE, name, number, class, reply, fields)                                               \
     struct op_##name##_args {                                                                      \

@@ -45,6 +45,18 @@ static bool take_line(unsigned *lines, const char *what, struct bytes *scratch, 
     return true;
 }
 
+/* The line, cut if it is too long: it then says so. */
+static struct slice cut_line(struct slice text, struct bytes *scratch)
+{
+    enum { NOTE_BYTES = 96 };
+    if (text.len <= LIMIT_GUEST_LOG_LINE_BYTES)
+        return op_text_clip(text, text.len);
+    bytes_append_slice(scratch, op_text_clip(text, LIMIT_GUEST_LOG_LINE_BYTES - NOTE_BYTES));
+    bytes_printf(scratch, "… [cut: a line of %zu bytes, above the limit of %d KiB]", text.len,
+                 LIMIT_GUEST_LOG_LINE_BYTES >> 10);
+    return bytes_slice(scratch);
+}
+
 /* Lines of an execution are stored with its records; what was printed before is not printed again
  * by a replay. So those outside of steps, which a replay prints again, are counted apart, from one
  * delivery to the next: a replay drops the same. */
@@ -67,12 +79,8 @@ enum err op_log(struct guest *g, const struct op_log_args *a)
 {
     if (!g->host || !g->host->log)
         return OK;
-    struct slice text = a->text;
-    if (text.len > LIMIT_GUEST_LOG_LINE_BYTES) {
-        text.len = LIMIT_GUEST_LOG_LINE_BYTES;
-        while (text.len > 0 && ((unsigned char)text.ptr[text.len] & 0xC0) == 0x80)
-            text.len--; /* not inside a character */
-    }
+    CLEANUP(bytes_done) struct bytes cut = BYTES_INIT;
+    struct slice text = cut_line(a->text, &cut);
     int level = a->level <= 3 ? (int)a->level : 1;
     if (g->durable)
         return log_durably(g, level, text);
@@ -295,21 +303,54 @@ enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
     return OK;
 }
 
+static const EVP_MD *digest_algorithm(uint32_t number)
+{
+    switch (number) {
+    case 1:
+        return EVP_sha1();
+    case 256:
+        return EVP_sha256();
+    case 384:
+        return EVP_sha384();
+    case 512:
+        return EVP_sha512();
+    default:
+        return NULL;
+    }
+}
+
+/* One piece. Nothing of the guest runs between the calls that belong together, so one state is
+ * enough; what is left half done ends with the next one. */
 enum err op_digest(struct guest *g, const struct op_digest_args *a)
 {
-    const EVP_MD *md = a->algorithm == 1     ? EVP_sha1()
-                       : a->algorithm == 256 ? EVP_sha256()
-                       : a->algorithm == 384 ? EVP_sha384()
-                       : a->algorithm == 512 ? EVP_sha512()
-                                             : NULL;
+    const EVP_MD *md = digest_algorithm(a->algorithm);
     if (!md)
         return op_refuse(g, ERR_INVALID,
                          "there is no digest %u; use SHA-1, SHA-256, SHA-384 or SHA-512",
                          a->algorithm);
+    if (a->data.len > ABI_PIECE_BYTES)
+        return op_refuse(g, ERR_INVALID, "a piece for a digest has %zu bytes, more than %d",
+                         a->data.len, ABI_PIECE_BYTES);
+    EVP_MD_CTX *digest = TAKE(g->digest);
+    if (digest && EVP_MD_CTX_get0_md(digest) != md) {
+        EVP_MD_CTX_free(digest);
+        digest = NULL;
+    }
+    bool is_ok = true;
+    if (!digest) {
+        digest = EVP_MD_CTX_new();
+        is_ok = digest && EVP_DigestInit_ex(digest, md, NULL);
+    }
+    is_ok = is_ok && EVP_DigestUpdate(digest, a->data.ptr ? a->data.ptr : "", a->data.len);
+    if (is_ok && a->is_more) {
+        g->digest = digest;
+        return OK;
+    }
     unsigned len = 0;
     bytes_reserve(&g->result, EVP_MAX_MD_SIZE);
-    if (!EVP_Digest(a->data.ptr ? a->data.ptr : "", a->data.len, (unsigned char *)g->result.ptr,
-                    &len, md, NULL))
+    is_ok = is_ok && EVP_DigestFinal_ex(digest, (unsigned char *)g->result.ptr, &len);
+    EVP_MD_CTX_free(digest);
+    if (!is_ok)
         return op_refuse(g, ERR_INTERNAL, "the digest failed");
     g->result.len = len;
     return OK;

@@ -101,15 +101,17 @@ enum err op_step(struct guest *g, const struct op_step_args *a)
     return err;
 }
 
+/* Whatever is wrong with the value, the step ends: nothing else ever would tell of it. */
 enum err op_step_done(struct guest *g, const struct op_step_done_args *a)
 {
+    enum { MESSAGE_BYTES_MAX = 4 * 1024 };
     if (!g->durable)
         return check_main(g, "step()");
     guest_forget_scope(g, a->scope);
     if (a->scope != 0)
         streams_scope_over(g, a->scope);
     execution_step_done(g->durable->execution, a->scope, a->failed ? ERR_GUEST : OK, a->failed == 2,
-                        a->value, a->message);
+                        a->value, op_text_clip(a->message, MESSAGE_BYTES_MAX));
     return OK;
 }
 
@@ -145,6 +147,8 @@ enum err op_event_wait(struct guest *g, const struct op_event_wait_args *a)
 }
 
 /* ---- children and messages: an effect in the same commit as the record ---- */
+
+#define INSTEAD_OF_LARGE "keep what is large in a database or store, and give its key"
 
 static void id_of_words(const uint64_t words[2], char ret_id[37])
 {
@@ -258,6 +262,8 @@ static enum err run_child_start(struct guest *g)
 enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
 {
     enum err err = check_main(g, "startChild()");
+    if (err == OK)
+        err = op_check_value(g, "the input of a child", a->input, INSTEAD_OF_LARGE);
     if (err != OK)
         return err;
     g->sql.text = a->workflow;
@@ -337,6 +343,8 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
     if (check_signal_name(g, a->name) != OK)
         return ERR_INVALID;
     enum err err = check_main(g, "signal()");
+    if (err == OK)
+        err = op_check_value(g, "the data of a signal", a->data, INSTEAD_OF_LARGE);
     if (err != OK)
         return err;
     g->sql.text = a->execution;
@@ -363,8 +371,11 @@ enum err op_child_cancel(struct guest *g, const struct op_child_cancel_args *a)
 enum err op_progress(struct guest *g, const struct op_progress_args *a)
 {
     struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
+    enum err err = op_check_value(g, "the progress of an execution", a->json, INSTEAD_OF_LARGE);
+    if (err != OK)
+        return err;
     if (!g->durable || g->scope == 0) {
-        enum err err = check_main(g, "progress()");
+        err = check_main(g, "progress()");
         return err == OK ? record_effect(g, OP_NUMBER_PROGRESS, &effect) : err;
     }
     execution_effect(g->durable->execution, &effect); /* from inside a step: shown, not recorded */

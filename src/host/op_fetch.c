@@ -8,6 +8,9 @@
  * most LIMIT_FETCH_DECODED_BYTES a turn of the loop and ahead of the reader. All of it, with the
  * decoders' own memory, counts as the guest's.
  *
+ * A large request body is lent: curl reads it where the guest has it, piece by piece, and again if the
+ * request is redirected or repeated, until the op `lent` completes.
+ *
  * In a durable execution a fetch carries an Idempotency-Key that is the same on each try. Outside
  * of steps it is a call of the execution, started by guest_start_call() when there is no record of
  * its answer, and its answer is complete with the whole body, since a record is made of it. */
@@ -26,7 +29,7 @@
 enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
 
 /* of the completion: see ops.def */
-enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
+enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2, FETCH_LENT = 4 };
 
 struct fetch {
     struct op op;
@@ -44,6 +47,8 @@ struct fetch {
     bool is_whole;       /* the answer waits for its body */
     struct bytes answer; /* its head meanwhile */
     struct bytes answer_body;
+    struct op lent; /* the guest's memory is read while is_lent */
+    bool is_lent;
     char key[96];                            /* Idempotency-Key */
     size_t charged;                          /* to the guest, for the body */
     struct bytes method, url, headers, body; /* copies, since the start may wait at the gate */
@@ -120,6 +125,24 @@ static void fetch_leave_source(struct fetch *f)
     fetch_forget_guest(f);
 }
 
+/* The body is the guest's again. Either it was sent, or the exchange is over or cancelled. */
+static void fetch_give_back(struct fetch *f)
+{
+    if (!f->is_lent)
+        return;
+    f->is_lent = false;
+    op_complete(&f->lent, OK, SLICE_EMPTY);
+}
+
+/* The guest takes it back, or ends. */
+static void lent_cancelled(struct op *op)
+{
+    struct fetch *f = container_of(op, struct fetch, lent);
+    f->is_lent = false;
+    f->http.body = SLICE_EMPTY; /* if it has not been started */
+    http_fetch_cancel(&f->http);
+}
+
 /* Nobody is interested any more. */
 static void fetch_detach(struct fetch *f)
 {
@@ -135,7 +158,8 @@ static void fetch_detach(struct fetch *f)
         list_remove(&f->held.link);
     if (f->is_started)
         http_fetch_cancel(&f->http);
-    else
+    fetch_give_back(f);
+    if (!f->is_started)
         fetch_free(f);
 }
 
@@ -230,12 +254,13 @@ static void fetched_closed(struct source *s)
 static const struct source_owner fetched_owner = {NULL, fetched_consumed, fetched_closed};
 
 /* The completion but for the inline body, which comes last. */
-static void encode_head(const struct http_fetch *h, uint32_t source, struct bytes *out)
+static void encode_head(const struct fetch *f, uint32_t source, struct bytes *out)
 {
+    const struct http_fetch *h = &f->http;
     bytes_append_u32(out, (uint32_t)h->status);
     bytes_append_u32(out, source);
     bytes_append_u32(out, (h->was_redirected ? FETCH_REDIRECTED : 0) |
-                              (h->has_no_body ? FETCH_NO_BODY : 0));
+                              (h->has_no_body ? FETCH_NO_BODY : 0) | (f->is_lent ? FETCH_LENT : 0));
     bytes_append_lstr(out, bytes_slice(&h->final_url));
     bytes_append_lstr(out, bytes_slice(&h->status_text));
     bytes_append_u32(out, (uint32_t)h->ret_headers_len);
@@ -251,6 +276,7 @@ static void fetch_fail_op(struct fetch *f, const struct error *error)
     op_complete_error(&f->op, error);
     fetch_forget_guest(f);
     http_fetch_cancel(&f->http);
+    fetch_give_back(f);
 }
 
 static void on_head(struct http_fetch *h)
@@ -260,12 +286,14 @@ static void on_head(struct http_fetch *h)
     struct error e;
     if (!f->guest)
         return;
+    if (http_fetch_has_sent(h))
+        fetch_give_back(f);
     if (h->codings.len > 0 && decode_new(h->codings, &memory, &f->decode, &e) != OK) {
         fetch_fail_op(f, &e);
         return;
     }
     if (f->is_whole) {
-        encode_head(h, 0, &f->answer);
+        encode_head(f, 0, &f->answer);
         return;
     }
     f->has_answered = true;
@@ -274,8 +302,10 @@ static void on_head(struct http_fetch *h)
     if (f->source)
         f->source->scope = f->op.scope;
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    encode_head(h, f->source ? f->source->id : 0, &out);
+    encode_head(f, f->source ? f->source->id : 0, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
+    if (f->is_lent)
+        bytes_append_u32(&out, f->lent.id);
     op_complete(&f->op, OK, bytes_slice(&out));
     if (!f->source)
         fetch_forget_guest(f); /* the exchange ends by itself */
@@ -296,7 +326,8 @@ static void keep_body(struct fetch *f, struct slice data)
     }
     error_set(&e, ERR_TOO_LARGE, "the answer is above the limit of %d MiB for what is recorded",
               EXECUTION_VALUE_BYTES_MAX >> 20);
-    error_hint(&e, "fetch it inside step() and return what you need of it");
+    error_hint(&e, "fetch it inside step() and return what you need of it; docs/limits.md has all "
+                   "limits");
     fetch_fail_op(f, &e);
 }
 
@@ -368,6 +399,7 @@ static void on_done(struct http_fetch *h, const struct error *error)
     struct fetch *f = container_of(h, struct fetch, http);
     f->is_done = true;
     f->failure = *error;
+    fetch_give_back(f);
     if (f->sink) {
         struct error e = *error;
         if (e.code == OK)
@@ -414,6 +446,7 @@ static const struct sink_owner upload_owner = {upload_write, upload_abort, uploa
 
 static void fetch_refused(struct fetch *f, const struct error *error)
 {
+    fetch_give_back(f);
     if (f->sink)
         sink_fail(TAKE(f->sink), error);
     if (f->guest)
@@ -466,9 +499,12 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
                               struct fetch *f)
 {
     size_t headers_len;
-    if (a->body_kind > 2 || a->redirect > HTTP_REDIRECT_MANUAL)
+    if (a->body_kind > ABI_BODY_LENT || a->redirect > HTTP_REDIRECT_MANUAL)
         return op_refuse(g, ERR_INVALID, "malformed fetch");
-    struct slice body = a->body_kind == 1 ? a->body : SLICE_EMPTY;
+    bool is_lent = a->body_kind == ABI_BODY_LENT;
+    struct slice body = a->body_kind == ABI_BODY_INLINE ? a->body : SLICE_EMPTY;
+    if (body.len > LIMIT_VALUE_BYTES)
+        return op_refuse(g, ERR_INVALID, "malformed fetch");
     size_t copied = a->method.len + a->url.len + a->headers.len + body.len;
     f->guest = g;
     if (!fetch_charge(f, copied))
@@ -489,8 +525,9 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         .url = bytes_slice(&f->url),
         .headers = f->header_list,
         .headers_len = headers_len,
-        .body = bytes_slice(&f->body),
-        .is_streaming = a->body_kind == 2,
+        .body = is_lent ? a->body : bytes_slice(&f->body),
+        .is_lent = is_lent,
+        .is_streaming = a->body_kind == ABI_BODY_STREAM,
         .redirect = (enum http_redirect)a->redirect,
         .silence_ms = g->durable ? LIMIT_FETCH_WORKFLOW_MS : g->deployment->wall_ms_max,
         .owner = g->deployment->account, /* of its module: the same for all versions */
@@ -520,7 +557,10 @@ static void fetch_go(struct guest *g, struct fetch *f)
 
 static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
 {
-    if (a->body_kind == 2) {
+    const char *instead = "send it inside step(), where a body may have any size";
+    if (a->body.len > LIMIT_VALUE_BYTES)
+        return op_refuse_large(g, "the body of a request that is recorded", a->body.len, instead);
+    if (a->body_kind == ABI_BODY_STREAM) {
         op_refuse(g, ERR_INVALID, "a request whose body is a stream cannot be recorded");
         error_hint(&g->op_error, "give the whole body, or fetch inside step()");
         return ERR_INVALID;
@@ -533,7 +573,7 @@ static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
     bytes_append_lstr(&args, a->url);
     bytes_append_lstr(&args, a->headers);
     bytes_append_lstr(&args, a->body);
-    bytes_append_u32(&args, a->body_kind);
+    bytes_append_u32(&args, a->body_kind == ABI_BODY_LENT ? ABI_BODY_INLINE : a->body_kind);
     bytes_append_u32(&args, a->redirect);
     struct execution_call call = {.kind = EXECUTION_EXTERNAL,
                                   .op = OP_NUMBER_FETCH,
@@ -544,6 +584,7 @@ static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
         g, &call, NULL,
         RECORDING_ARGS(a->method, a->url, a->headers, a->body, RECORDING_VALUE(a->redirect)));
     bytes_append_u32(&g->result, 0); /* no sink */
+    bytes_append_u32(&g->result, 0); /* a copy of the body was made */
     return err;
 }
 
@@ -592,6 +633,18 @@ void guest_stop_call(struct guest *g, uint32_t id)
 
 /* ---- the op ---- */
 
+/* The op that says how long a lent body has to stay; its number goes into the result. */
+static enum err fetch_lend(struct guest *g, struct fetch *f)
+{
+    if (!f->http.is_lent) {
+        bytes_append_u32(&g->result, 0);
+        return OK;
+    }
+    enum err err = op_begin(g, &f->lent, lent_cancelled);
+    f->is_lent = err == OK;
+    return err;
+}
+
 enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
 {
     if (guest_is_recorded(g))
@@ -603,11 +656,16 @@ enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
         fetch_free(f);
         return err;
     }
-    if (a->body_kind == 2) {
+    if (a->body_kind == ABI_BODY_STREAM) {
         f->sink = sink_new(f->op.context, &upload_owner, f);
         f->sink->scope = f->op.scope;
     }
     bytes_append_u32(&g->result, f->sink ? f->sink->id : 0);
+    err = fetch_lend(g, f);
+    if (err != OK) {
+        op_give_up(&f->op);
+        return err;
+    }
     fetch_go(g, f);
     return OK;
 }

@@ -147,6 +147,41 @@ static enum err connect_begun(struct guest *g)
     return err;
 }
 
+/* A result is copied into the guest, so both have to fit; what is recorded is one value. */
+static void give_room(struct guest *g)
+{
+    size_t max = g->deployment->memory_bytes_max;
+    size_t used = g->memory.used - g->isolate_bytes + isolate_memory_bytes(g->isolate);
+    struct sql_room room = {.bytes_max = used < max ? max - used : 0,
+                            .why = "that is what is left of the function's memory: select less",
+                            .from = g->memory.from};
+    if (guest_is_recorded(g) && room.bytes_max > LIMIT_VALUE_BYTES) {
+        room.bytes_max = LIMIT_VALUE_BYTES;
+        room.why = "select less, or run it inside step(), where it is not recorded";
+    }
+    sql_conn_set_room(g->sql.conn, &room);
+}
+
+/* The result is the guest's now, with what was taken for it. */
+static void take_result(struct guest *g, struct bytes *result)
+{
+    size_t taken = sql_conn_room_taken(g->sql.conn);
+    if (taken > 0)
+        budget_give(g->memory.from, taken);
+    if (op_is_over(g))
+        return;
+    op_result_clear(g);
+    if (taken == 0) {
+        bytes_append_slice(&g->result, bytes_slice(result));
+        return;
+    }
+    guest_hold(g, result->len);
+    g->result_charged = result->len;
+    bytes_done(&g->result);
+    g->result = *result;
+    *result = BYTES_INIT;
+}
+
 /* While the statement is away other events of the guest use its fields for results. */
 static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
@@ -163,13 +198,13 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
         s->task.cpu_ns_max = rest < left ? rest : left;
     }
     bool is_bound_by_transaction = s->task.cpu_ns_max < left;
+    give_room(g);
     err = sql_exec(s->conn, text, params, &result, &error);
     s->task.cpu_ns_max = left;
+    take_result(g, &result);
     if (op_is_over(g))
         return ERR_CANCELLED;
     g->op_error = error;
-    bytes_clear(&g->result);
-    bytes_append_slice(&g->result, bytes_slice(&result));
     s->gate_seq = sql_conn_seen(s->conn);
     if (err == ERR_LIMIT_CPU && is_bound_by_transaction) {
         expire(g);
@@ -400,6 +435,12 @@ enum err op_stand(struct guest *g, enum err (*run)(struct guest *g))
 
 enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
 {
+    if (guest_is_recorded(g) && a->params.len > LIMIT_VALUE_BYTES)
+        return op_refuse_large(g, "the parameters of a statement that is recorded", a->params.len,
+                               "run it inside step(), where they may be larger");
+    /* A longer text is refused for its length. */
+    if (a->sql.len <= LIMIT_VALUE_BYTES && !slice_is_utf8(a->sql))
+        return op_refuse(g, ERR_INVALID, "the SQL text is not UTF-8");
     g->sql.text = a->sql;
     g->sql.params = a->params;
     return op_stand(g, run_exec);

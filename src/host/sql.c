@@ -11,12 +11,13 @@
  * that took a number (hook_commit) is finished before the call returns (sql_conn_settle), whatever
  * came of it.
  *
- * Limits: LIMIT_GUEST_BODY_BYTES a result, those of sql_guard.c. Thread of the connection. */
+ * Limits: a result's room (sql.h), those of sql_guard.c. Thread of the connection. */
 #include "host/sql.h"
 
 #include <string.h>
 #include <sys/statvfs.h>
 
+#include "base/budget.h"
 #include "base/clock.h"
 #include "host/sql_internal.h"
 #include "host/sql_journal.h"
@@ -182,6 +183,7 @@ enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn, struct er
     if (!c)
         check_out_of_memory(sizeof(*c));
     list_init(&c->lru);
+    c->room.bytes_max = LIMIT_VALUE_BYTES;
     c->file = sql_file_ref(f);
     enum err err = sql_db_open(f->path, 0, &c->db, ret_error);
     if (!err)
@@ -246,6 +248,16 @@ void sql_conn_counters(struct sql_conn *c, struct sql_counters *ret_counters)
 {
     *ret_counters = (struct sql_counters){sqlite3_last_insert_rowid(c->db),
                                           sqlite3_changes64(c->db), sqlite3_total_changes64(c->db)};
+}
+
+void sql_conn_set_room(struct sql_conn *c, const struct sql_room *room)
+{
+    c->room = *room;
+}
+
+size_t sql_conn_room_taken(const struct sql_conn *c)
+{
+    return c->room.taken;
 }
 
 /* Before a statement runs: can it hold the engine thread? */
@@ -347,6 +359,30 @@ static enum err result_value(struct bytes *out, sqlite3_stmt *stmt, int column, 
     }
 }
 
+/* The result has grown to len bytes: are they to be had? Maybe on the pool: budgets are shared. */
+static enum err result_charge(struct sql_room *room, size_t len, struct error *ret_error)
+{
+    struct budget *full;
+    if (!room->from || len <= room->taken || len <= SQL_RESULT_FREE_BYTES)
+        return OK;
+    size_t more = len - room->taken + SQL_RESULT_GRAIN_BYTES;
+    if (!budget_take(room->from, more, &full)) {
+        (void)budget_refuse(full, ret_error);
+        return ERR_LIMIT;
+    }
+    room->taken += more;
+    return OK;
+}
+
+static enum err result_too_large(const struct sql_room *room, struct error *ret_error)
+{
+    (void)error_set(ret_error, ERR_LIMIT, "the result of the SQL statement is larger than %.1f MiB",
+                    (double)room->bytes_max / (1024 * 1024));
+    error_hint(ret_error, "%s; docs/limits.md has all limits",
+               room->why ? room->why : "select fewer rows with LIMIT");
+    return ERR_LIMIT;
+}
+
 static enum err result_columns(struct bytes *out, sqlite3_stmt *stmt, size_t len_max)
 {
     int columns = sqlite3_column_count(stmt);
@@ -364,8 +400,8 @@ static enum err result_columns(struct bytes *out, sqlite3_stmt *stmt, size_t len
 static enum err stmt_step_all(struct sql_conn *c, sqlite3_stmt *stmt, struct bytes *out,
                               struct error *ret_error)
 {
-    const size_t len_max = LIMIT_GUEST_BODY_BYTES - 64; /* room for the tail */
-    enum err err = OK;
+    const size_t len_max = c->room.bytes_max > 64 ? c->room.bytes_max - 64 : 0; /* and the tail */
+    enum err err = OK, charged = OK;
     uint32_t rows = 0;
     size_t start = out->len;
     int rc = sqlite3_step(stmt);
@@ -379,14 +415,12 @@ static enum err stmt_step_all(struct sql_conn *c, sqlite3_stmt *stmt, struct byt
         for (int i = 0; !err && i < columns; i++)
             err = result_value(out, stmt, i, start + len_max);
         if (!err)
+            err = charged = result_charge(&c->room, out->len, ret_error);
+        if (!err)
             rc = sqlite3_step(stmt);
     }
-    if (err) {
-        (void)error_set(ret_error, err, "the result of the SQL statement is larger than %d MiB",
-                        LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
-        error_hint(ret_error, "select fewer rows with LIMIT");
-        return err;
-    }
+    if (err)
+        return charged ? charged : result_too_large(&c->room, ret_error);
     if (rc != SQLITE_DONE)
         return sql_conn_error(c, rc, ret_error);
     uint32_t rows_le = htole32(rows);
@@ -490,11 +524,9 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
         return ERR_SQL;
     }
     if (sql.len > SQL_TEXT_BYTES_MAX)
-        return error_set(ret_error, ERR_LIMIT, "the SQL text is longer than %d KiB",
+        return error_set(ret_error, ERR_LIMIT,
+                         "the SQL text is longer than %d KiB: give values as parameters",
                          SQL_TEXT_BYTES_MAX / 1024);
-    if (params.len > LIMIT_GUEST_BODY_BYTES)
-        return error_set(ret_error, ERR_LIMIT, "the SQL parameters are larger than %d MiB",
-                         LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
     c->refusal[0] = 0;
     c->text = sql;
     if (sql.len > SQL_TEXT_AHEAD_BYTES || params.len > SQL_PARAMS_AHEAD_BYTES)

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "loop/post.h"
 
+struct budget;
 struct loop;
 struct sql_file;
 struct sql_conn;
@@ -62,8 +63,18 @@ void sql_conn_lend(struct sql_conn *c, const struct sql_counters *counters);
 void sql_conn_counters(struct sql_conn *c, struct sql_counters *ret_counters);
 /* Has SQLite or sql_rollback_all() ended the transaction that the guest believes to be in? */
 bool sql_conn_is_free(const struct sql_conn *c);
-/* Op SQL_EXEC: params and result encoded as host/ops.def says. The result is at most
- * LIMIT_GUEST_BODY_BYTES (ERR_LIMIT). ATTACH, PRAGMA that write settings, and load_extension are
+/* How large a result may be, and from whom its memory is taken as it grows. */
+struct sql_room {
+    size_t bytes_max;
+    const char *why;     /* of bytes_max, for the error: "…: select fewer rows" */
+    struct budget *from; /* NULL: nobody */
+    size_t taken;        /* from it: the caller's to give back */
+};
+/* Until the next one. Without, LIMIT_VALUE_BYTES. */
+void sql_conn_set_room(struct sql_conn *c, const struct sql_room *room);
+size_t sql_conn_room_taken(const struct sql_conn *c);
+/* Op SQL_EXEC: params and result encoded as host/ops.def says. A result that has no room is
+ * ERR_LIMIT or ERR_LIMIT_MEMORY, and what the statement has changed is rolled back. ATTACH, PRAGMA that write settings, and load_extension are
  * refused by an authorizer; so are BEGIN/COMMIT/ROLLBACK/SAVEPOINT as text (use the op). */
 NODISCARD enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
                             struct bytes *ret_result, struct error *ret_error);

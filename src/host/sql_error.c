@@ -34,8 +34,10 @@ enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int r
         error_hint(ret_error, "keep transactions short, or try again");
         return ERR_UNAVAILABLE;
     case SQLITE_TOOBIG:
-        return error_set(ret_error, ERR_LIMIT, "%s (the limit is %d MiB)", message,
-                         LIMIT_GUEST_BODY_BYTES / 1024 / 1024);
+        (void)error_set(ret_error, ERR_LIMIT, "%s (the limit of a value and of a row is %d MiB)",
+                        message, SQL_VALUE_BYTES_MAX / 1024 / 1024);
+        error_hint(ret_error, "keep it in several rows; docs/limits.md has all limits");
+        return ERR_LIMIT;
     case SQLITE_NOMEM:
         return error_set(ret_error, ERR_LIMIT_MEMORY, "SQLite ran out of memory");
     case SQLITE_FULL:

@@ -12,11 +12,13 @@
 #include "loop/work.h"
 
 enum {
-    SQL_VALUE_BYTES_MAX = LIMIT_GUEST_BODY_BYTES, /* of a guest; and of a row */
-    SQL_TEXT_BYTES_MAX = 1024 * 1024,             /* of one sql_exec() */
-    SQL_CHECKPOINT_FRAMES = 1024,                 /* about 4 MiB: a checkpoint is started */
-    SQL_LAST_CHECKPOINT_FRAMES = 128,             /* about 512 KiB: worth one before closing */
-    SQL_CHECKPOINT_PASSES = 4,       /* passive ones in a row, each with less left to do */
+    SQL_VALUE_BYTES_MAX = 64 * 1024 * 1024, /* of a guest; and of a row */
+    SQL_RESULT_GRAIN_BYTES = 256 * 1024,    /* charged at once for a result that grows */
+    SQL_RESULT_FREE_BYTES = 64 * 1024,      /* smaller ones are not worth it */
+    SQL_TEXT_BYTES_MAX = 1024 * 1024,       /* of one sql_exec() */
+    SQL_CHECKPOINT_FRAMES = 1024,           /* about 4 MiB: a checkpoint is started */
+    SQL_LAST_CHECKPOINT_FRAMES = 128,       /* about 512 KiB: worth one before closing */
+    SQL_CHECKPOINT_PASSES = 4,              /* passive ones in a row, each with less left to do */
     SQL_ESCALATE_TIMES = 4,          /* so many thresholds long, the WAL lets writers be held up */
     SQL_ESCALATE_ALWAYS_TIMES = 64,  /* ... even if the disk is slow */
     SQL_ESCALATE_MS = 20,            /* what the last pass may have taken for the disk to be fast */
@@ -81,6 +83,7 @@ struct sql_conn {
     bool is_internal;     /* the statement being prepared is ours */
     bool is_pragma;       /* the statement prepared last is one */
     bool has_written;     /* a statement that may write has run in the open transaction */
+    struct sql_room room; /* for the result of the statement that runs */
     unsigned depth;       /* transactions open, as the guest sees it */
     uint64_t deadline_ns; /* 0: none */
     uint64_t busy_since_ns;

@@ -4,12 +4,19 @@
  * sinks (an answer's or an outgoing request's body). Back-pressure: a source gives its owner credit
  * only for what the guest has read; a sink completes a write only when its owner wants more. A
  * source can be piped to a sink here, so that a proxying function moves no byte through the guest.
- */
+ * A body that the guest has in memory is lent: it is sent from there as its receiver takes it, and so
+ * much a turn of the loop that others are not held up. */
 #include "host/internal.h"
 
 #include <stdlib.h>
 
 #include "base/limits.h"
+#include "loop/loop.h"
+
+enum {
+    LENT_PIECE_BYTES = LIMIT_HTTP_OUT_HIGH_BYTES,
+    LENT_TURN_BYTES = 1024 * 1024, /* of one sink before others have their turn */
+};
 
 static void source_pump(struct source *s);
 static void sink_pump(struct sink *s);
@@ -218,6 +225,7 @@ static struct sink *sink_find(struct guest *g, uint32_t id)
 
 static void sink_free(struct sink *s)
 {
+    timer_stop(s->guest->host->loop, &s->turn);
     s->context->sinks_open--;
     s->guest->sinks_open--;
     guest_discharge(s->guest, s->queued.len);
@@ -234,6 +242,7 @@ static void sink_over(struct sink *s)
         return;
     const struct sink_owner *owner = TAKE(s->owner);
     s->is_ended = true;
+    s->lent = SLICE_EMPTY; /* it is the guest's again */
     if (s->is_writing) {
         s->is_writing = false;
         op_complete(&s->write, OK, SLICE_EMPTY);
@@ -275,24 +284,47 @@ static void pipe_pull(struct sink *s)
         s->is_ending = true;
 }
 
-/* Sends what is queued if it may leave; returns false if it has to wait. */
+/* Is everything sent that will be? */
+static bool sink_is_through(const struct sink *s)
+{
+    return s->is_ending && s->queued.len == 0 && s->lent.len == 0;
+}
+
+static struct slice lent_take(struct sink *s)
+{
+    struct slice piece =
+        slice_of(s->lent.ptr, s->lent.len < LENT_PIECE_BYTES ? s->lent.len : LENT_PIECE_BYTES);
+    s->lent = slice_skip(s->lent, piece.len);
+    return piece;
+}
+
+/* Sends what is queued, or the next of what is lent, if it may leave; returns false if it has to
+ * wait. */
 static bool sink_send(struct sink *s)
 {
     if (!guest_gate_pass(s->guest, &s->held)) {
         s->is_held = true;
         return false;
     }
+    struct slice data = s->lent.len > 0 ? lent_take(s) : bytes_slice(&s->queued);
+    bool is_end = s->is_ending && s->lent.len == 0;
     s->is_sending = true;
-    bool wants_more = s->owner ? s->owner->write(s, bytes_slice(&s->queued), s->is_ending) : true;
+    bool wants_more = s->owner ? s->owner->write(s, data, is_end) : true;
     s->is_sending = false;
     guest_discharge(s->guest, s->queued.len);
     bytes_clear(&s->queued);
-    s->is_full = !wants_more && !s->is_ending;
+    s->is_full = !wants_more && !is_end;
     return true;
+}
+
+static void turn_over(struct timer *t)
+{
+    sink_drained(container_of(t, struct sink, turn));
 }
 
 static void sink_pump(struct sink *s)
 {
+    size_t lent = s->lent.len;
     while (s->is_open && !s->is_full && !s->is_held) {
         if (s->pipe) {
             pipe_pull(s);
@@ -302,22 +334,27 @@ static void sink_pump(struct sink *s)
                 return;
             }
         }
-        if (s->queued.len == 0 && !s->is_ending)
+        if (s->queued.len == 0 && s->lent.len == 0 && !s->is_ending)
             break;
+        if (lent - s->lent.len >= LENT_TURN_BYTES) {
+            s->is_full = true;
+            timer_start(s->guest->host->loop, &s->turn, 0, turn_over);
+            return;
+        }
         if (!sink_send(s))
             return;
         if (s->is_ended) { /* the owner has failed meanwhile */
             sink_free(s);
             return;
         }
-        if (s->is_ending) {
+        if (sink_is_through(s)) {
             if (s->pipe)
                 pipe_done(s, NULL);
             sink_over(s);
             return;
         }
     }
-    if (s->is_writing && s->queued.len == 0 && !s->is_full) {
+    if (s->is_writing && s->queued.len == 0 && s->lent.len == 0 && !s->is_full) {
         s->is_writing = false;
         op_complete(&s->write, OK, SLICE_EMPTY);
     }
@@ -358,7 +395,29 @@ void sink_pipe(struct sink *s, struct source *source)
 
 static void write_cancelled(struct op *op)
 {
-    container_of(op, struct sink, write)->is_writing = false;
+    struct sink *s = container_of(op, struct sink, write);
+    s->is_writing = false;
+    if (s->lent.len > 0) { /* what has left is not all: who ends the sink breaks it off */
+        s->lent = SLICE_EMPTY;
+        s->is_ending = false;
+    }
+}
+
+enum err sink_lend(struct sink *s, struct slice body)
+{
+    enum err err = op_begin(s->guest, &s->write, write_cancelled);
+    if (err != OK)
+        return err;
+    s->is_writing = true;
+    s->is_ending = true;
+    s->lent = body;
+    return OK;
+}
+
+void sink_withdraw(struct sink *s)
+{
+    s->owner = NULL;
+    sink_free(s);
 }
 
 enum err op_stream_write(struct guest *g, const struct op_stream_write_args *a)
@@ -425,6 +484,7 @@ void streams_end(struct context *c)
     while (!list_is_empty(&c->sinks)) {
         struct sink *s = container_of(c->sinks.next, struct sink, link);
         const struct sink_owner *owner = TAKE(s->owner);
+        s->lent = SLICE_EMPTY;
         if (s->pipe)
             TAKE(s->pipe)->pipe = NULL;
         if (owner)

@@ -18,13 +18,14 @@ enum http_redirect { HTTP_REDIRECT_FOLLOW = 0, HTTP_REDIRECT_ERROR = 1, HTTP_RED
 
 /* One request. The caller owns the struct and keeps it until on_done, and the bytes of `body`;
  * other slices given are copied at start. Callbacks come from the loop, never from inside a call
- * below. */
+ * below. A body that is_lent is read until on_done or http_fetch_cancel(), never after it. */
 struct http_fetch {
     /* in */
     struct slice method, url;
     const struct http_header *headers;
     size_t headers_len;
     struct slice body;
+    bool is_lent;      /* read piece by piece, and no more once the fetch was cancelled */
     bool is_streaming; /* the body comes by http_fetch_write() */
     enum http_redirect redirect;
     uint32_t silence_ms; /* the longest time without a byte either way; 0: 30 s. It does not
@@ -75,4 +76,6 @@ NODISCARD enum err http_fetch_start(struct http_client *c, struct http_fetch *f,
 bool http_fetch_write(struct http_fetch *f, struct slice data,
                       bool is_end); /* false: wait for on_drain */
 void http_fetch_resume(struct http_fetch *f);
+/* A lent body has been read to its end. From on_head on it is then not read again. */
+bool http_fetch_has_sent(const struct http_fetch *f);
 void http_fetch_cancel(struct http_fetch *f); /* on_done follows from the loop */

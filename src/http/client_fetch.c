@@ -362,11 +362,19 @@ void http_fetch_resume(struct http_fetch *f)
     client_kick(s);
 }
 
+bool http_fetch_has_sent(const struct http_fetch *f)
+{
+    const struct http_fetch_state *s = f->state;
+    return !s || s->body_at == s->body.len;
+}
+
 void http_fetch_cancel(struct http_fetch *f)
 {
     struct http_fetch_state *s = f->state;
     if (!s)
         return;
     s->is_cancelled = true;
+    if (f->is_lent)
+        s->body = SLICE_EMPTY; /* client_lent_read() stops before it looks */
     client_kick(s);
 }

@@ -180,6 +180,7 @@ static enum err redirect_method(struct http_fetch_state *s, struct error *ret_er
         s->method = SLICE_LIT("GET");
         s->has_body = false;
         s->body = SLICE_EMPTY;
+        s->body_at = 0;
         s->is_discarding_upload = s->fetch->is_streaming;
         headers_drop(s, headers_of_body);
         return OK;
@@ -269,6 +270,15 @@ static void hop_set_method(struct http_fetch_state *s)
         SET(CURLOPT_READFUNCTION, client_upload_read);
         SET(CURLOPT_READDATA, s);
         SET(CURLOPT_SEEKFUNCTION, client_upload_seek);
+        SET(CURLOPT_SEEKDATA, s);
+        SET(CURLOPT_CUSTOMREQUEST, method);
+    } else if (s->has_body && s->fetch->is_lent) {
+        s->body_at = 0;
+        SET(CURLOPT_UPLOAD, 1L);
+        SET(CURLOPT_INFILESIZE_LARGE, (curl_off_t)s->body.len);
+        SET(CURLOPT_READFUNCTION, client_lent_read);
+        SET(CURLOPT_READDATA, s);
+        SET(CURLOPT_SEEKFUNCTION, client_lent_seek);
         SET(CURLOPT_SEEKDATA, s);
         SET(CURLOPT_CUSTOMREQUEST, method);
     } else if (s->has_body || slice_eq_cstr(s->method, "POST") || slice_eq_cstr(s->method, "PUT")) {
@@ -377,5 +387,30 @@ int client_upload_seek(void *arg, curl_off_t offset, int origin)
     if (offset != 0 || origin != SEEK_SET || s->upload_cut)
         return CURL_SEEKFUNC_CANTSEEK;
     s->upload_at = 0;
+    return CURL_SEEKFUNC_OK;
+}
+
+size_t client_lent_read(char *buffer, size_t size, size_t count, void *arg)
+{
+    struct http_fetch_state *s = arg;
+    if (s->is_cancelled || s->failure.code)
+        return CURL_READFUNC_ABORT;
+    size_t len = s->body.len - s->body_at;
+    if (len > size * count)
+        len = size * count;
+    client_progress(s);
+    if (len)
+        memcpy(buffer, s->body.ptr + s->body_at, len);
+    s->body_at += len;
+    return len;
+}
+
+/* For a redirect, or when a pooled connection was dead. */
+int client_lent_seek(void *arg, curl_off_t offset, int origin)
+{
+    struct http_fetch_state *s = arg;
+    if (origin != SEEK_SET || offset < 0 || (size_t)offset > s->body.len)
+        return CURL_SEEKFUNC_CANTSEEK;
+    s->body_at = (size_t)offset;
     return CURL_SEEKFUNC_OK;
 }

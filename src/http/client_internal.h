@@ -86,6 +86,7 @@ struct http_fetch_state {
     struct curl_slist *lines, *names;
     bool has_body;
     struct slice body;
+    size_t body_at; /* of a lent one: read by curl up to here */
     int hops;
     char curl_error[CURL_ERROR_SIZE];
 
@@ -132,3 +133,5 @@ NODISCARD enum err client_hop_check(const struct http_fetch_state *s, struct err
 void client_hop_set_up(struct http_fetch_state *s);
 size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg);
 int client_upload_seek(void *arg, curl_off_t offset, int origin);
+size_t client_lent_read(char *buffer, size_t size, size_t count, void *arg);
+int client_lent_seek(void *arg, curl_off_t offset, int origin);

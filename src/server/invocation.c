@@ -177,7 +177,7 @@ static void http_port_respond(struct dispatch *d, const struct dispatch_answer *
     v->status = a->status;
     /* An answer to HEAD has no body, so that only its header says how long the body would be. */
     bool is_known = a->is_end && (a->body.len || !slice_eq_cstr(request_method(v), "HEAD"));
-    int64_t len = is_known ? (int64_t)a->body.len : -1;
+    int64_t len = is_known ? (int64_t)a->body.len : a->body_len;
     for (size_t k = 0; k < a->headers_len && len < 0; k++) {
         uint64_t n;
         if (slice_eq_cstr(a->headers[k].name, "content-length") &&

@@ -11,6 +11,8 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 const text = new TextEncoder();
 const latin1 = (bytes) => Buffer.from(bytes).toString("latin1");
 const utf8 = (bytes) => Buffer.from(bytes).toString("utf8");
+/** Fields of type mem that hold text. */
+const TEXTS = new Set(["text", "sql", "json", "name", "message", "stack", "input"]);
 
 export const ERR = {};
 const errorTable = readFileSync(root + "src/base/error.h", "utf8").match(/#define ERROR_TABLE[\s\S]*?\n\n/)[0];
@@ -183,6 +185,7 @@ export class Guest {
     this.logs = [];
     this.fails = [];
     this.calls = []; // names of all ops
+    this.lengths = []; // of what lay in memory: [op, bytes]
     this.answers = new Map(); // dispatch -> what it answered
     this.sources = new Map(); // number -> array of chunks still to be read
     this.sinks = new Map(); // number -> {chunks, ended, failed, dispatch}
@@ -199,7 +202,7 @@ export class Guest {
       limpet: {
         op: (code, args, ret, cap) => this.#op(code, args, ret, cap, false),
         op_wait: (code, args, ret, cap) => this.#op(code, args, ret, cap, true),
-        result: (at) => this.bytes(at, this.result.length).set(this.result),
+        result: (at, offset, len) => this.bytes(at, len).set(this.result.subarray(offset, offset + len)),
         result_len: () => this.result.length,
       },
       wasi_snapshot_preview1: {
@@ -271,7 +274,8 @@ export class Guest {
       else if (type === "f64") values[field] = view.getFloat64(at, true);
       else {
         const raw = Buffer.from(this.bytes(view.getUint32(at, true), view.getUint32(at + 4, true)));
-        values[field] = type === "str" ? utf8(raw) : raw;
+        values[field] = type === "str" || (type === "mem" && (TEXTS.has(field) || def.name === "signal")) ? utf8(raw) : raw;
+        if (type === "mem") this.lengths.push([def.name, raw.length]);
       }
     });
     this.calls.push(def.name);
@@ -284,7 +288,10 @@ export class Guest {
         const number = this.nextNumber++;
         this.pending.set(number, { name: def.name, args: values, scope: this.scope, ...answer });
         answer = new Writer().u32(number).done();
-        if (def.name === "fetch") answer = Buffer.concat([answer, new Writer().u32(this.pending.get(number).sink ?? 0).done()]);
+        if (def.name === "fetch") {
+          const { sink = 0, lent = 0 } = this.pending.get(number);
+          answer = Buffer.concat([answer, new Writer().u32(sink).u32(lent).done()]);
+        }
       }
       answer ??= Buffer.alloc(0);
       if (answer.length <= cap) this.bytes(ret, answer.length).set(answer);
@@ -338,14 +345,20 @@ export class Guest {
   op_stack_map({ stack }) {
     return Buffer.from(stack.split("\n").filter((line) => !line.includes("limpet:runtime:")).join("\n"));
   }
-  op_digest({ algorithm, data }) {
-    return createHash("sha" + algorithm).update(data).digest();
+  op_digest({ algorithm, data, is_more }) {
+    this.hash ??= createHash("sha" + algorithm);
+    this.hash.update(data);
+    if (is_more) return;
+    const digest = this.hash.digest();
+    this.hash = undefined;
+    return digest;
   }
   op_timer() {}
   op_cancel({ op }) {
     if (this.pending.has(op)) this.complete(op, ERR.CANCELLED, "cancelled");
   }
   op_fetch({ body_kind }) {
+    if (body_kind === 3) return { lent: this.lend("lent") };
     return body_kind === 2 ? { sink: this.sink(0) } : {};
   }
   op_stream_read({ source }) {
@@ -364,18 +377,25 @@ export class Guest {
     this.sources.delete(source);
   }
   op_stream_pipe() {}
+  /** A pending op that a test completes when it has done with what the guest lends. */
+  lend(name) {
+    const number = this.nextNumber++;
+    this.pending.set(number, { name, args: {}, scope: this.scope });
+    return number;
+  }
   op_respond({ dispatch, status, headers, body_kind, body, source }) {
     if (this.answers.has(dispatch)) throw new OpError(ERR.CONFLICT, "answered already");
     const sink = body_kind === 2 ? this.sink(dispatch) : 0;
     this.answers.set(dispatch, {
       status,
       headers: new Reader(headers).headers(),
-      body: body_kind === 1 ? utf8(body) : undefined,
+      body: body_kind === 1 || body_kind === 3 ? utf8(body) : undefined,
+      kind: body_kind,
       bytes: body,
       sink,
       source,
     });
-    return new Writer().u32(sink).done();
+    return new Writer().u32(sink).u32(body_kind === 3 ? this.lend("lent_answer") : 0).done();
   }
   op_respond_value({ dispatch, json }) {
     if (this.answers.has(dispatch)) throw new OpError(ERR.CONFLICT, "answered already");

@@ -79,8 +79,8 @@ export function nativeStandIn() {
             url[urlParts[part]] = value;
             return urlRecord(url);
         },
-        digest: (algorithm, data) => new Uint8Array(createHash(`sha${algorithm}`)
-            .update(bytesOf(data)).digest()).buffer,
+        digest: (algorithm, ...parts) => new Uint8Array(parts.reduce(
+            (hash, part) => hash.update(bytesOf(part)), createHash(`sha${algorithm}`)).digest()).buffer,
         timer(ms, fn) {
             const op = ++ops;
             timers.set(op, setTimeout(() => {

@@ -212,7 +212,7 @@ test("limits: 4 MiB, and 500 levels", options, () => {
     note(() => serialize(make()));
     return out;
   `), [
-    "fine", ...Array(4).fill("RangeError: the value is too large: more than 4 MiB when serialized"), "fine", ...Array(3).fill("RangeError: the value is too large: more than 4 MiB when serialized"),
+    "fine", ...Array(4).fill("RangeError: the value is too large: more than 4 MiB when serialized (docs/limits.md); keep it in a database or store, and its key here"), "fine", ...Array(3).fill("RangeError: the value is too large: more than 4 MiB when serialized (docs/limits.md); keep it in a database or store, and its key here"),
     ...Array(6).fill(["fine", "RangeError: the value is nested too deeply: more than 500 levels"]).flat(),
     "RangeError: the value is nested too deeply: more than 500 levels",
   ]);

@@ -179,9 +179,9 @@ static void protocol_mistakes_have_their_statuses(void **state)
     ask(f, "PATCH", "/functions/hello", "{}");
     expect_error(f, 405, "method_not_allowed");
     assert_true(has_header(f, "\r\nallow: GET, HEAD, DELETE\r\n"));
-    char *large = malloc(LIMIT_GUEST_BODY_BYTES + 100);
-    memset(large, ' ', LIMIT_GUEST_BODY_BYTES + 99);
-    large[LIMIT_GUEST_BODY_BYTES + 99] = '\0';
+    char *large = malloc(LIMIT_VALUE_BYTES + 100);
+    memset(large, ' ', LIMIT_VALUE_BYTES + 99);
+    large[LIMIT_VALUE_BYTES + 99] = '\0';
     ask(f, "POST", "/functions/hello/execute", large);
     expect_error(f, 413, "too_large");
     free(large);
