@@ -210,19 +210,17 @@ static void cut_apply(struct cut *c)
     struct director *d = c->director;
     struct admin_durable *a = c->admin;
     struct store *store = d->server->store;
+    struct store_cut how = {.records = c->records,
+                            .chunk_first = c->chunk_first,
+                            .chunk = bytes_slice(&c->chunk),
+                            .version = c->version};
     if (a->kind == ADMIN_DURABLE_RETRY) {
-        struct durable_retry how = {.records = c->records,
-                                    .chunk_first = c->chunk_first,
-                                    .chunk = bytes_slice(&c->chunk),
-                                    .version = c->version,
-                                    .signals = c->signals,
-                                    .signals_len = c->signals_len};
-        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how);
+        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, c->signals,
+                            c->signals_len);
     } else {
         random_uuid7(a->new_id);
         struct slice id = slice_cstr(a->new_id);
-        store_durable_fork(store, director_mutation(d, a, id), a->id, id, c->records,
-                           c->chunk_first, bytes_slice(&c->chunk));
+        store_durable_fork(store, director_mutation(d, a, id), a->id, id, &how);
     }
     cut_free(c);
 }

@@ -240,95 +240,90 @@ static void committed(struct store_op *op)
 
 /* ---- to the store ---- */
 
-struct lists {
-    struct durable_child *children;
-    struct durable_message *messages;
-    struct log_row *logs;
-    size_t children_len, messages_len, logs_len;
-    struct slice progress;
-};
-
-static void add_effect(struct lists *l, const struct execution_effect *e)
+static struct store_step step_of_effect(const struct execution_effect *e)
 {
     struct slice rest = e->target, module;
     switch (e->kind) {
     case EXECUTION_START_CHILD:
         module = slice_split(&rest, '.');
-        l->children[l->children_len++] = (struct durable_child){.id = e->id,
-                                                                .workflow = module,
-                                                                .export_name = rest,
-                                                                .key = e->name,
-                                                                .input = e->value};
-        break;
+        return (struct store_step){.kind = STORE_STEP_CHILD,
+                                   .child = {e->id, module, rest, e->name, e->value}};
     case EXECUTION_SEND_SIGNAL:
-        l->messages[l->messages_len++] = (struct durable_message){
-            .execution = e->target, .name = e->name, .data = e->value, .once = e->id};
-        break;
+        return (struct store_step){.kind = STORE_STEP_MESSAGE,
+                                   .message = {e->target, e->name, e->value, e->id}};
     case EXECUTION_CANCEL_CHILD:
-        l->messages[l->messages_len++] = (struct durable_message){.execution = e->target};
-        break;
+        return (struct store_step){.kind = STORE_STEP_MESSAGE, .message.execution = e->target};
     case EXECUTION_PUBLISH:
-        l->progress = e->value;
-        break;
+        return (struct store_step){.kind = STORE_STEP_PROGRESS, .progress = {e->value}};
     case EXECUTION_LOG:
-        l->logs[l->logs_len++] =
-            (struct log_row){.level = e->level, .at_us = e->at_us, .text = e->value};
         break;
     }
+    return (struct store_step){.kind = STORE_STEP_LOG, .log = {e->level, e->at_us, e->value}};
 }
 
-static void sort_effects(struct arena *a, const struct execution_batch *b, struct lists *l)
+/* What the batch has, in the order of mutations.def. */
+static size_t steps_of_batch(const struct run_commit *c, struct store_step *steps)
 {
-    size_t n = b->effects_len;
-    if (n == 0)
-        return;
-    l->children = arena_array(a, n, sizeof(*l->children));
-    l->messages = arena_array(a, n, sizeof(*l->messages));
-    l->logs = arena_array(a, n, sizeof(*l->logs));
-    for (size_t k = 0; k < n; k++)
-        add_effect(l, &b->effects[k]);
+    const struct execution_batch *b = c->batch;
+    size_t len = 0;
+    bool has_logs = false;
+    if (b->count > 0)
+        steps[len++] = (struct store_step){.kind = STORE_STEP_APPEND,
+                                           .append = {b->count, bytes_slice(&b->records)}};
+    for (size_t k = 0; k < b->effects_len; k++) {
+        has_logs |= b->effects[k].kind == EXECUTION_LOG;
+        steps[len++] = step_of_effect(&b->effects[k]);
+    }
+    for (size_t k = 0; k < b->signals_len; k++)
+        steps[len++] =
+            (struct store_step){.kind = STORE_STEP_SIGNAL_TAKEN, .signal_taken = {b->signals[k]}};
+    if (b->is_cancel)
+        steps[len++] = (struct store_step){.kind = STORE_STEP_CANCEL_CHILDREN};
+    if (has_logs && c->lines != 0)
+        steps[len++] = (struct store_step){.kind = STORE_STEP_LINES, .lines = {c->lines}};
+    return len;
+}
+
+static struct store_step status_step(const struct run *r, const struct run_commit *c)
+{
+    const struct execution_batch *b = c->batch;
+    struct store_step s = {.kind = STORE_STEP_STATUS,
+                           .status = {.status = c->status,
+                                      .wake_us = c->wake_us,
+                                      .events_seen = r->events_seen,
+                                      .error = bytes_slice(&c->error)}};
+    if (b && b->is_end && b->end_status == OK)
+        s.status.output = bytes_slice(&b->end_value);
+    else if (b && b->is_end)
+        s.status.error = bytes_slice(&b->end_value);
+    return s;
 }
 
 static void submit(struct run *r, struct run_commit *c)
 {
+    enum {
+        OTHER_STEPS = 5
+    }; /* beside effects and signals: append, cancel, lines, snapshot, status */
     struct execution_batch *b = c->batch;
-    struct lists l = {0};
-    struct arena *a = arena_new(NULL);
-    struct durable_commit d = {
-        .id = slice_cstr(r->id),
-        .first = c->first,
-        .sets_status = c->sets_status,
-        .status = c->status,
-        .wake_us = c->wake_us,
-        .events_seen = r->events_seen,
-        .snapshot = bytes_slice(&c->snapshot),
-        .error = bytes_slice(&c->error),
-    };
-    if (b) {
-        sort_effects(a, b, &l);
-        d.count = b->count;
-        d.records = bytes_slice(&b->records);
-        d.signals = b->signals;
-        d.signals_len = b->signals_len;
-        d.children = l.children;
-        d.children_len = l.children_len;
-        d.messages = l.messages;
-        d.messages_len = l.messages_len;
-        d.logs = l.logs;
-        d.logs_len = l.logs_len;
-        d.lines = l.logs_len > 0 ? c->lines : 0;
-        d.cancels_children = b->is_cancel;
-        d.progress = l.progress;
-        if (b->is_end && b->end_status == OK)
-            d.output = bytes_slice(&b->end_value);
-        else if (b->is_end)
-            d.error = bytes_slice(&b->end_value);
+    size_t max = OTHER_STEPS + (b ? b->effects_len + b->signals_len : 0), len = 0;
+    struct store_step few[16], *steps = few;
+    struct arena *a = NULL;
+    if (max > ARRAY_LEN(few)) {
+        a = arena_new(NULL);
+        steps = arena_array(a, max, sizeof(*steps));
     }
+    if (b)
+        len = steps_of_batch(c, steps);
+    if (c->snapshot.len > 0)
+        steps[len++] = (struct store_step){.kind = STORE_STEP_SNAPSHOT,
+                                           .snapshot = {bytes_slice(&c->snapshot)}};
+    if (c->sets_status)
+        steps[len++] = status_step(r, c);
     c->op.loop = &r->worker->loop;
     c->op.done = committed;
     r->in_flight++;
     c->note = note_of(r, c);
-    store_durable_commit(r->worker->server->store, &c->op, &d);
+    store_durable_commit(r->worker->server->store, &c->op, slice_cstr(r->id), c->first, steps, len);
     arena_free(a);
     /* The store has copied it: what waits is held once. */
     execution_batch_free(TAKE(c->batch));

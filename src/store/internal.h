@@ -29,71 +29,44 @@ enum {
 };
 
 enum mutation_kind {
-    MUTATION_NAMESPACE_CREATE,
-    MUTATION_NAMESPACE_DELETE,
-    MUTATION_TOKEN_CREATE,
-    MUTATION_TOKEN_REVOKE,
-    MUTATION_TOKEN_USED,
-    MUTATION_BUILD_START,
-    MUTATION_BUILD_STATUS,
-    MUTATION_BUILD_FAIL,
-    MUTATION_PUBLISH,
-    MUTATION_SETUP_DONE,
-    MUTATION_FUNCTION_DELETE,
-    MUTATION_ENV_SET,
-    MUTATION_ENV_DELETE,
-    MUTATION_EXECUTION_START,
-    MUTATION_EXECUTION_FINISH,
-    MUTATION_DURABLE_START,
-    MUTATION_DURABLE_COMMIT,
-    MUTATION_DURABLE_MESSAGE,
-    MUTATION_DURABLE_PAUSE,
-    MUTATION_DURABLE_PARK,
-    MUTATION_DURABLE_CRASHED,
-    MUTATION_DURABLE_RETRY,
-    MUTATION_DURABLE_FORK,
-    MUTATION_DURABLE_MIGRATE,
-    MUTATION_DURABLE_SNAPSHOT_DROP,
-    MUTATION_LOG,
-    MUTATION_USAGE_ADD,
-    MUTATION_QUOTA_SET,
+#define MUTATION(KIND, name, guard, fields) MUTATION_##KIND,
+#include "store/mutations.def"
     MUTATION_KINDS,
 };
 
-/* Arguments of retry, fork and migrate; the execution is mutation.name. */
-struct mutation_cut {
-    struct slice new_id, chunk;
-    int64_t records, chunk_first, version;
-    const struct durable_signal *signals; /* behind the mutation */
-    size_t signals_len;
-};
+/* Arguments of each kind. */
+#define T(name) struct slice name;
+#define V(type, name) type name;
+#define N(member)
+#define MUTATION(KIND, name, guard, fields)                                                        \
+    struct mutation_##name {                                                                       \
+        fields                                                                                     \
+    };
+#include "store/mutations.def"
+#undef T
+#undef V
+#undef N
 
-/* One allocation with all its texts behind it. Freed by the writer thread. */
+/* One allocation with its steps and all texts behind it. Freed by the writer thread. */
 struct mutation {
     struct mutation *next; /* in the queue: newest first; then oldest first */
     enum mutation_kind kind;
-    struct store_op *op; /* NULL: nobody waits */
     bool is_applied;     /* set by the writer thread */
-    size_t bytes;
-    struct slice function;
-    struct slice name, value; /* name: the id, for durable mutations */
-    int64_t number;           /* build or version */
+    struct store_op *op; /* NULL: nobody waits */
+    size_t bytes;        /* of steps and texts */
+    const struct store_step *steps;
+    size_t steps_len;
     union {
-        enum store_kind function_kind;
-        enum build_status build_status;
-        struct build_row build;
-        struct version_row version;
-        struct execution_row execution;
-        struct log_row log;
-        struct durable_row durable;
-        struct durable_commit commit; /* its arrays are behind the mutation, too */
-        struct durable_message message;
-        struct mutation_cut cut;
-        struct usage_row usage;
-        struct quota_row quota;
-        bool is_paused;
+#define MUTATION(KIND, name, guard, fields) struct mutation_##name name;
+#include "store/mutations.def"
     };
 };
+
+/* mutation.c: what messages say of it: what it is, and its first text. */
+const char *mutation_text(const struct mutation *m);
+struct slice mutation_subject(const struct mutation *m);
+/* Records that it appends, if it is a commit. */
+int64_t mutation_records(const struct mutation *m);
 
 /* A kind of database: what the store asks of it, and nothing else of the store knows which it is.
  *
@@ -168,12 +141,11 @@ struct store {
     struct map artifact_recent; /* hash -> struct artifact_recent */
 };
 
-/* queue.c: any thread. Copies the template and its texts (fields of the template, named by address,
- * the list ended by NULL, their lengths added up in bytes). */
-void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts);
-/* Queues one that the caller has built on the heap, bytes set; it belongs to the queue from here.
- */
+/* queue.c: any thread. Queues one that mutation.c has built on the heap; it belongs to the queue from
+ * here. */
 void mutation_enqueue(struct store *s, struct mutation *m);
+/* Counts a line against the bounds; false: it is to be dropped. bytes: of the mutation. */
+bool queue_take_log(struct store *s, struct slice function, size_t bytes);
 NODISCARD enum err store_queue_start(struct store *s, struct error *ret_error);
 void store_queue_stop(struct store *s); /* commits what is queued; harmless if not started */
 

@@ -1,176 +1,307 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The mutations of store.h: each packs its arguments and queues them. Any thread; nothing here
- * waits. */
+ * The mutations of store.h: each names its arguments, which are copied, with their texts and steps,
+ * into one allocation and queued. How many texts there are and where is in mutations.def. Any thread;
+ * nothing here waits. */
 #include "store/internal.h"
 
-/* A template with its common fields. An op without a callback may be gone before the writer gets to
- * it, so it is as good as none. */
-static struct mutation mutation_of(enum mutation_kind kind, struct store_op *op,
-                                   struct slice function)
+enum { MUTATION_TEXTS_MAX = 8 }; /* of a mutation or step */
+
+/* ---- generated: where the texts are ---- */
+
+#define T(name) ret_texts[len++] = &a->name;
+#define N(member) ret_texts[len++] = &a->member;
+#define V(type, name)
+#define MUTATION(KIND, name, guard, fields)                                                        \
+    static size_t texts_##name(struct mutation *m, struct slice **ret_texts)                       \
+    {                                                                                              \
+        struct mutation_##name *a = &m->name;                                                      \
+        size_t len = 0;                                                                            \
+        (void)a;                                                                                   \
+        fields return len;                                                                         \
+    }
+#include "store/mutations.def"
+#define STEP(KIND, name, guard, fields)                                                            \
+    static size_t step_texts_##name(struct store_step *s, struct slice **ret_texts)                \
+    {                                                                                              \
+        __auto_type a = &s->name;                                                                  \
+        size_t len = 0;                                                                            \
+        (void)a, (void)ret_texts;                                                                  \
+        fields return len;                                                                         \
+    }
+#include "store/mutations.def"
+#undef T
+#undef N
+#undef V
+
+static size_t (*const texts_of[])(struct mutation *m, struct slice **ret_texts) = {
+#define MUTATION(KIND, name, guard, fields) [MUTATION_##KIND] = texts_##name,
+#include "store/mutations.def"
+};
+
+static size_t (*const step_texts_of[])(struct store_step *s, struct slice **ret_texts) = {
+#define STEP(KIND, name, guard, fields) [STORE_STEP_##KIND] = step_texts_##name,
+#include "store/mutations.def"
+};
+
+static const char *const mutation_names[] = {
+#define MUTATION(KIND, name, guard, fields) [MUTATION_##KIND] = #name,
+#include "store/mutations.def"
+};
+
+const char *mutation_text(const struct mutation *m)
 {
-    return (struct mutation){.kind = kind, .op = op && op->done ? op : NULL, .function = function};
+    return mutation_names[m->kind];
 }
 
-/* Queues m with these texts, which are fields of it. */
-static void mutation_send(struct store *s, struct mutation *m, struct slice *const *texts)
+struct slice mutation_subject(const struct mutation *m)
 {
-    for (size_t i = 0; texts[i]; i++)
-        m->bytes += texts[i]->len;
-    mutation_push(s, m, texts);
+    struct slice *texts[MUTATION_TEXTS_MAX];
+    struct mutation copy = *m;
+    return texts_of[m->kind](&copy, texts) > 0 ? *texts[0] : SLICE_EMPTY;
 }
 
-#define TEXTS(...) ((struct slice *const[]){__VA_ARGS__, NULL})
+int64_t mutation_records(const struct mutation *m)
+{
+    int64_t records = 0;
+    for (size_t i = 0; i < m->steps_len; i++)
+        if (m->steps[i].kind == STORE_STEP_APPEND)
+            records += m->steps[i].append.count;
+    return records;
+}
+
+/* ---- copying ---- */
+
+static size_t texts_bytes(struct slice *const *texts, size_t len)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < len; i++)
+        bytes += texts[i]->len;
+    return bytes;
+}
+
+static char *texts_copy(struct slice *const *texts, size_t len, char *at)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (texts[i]->len)
+            memcpy(at, texts[i]->ptr, texts[i]->len);
+        texts[i]->ptr = at;
+        at += texts[i]->len;
+    }
+    return at;
+}
+
+static size_t step_bytes(const struct store_step *step)
+{
+    struct slice *texts[MUTATION_TEXTS_MAX];
+    struct store_step copy = *step;
+    return texts_bytes(texts, step_texts_of[step->kind](&copy, texts));
+}
+
+/* An op without a callback may be gone before the writer gets to it, so it is as good as none. */
+static void mutation_push(struct store *s, struct store_op *op, struct mutation *template,
+                          const struct store_step *steps, size_t steps_len)
+{
+    struct slice *texts[MUTATION_TEXTS_MAX];
+    size_t len = texts_of[template->kind](template, texts);
+    size_t bytes = texts_bytes(texts, len) + steps_len * sizeof(*steps);
+    for (size_t i = 0; i < steps_len; i++)
+        bytes += step_bytes(&steps[i]);
+    if (template->kind == MUTATION_LOG && !queue_take_log(s, template->log.row.function, bytes))
+        return;
+    struct mutation *m = malloc(sizeof(*m) + bytes);
+    CHECK(m);
+    *m = *template;
+    m->op = op && op->done ? op : NULL;
+    m->bytes = bytes;
+    m->is_applied = false;
+    struct store_step *copies = (struct store_step *)(m + 1);
+    char *at = (char *)(copies + steps_len);
+    at = texts_copy(texts, texts_of[m->kind](m, texts), at);
+    for (size_t i = 0; i < steps_len; i++) {
+        copies[i] = steps[i];
+        at = texts_copy(texts, step_texts_of[steps[i].kind](&copies[i], texts), at);
+    }
+    m->steps = copies;
+    m->steps_len = steps_len;
+    mutation_enqueue(s, m);
+}
+
+/* PUSH(op, KIND, name, arguments in the order of their fields) */
+#define PUSH(op, KIND, name, ...)                                                                  \
+    mutation_push(s, op, &(struct mutation){.kind = MUTATION_##KIND, .name = {__VA_ARGS__}}, NULL, \
+                  0)
+
+/* ---- the mutations ---- */
 
 void store_namespace_create(struct store *s, struct store_op *op, struct slice name)
 {
-    struct mutation m = mutation_of(MUTATION_NAMESPACE_CREATE, op, SLICE_EMPTY);
-    m.name = name;
-    mutation_send(s, &m, TEXTS(&m.name));
+    PUSH(op, NAMESPACE_CREATE, namespace_create, name);
 }
 
 void store_namespace_delete(struct store *s, struct store_op *op, struct slice name)
 {
-    struct mutation m = mutation_of(MUTATION_NAMESPACE_DELETE, op, SLICE_EMPTY);
-    m.name = name;
-    mutation_send(s, &m, TEXTS(&m.name));
+    PUSH(op, NAMESPACE_DELETE, namespace_delete, name);
 }
 
 void store_token_create(struct store *s, struct store_op *op, const struct token_row *row)
 {
-    struct mutation m = mutation_of(MUTATION_TOKEN_CREATE, op, row->space);
-    m.name = row->id;
-    m.value = row->hash;
-    m.number = row->role;
-    mutation_send(s, &m, TEXTS(&m.function, &m.name, &m.value));
+    PUSH(op, TOKEN_CREATE, token_create, *row);
 }
 
 void store_token_revoke(struct store *s, struct store_op *op, struct slice space, struct slice id)
 {
-    struct mutation m = mutation_of(MUTATION_TOKEN_REVOKE, op, space);
-    m.name = id;
-    mutation_send(s, &m, TEXTS(&m.function, &m.name));
+    PUSH(op, TOKEN_REVOKE, token_revoke, space, id);
 }
 
 void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us)
 {
-    struct mutation m = mutation_of(MUTATION_TOKEN_USED, op, SLICE_EMPTY);
-    m.name = id;
-    m.number = at_us;
-    mutation_send(s, &m, TEXTS(&m.name));
+    PUSH(op, TOKEN_USED, token_used, id, at_us);
 }
 
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
                        enum store_kind kind)
 {
-    struct mutation m = mutation_of(MUTATION_BUILD_START, op, function);
-    m.function_kind = kind;
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, BUILD_START, build_start, function, kind);
 }
 
 void store_build_status(struct store *s, struct store_op *op, struct slice function, int64_t build,
                         enum build_status status)
 {
-    struct mutation m = mutation_of(MUTATION_BUILD_STATUS, op, function);
-    m.number = build;
-    m.build_status = status;
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, BUILD_STATUS, build_status, function, build, status);
 }
 
 void store_build_fail(struct store *s, struct store_op *op, const struct build_row *row)
 {
-    struct mutation m = mutation_of(MUTATION_BUILD_FAIL, op, row->function);
-    m.number = row->number;
-    m.build = *row;
-    m.build.function = SLICE_EMPTY;
-    mutation_send(
-        s, &m,
-        TEXTS(&m.function, &m.build.error_message, &m.build.error_file, &m.build.error_frame));
+    PUSH(op, BUILD_FAIL, build_fail, *row);
 }
 
 void store_publish(struct store *s, struct store_op *op, int64_t build,
                    const struct version_row *version)
 {
-    struct mutation m = mutation_of(MUTATION_PUBLISH, op, version->function);
-    m.number = build;
-    m.version = *version;
-    m.version.function = SLICE_EMPTY;
-    mutation_send(s, &m,
-                  TEXTS(&m.function, &m.version.hash, &m.version.source_map_hash,
-                        &m.version.options.domains));
+    PUSH(op, PUBLISH, publish, build, *version);
 }
 
 void store_setup_done(struct store *s, struct store_op *op, struct slice function, int64_t version)
 {
-    struct mutation m = mutation_of(MUTATION_SETUP_DONE, op, function);
-    m.number = version;
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, SETUP_DONE, setup_done, function, version);
 }
 
 void store_function_delete(struct store *s, struct store_op *op, struct slice function)
 {
-    struct mutation m = mutation_of(MUTATION_FUNCTION_DELETE, op, function);
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, FUNCTION_DELETE, function_delete, function);
 }
 
 void store_env_set(struct store *s, struct store_op *op, struct slice function, struct slice name,
                    struct slice value)
 {
-    struct mutation m = mutation_of(MUTATION_ENV_SET, op, function);
-    m.name = name;
-    m.value = value;
-    mutation_send(s, &m, TEXTS(&m.function, &m.name, &m.value));
+    PUSH(op, ENV_SET, env_set, function, name, value);
 }
 
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name)
 {
-    struct mutation m = mutation_of(MUTATION_ENV_DELETE, op, function);
-    m.name = name;
-    mutation_send(s, &m, TEXTS(&m.function, &m.name));
-}
-
-static void mutation_execution(struct store *s, struct store_op *op, enum mutation_kind kind,
-                               const struct execution_row *row)
-{
-    struct mutation m = mutation_of(kind, op, row->function);
-    m.execution = *row;
-    m.execution.function = SLICE_EMPTY;
-    mutation_send(s, &m,
-                  TEXTS(&m.function, &m.execution.id, &m.execution.input, &m.execution.output,
-                        &m.execution.metadata, &m.execution.error));
+    PUSH(op, ENV_DELETE, env_delete, function, name);
 }
 
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row)
 {
-    mutation_execution(s, op, MUTATION_EXECUTION_START, row);
+    PUSH(op, EXECUTION_START, execution_start, *row);
 }
 
 void store_execution_finish(struct store *s, struct store_op *op, const struct execution_row *row)
 {
-    mutation_execution(s, op, MUTATION_EXECUTION_FINISH, row);
+    PUSH(op, EXECUTION_FINISH, execution_finish, *row);
 }
 
 void store_log(struct store *s, const struct log_row *row)
 {
-    struct mutation m = mutation_of(MUTATION_LOG, NULL, row->function);
-    m.log = *row;
-    m.log.function = SLICE_EMPTY;
-    mutation_send(s, &m, TEXTS(&m.function, &m.log.execution, &m.log.text));
+    PUSH(NULL, LOG, log, *row);
 }
 
 void store_usage_add(struct store *s, struct store_op *op, const struct usage_row *add)
 {
-    struct mutation m = mutation_of(MUTATION_USAGE_ADD, op, add->module);
-    m.usage = *add;
-    m.usage.module = SLICE_EMPTY;
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, USAGE_ADD, usage_add, *add);
 }
 
 void store_quota_set(struct store *s, struct store_op *op, const struct quota_row *quota)
 {
-    struct mutation m = mutation_of(MUTATION_QUOTA_SET, op, quota->module);
-    m.quota = *quota;
-    m.quota.module = SLICE_EMPTY;
-    mutation_send(s, &m, TEXTS(&m.function));
+    PUSH(op, QUOTA_SET, quota_set, *quota);
+}
+
+void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row)
+{
+    PUSH(op, DURABLE_START, durable_start,
+         {.id = row->id,
+          .workflow = row->workflow,
+          .export_name = row->export_name,
+          .key = row->key,
+          .parent = row->parent,
+          .input = row->input,
+          .metadata = row->metadata,
+          .created_us = row->created_us});
+}
+
+void store_durable_commit(struct store *s, struct store_op *op, struct slice id, int64_t first,
+                          const struct store_step *steps, size_t steps_len)
+{
+    struct mutation m = {.kind = MUTATION_DURABLE_COMMIT, .durable_commit = {id, first}};
+    mutation_push(s, op, &m, steps, steps_len);
+}
+
+void store_durable_signal(struct store *s, struct store_op *op, const struct durable_message *m)
+{
+    PUSH(op, DURABLE_MESSAGE, durable_message, *m, true);
+}
+
+void store_durable_cancel(struct store *s, struct store_op *op, struct slice id)
+{
+    PUSH(op, DURABLE_MESSAGE, durable_message, {.execution = id}, false);
+}
+
+void store_durable_pause(struct store *s, struct store_op *op, struct slice id, bool is_paused)
+{
+    PUSH(op, DURABLE_PAUSE, durable_pause, id, is_paused);
+}
+
+void store_durable_park(struct store *s, struct store_op *op, struct slice id, struct slice reason)
+{
+    PUSH(op, DURABLE_PARK, durable_park, id, reason);
+}
+
+void store_durable_crashed(struct store *s, struct store_op *op, struct slice id)
+{
+    PUSH(op, DURABLE_CRASHED, durable_crashed, id);
+}
+
+void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
+                         const struct store_cut *cut, const struct durable_signal *signals,
+                         size_t signals_len)
+{
+    struct arena *a = arena_new(NULL);
+    struct store_step *steps = arena_array(a, signals_len + 1, sizeof(*steps));
+    for (size_t i = 0; i < signals_len; i++)
+        steps[i] = (struct store_step){
+            .kind = STORE_STEP_SIGNAL_BACK,
+            .signal_back = {signals[i].seq, signals[i].at_us, signals[i].name, signals[i].data}};
+    struct mutation m = {.kind = MUTATION_DURABLE_RETRY, .durable_retry = {id, *cut}};
+    mutation_push(s, op, &m, steps, signals_len);
+    arena_free(a);
+}
+
+void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
+                        const struct store_cut *cut)
+{
+    PUSH(op, DURABLE_FORK, durable_fork, id, new_id, *cut);
+}
+
+void store_durable_migrate(struct store *s, struct store_op *op, struct slice id, int64_t records,
+                           int64_t version)
+{
+    PUSH(op, DURABLE_MIGRATE, durable_migrate, id, records, version);
+}
+
+void store_durable_snapshot_drop(struct store *s, struct store_op *op, struct slice id)
+{
+    PUSH(op, DURABLE_SNAPSHOT_DROP, durable_snapshot_drop, id);
 }

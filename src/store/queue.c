@@ -50,23 +50,22 @@ static struct log_share *queue_log_share(struct store *s, struct slice function)
     return &s->log_shares[(h >> 32) % STORE_LOG_SHARES];
 }
 
-/* Counts a line against the bounds; false: it is to be dropped. However much one function prints,
- * there is room for the lines of others. */
-static bool queue_take_log(struct store *s, const struct mutation *m)
+/* However much one function prints, there is room for the lines of others. */
+bool queue_take_log(struct store *s, struct slice function, size_t bytes)
 {
-    struct log_share *share = queue_log_share(s, m->function);
+    struct log_share *share = queue_log_share(s, function);
     if (atomic_load(&s->log_lines_queued) < STORE_LOG_LINES_QUEUED_MAX &&
         atomic_load(&s->log_bytes_queued) < STORE_LOG_BYTES_QUEUED_MAX &&
         atomic_load(&share->lines) < STORE_LOG_LINES_QUEUED_MAX / STORE_LOG_SHARE &&
         atomic_load(&share->bytes) < STORE_LOG_BYTES_QUEUED_MAX / STORE_LOG_SHARE) {
         atomic_fetch_add(&s->log_lines_queued, 1);
-        atomic_fetch_add(&s->log_bytes_queued, m->bytes);
+        atomic_fetch_add(&s->log_bytes_queued, bytes);
         atomic_fetch_add(&share->lines, 1);
-        atomic_fetch_add(&share->bytes, (uint32_t)m->bytes);
+        atomic_fetch_add(&share->bytes, (uint32_t)bytes);
         return true;
     }
     atomic_fetch_add(&s->logs_dropped, 1);
-    queue_add_dropped(s, m->function, 1);
+    queue_add_dropped(s, function, 1);
     return false;
 }
 
@@ -88,26 +87,6 @@ static void queue_put(struct store *s, struct mutation *newest, struct mutation 
     while (!atomic_compare_exchange_weak(&s->queue, &head, newest));
     if (!head)
         sem_post(&s->wake);
-}
-
-void mutation_push(struct store *s, const struct mutation *template, struct slice *const *texts)
-{
-    if (template->kind == MUTATION_LOG && !queue_take_log(s, template))
-        return;
-    struct mutation *m = malloc(sizeof(*m) + template->bytes);
-    CHECK(m);
-    *m = *template;
-    char *at = (char *)(m + 1);
-    for (size_t i = 0; texts[i]; i++) {
-        /* The caller named the text by its place in the template. */
-        struct slice *text =
-            (struct slice *)((char *)m + ((const char *)texts[i] - (const char *)template));
-        if (text->len)
-            memcpy(at, text->ptr, text->len);
-        text->ptr = at;
-        at += text->len;
-    }
-    mutation_enqueue(s, m);
 }
 
 void mutation_enqueue(struct store *s, struct mutation *m)
@@ -230,8 +209,8 @@ static void queue_log_failure(const struct mutation *m, const struct error *erro
 {
     if (m->kind !=
         MUTATION_LOG) /* the function was deleted, or the batch failed, which is logged */
-        log_warn("store mutation failed", LOG_SLICE("function", m->function),
-                 LOG_SLICE("name", m->name), LOG_STR("error", error->message));
+        log_warn("store mutation failed", LOG_STR("mutation", mutation_text(m)),
+                 LOG_SLICE("of", mutation_subject(m)), LOG_STR("error", error->message));
 }
 
 /* Lost lines are replaced by one that says how many. */
@@ -254,9 +233,9 @@ static enum err queue_write_dropped(struct store *s, struct error *ret_error)
             text, sizeof(text),
             "%llu log lines were lost here: more were printed than the disk takes, or it took none",
             (unsigned long long)d->lines);
-        struct mutation m = {.kind = MUTATION_LOG,
-                             .function = name,
-                             .log = {.level = LOG_WARN, .text = slice_of(text, (size_t)len)}};
+        struct mutation m = {
+            .kind = MUTATION_LOG,
+            .log.row = {.function = name, .level = LOG_WARN, .text = slice_of(text, (size_t)len)}};
         int64_t ignored = 0;
         if (!queue_is_lost(s)) {
             enum err one = s->backend->apply(s->db, &m, &ignored, ret_error);
@@ -332,10 +311,10 @@ static void queue_count_durable(struct store *s, const struct mutation *m)
 {
     if (m->kind == MUTATION_DURABLE_COMMIT) {
         atomic_fetch_add(&s->durable_commits, 1);
-        atomic_fetch_add(&s->durable_records, (uint64_t)m->commit.count);
+        atomic_fetch_add(&s->durable_records, (uint64_t)mutation_records(m));
     } else if (m->kind == MUTATION_DURABLE_START)
         atomic_fetch_add(&s->durable_starts, 1);
-    else if (m->kind == MUTATION_DURABLE_MESSAGE && m->message.name.len)
+    else if (m->kind == MUTATION_DURABLE_MESSAGE && m->durable_message.message.name.len)
         atomic_fetch_add(&s->durable_signals, 1);
 }
 
@@ -347,14 +326,14 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
     for (struct mutation *m = list, *next; m != end; m = next) {
         next = m->next;
         if (m->kind == MUTATION_LOG) {
-            struct log_share *share = queue_log_share(s, m->function);
+            struct log_share *share = queue_log_share(s, m->log.row.function);
             atomic_fetch_sub(&s->log_lines_queued, 1);
             atomic_fetch_sub(&s->log_bytes_queued, m->bytes);
             atomic_fetch_sub(&share->lines, 1);
             atomic_fetch_sub(&share->bytes, (uint32_t)m->bytes);
             if (failed) {
                 atomic_fetch_add(&s->logs_dropped, 1);
-                queue_add_dropped(s, m->function, 1);
+                queue_add_dropped(s, m->log.row.function, 1);
             }
         }
         if (m->op) {
@@ -380,7 +359,7 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
 static bool queue_carries_records(const struct mutation *list, const struct mutation *end)
 {
     for (const struct mutation *m = list; m != end; m = m->next)
-        if (m->kind == MUTATION_DURABLE_COMMIT && m->is_applied && m->commit.count > 0)
+        if (m->is_applied && mutation_records(m) > 0)
             return true;
     return false;
 }

@@ -154,41 +154,32 @@ struct durable_signal {
     struct slice name, data;
 };
 
-struct durable_child {
-    struct slice id, workflow, export_name, key, input;
-};
-
 struct durable_message { /* a signal, or with an empty name a request to cancel */
     struct slice execution, name, data;
     struct slice once; /* a second one with the same text is ignored; "": not checked */
 };
 
-/* One step of an execution, applied whole or not at all. Everything but id and first may be empty.
- * Refused with ERR_CONFLICT, without a trace, unless `first` is the number of records that the
- * journal has (someone else wrote, or it was retried or migrated), and with ERR_NOT_FOUND when the
- * execution is gone. Nothing but the removal of a snapshot may follow a finished status. */
-struct durable_commit {
-    struct slice id;
-    int64_t first, count; /* records appended: numbers first .. first+count-1 */
-    struct slice records; /* a chunk as durable/record.h says; opaque here */
-    bool sets_status;
-    enum durable_status status;
-    int64_t wake_us; /* with SUSPENDED */
-    int64_t
-        events_seen; /* with SUSPENDED: if there have been more, it is due at once (wake_us 0) */
-    struct slice output, error;
-    struct slice progress;
-    struct slice snapshot; /* of the state after these records; "" leaves the one that is there */
-    const int64_t *signals;
-    size_t signals_len; /* consumed */
-    const struct durable_child *children;
-    size_t children_len; /* one whose id exists is left as it is */
-    const struct durable_message *messages;
-    size_t messages_len;
-    bool cancels_children;      /* those that have not ended are asked to */
-    int64_t lines;              /* with logs: as in durable_row; 0: unchanged */
-    const struct log_row *logs; /* function and execution are filled in by the store */
-    size_t logs_len;
+/* One part of what is done to an execution: a row of mutations.def. */
+enum store_step_kind {
+#define STEP(KIND, name, guard, fields) STORE_STEP_##KIND,
+#include "store/mutations.def"
+    STORE_STEPS,
+};
+struct store_step {
+    enum store_step_kind kind;
+    union {
+#define T(name) struct slice name;
+#define V(type, name) type name;
+#define N(member)
+#define STEP(KIND, name, guard, fields)                                                            \
+    struct {                                                                                       \
+        fields                                                                                     \
+    } name;
+#include "store/mutations.def"
+#undef T
+#undef V
+#undef N
+    };
 };
 
 struct log_row {
@@ -286,14 +277,16 @@ void store_execution_finish(struct store *s, struct store_op *op, const struct e
  * moment: ERR_NOT_READY if there is none. Fields used: id, workflow, export_name, key, parent,
  * input, metadata, created_us (0: now). */
 void store_durable_start(struct store *s, struct store_op *op, const struct durable_row *row);
-/* Result: the number of events that it was sent so far (durable_row.events), so that who suspends
+/* A commit: steps of an execution, applied in order, whole or not at all. Refused with ERR_CONFLICT,
+ * without a trace, unless `first` is the number of records that the journal has (someone else wrote,
+ * or it was retried or migrated), and with ERR_NOT_FOUND when the execution is gone.
+ * Result: the number of events that it was sent so far (durable_row.events), so that who suspends
  * it knows whether it is due at once. Messages to executions that are gone or have finished are
  * dropped, and a child whose workflow has been deleted meanwhile is not made, as if it had been
- * deleted right after. ERR_NOT_FOUND: the execution itself is gone. ERR_OVERLOAD: the receiver of a
- * signal does not take those it has. A child that was there already has this execution woken by its
- * end, too. */
-void store_durable_commit(struct store *s, struct store_op *op,
-                          const struct durable_commit *commit);
+ * deleted right after. ERR_OVERLOAD: the receiver of a signal does not take those it has. A child
+ * that was there already has this execution woken by its end, too. */
+void store_durable_commit(struct store *s, struct store_op *op, struct slice id, int64_t first,
+                          const struct store_step *steps, size_t steps_len);
 /* Adds a signal, or asks to cancel, and makes a suspended execution due. ERR_NOT_FOUND;
  * ERR_CONFLICT: it has finished. Result of a signal: its seq. */
 void store_durable_signal(struct store *s, struct store_op *op, const struct durable_message *m);
@@ -315,19 +308,18 @@ void store_durable_crashed(struct store *s, struct store_op *op, struct slice id
  * those that the records behind the cut had consumed come back under their old seqs, so that all
  * are consumed in their order. ERR_CONFLICT: it is not finished, or completed; ERR_INVALID: a
  * signal that it was never sent; ERR_TOO_LARGE. */
-struct durable_retry {
+struct store_cut {
     int64_t records, chunk_first;
     struct slice chunk;
-    int64_t version;
-    const struct durable_signal *signals;
-    size_t signals_len; /* consumed behind the cut */
+    int64_t version; /* 0: as it was */
 };
 void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
-                         const struct durable_retry *retry);
+                         const struct store_cut *cut, const struct durable_signal *signals,
+                         size_t signals_len);
 /* A new execution with the first `records` records of another, arguments likewise. Version, input
  * and metadata as there. Signals that wait there are not copied. */
 void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
-                        int64_t records, int64_t chunk_first, struct slice chunk);
+                        const struct store_cut *cut);
 /* Pins an unfinished execution to another version; its snapshot goes. ERR_CONFLICT unless its
  * journal has exactly `records` records. */
 void store_durable_migrate(struct store *s, struct store_op *op, struct slice id, int64_t records,

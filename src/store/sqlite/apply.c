@@ -65,7 +65,9 @@ static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct m
     enum err code = db_run(&w->db, WRITER_SAVEPOINT, PARAMS(), ret_error);
     if (code != OK)
         return code;
+    w->is_guarded = true;
     code = fn(w, m, ret_number, ret_error);
+    w->is_guarded = false;
     /* When SQLite has rolled the whole transaction back there is no savepoint left. */
     if (code != OK && !sqlite3_get_autocommit(w->db.handle) &&
         db_run(&w->db, WRITER_ROLLBACK_TO, PARAMS(), NULL) != OK)
@@ -78,10 +80,10 @@ static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct m
 
 /* ---- builds and versions ---- */
 
-static enum err apply_build_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                  struct error *ret_error)
+enum err apply_build_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                           struct error *ret_error)
 {
-    struct module_name name = module_name_split(m->function);
+    struct module_name name = module_name_split(m->build_start.function);
     if (!name.name.len || name.name.len > LIMIT_NAME_BYTES)
         return error_set(ret_error, ERR_INVALID, "a function's name has 1 to %d bytes",
                          LIMIT_NAME_BYTES);
@@ -89,17 +91,18 @@ static enum err apply_build_start(struct writer *w, const struct mutation *m, in
     struct apply_function f;
     enum err code = apply_namespace_find(w, name.space, &namespace_id, ret_error);
     if (code == OK)
-        code = apply_function_look(w, m->function, &f, ret_error);
-    if (code == OK && f.id && f.kind != m->function_kind) {
-        code = error_set(ret_error, ERR_CONFLICT, "'%.*s' is a %s already", SLICE_ARG(m->function),
+        code = apply_function_look(w, m->build_start.function, &f, ret_error);
+    if (code == OK && f.id && f.kind != m->build_start.kind) {
+        code = error_set(ret_error, ERR_CONFLICT, "'%.*s' is a %s already",
+                         SLICE_ARG(m->build_start.function),
                          f.kind == STORE_WORKFLOW ? "workflow" : "function");
         error_hint(ret_error, "choose another name, or delete it first");
     }
     if (code == OK && !f.id)
-        code = apply_one(
-            w, WRITER_FUNCTION_ADD,
-            PARAMS(P_TEXT(m->function), P_INT(m->function_kind), P_INT(now), P_INT(namespace_id)),
-            &f.id, NULL, ret_error);
+        code = apply_one(w, WRITER_FUNCTION_ADD,
+                         PARAMS(P_TEXT(m->build_start.function), P_INT(m->build_start.kind),
+                                P_INT(now), P_INT(namespace_id)),
+                         &f.id, NULL, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_FUNCTION_BUILD_NEXT, PARAMS(P_INT(f.id), P_INT(now)), ret_number,
                          NULL, ret_error);
@@ -132,31 +135,32 @@ static enum err apply_build_find(struct writer *w, struct slice function, int64_
     return OK;
 }
 
-static enum err apply_build_status(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                   struct error *ret_error)
+enum err apply_build_status(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                            struct error *ret_error)
 {
     struct apply_function f;
-    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    enum err code =
+        apply_build_find(w, m->build_status.function, m->build_status.build, &f, ret_error);
     if (code != OK)
         return code;
-    *ret_number = m->number;
-    return db_run(
-        &w->db, WRITER_BUILD_SET,
-        PARAMS(P_INT(f.id), P_INT(m->number), P_INT(m->build_status), P_INT(clock_wall_us())),
-        ret_error);
+    *ret_number = m->build_status.build;
+    return db_run(&w->db, WRITER_BUILD_SET,
+                  PARAMS(P_INT(f.id), P_INT(m->build_status.build), P_INT(m->build_status.status),
+                         P_INT(clock_wall_us())),
+                  ret_error);
 }
 
-static enum err apply_build_fail(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                 struct error *ret_error)
+enum err apply_build_fail(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                          struct error *ret_error)
 {
-    const struct build_row *b = &m->build;
+    const struct build_row *b = &m->build_fail.row;
     struct apply_function f;
-    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    enum err code = apply_build_find(w, b->function, b->number, &f, ret_error);
     if (code != OK)
         return code;
-    *ret_number = m->number;
+    *ret_number = b->number;
     return db_run(&w->db, WRITER_BUILD_FAIL,
-                  PARAMS(P_INT(f.id), P_INT(m->number),
+                  PARAMS(P_INT(f.id), P_INT(b->number),
                          P_INT(b->finished_us ? b->finished_us : clock_wall_us()),
                          P_TEXT(b->error_message), P_TEXT(b->error_file), P_TEXT(b->error_frame),
                          P_INT(b->error_line), P_INT(b->error_column)),
@@ -193,19 +197,19 @@ static enum err apply_publish_same(struct writer *w, const struct apply_function
     return code;
 }
 
-static enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                              struct error *ret_error)
+enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                       struct error *ret_error)
 {
-    const struct version_row *v = &m->version;
+    const struct version_row *v = &m->publish.row;
     struct apply_function f;
-    enum err code = apply_build_find(w, m->function, m->number, &f, ret_error);
+    enum err code = apply_build_find(w, v->function, m->publish.build, &f, ret_error);
     if (code != OK)
         return code;
     if (!artifact_exists(w->store, v->hash) ||
         (v->source_map_hash.len && !artifact_exists(w->store, v->source_map_hash)))
         return error_set(ret_error, ERR_INTERNAL,
                          "build %lld of '%.*s' names an artifact that is not stored",
-                         (long long)m->number, SLICE_ARG(m->function));
+                         (long long)m->publish.build, SLICE_ARG(v->function));
     CLEANUP(bytes_done) struct bytes options = BYTES_INIT;
     version_options_write(&v->options, &options);
     int64_t now = clock_wall_us();
@@ -228,30 +232,30 @@ static enum err apply_publish(struct writer *w, const struct mutation *m, int64_
     }
     if (code == OK)
         code = db_run(&w->db, WRITER_BUILD_READY,
-                      PARAMS(P_INT(f.id), P_INT(m->number), P_INT(now), P_INT(*ret_number)),
+                      PARAMS(P_INT(f.id), P_INT(m->publish.build), P_INT(now), P_INT(*ret_number)),
                       ret_error);
     return code;
 }
 
-static enum err apply_setup_done(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                 struct error *ret_error)
+enum err apply_setup_done(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                          struct error *ret_error)
 {
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    enum err code = apply_function_find(w, m->setup_done.function, &f, ret_error);
     if (code == OK)
-        code = db_run(&w->db, WRITER_VERSION_SETUP_DONE, PARAMS(P_INT(f.id), P_INT(m->number)),
-                      ret_error);
+        code = db_run(&w->db, WRITER_VERSION_SETUP_DONE,
+                      PARAMS(P_INT(f.id), P_INT(m->setup_done.version)), ret_error);
     if (code == OK && !db_changes(&w->db))
         return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no version %lld",
-                         SLICE_ARG(m->function), (long long)m->number);
+                         SLICE_ARG(m->setup_done.function), (long long)m->setup_done.version);
     if (code == OK)
-        *ret_number = m->number;
+        *ret_number = m->setup_done.version;
     return code;
 }
 
 /* Executions, log lines and artifacts, which may be many, go later in small steps (tidy.c). */
-static enum err apply_function_delete(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error)
+enum err apply_function_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                               struct error *ret_error)
 {
     static const enum writer_stmt steps[] = {
         WRITER_ARTIFACTS_UNUSED_ADD, WRITER_VERSIONS_DELETE,      WRITER_BUILDS_DELETE,
@@ -259,7 +263,7 @@ static enum err apply_function_delete(struct writer *w, const struct mutation *m
         WRITER_FUNCTION_DELETED_ADD, WRITER_DURABLE_COUNT_DELETE, WRITER_FUNCTION_DELETE,
     };
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    enum err code = apply_function_find(w, m->function_delete.function, &f, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
     if (code == OK)
@@ -300,57 +304,58 @@ static enum err apply_env_keep(struct writer *w, int64_t function_id, struct sli
                   ret_error);
 }
 
-static enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                              struct error *ret_error)
+enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                       struct error *ret_error)
 {
-    if (!m->name.len)
+    if (!m->env_set.name.len)
         return error_set(ret_error, ERR_INVALID, "a variable's name is empty");
-    if (m->name.len > LIMIT_ENV_VALUE_BYTES || m->value.len > LIMIT_ENV_VALUE_BYTES)
+    if (m->env_set.name.len > LIMIT_ENV_VALUE_BYTES || m->env_set.value.len > LIMIT_ENV_VALUE_BYTES)
         return error_set(ret_error, ERR_TOO_LARGE,
                          "a variable's name and value have at most %d bytes each",
                          LIMIT_ENV_VALUE_BYTES);
     struct apply_function f;
     int64_t version = 0;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    enum err code = apply_function_find(w, m->env_set.function, &f, ret_error);
     if (code == OK)
-        code = apply_env_room(w, f.id, m->name, ret_error);
+        code = apply_env_room(w, f.id, m->env_set.name, ret_error);
     if (code == OK)
-        code = apply_env_keep(w, f.id, m->name, ret_error);
+        code = apply_env_keep(w, f.id, m->env_set.name, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_ENV_NEXT, PARAMS(P_INT(f.id)), &version, NULL, ret_error);
     if (code != OK)
         return code;
     return db_run(&w->db, WRITER_ENV_SET,
-                  PARAMS(P_INT(f.id), P_TEXT(m->name), P_TEXT(m->value), P_INT(clock_wall_us()),
-                         P_INT(version)),
+                  PARAMS(P_INT(f.id), P_TEXT(m->env_set.name), P_TEXT(m->env_set.value),
+                         P_INT(clock_wall_us()), P_INT(version)),
                   ret_error);
 }
 
-static enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                 struct error *ret_error)
+enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                          struct error *ret_error)
 {
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    enum err code = apply_function_find(w, m->env_delete.function, &f, ret_error);
     if (code == OK)
-        code = apply_env_keep(w, f.id, m->name, ret_error);
+        code = apply_env_keep(w, f.id, m->env_delete.name, ret_error);
     if (code == OK)
-        code = db_run(&w->db, WRITER_ENV_DELETE, PARAMS(P_INT(f.id), P_TEXT(m->name)), ret_error);
+        code = db_run(&w->db, WRITER_ENV_DELETE, PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name)),
+                      ret_error);
     if (code == OK && !db_changes(&w->db))
         return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no variable '%.*s'",
-                         SLICE_ARG(m->function), SLICE_ARG(m->name));
+                         SLICE_ARG(m->env_delete.function), SLICE_ARG(m->env_delete.name));
     return code;
 }
 
 /* ---- executions and logs ---- */
 
-static enum err apply_execution_start(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error)
+enum err apply_execution_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                               struct error *ret_error)
 {
-    const struct execution_row *e = &m->execution;
+    const struct execution_row *e = &m->execution_start.row;
     if (!e->id.len)
         return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
+    enum err code = apply_function_find(w, e->function, &f, ret_error);
     if (code != OK)
         return code;
     bool is_finished = e->status != EXECUTION_RUNNING;
@@ -371,10 +376,10 @@ static enum err apply_execution_start(struct writer *w, const struct mutation *m
     return code;
 }
 
-static enum err apply_execution_finish(struct writer *w, const struct mutation *m,
-                                       int64_t *ret_number, struct error *ret_error)
+enum err apply_execution_finish(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                                struct error *ret_error)
 {
-    const struct execution_row *e = &m->execution;
+    const struct execution_row *e = &m->execution_finish.row;
     if (e->status == EXECUTION_RUNNING)
         return error_set(ret_error, ERR_INVALID, "an execution cannot finish as 'running'");
     int64_t function_id = 0, status = 0;
@@ -413,64 +418,40 @@ enum err apply_log_line(struct writer *w, int64_t function_id, struct slice exec
     return code;
 }
 
-static enum err apply_log(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                          struct error *ret_error)
+enum err apply_log(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                   struct error *ret_error)
 {
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function, &f, ret_error);
-    return code == OK ? apply_log_line(w, f.id, m->log.execution, &m->log, ret_error) : code;
+    enum err code = apply_function_find(w, m->log.row.function, &f, ret_error);
+    return code == OK ? apply_log_line(w, f.id, m->log.row.execution, &m->log.row, ret_error)
+                      : code;
 }
 
 /* Can it be refused after it has begun to write? */
 static bool apply_needs_savepoint(const struct mutation *m)
 {
-    static const bool table[MUTATION_KINDS] = {
-        [MUTATION_BUILD_START] = true,      [MUTATION_PUBLISH] = true,
-        [MUTATION_FUNCTION_DELETE] = true,  [MUTATION_DURABLE_RETRY] = true,
-        [MUTATION_DURABLE_FORK] = true,     [MUTATION_DURABLE_MIGRATE] = true,
-        [MUTATION_DURABLE_PAUSE] = true,    [MUTATION_DURABLE_PARK] = true,
-        [MUTATION_DURABLE_CRASHED] = true,  [MUTATION_ENV_SET] = true,
-        [MUTATION_ENV_DELETE] = true,       [MUTATION_QUOTA_SET] = true,
-        [MUTATION_NAMESPACE_DELETE] = true,
+    enum { PLAIN = false, SAVEPOINT = true };
+    static const bool table[] = {
+#define MUTATION(KIND, name, guard, fields) [MUTATION_##KIND] = (guard),
+#include "store/mutations.def"
+    };
+    static const bool steps[] = {
+#define STEP(KIND, name, guard, fields) [STORE_STEP_##KIND] = (guard),
+#include "store/mutations.def"
     };
     /* Nearly all commits only append; what else they do cannot be refused. */
-    if (m->kind == MUTATION_DURABLE_COMMIT)
-        return m->commit.children_len || m->commit.messages_len;
-    return table[m->kind];
+    bool needs = table[m->kind];
+    for (size_t i = 0; i < m->steps_len && !needs; i++)
+        needs = steps[m->steps[i].kind];
+    return needs;
 }
 
 enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_number,
                       struct error *ret_error)
 {
-    static const apply_fn table[MUTATION_KINDS] = {
-        [MUTATION_NAMESPACE_CREATE] = apply_namespace_create,
-        [MUTATION_NAMESPACE_DELETE] = apply_namespace_delete,
-        [MUTATION_TOKEN_CREATE] = apply_token_create,
-        [MUTATION_TOKEN_REVOKE] = apply_token_revoke,
-        [MUTATION_TOKEN_USED] = apply_token_used,
-        [MUTATION_BUILD_START] = apply_build_start,
-        [MUTATION_BUILD_STATUS] = apply_build_status,
-        [MUTATION_BUILD_FAIL] = apply_build_fail,
-        [MUTATION_PUBLISH] = apply_publish,
-        [MUTATION_SETUP_DONE] = apply_setup_done,
-        [MUTATION_FUNCTION_DELETE] = apply_function_delete,
-        [MUTATION_ENV_SET] = apply_env_set,
-        [MUTATION_ENV_DELETE] = apply_env_delete,
-        [MUTATION_EXECUTION_START] = apply_execution_start,
-        [MUTATION_EXECUTION_FINISH] = apply_execution_finish,
-        [MUTATION_DURABLE_START] = apply_durable_start,
-        [MUTATION_DURABLE_COMMIT] = apply_durable_commit,
-        [MUTATION_DURABLE_MESSAGE] = apply_durable_message,
-        [MUTATION_DURABLE_PAUSE] = apply_durable_pause,
-        [MUTATION_DURABLE_PARK] = apply_durable_park,
-        [MUTATION_DURABLE_CRASHED] = apply_durable_crashed,
-        [MUTATION_DURABLE_RETRY] = apply_durable_retry,
-        [MUTATION_DURABLE_FORK] = apply_durable_fork,
-        [MUTATION_DURABLE_MIGRATE] = apply_durable_migrate,
-        [MUTATION_DURABLE_SNAPSHOT_DROP] = apply_durable_snapshot_drop,
-        [MUTATION_LOG] = apply_log,
-        [MUTATION_USAGE_ADD] = apply_usage_add,
-        [MUTATION_QUOTA_SET] = apply_quota_set,
+    static const apply_fn table[] = {
+#define MUTATION(KIND, name, guard, fields) [MUTATION_##KIND] = apply_##name,
+#include "store/mutations.def"
     };
     CHECK(m->kind < MUTATION_KINDS);
     enum err code = apply_needs_savepoint(m)

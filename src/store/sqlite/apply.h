@@ -29,43 +29,9 @@ NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct 
 /* ERR_NOT_FOUND */
 NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,
                                         struct error *ret_error);
-NODISCARD enum err apply_namespace_create(struct writer *w, const struct mutation *m,
-                                          int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_namespace_delete(struct writer *w, const struct mutation *m,
-                                          int64_t *ret_number, struct error *ret_error);
 
-/* token.c */
-NODISCARD enum err apply_token_create(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_token_revoke(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_token_used(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                    struct error *ret_error);
-
-/* usage.c */
-NODISCARD enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                   struct error *ret_error);
-NODISCARD enum err apply_quota_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                                   struct error *ret_error);
-
-/* durable.c, durable_operate.c */
-NODISCARD enum err apply_durable_start(struct writer *w, const struct mutation *m,
-                                       int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_commit(struct writer *w, const struct mutation *m,
-                                        int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_message(struct writer *w, const struct mutation *m,
-                                         int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_pause(struct writer *w, const struct mutation *m,
-                                       int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_park(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_crashed(struct writer *w, const struct mutation *m,
-                                         int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_retry(struct writer *w, const struct mutation *m,
-                                       int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_fork(struct writer *w, const struct mutation *m,
-                                      int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_migrate(struct writer *w, const struct mutation *m,
-                                         int64_t *ret_number, struct error *ret_error);
-NODISCARD enum err apply_durable_snapshot_drop(struct writer *w, const struct mutation *m,
-                                               int64_t *ret_number, struct error *ret_error);
+/* apply.c, namespace.c, usage.c, durable_commit.c, durable_operate.c */
+#define MUTATION(KIND, name, guard, fields)                                                        \
+    NODISCARD enum err apply_##name(struct writer *w, const struct mutation *m,                    \
+                                    int64_t *ret_number, struct error *ret_error);
+#include "store/mutations.def"

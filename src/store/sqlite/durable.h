@@ -69,3 +69,19 @@ NODISCARD enum err durable_receive(struct writer *w, struct durable_state *state
                                    struct error *ret_error);
 NODISCARD enum err durable_append(struct writer *w, int64_t seq, int64_t first, int64_t count,
                                   struct slice records, struct error *ret_error);
+
+/* ---- steps (durable_commit.c) ---- */
+
+/* The execution whose steps are applied. */
+struct durable_step {
+    struct slice id;
+    struct durable_state state; /* as it will be saved */
+    size_t done;                /* steps that have been applied */
+};
+/* Applies the mutation's steps in order. */
+NODISCARD enum err durable_steps(struct writer *w, struct durable_step *c, const struct mutation *m,
+                                 struct error *ret_error);
+#define STEP(KIND, name, guard, fields)                                                            \
+    NODISCARD enum err step_##name(struct writer *w, struct durable_step *c,                       \
+                                   const struct store_step *s, struct error *ret_error);
+#include "store/mutations.def"

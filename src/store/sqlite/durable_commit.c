@@ -35,18 +35,18 @@ static enum err commit_workflow(struct writer *w, struct slice name,
 enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t *ret_number,
                              struct error *ret_error)
 {
-    const struct durable_row *row = &m->durable;
-    if (!m->name.len)
+    const struct durable_row *row = &m->durable_start.row;
+    if (!row->id.len)
         return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
     if (m->bytes > STORE_COMMIT_BYTES_MAX)
         return error_set(ret_error, ERR_TOO_LARGE, "an execution is started with at most %d bytes",
                          STORE_COMMIT_BYTES_MAX);
     struct apply_function f;
-    enum err code = commit_workflow(w, m->function, &f, ret_error);
+    enum err code = commit_workflow(w, row->workflow, &f, ret_error);
     if (code != OK)
         return code;
     struct durable_state state = {.function_id = f.id, .version = f.version};
-    struct durable_texts texts = {.id = m->name,
+    struct durable_texts texts = {.id = row->id,
                                   .parent = row->parent,
                                   .export_name = row->export_name,
                                   .key = row->key,
@@ -77,21 +77,21 @@ static enum err commit_is_child(struct writer *w, int64_t seq, struct slice pare
 }
 
 /* A child that was there already: is its end still to come, we have to be told. */
-static enum err commit_wait_for(struct writer *w, const struct durable_commit *c, struct slice id,
-                                struct durable_state *state, struct error *ret_error)
+static enum err commit_wait_for(struct writer *w, struct durable_step *c, struct slice id,
+                                struct error *ret_error)
 {
     struct durable_state before, after;
     bool is_ours = false;
     enum err code = durable_find(w, id, &before, ret_error);
-    if (code == OK && before.namespace_id != state->namespace_id)
+    if (code == OK && before.namespace_id != c->state.namespace_id)
         return OK; /* another namespace's: as if it were not there */
     if (code == OK && durable_is_finished(before.status)) {
-        durable_wake(state);
+        durable_wake(&c->state);
         return OK;
     }
     if (code == OK)
         code = commit_is_child(w, before.seq, c->id, &is_ours, ret_error);
-    if (code != OK || is_ours || before.seq == state->seq)
+    if (code != OK || is_ours || before.seq == c->state.seq)
         return code;
     code = db_run(&w->db, WRITER_DURABLE_WAITER_ADD, PARAMS(P_INT(before.seq), P_TEXT(c->id)),
                   ret_error);
@@ -100,173 +100,194 @@ static enum err commit_wait_for(struct writer *w, const struct durable_commit *c
     return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }
 
-static enum err commit_children(struct writer *w, const struct durable_commit *c,
-                                struct durable_state *state, struct error *ret_error)
+/* ---- steps ---- */
+
+/* The first step, so what is refused here is refused before anything is written. */
+enum err step_append(struct writer *w, struct durable_step *c, const struct store_step *s,
+                     struct error *ret_error)
 {
-    enum err code = OK;
-    for (size_t i = 0; i < c->children_len && code == OK; i++) {
-        const struct durable_child *child = &c->children[i];
-        struct apply_function f;
-        code = commit_workflow(w, child->workflow, &f, ret_error);
-        if (code == ERR_NOT_FOUND || code == ERR_NOT_READY) {
-            /* Deleted since the code asked for it: as if right after the child was made. To refuse
-             * would be for ever, the record is there (in the module's database, perhaps). */
-            code = OK;
-            continue;
-        }
-        if (code != OK)
-            break;
-        struct durable_state made = {.function_id = f.id, .version = f.version};
-        struct durable_texts texts = {.id = child->id,
-                                      .parent = c->id,
-                                      .export_name = child->export_name,
-                                      .key = child->key,
-                                      .input = child->input};
-        bool is_new = false;
-        code = durable_add(w, &made, &texts, &is_new, ret_error);
-        if (code == OK && !is_new)
-            code = commit_wait_for(w, c, child->id, state, ret_error);
+    int64_t count = s->append.count, first = c->state.records;
+    if (count < 0 || (count > 0) != (s->append.records.len > 0))
+        return error_set(ret_error, ERR_INVALID, "%lld records in %zu bytes", (long long)count,
+                         s->append.records.len);
+    if (count >= (INT64_C(1) << STORE_JOURNAL_BITS) - first)
+        return error_set(ret_error, ERR_LIMIT, "a journal has less than %d records",
+                         1 << STORE_JOURNAL_BITS);
+    c->state.records += count;
+    return count ? durable_append(w, c->state.seq, first, count, s->append.records, ret_error) : OK;
+}
+
+enum err step_log(struct writer *w, struct durable_step *c, const struct store_step *s,
+                  struct error *ret_error)
+{
+    struct log_row line = {.level = s->log.level, .at_us = s->log.at_us, .text = s->log.text};
+    return apply_log_line(w, c->state.function_id, c->id, &line, ret_error);
+}
+
+enum err step_progress(struct writer *w, struct durable_step *c, const struct store_step *s,
+                       struct error *ret_error)
+{
+    return db_run(&w->db, WRITER_DURABLE_TEXT_PROGRESS,
+                  PARAMS(P_INT(c->state.seq), P_TEXT(s->progress.json)), ret_error);
+}
+
+enum err step_child(struct writer *w, struct durable_step *c, const struct store_step *s,
+                    struct error *ret_error)
+{
+    struct apply_function f;
+    bool is_new = false;
+    enum err code = commit_workflow(w, s->child.workflow, &f, ret_error);
+    if (code == ERR_NOT_FOUND || code == ERR_NOT_READY) {
+        /* Deleted since the code asked for it: as if right after the child was made. To refuse would
+         * be for ever, the record is there (in the module's database, perhaps). */
+        return OK;
     }
-    return code;
+    if (code != OK)
+        return code;
+    struct durable_state made = {.function_id = f.id, .version = f.version};
+    struct durable_texts texts = {.id = s->child.id,
+                                  .parent = c->id,
+                                  .export_name = s->child.export_name,
+                                  .key = s->child.key,
+                                  .input = s->child.input};
+    code = durable_add(w, &made, &texts, &is_new, ret_error);
+    return code == OK && !is_new ? commit_wait_for(w, c, s->child.id, ret_error) : code;
 }
 
 /* The receiver may be the sender, whose row is saved at the end. */
-static enum err commit_message(struct writer *w, const struct durable_commit *c,
-                               const struct durable_message *message, struct durable_state *state,
-                               struct error *ret_error)
+enum err step_message(struct writer *w, struct durable_step *c, const struct store_step *s,
+                      struct error *ret_error)
 {
     int64_t seq = 0;
-    if (slice_eq(message->execution, c->id))
-        return durable_is_finished(state->status)
+    struct durable_message message = {.execution = s->message.execution,
+                                      .name = s->message.name,
+                                      .data = s->message.data,
+                                      .once = s->message.once};
+    if (slice_eq(message.execution, c->id))
+        return durable_is_finished(c->state.status)
                    ? OK
-                   : durable_receive(w, state, message, &seq, ret_error);
+                   : durable_receive(w, &c->state, &message, &seq, ret_error);
     struct durable_state before, after;
-    enum err code = durable_look(w, message->execution, &before, ret_error);
+    enum err code = durable_look(w, message.execution, &before, ret_error);
     if (code != OK || !before.seq || durable_is_finished(before.status) ||
-        before.namespace_id != state->namespace_id) /* those of others are not there for it */
+        before.namespace_id != c->state.namespace_id) /* those of others are not there for it */
         return code;
     after = before;
-    code = durable_receive(w, &after, message, &seq, ret_error);
+    code = durable_receive(w, &after, &message, &seq, ret_error);
     return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }
 
-static enum err commit_signals(struct writer *w, const struct durable_commit *c,
-                               struct durable_state *state, struct error *ret_error)
+enum err step_signal_taken(struct writer *w, struct durable_step *c, const struct store_step *s,
+                           struct error *ret_error)
 {
+    enum err code = db_run(&w->db, WRITER_SIGNAL_DELETE,
+                           PARAMS(P_INT(c->state.seq), P_INT(s->signal_taken.seq)), ret_error);
+    if (code == OK)
+        c->state.signals_waiting -= db_changes(&w->db); /* 0: consumed before, told again */
+    return code;
+}
+
+enum err step_cancel_children(struct writer *w, struct durable_step *c, const struct store_step *s,
+                              struct error *ret_error)
+{
+    (void)s;
+    return durable_cancel_children(w, c->id, ret_error);
+}
+
+enum err step_lines(struct writer *w, struct durable_step *c, const struct store_step *s,
+                    struct error *ret_error)
+{
+    (void)w, (void)ret_error;
+    c->state.lines = s->lines.count;
+    return OK;
+}
+
+enum err step_snapshot(struct writer *w, struct durable_step *c, const struct store_step *s,
+                       struct error *ret_error)
+{
+    return db_run(&w->db, WRITER_SNAPSHOT_SET,
+                  PARAMS(P_INT(c->state.seq), P_INT(c->state.records), P_BLOB(s->snapshot.state)),
+                  ret_error);
+}
+
+enum err step_status(struct writer *w, struct durable_step *c, const struct store_step *s,
+                     struct error *ret_error)
+{
+    struct durable_state *state = &c->state;
+    int64_t now = clock_wall_us();
+    state->status = s->status.status;
+    state->wake_us = 0;
+    if (!state->started_us && state->status != DURABLE_QUEUED)
+        state->started_us = now;
+    if (state->status == DURABLE_SUSPENDED && state->events <= s->status.events_seen)
+        state->wake_us = s->status.wake_us;
+    if (!durable_is_finished(state->status))
+        return OK;
     enum err code = OK;
-    for (size_t i = 0; i < c->signals_len && code == OK; i++) {
-        code = db_run(&w->db, WRITER_SIGNAL_DELETE, PARAMS(P_INT(state->seq), P_INT(c->signals[i])),
+    if (s->status.output.len || s->status.error.len)
+        code = db_run(&w->db, WRITER_DURABLE_TEXT_END,
+                      PARAMS(P_INT(state->seq), P_TEXT(s->status.output), P_TEXT(s->status.error)),
                       ret_error);
-        if (code == OK)
-            state->signals_waiting -= db_changes(&w->db); /* 0: consumed before, told again */
+    state->wake_us = DURABLE_NEVER;
+    state->finished_us = now;
+    state->is_paused = false;
+    if (code == OK)
+        code = durable_clear(w, state, ret_error);
+    return code == OK ? durable_notify(w, state, ret_error) : code;
+}
+
+enum err durable_steps(struct writer *w, struct durable_step *c, const struct mutation *m,
+                       struct error *ret_error)
+{
+    static enum err (*const table[])(struct writer *w, struct durable_step *c,
+                                     const struct store_step *s, struct error *ret_error) = {
+#define STEP(KIND, name, guard, fields) [STORE_STEP_##KIND] = step_##name,
+#include "store/mutations.def"
+    };
+    enum err code = OK;
+    for (size_t i = 0; i < m->steps_len && code == OK; i++) {
+        code = table[m->steps[i].kind](w, c, &m->steps[i], ret_error);
+        c->done += code == OK;
     }
     return code;
 }
 
-static enum err commit_texts(struct writer *w, const struct durable_commit *c,
-                             const struct durable_state *state, struct error *ret_error)
-{
-    enum err code = OK;
-    bool is_end = c->sets_status && durable_is_finished(c->status);
-    if (c->progress.len)
-        code = db_run(&w->db, WRITER_DURABLE_TEXT_PROGRESS,
-                      PARAMS(P_INT(state->seq), P_TEXT(c->progress)), ret_error);
-    if (code == OK && is_end && (c->output.len || c->error.len))
-        code = db_run(&w->db, WRITER_DURABLE_TEXT_END,
-                      PARAMS(P_INT(state->seq), P_TEXT(c->output), P_TEXT(c->error)), ret_error);
-    if (code == OK && !is_end && c->snapshot.len)
-        code = db_run(&w->db, WRITER_SNAPSHOT_SET,
-                      PARAMS(P_INT(state->seq), P_INT(state->records), P_BLOB(c->snapshot)),
-                      ret_error);
-    for (size_t i = 0; i < c->logs_len && code == OK; i++)
-        code = apply_log_line(w, state->function_id, c->id, &c->logs[i], ret_error);
-    return code;
-}
-
-static enum err commit_status(struct writer *w, const struct durable_commit *c,
-                              struct durable_state *state, struct error *ret_error)
-{
-    if (!c->sets_status)
-        return OK;
-    state->status = c->status;
-    state->wake_us = 0;
-    int64_t now = clock_wall_us();
-    if (!state->started_us && c->status != DURABLE_QUEUED)
-        state->started_us = now;
-    if (c->status == DURABLE_SUSPENDED && state->events <= c->events_seen)
-        state->wake_us = c->wake_us;
-    if (!durable_is_finished(c->status))
-        return OK;
-    state->wake_us = DURABLE_NEVER;
-    state->finished_us = now;
-    state->is_paused = false;
-    enum err code = durable_clear(w, state, ret_error);
-    return code == OK ? durable_notify(w, state, ret_error) : code;
-}
+/* ---- a commit ---- */
 
 static enum err commit_check(const struct mutation *m, const struct durable_state *state,
                              struct error *ret_error)
 {
-    const struct durable_commit *c = &m->commit;
+    const struct mutation_durable_commit *a = &m->durable_commit;
     if (durable_is_finished(state->status))
-        return durable_finished_error(c->id, state, ret_error);
-    if (c->first != state->records)
+        return durable_finished_error(a->id, state, ret_error);
+    if (a->first != state->records)
         return error_set(ret_error, ERR_CONFLICT,
                          "execution '%.*s' has %lld records, and number %lld was to be appended: "
                          "somebody else has changed it",
-                         SLICE_ARG(c->id), (long long)state->records, (long long)c->first);
-    if (c->count < 0 || (c->count > 0) != (c->records.len > 0))
-        return error_set(ret_error, ERR_INVALID, "%lld records in %zu bytes", (long long)c->count,
-                         c->records.len);
-    if (c->count >= (INT64_C(1) << STORE_JOURNAL_BITS) - c->first)
-        return error_set(ret_error, ERR_LIMIT, "a journal has less than %d records",
-                         1 << STORE_JOURNAL_BITS);
+                         SLICE_ARG(a->id), (long long)state->records, (long long)a->first);
     if (m->bytes > STORE_COMMIT_BYTES_MAX)
         return error_set(ret_error, ERR_TOO_LARGE,
                          "one commit of an execution has at most %d bytes", STORE_COMMIT_BYTES_MAX);
     return OK;
 }
 
-static enum err commit_write(struct writer *w, const struct durable_commit *c,
-                             const struct durable_state *before, struct durable_state *after,
-                             struct error *ret_error)
-{
-    enum err code = OK;
-    if (c->count)
-        code = durable_append(w, after->seq, c->first, c->count, c->records, ret_error);
-    after->records += c->count;
-    if (code == OK)
-        code = commit_texts(w, c, after, ret_error);
-    if (code == OK)
-        code = commit_signals(w, c, after, ret_error);
-    if (code == OK)
-        code = commit_children(w, c, after, ret_error);
-    for (size_t i = 0; i < c->messages_len && code == OK; i++)
-        code = commit_message(w, c, &c->messages[i], after, ret_error);
-    if (code == OK && c->cancels_children)
-        code = durable_cancel_children(w, c->id, ret_error);
-    if (c->lines != 0)
-        after->lines = c->lines;
-    if (code == OK) /* last: it asks what has happened */
-        code = commit_status(w, c, after, ret_error);
-    return code == OK ? durable_save(w, before, after, ret_error) : code;
-}
-
 enum err apply_durable_commit(struct writer *w, const struct mutation *m, int64_t *ret_number,
                               struct error *ret_error)
 {
-    const struct durable_commit *c = &m->commit;
-    struct durable_state before, after;
-    enum err code = durable_find(w, c->id, &before, ret_error);
+    struct durable_step c = {.id = m->durable_commit.id};
+    struct durable_state before;
+    enum err code = durable_find(w, c.id, &before, ret_error);
     if (code == OK)
         code = commit_check(m, &before, ret_error);
     if (code != OK)
         return code;
-    after = before;
-    code = commit_write(w, c, &before, &after, ret_error);
-    *ret_number = after.events;
+    c.state = before;
+    code = durable_steps(w, &c, m, ret_error);
+    *ret_number = c.state.events;
+    if (code == OK)
+        code = durable_save(w, &before, &c.state, ret_error);
     /* Without a savepoint nothing may be refused once it has begun, so this is the disk. */
-    if (code != OK && !c->children_len && !c->messages_len)
+    if (code != OK && c.done > 0 && !w->is_guarded)
         w->is_lost = true;
     return code;
 }
@@ -276,17 +297,16 @@ enum err apply_durable_commit(struct writer *w, const struct mutation *m, int64_
 enum err apply_durable_message(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                struct error *ret_error)
 {
-    struct durable_message message = m->message;
-    message.execution = m->name;
-    if (m->number && !message.name.len)
+    const struct durable_message *message = &m->durable_message.message;
+    if (m->durable_message.is_signal && !message->name.len)
         return error_set(ret_error, ERR_INVALID, "a signal's name is empty");
     struct durable_state before, after;
-    enum err code = durable_find(w, m->name, &before, ret_error);
+    enum err code = durable_find(w, message->execution, &before, ret_error);
     if (code == OK && durable_is_finished(before.status))
-        code = durable_finished_error(m->name, &before, ret_error);
+        code = durable_finished_error(message->execution, &before, ret_error);
     if (code != OK)
         return code;
     after = before;
-    code = durable_receive(w, &after, &message, ret_number, ret_error);
+    code = durable_receive(w, &after, message, ret_number, ret_error);
     return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }

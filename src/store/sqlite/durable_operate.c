@@ -12,15 +12,15 @@ enum err apply_durable_pause(struct writer *w, const struct mutation *m, int64_t
                              struct error *ret_error)
 {
     struct durable_state before, after;
-    enum err code = durable_find(w, m->name, &before, ret_error);
+    enum err code = durable_find(w, m->durable_pause.id, &before, ret_error);
     if (code == OK && durable_is_finished(before.status))
-        code = durable_finished_error(m->name, &before, ret_error);
-    if (code != OK || before.is_paused == m->is_paused)
+        code = durable_finished_error(m->durable_pause.id, &before, ret_error);
+    if (code != OK || before.is_paused == m->durable_pause.is_paused)
         return code;
     after = before;
-    after.is_paused = m->is_paused;
+    after.is_paused = m->durable_pause.is_paused;
     /* What it waited for may have come meanwhile: it looks itself. */
-    if (!m->is_paused)
+    if (!m->durable_pause.is_paused)
         after.wake_us = 0;
     code = db_run(&w->db, WRITER_DURABLE_TEXT_PARKED,
                   PARAMS(P_INT(before.seq), P_TEXT(SLICE_EMPTY)), ret_error);
@@ -54,15 +54,15 @@ enum err apply_durable_park(struct writer *w, const struct mutation *m, int64_t 
                             struct error *ret_error)
 {
     struct durable_state before;
-    enum err code = operate_find_unfinished(w, m->name, &before, ret_error);
-    return code == OK ? operate_park(w, &before, m->value, ret_error) : code;
+    enum err code = operate_find_unfinished(w, m->durable_park.id, &before, ret_error);
+    return code == OK ? operate_park(w, &before, m->durable_park.reason, ret_error) : code;
 }
 
 enum err apply_durable_crashed(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                struct error *ret_error)
 {
     struct durable_state before;
-    enum err code = operate_find_unfinished(w, m->name, &before, ret_error);
+    enum err code = operate_find_unfinished(w, m->durable_crashed.id, &before, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_DURABLE_CRASHED, PARAMS(P_INT(before.seq)), ret_number, NULL,
                          ret_error);
@@ -92,14 +92,13 @@ static enum err operate_check_version(struct writer *w, struct slice id,
 }
 
 /* The first `records` records must be those of whole chunks up to chunk_first, and of the chunk. */
-static enum err operate_check_cut(struct writer *w, const struct mutation *m,
+static enum err operate_check_cut(struct writer *w, struct slice id, const struct store_cut *cut,
                                   const struct durable_state *state, struct error *ret_error)
 {
-    const struct mutation_cut *cut = &m->cut;
     if (cut->records > state->records)
         return error_set(ret_error, ERR_CONFLICT,
                          "execution '%.*s' has %lld records, and %lld were to be kept",
-                         SLICE_ARG(m->name), (long long)state->records, (long long)cut->records);
+                         SLICE_ARG(id), (long long)state->records, (long long)cut->records);
     int64_t start = durable_place(state->seq, 0), end = 0;
     bool has_row = false;
     enum err code = OK;
@@ -114,11 +113,11 @@ static enum err operate_check_cut(struct writer *w, const struct mutation *m,
         (cut->records > cut->chunk_first) != (cut->chunk.len > 0))
         return error_set(ret_error, ERR_INVALID,
                          "the journal of execution '%.*s' cannot be cut to %lld records at %lld",
-                         SLICE_ARG(m->name), (long long)cut->records, (long long)cut->chunk_first);
+                         SLICE_ARG(id), (long long)cut->records, (long long)cut->chunk_first);
     return OK;
 }
 
-static enum err operate_append_rest(struct writer *w, int64_t seq, const struct mutation_cut *cut,
+static enum err operate_append_rest(struct writer *w, int64_t seq, const struct store_cut *cut,
                                     struct error *ret_error)
 {
     return cut->chunk.len ? durable_append(w, seq, cut->chunk_first,
@@ -140,63 +139,65 @@ static enum err operate_revive(struct writer *w, const struct durable_state *sta
     return code;
 }
 
-/* Their records are cut off, so they are to be consumed again, in their old order. */
-static enum err operate_put_back(struct writer *w, const struct mutation *m,
-                                 struct durable_state *state, struct error *ret_error)
+/* Its record is cut off, so it is to be consumed again, in its old order. */
+enum err step_signal_back(struct writer *w, struct durable_step *c, const struct store_step *s,
+                          struct error *ret_error)
 {
-    enum err code = OK;
-    for (size_t i = 0; i < m->cut.signals_len && code == OK; i++) {
-        const struct durable_signal *s = &m->cut.signals[i];
-        if (s->seq < 1 || s->seq > state->signals_last || !s->name.len)
-            return error_set(ret_error, ERR_INVALID,
-                             "execution '%.*s' was never sent the signal %lld that is to come back",
-                             SLICE_ARG(m->name), (long long)s->seq);
-        code = db_run(&w->db, WRITER_SIGNAL_PUT_BACK,
-                      PARAMS(P_INT(state->seq), P_INT(s->seq), P_INT(s->at_us), P_TEXT(s->name),
-                             P_TEXT(s->data)),
-                      ret_error);
-        if (code == OK)
-            state->signals_waiting += db_changes(&w->db);
-    }
+    struct durable_state *state = &c->state;
+    if (s->signal_back.seq < 1 || s->signal_back.seq > state->signals_last ||
+        !s->signal_back.name.len)
+        return error_set(ret_error, ERR_INVALID,
+                         "execution '%.*s' was never sent the signal %lld that is to come back",
+                         SLICE_ARG(c->id), (long long)s->signal_back.seq);
+    enum err code =
+        db_run(&w->db, WRITER_SIGNAL_PUT_BACK,
+               PARAMS(P_INT(state->seq), P_INT(s->signal_back.seq), P_INT(s->signal_back.at_us),
+                      P_TEXT(s->signal_back.name), P_TEXT(s->signal_back.data)),
+               ret_error);
+    if (code == OK)
+        state->signals_waiting += db_changes(&w->db);
     return code;
 }
 
 enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t *ret_number,
                              struct error *ret_error)
 {
-    const struct mutation_cut *cut = &m->cut;
-    struct durable_state before, after;
-    enum err code = durable_find(w, m->name, &before, ret_error);
+    struct slice id = m->durable_retry.id;
+    const struct store_cut *cut = &m->durable_retry.cut;
+    struct durable_state before;
+    struct durable_step c = {.id = id};
+    enum err code = durable_find(w, id, &before, ret_error);
     if (code == OK && before.status != DURABLE_FAILED && before.status != DURABLE_CANCELLED)
         code = error_set(ret_error, ERR_CONFLICT,
                          "execution '%.*s' cannot be retried: it is %s, neither failed nor "
                          "cancelled",
-                         SLICE_ARG(m->name), durable_status_text(before.status));
+                         SLICE_ARG(id), durable_status_text(before.status));
     if (code == OK && m->bytes > STORE_COMMIT_BYTES_MAX)
         code = error_set(ret_error, ERR_TOO_LARGE,
                          "a retry keeps a chunk and brings back signals of at most %d bytes",
                          STORE_COMMIT_BYTES_MAX);
     if (code == OK)
-        code = operate_check_cut(w, m, &before, ret_error);
+        code = operate_check_cut(w, id, cut, &before, ret_error);
     if (code == OK && cut->version)
-        code = operate_check_version(w, m->name, &before, cut->version, ret_error);
+        code = operate_check_version(w, id, &before, cut->version, ret_error);
     if (code == OK)
         code = operate_revive(w, &before, cut->chunk_first, ret_error);
     if (code == OK)
         code = operate_append_rest(w, before.seq, cut, ret_error);
-    after = before;
+    c.state = before;
     if (code == OK)
-        code = operate_put_back(w, m, &after, ret_error);
+        code = durable_steps(w, &c, m, ret_error);
     if (code != OK)
         return code;
-    after.status = DURABLE_QUEUED;
-    after.records = cut->records;
-    after.version = cut->version ? cut->version : before.version;
-    after.is_cancel_requested = false;
-    after.wake_us = after.finished_us = 0;
-    after.attempt++;
-    after.lines = -1; /* which of them belong to the records that are kept, nobody knows */
-    return durable_save(w, &before, &after, ret_error);
+    struct durable_state *after = &c.state;
+    after->status = DURABLE_QUEUED;
+    after->records = cut->records;
+    after->version = cut->version ? cut->version : before.version;
+    after->is_cancel_requested = false;
+    after->wake_us = after->finished_us = 0;
+    after->attempt++;
+    after->lines = -1; /* which of them belong to the records that are kept, nobody knows */
+    return durable_save(w, &before, after, ret_error);
 }
 
 /* A row like another, with the texts it was started with. */
@@ -224,13 +225,14 @@ static enum err operate_copy(struct writer *w, const struct durable_state *from,
 enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t *ret_number,
                             struct error *ret_error)
 {
-    const struct mutation_cut *cut = &m->cut;
+    struct slice id = m->durable_fork.id, new_id = m->durable_fork.new_id;
+    const struct store_cut *cut = &m->durable_fork.cut;
     struct durable_state from, to;
-    if (!cut->new_id.len)
+    if (!new_id.len)
         return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
-    enum err code = durable_find(w, m->name, &from, ret_error);
+    enum err code = durable_find(w, id, &from, ret_error);
     if (code == OK)
-        code = operate_check_cut(w, m, &from, ret_error);
+        code = operate_check_cut(w, id, cut, &from, ret_error);
     if (code != OK)
         return code;
     /* Signals and events go on counting: its records name signals by their numbers. */
@@ -240,10 +242,10 @@ enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t 
                                 .events = from.events,
                                 .signals_last = from.signals_last};
     bool is_new = false;
-    code = operate_copy(w, &from, cut->new_id, &to, &is_new, ret_error);
+    code = operate_copy(w, &from, new_id, &to, &is_new, ret_error);
     if (code == OK && !is_new)
         return error_set(ret_error, ERR_CONFLICT, "there is an execution '%.*s' already",
-                         SLICE_ARG(cut->new_id));
+                         SLICE_ARG(new_id));
     if (code == OK)
         code = db_run(&w->db, WRITER_JOURNAL_COPY,
                       PARAMS(P_INT(durable_place(from.seq, 0)),
@@ -256,25 +258,25 @@ enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t 
 enum err apply_durable_migrate(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                struct error *ret_error)
 {
-    const struct mutation_cut *cut = &m->cut;
+    const struct mutation_durable_migrate *a = &m->durable_migrate;
     struct durable_state before, after;
-    enum err code = durable_find(w, m->name, &before, ret_error);
+    enum err code = durable_find(w, a->id, &before, ret_error);
     if (code == OK && durable_is_finished(before.status))
-        code = durable_finished_error(m->name, &before, ret_error);
-    if (code == OK && before.records != cut->records)
+        code = durable_finished_error(a->id, &before, ret_error);
+    if (code == OK && before.records != a->records)
         code =
             error_set(ret_error, ERR_CONFLICT,
                       "execution '%.*s' has %lld records, not the %lld that were checked: it has "
                       "gone on meanwhile",
-                      SLICE_ARG(m->name), (long long)before.records, (long long)cut->records);
+                      SLICE_ARG(a->id), (long long)before.records, (long long)a->records);
     if (code == OK)
-        code = operate_check_version(w, m->name, &before, cut->version, ret_error);
+        code = operate_check_version(w, a->id, &before, a->version, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(before.seq)), ret_error);
     if (code != OK)
         return code;
     after = before;
-    after.version = cut->version;
+    after.version = a->version;
     return durable_save(w, &before, &after, ret_error);
 }
 
@@ -282,7 +284,7 @@ enum err apply_durable_snapshot_drop(struct writer *w, const struct mutation *m,
                                      int64_t *ret_number, struct error *ret_error)
 {
     struct durable_state state;
-    enum err code = durable_find(w, m->name, &state, ret_error);
+    enum err code = durable_find(w, m->durable_snapshot_drop.id, &state, ret_error);
     return code == OK ? db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state.seq)), ret_error)
                       : code;
 }

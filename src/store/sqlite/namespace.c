@@ -43,19 +43,19 @@ enum err apply_namespace_create(struct writer *w, const struct mutation *m, int6
 {
     int64_t id = 0;
     bool has_row = false;
-    if (!m->name.len || m->name.len > LIMIT_NAME_BYTES)
+    if (!m->namespace_create.name.len || m->namespace_create.name.len > LIMIT_NAME_BYTES)
         return error_set(ret_error, ERR_INVALID, "a namespace's name has 1 to %d bytes",
                          LIMIT_NAME_BYTES);
-    enum err code =
-        apply_one(w, WRITER_NAMESPACE_FIND, PARAMS(P_TEXT(m->name)), &id, &has_row, ret_error);
+    enum err code = apply_one(w, WRITER_NAMESPACE_FIND, PARAMS(P_TEXT(m->namespace_create.name)),
+                              &id, &has_row, ret_error);
     if (code == OK && has_row) {
         code = error_set(ret_error, ERR_CONFLICT, "there is a namespace '%.*s' already",
-                         SLICE_ARG(m->name));
+                         SLICE_ARG(m->namespace_create.name));
         error_hint(ret_error, "choose another name, or use it as it is");
     }
     if (code == OK)
-        code = db_run(&w->db, WRITER_NAMESPACE_ADD, PARAMS(P_TEXT(m->name), P_INT(clock_wall_us())),
-                      ret_error);
+        code = db_run(&w->db, WRITER_NAMESPACE_ADD,
+                      PARAMS(P_TEXT(m->namespace_create.name), P_INT(clock_wall_us())), ret_error);
     return code;
 }
 
@@ -66,17 +66,17 @@ enum err apply_namespace_delete(struct writer *w, const struct mutation *m, int6
                                              WRITER_NAMESPACE_DELETE};
     int64_t id = 0, used = 0;
     bool is_used = false;
-    if (namespace_is_default(m->name)) {
+    if (namespace_is_default(m->namespace_delete.name)) {
         error_set(ret_error, ERR_CONFLICT, "the default namespace cannot be deleted");
         error_hint(ret_error, "delete its functions and workflows");
         return ERR_CONFLICT;
     }
-    enum err code = apply_namespace_find(w, m->name, &id, ret_error);
+    enum err code = apply_namespace_find(w, m->namespace_delete.name, &id, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_NAMESPACE_USED, PARAMS(P_INT(id)), &used, &is_used, ret_error);
     if (code == OK && is_used) {
-        code =
-            error_set(ret_error, ERR_CONFLICT, "namespace '%.*s' is not empty", SLICE_ARG(m->name));
+        code = error_set(ret_error, ERR_CONFLICT, "namespace '%.*s' is not empty",
+                         SLICE_ARG(m->namespace_delete.name));
         error_hint(ret_error, "delete its functions and workflows first, or give --force");
     }
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)

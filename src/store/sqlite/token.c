@@ -12,15 +12,15 @@ _Static_assert(TOKEN_READ == 0 && TOKEN_ADMIN == 3, "stored as numbers");
 enum err apply_token_create(struct writer *w, const struct mutation *m, int64_t *ret_number,
                             struct error *ret_error)
 {
+    const struct token_row *t = &m->token_create.row;
     int64_t namespace_id = 0;
-    if (!m->name.len || m->value.len != TOKEN_HASH_BYTES || m->number < TOKEN_READ ||
-        m->number > TOKEN_ADMIN)
+    if (!t->id.len || t->hash.len != TOKEN_HASH_BYTES || (unsigned)t->role > TOKEN_ADMIN)
         return error_set(ret_error, ERR_INVALID, "a token has an id, a role and a hash");
-    enum err code = apply_namespace_find(w, m->function, &namespace_id, ret_error);
+    enum err code = apply_namespace_find(w, t->space, &namespace_id, ret_error);
     if (code != OK)
         return code;
     return db_run(&w->db, WRITER_TOKEN_ADD,
-                  PARAMS(P_TEXT(m->name), P_INT(namespace_id), P_INT(m->number), P_BLOB(m->value),
+                  PARAMS(P_TEXT(t->id), P_INT(namespace_id), P_INT(t->role), P_BLOB(t->hash),
                          P_INT(clock_wall_us())),
                   ret_error);
 }
@@ -29,13 +29,13 @@ enum err apply_token_revoke(struct writer *w, const struct mutation *m, int64_t 
                             struct error *ret_error)
 {
     int64_t namespace_id = 0;
-    enum err code = apply_namespace_find(w, m->function, &namespace_id, ret_error);
+    enum err code = apply_namespace_find(w, m->token_revoke.space, &namespace_id, ret_error);
     if (code == OK)
-        code = db_run(&w->db, WRITER_TOKEN_DELETE, PARAMS(P_TEXT(m->name), P_INT(namespace_id)),
-                      ret_error);
+        code = db_run(&w->db, WRITER_TOKEN_DELETE,
+                      PARAMS(P_TEXT(m->token_revoke.id), P_INT(namespace_id)), ret_error);
     if (code == OK && !db_changes(&w->db)) {
         code = error_set(ret_error, ERR_NOT_FOUND, "there is no token '%.*s'",
-                         SLICE_ARG(slice_utf8_clip(m->name, 40)));
+                         SLICE_ARG(slice_utf8_clip(m->token_revoke.id, 40)));
         error_hint(ret_error, "'limpet token list' shows those of the namespace");
     }
     return code;
@@ -44,7 +44,8 @@ enum err apply_token_revoke(struct writer *w, const struct mutation *m, int64_t 
 enum err apply_token_used(struct writer *w, const struct mutation *m, int64_t *ret_number,
                           struct error *ret_error)
 {
-    return db_run(&w->db, WRITER_TOKEN_USED, PARAMS(P_TEXT(m->name), P_INT(m->number)), ret_error);
+    return db_run(&w->db, WRITER_TOKEN_USED,
+                  PARAMS(P_TEXT(m->token_used.id), P_INT(m->token_used.at_us)), ret_error);
 }
 
 /* ---- reader ---- */

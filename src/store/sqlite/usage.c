@@ -12,13 +12,13 @@
 enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *ret_number,
                          struct error *ret_error)
 {
-    const struct usage_row *u = &m->usage;
-    if (!m->function.len || u->hour <= 0 || u->requests < 0 || u->cpu_us < 0 ||
+    const struct usage_row *u = &m->usage_add.row;
+    if (!u->module.len || u->hour <= 0 || u->requests < 0 || u->cpu_us < 0 ||
         u->memory_byte_s < 0 || u->egress_bytes < 0)
         return error_set(ret_error, ERR_INVALID, "usage has a module, an hour, and only grows");
     enum err code =
         db_run(&w->db, WRITER_USAGE_ADD,
-               PARAMS(P_INT(u->hour), P_TEXT(m->function), P_INT(u->requests), P_INT(u->cpu_us),
+               PARAMS(P_INT(u->hour), P_TEXT(u->module), P_INT(u->requests), P_INT(u->cpu_us),
                       P_INT(u->memory_byte_s), P_INT(u->egress_bytes)),
                ret_error);
     if (code == OK && u->hour > w->usage_hour) { /* an older one may have become too old */
@@ -31,21 +31,23 @@ enum err apply_usage_add(struct writer *w, const struct mutation *m, int64_t *re
 enum err apply_quota_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
                          struct error *ret_error)
 {
-    bool is_namespace = m->quota.is_namespace;
+    bool is_namespace = m->quota_set.row.is_namespace;
     enum writer_stmt set = is_namespace ? WRITER_NAMESPACE_QUOTA_SET : WRITER_QUOTA_SET;
     enum writer_stmt drop = is_namespace ? WRITER_NAMESPACE_QUOTA_DELETE : WRITER_QUOTA_DELETE;
     struct apply_function f = {0};
-    enum err code = is_namespace ? apply_namespace_find(w, m->function, &f.id, ret_error)
-                                 : apply_function_look(w, m->function, &f, ret_error);
+    enum err code = is_namespace
+                        ? apply_namespace_find(w, m->quota_set.row.module, &f.id, ret_error)
+                        : apply_function_look(w, m->quota_set.row.module, &f, ret_error);
     if (code == OK && !f.id)
         code = error_set(ret_error, ERR_NOT_FOUND, "there is no module '%.*s'",
-                         SLICE_ARG(m->function));
+                         SLICE_ARG(m->quota_set.row.module));
     for (int r = 0; r < RESOURCES && code == OK; r++) {
         struct slice name = slice_cstr(resource_name((enum resource)r));
-        if (m->quota.max[r] == QUOTA_NONE)
+        if (m->quota_set.row.max[r] == QUOTA_NONE)
             code = db_run(&w->db, drop, PARAMS(P_INT(f.id), P_TEXT(name)), ret_error);
-        else if (m->quota.max[r] != QUOTA_AS_IT_IS)
-            code = db_run(&w->db, set, PARAMS(P_INT(f.id), P_TEXT(name), P_INT(m->quota.max[r])),
+        else if (m->quota_set.row.max[r] != QUOTA_AS_IT_IS)
+            code = db_run(&w->db, set,
+                          PARAMS(P_INT(f.id), P_TEXT(name), P_INT(m->quota_set.row.max[r])),
                           ret_error);
     }
     return code;

@@ -48,6 +48,7 @@ struct writer {
     int wal_pages; /* in the log since it was last copied to the database */
     bool is_log_sized;
     bool needs_tidy; /* something to trim or to purge */
+    bool is_guarded; /* the running mutation has a savepoint */
     bool is_lost;    /* the running transaction cannot be committed */
     bool is_fenced;  /* for ever: another server has taken the database over */
 };

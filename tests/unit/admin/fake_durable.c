@@ -11,6 +11,7 @@
  *
  * Other signals are only stored. A start whose input has "finish" completes at once, with its input
  * as output; what else waits is answered when the execution ends or the wait is cancelled. */
+#include "../store/commit.h"
 #include "harness.h"
 
 #include "base/random.h"
@@ -74,7 +75,7 @@ static void fake_commit(struct fake_durable *x, struct durable_commit *c)
 {
     c->id = slice_cstr(x->id);
     x->commit_op = (struct store_op){.loop = x->fake->loop, .done = on_committed};
-    store_durable_commit(x->fake->store, &x->commit_op, c);
+    commit_send(x->fake->store, &x->commit_op, c);
 }
 
 /* ---- what signals do ---- */
@@ -254,11 +255,11 @@ void fake_durable(void *ctx, struct admin_durable *d)
         store_durable_pause(f->store, &x->op, d->id, d->kind == ADMIN_DURABLE_PAUSE);
         return;
     case ADMIN_DURABLE_RETRY:
-        store_durable_retry(f->store, &x->op, d->id, &(struct durable_retry){0});
+        store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0}, NULL, 0);
         return;
     case ADMIN_DURABLE_FORK:
         random_uuid7(x->id);
-        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), 0, 0, SLICE_EMPTY);
+        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0});
         return;
     case ADMIN_DURABLE_CHECK:
         bytes_printf(&d->report,

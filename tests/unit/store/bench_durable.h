@@ -118,7 +118,7 @@ static inline void bench_append(struct bench *b, int i, struct store_op *op)
                                .count = bench_count,
                                .records = slice_of(b->data, (size_t)bench_bytes)};
     b->records[i] += bench_count;
-    store_durable_commit(b->h->store, op, &c);
+    commit_send(b->h->store, op, &c);
 }
 
 static enum durable_status bench_status;
@@ -134,7 +134,7 @@ static inline void bench_set(struct bench *b, int i, struct store_op *op)
                                .output = bench_status == DURABLE_COMPLETED ? S("{\"total\":42}")
                                                                            : SLICE_EMPTY};
     b->records[i]++;
-    store_durable_commit(b->h->store, op, &c);
+    commit_send(b->h->store, op, &c);
 }
 
 static inline void bench_appends(struct bench *b, int bytes, int count, int rounds)

@@ -4,6 +4,7 @@
  * its number. */
 #pragma once
 
+#include "commit.h"
 #include "harness.h"
 
 #define NEVER INT64_MAX
@@ -61,7 +62,7 @@ static inline enum err durable_commit(struct harness *h, struct durable_commit c
     if (!c.records.len)
         c.records = bytes_slice(&records);
     struct store_op op = HARNESS_OP(h);
-    store_durable_commit(h->store, &op, &c);
+    commit_send(h->store, &op, &c);
     enum err code = harness_wait(h, &op);
     if (ret_number)
         *ret_number = op.number;
@@ -124,12 +125,11 @@ static inline enum err durable_retry_with(struct harness *h, const char *id, int
     struct bytes chunk = records_make(chunk_first, records - chunk_first);
     struct store_op op = HARNESS_OP(h);
     store_durable_retry(h->store, &op, slice_cstr(id),
-                        &(struct durable_retry){.records = records,
-                                                .chunk_first = chunk_first,
-                                                .chunk = bytes_slice(&chunk),
-                                                .version = version,
-                                                .signals = signals,
-                                                .signals_len = signals_len});
+                        &(struct store_cut){.records = records,
+                                            .chunk_first = chunk_first,
+                                            .chunk = bytes_slice(&chunk),
+                                            .version = version},
+                        signals, signals_len);
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }
@@ -145,8 +145,10 @@ static inline enum err durable_fork(struct harness *h, const char *id, const cha
 {
     struct bytes chunk = records_make(chunk_first, records - chunk_first);
     struct store_op op = HARNESS_OP(h);
-    store_durable_fork(h->store, &op, slice_cstr(id), slice_cstr(new_id), records, chunk_first,
-                       bytes_slice(&chunk));
+    store_durable_fork(h->store, &op, slice_cstr(id), slice_cstr(new_id),
+                       &(struct store_cut){.records = records,
+                                           .chunk_first = chunk_first,
+                                           .chunk = bytes_slice(&chunk)});
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }

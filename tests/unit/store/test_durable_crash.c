@@ -63,7 +63,7 @@ static void flow_step(struct store_op *op)
                                                                   : DURABLE_RUNNING,
                                .wake_us = 1 + f->records};
     f->asked = f->records + count;
-    store_durable_commit(f->h->store, &f->op, &c);
+    commit_send(f->h->store, &f->op, &c);
     bytes_done(&records);
 }
 
@@ -401,7 +401,7 @@ static void sender_step(struct store_op *op)
         c.sets_status = true;
         c.status = DURABLE_COMPLETED;
     }
-    store_durable_commit(s->store, &f->op, &c);
+    commit_send(s->store, &f->op, &c);
     bytes_done(&records);
 }
 
@@ -472,10 +472,9 @@ static void gathered_mutations_go_together(void **state)
     store_durable_start(h->store, NULL, &(struct durable_row){.id = S("a"), .workflow = S("flow")});
     for (int i = 0; i < 200; i++) {
         struct bytes records = records_make(i, 1);
-        store_durable_commit(
-            h->store, i == 199 ? &op : NULL,
-            &(struct durable_commit){
-                .id = S("a"), .first = i, .count = 1, .records = bytes_slice(&records)});
+        commit_send(h->store, i == 199 ? &op : NULL,
+                    &(struct durable_commit){
+                        .id = S("a"), .first = i, .count = 1, .records = bytes_slice(&records)});
         bytes_done(&records);
     }
     store_send(h->store);

@@ -300,12 +300,12 @@ static void a_deleted_workflow_takes_its_executions_along(void **state)
     assert_ok(COMMIT(h, "a", .count = 1, .snapshot = S("state"), .sets_status = true,
                      .status = DURABLE_RUNNING));
     for (int i = 1; i < 600; i++)
-        store_durable_commit(h->store, NULL,
-                             &(struct durable_commit){.id = S("a"),
-                                                      .first = i,
-                                                      .count = 1,
-                                                      .records = S("12345678"),
-                                                      .progress = S("1")});
+        commit_send(h->store, NULL,
+                    &(struct durable_commit){.id = S("a"),
+                                             .first = i,
+                                             .count = 1,
+                                             .records = S("12345678"),
+                                             .progress = S("1")});
     assert_ok(durable_signal(h, "a", "s", "1", "once", NULL));
     assert_ok(durable_start(h, "b"));
     assert_ok(function_delete(h, "flow"));
