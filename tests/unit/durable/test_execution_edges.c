@@ -294,6 +294,54 @@ static void a_disk_error_breaks_it(void **state)
     assert_broken(w, ERR_IO, "the disk is gone");
 }
 
+/* START, SYNC dice and DONE 1 are here (three at once), DONE 3 is not. */
+static void what_is_not_here_yet_is_waited_for_at_rest(void **state)
+{
+    struct world *w = *state;
+    record_some(w);
+    w->here = 3;
+    world_crash(w);
+    assert_true(execution_is_behind(w->x));
+    assert_sync(w, EXECUTION_REPLAYED, "dice", "", "4");
+    for (uint32_t id = 1; id <= 3; id++)
+        assert_start(w, EXECUTION_EXTERNAL, letters[id - 1], id);
+    assert_done(w, 1, OK, "A");
+    assert_rests(w);
+    assert_rests(w); /* and again: nothing is lost */
+    assert_int_equal(execution_state(w->x), EXECUTION_REPLAYING);
+    assert_false(execution_is_idle(w->x));
+    assert_int_equal(execution_wake_us(w->x), EXECUTION_NEVER);
+    w->here = INT64_MAX;
+    assert_false(execution_is_behind(w->x));
+    assert_done(w, 3, OK, "C");
+    assert_rests(w);
+    assert_int_equal(execution_state(w->x), EXECUTION_IS_LIVE);
+    assert_false(execution_is_behind(w->x));
+}
+
+/* It should have stood still: what it asks for is not here, and it cannot wait. That can pass. */
+static void a_sync_op_cannot_wait_for_its_record(void **state)
+{
+    struct world *w = *state;
+    for (int i = 0; i < 5; i++)
+        assert_sync(w, EXECUTION_LIVE, "dice", "4", "4");
+    world_commit(w);
+    w->here = 3;
+    world_crash(w);
+    assert_sync(w, EXECUTION_REPLAYED, "dice", "", "4");
+    assert_sync(w, EXECUTION_REPLAYED, "dice", "", "4");
+    assert_true(execution_is_behind(w->x));
+    char got[64];
+    assert_int_equal(world_sync(w, "dice", "4", got), EXECUTION_DIVERGED);
+    assert_int_equal(execution_state(w->x), EXECUTION_BROKEN);
+    assert_int_equal(execution_error(w->x)->code, ERR_UNAVAILABLE);
+    assert_true(error_is_retryable(execution_error(w->x)->code));
+    w->here = INT64_MAX;
+    world_crash(w);
+    for (int i = 0; i < 5; i++)
+        assert_sync(w, EXECUTION_REPLAYED, "dice", "", "4");
+}
+
 static void a_short_journal_breaks_it(void **state)
 {
     struct world *w = *state;
@@ -726,6 +774,8 @@ int main(void)
         T(a_check_of_an_empty_journal_agrees),
         T(a_prefix_of_a_journal_is_a_journal),
         T(a_disk_error_breaks_it),
+        T(what_is_not_here_yet_is_waited_for_at_rest),
+        T(a_sync_op_cannot_wait_for_its_record),
         T(a_short_journal_breaks_it),
         T(a_damaged_record_breaks_it),
         T(a_journal_begins_with_a_start),

@@ -24,6 +24,7 @@ struct world {
     int64_t stored;
     int64_t read_max; /* records at once */
     bool fails_reading;
+    int64_t here;       /* records that can be read now; the others come later */
     struct bytes diary; /* "start 1 args; stop 1; over 3; " */
     size_t runnables;
 };
@@ -39,12 +40,21 @@ static inline enum err world_read(void *ctx, int64_t first, struct bytes *out, i
     struct world *w = ctx;
     if (w->fails_reading)
         return error_set(ret_error, ERR_IO, "the disk is gone");
+    if (first >= w->here) {
+        *ret_count = EXECUTION_LATER;
+        return OK;
+    }
     struct slice all = bytes_slice(&w->journal);
     struct slice rest = slice_skip(all, record_prefix(all, first).len);
     struct slice part = record_prefix(rest, w->read_max);
     bytes_append_slice(out, part);
     *ret_count = record_count(part);
     return OK;
+}
+
+static inline bool world_has(void *ctx, int64_t first)
+{
+    return first < ((struct world *)ctx)->here;
 }
 
 static inline void world_start(void *ctx, uint32_t id, uint32_t op, struct slice args)
@@ -87,6 +97,7 @@ static inline int world_setup(void **state)
     w->port = (struct execution_port){.ctx = w,
                                       .now_us = world_now,
                                       .read = world_read,
+                                      .has = world_has,
                                       .start = world_start,
                                       .stop = world_stop,
                                       .scope_over = world_scope_over,
@@ -94,6 +105,7 @@ static inline int world_setup(void **state)
                                       .op_text = world_op_text};
     w->now_us = 1000 * (int64_t)WORLD_SECOND;
     w->read_max = 3;
+    w->here = INT64_MAX;
     const struct execution_config config = world_config(w);
     w->x = execution_new(&config);
     *state = w;
