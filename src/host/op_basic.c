@@ -453,6 +453,8 @@ enum err op_cancel(struct guest *g, const struct op_cancel_args *a)
 
 enum err op_loaded(struct guest *g, const struct op_loaded_args *a)
 {
+    if (!g->loading)
+        return op_refuse(g, ERR_FORBIDDEN, "no module is being loaded");
     g->loading->exports = a->exports;
     bytes_clear(&g->loading->workflows);
     bytes_append_slice(&g->loading->workflows, a->workflows);
