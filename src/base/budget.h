@@ -27,7 +27,6 @@
     X(ISOLATES, "isolates", LIMIT, "isolates at once")                                             \
     X(CONNECTIONS, "connections", LIMIT, "outgoing connections at once")                           \
     X(LOOKUPS, "lookups", LIMIT, "name look-ups at once")                                          \
-    X(LOG, "log_bytes", LIMIT, "bytes of log lines waiting to be stored")                          \
     X(DISK, "disk_bytes", LIMIT, "bytes on disk")
 
 enum resource {

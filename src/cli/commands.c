@@ -230,8 +230,9 @@ const struct command commands_table[] = {
      "--since on. Deleted ones stay for 400 days.",
      usage_flags, cmd_usage},
     {"quota set", "[NAME] RESOURCE=AMOUNT", "Set a quota of a function or workflow",
-     "RESOURCE is memory, isolates (requests at work at once), connections (outgoing) or lookups "
-     "(of names); AMOUNT may end in K, M or G. It holds at once. Without NAME it is the "
+     "RESOURCE is memory, isolates (requests at work at once), connections (outgoing), lookups "
+     "(of names) or disk (its database); AMOUNT may end in K, M or G. It holds at once. Without "
+     "NAME it is the "
      "namespace's, "
      "for all that is in it together.",
      no_flags, cmd_quota_set},

@@ -10,8 +10,10 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "base/bytes.h"
 #include "base/map.h"
 #include "host/sql_internal.h"
@@ -41,6 +43,8 @@ struct database {
     unsigned used;
     struct list line; /* struct waiter */
     uint64_t used_ms; /* when one was last given back */
+    struct account *account;
+    uint64_t stored; /* bytes, taken from the account */
     struct database *next_to_close;
 };
 
@@ -117,6 +121,30 @@ static bool waiter_stand(struct database *b, struct waiter *w)
     return true;
 }
 
+/* ---- its size ---- */
+
+/* With the lock held. Files that are there cannot be refused. */
+static void charge(struct database *b, uint64_t stored)
+{
+    if (b->account && stored > b->stored)
+        budget_force(&b->account->budgets[RESOURCE_DISK], stored - b->stored);
+    else if (b->account && stored < b->stored)
+        budget_give(&b->account->budgets[RESOURCE_DISK], b->stored - stored);
+    b->stored = stored;
+}
+
+/* What it may grow to, as long as others of its namespace do not. */
+static uint64_t size_max(struct database *b)
+{
+    if (!b->account)
+        return UINT64_MAX;
+    pthread_mutex_lock(&b->mutex);
+    uint64_t stored = b->stored;
+    pthread_mutex_unlock(&b->mutex);
+    uint64_t left = budget_left(&b->account->budgets[RESOURCE_DISK]);
+    return left > UINT64_MAX - stored ? UINT64_MAX : stored + left;
+}
+
 /* ---- closing ---- */
 
 static void files_unlink(const char *path)
@@ -128,6 +156,14 @@ static void files_unlink(const char *path)
         bytes_printf(&name, "%s%s", path, suffixes[k]);
         (void)unlink(bytes_cstr(&name)); /* it may never have been made */
     }
+}
+
+static void database_unlink(struct database *b)
+{
+    files_unlink(b->path);
+    pthread_mutex_lock(&b->mutex);
+    charge(b, 0);
+    pthread_mutex_unlock(&b->mutex);
 }
 
 static void descriptors_give(struct databases *d, unsigned n)
@@ -169,7 +205,7 @@ static void database_close(struct database *b, bool may_checkpoint)
     bool is_removed = b->is_removed; /* who removes it from now on finds it closed */
     pthread_mutex_unlock(&b->mutex);
     if (is_closed && is_removed)
-        files_unlink(b->path);
+        database_unlink(b);
 
     pthread_mutex_lock(&d->mutex);
     pthread_mutex_lock(&b->mutex);
@@ -291,7 +327,7 @@ static void opening_over(struct database *b, const struct error *error)
     if (is_open)
         __atomic_add_fetch(&d->opened, 1, __ATOMIC_RELAXED);
     else if (is_removed)
-        files_unlink(b->path);
+        database_unlink(b);
 }
 
 static enum err database_open(struct database *b, struct error *ret_error)
@@ -415,16 +451,24 @@ enum err database_take(struct database *b, struct loop *loop, struct sql_conn **
         sql_task_home();
     }
     if (err == OK)
+        err = sql_conn_bound(conn, size_max(b), ret_error);
+    if (err == OK)
         *ret_conn = conn;
+    else if (conn)
+        database_give(b, loop, conn);
     return err;
 }
 
 void database_give(struct database *b, struct loop *loop, struct sql_conn *conn)
 {
     struct waiter *w = NULL;
+    uint64_t stored;
     conn->home = loop;
     conn->used_ms = loop_now_ms(loop);
+    bool is_news = sql_conn_stored(conn, &stored);
     pthread_mutex_lock(&b->mutex);
+    if (is_news)
+        charge(b, stored);
     b->used_ms = conn->used_ms;
     struct list *n = list_pop_front(&b->line);
     if (n) {
@@ -449,15 +493,20 @@ bool database_is_open(struct database *b)
 
 /* ---- one ---- */
 
-static struct database *database_new(struct databases *of, const char *path)
+static struct database *database_new(struct databases *of, const char *path,
+                                     struct account *account)
 {
+    struct stat st;
     struct database *b = calloc(1, sizeof(*b));
     CHECK(b);
     b->refs = 1;
     b->of = of;
     b->path = strdup(path);
     CHECK(b->path);
-    b->file = sql_file_new(path, of->config.bytes_max);
+    b->file = sql_file_new(path, account ? 0 : of->config.bytes_max);
+    b->account = account ? account_ref(account) : NULL;
+    if (stat(path, &st) == 0)
+        charge(b, (uint64_t)st.st_size);
     list_init(&b->idle);
     list_init(&b->line);
     CHECK(pthread_mutex_init(&b->mutex, NULL) == 0);
@@ -476,6 +525,8 @@ void database_unref(struct database *b)
         return;
     CHECK(b->stage == DATABASE_CLOSED && list_is_empty(&b->line));
     sql_file_unref(b->file);
+    charge(b, 0); /* nobody knows of it any more */
+    account_unref(b->account);
     CHECK(pthread_mutex_destroy(&b->mutex) == 0);
     free(b->path);
     free(b);
@@ -519,7 +570,7 @@ void databases_free(struct databases *d)
         conns_close(d, &open->idle);
         open->stage = DATABASE_CLOSED;
         if (open->is_removed)
-            files_unlink(open->path);
+            database_unlink(open);
         database_unref(open); /* the last one closes the file */
     }
     while (map_next(&d->paths, &cursor, &path, &b))
@@ -529,12 +580,12 @@ void databases_free(struct databases *d)
     free(d);
 }
 
-struct database *databases_get(struct databases *d, const char *path)
+struct database *databases_get(struct databases *d, const char *path, struct account *account)
 {
     pthread_mutex_lock(&d->mutex);
     struct database *b = map_get(&d->paths, slice_cstr(path));
     if (!b) {
-        b = database_new(d, path);
+        b = database_new(d, path, account);
         (void)map_put(&d->paths, slice_cstr(path), b);
     }
     database_ref(b);

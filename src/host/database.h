@@ -21,6 +21,7 @@
 
 #include "base/error.h"
 
+struct account;
 struct database;
 struct databases;
 struct loop;
@@ -28,7 +29,7 @@ struct sql_conn;
 struct sql_file;
 
 struct databases_config {
-    uint64_t bytes_max;       /* of each database; 0: none */
+    uint64_t bytes_max;       /* of each that is of no account; 0: none */
     unsigned connections_max; /* to one, of all threads */
     unsigned descriptors_max; /* of all; above it only while all that are open are in use */
 };
@@ -41,8 +42,9 @@ struct databases_count {
 struct databases *databases_new(const struct databases_config *config);
 void databases_free(struct databases *d); /* after the loops; references may be left */
 
-/* Any thread. The one of that path, a reference. */
-struct database *databases_get(struct databases *d, const char *path);
+/* Any thread. The one of that path, a reference. account: whose disk its file takes, and bounds it;
+ * kept by a reference; NULL: nobody's. */
+struct database *databases_get(struct databases *d, const char *path, struct account *account);
 /* Loop thread. Its module is gone: nobody gets a connection any more, and the files go as soon as
  * those who have one have given it back (databases_trim()). */
 void databases_remove(struct databases *d, struct database *b, struct loop *loop);

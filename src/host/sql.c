@@ -49,6 +49,7 @@ static int hook_wal(void *arg, sqlite3 *db, const char *name, int frames)
     (void)db;
     (void)name;
     c->has_frames = true;
+    c->is_measured = false;
     sql_atomic_raise(&c->file->wal_mark, sql_mark(c->commit_seq, (uint32_t)frames));
     return SQLITE_OK;
 }
@@ -84,8 +85,9 @@ static enum err conn_full(struct sql_conn *c, struct error *ret_error)
     (void)error_set(ret_error, ERR_LIMIT,
                     "the database has reached its limit of %llu bytes, or a temporary result its "
                     "limit of %d MiB",
-                    (unsigned long long)c->file->bytes_max, LIMIT_SQL_TEMP_BYTES >> 20);
-    error_hint(ret_error, "delete rows, their space is used again, or sort and join less at once");
+                    (unsigned long long)c->bytes_bound, LIMIT_SQL_TEMP_BYTES >> 20);
+    error_hint(ret_error, "delete rows, their space is used again, or sort and join less at once; "
+                          "or raise the quota disk_bytes");
     return ERR_LIMIT;
 }
 
@@ -135,21 +137,48 @@ static enum err conn_prepare_own(struct sql_conn *c, const char *sql, sqlite3_st
     return rc == SQLITE_OK ? OK : sql_conn_error(c, rc, ret_error);
 }
 
-static enum err conn_bound_size(struct sql_conn *c, struct error *ret_error)
+static enum err conn_know_size(struct sql_conn *c, struct error *ret_error)
 {
-    if (!c->file->bytes_max)
-        return OK;
     sqlite3_stmt *stmt = NULL;
     enum err err = conn_prepare_own(c, "PRAGMA page_size", &stmt, ret_error);
     if (err)
         return err;
-    uint64_t page = sqlite3_step(stmt) == SQLITE_ROW ? (uint64_t)sqlite3_column_int(stmt, 0) : 4096;
+    int page = sqlite3_step(stmt) == SQLITE_ROW ? sqlite3_column_int(stmt, 0) : 0;
     (void)sqlite3_finalize(stmt); /* a step's failure, seen above as no row */
-    uint64_t pages = c->file->bytes_max / (page ? page : 4096);
+    c->page_bytes = page > 0 ? (uint32_t)page : 4096;
+    c->bytes_bound = UINT64_MAX;
+    err = conn_prepare_own(c, "PRAGMA page_count", &c->page_count, ret_error);
+    return err ? err : sql_conn_bound(c, UINT64_MAX, ret_error);
+}
+
+enum err sql_conn_bound(struct sql_conn *c, uint64_t bytes_max, struct error *ret_error)
+{
     char sql[64];
+    if (c->file->bytes_max && c->file->bytes_max < bytes_max)
+        bytes_max = c->file->bytes_max;
+    if (bytes_max == c->bytes_bound)
+        return OK;
+    uint64_t pages = bytes_max / c->page_bytes;
     (void)snprintf(sql, sizeof(sql), "PRAGMA max_page_count=%llu",
-                   (unsigned long long)(pages < UINT32_MAX - 1 ? pages : UINT32_MAX - 1));
-    return conn_run(c, sql, ret_error);
+                   (unsigned long long)(pages < 1                ? 1
+                                        : pages < UINT32_MAX - 1 ? pages
+                                                                 : UINT32_MAX - 1));
+    enum err err = conn_run(c, sql, ret_error);
+    if (!err)
+        c->bytes_bound = bytes_max;
+    return err;
+}
+
+bool sql_conn_stored(struct sql_conn *c, uint64_t *ret_bytes)
+{
+    if (c->is_measured)
+        return false;
+    bool is_known = sqlite3_step(c->page_count) == SQLITE_ROW;
+    if (is_known)
+        *ret_bytes = (uint64_t)sqlite3_column_int64(c->page_count, 0) * c->page_bytes;
+    (void)sqlite3_reset(c->page_count);
+    c->is_measured = is_known;
+    return is_known;
 }
 
 static enum err conn_set_up(struct sql_conn *c, struct error *ret_error)
@@ -160,7 +189,7 @@ static enum err conn_set_up(struct sql_conn *c, struct error *ret_error)
     enum err err = conn_run(
         c, "PRAGMA synchronous=OFF; PRAGMA foreign_keys=ON; PRAGMA secure_delete=FAST", ret_error);
     if (!err)
-        err = conn_bound_size(c, ret_error);
+        err = conn_know_size(c, ret_error);
     /* A transaction that writes takes the write lock at once: one that read first and found another
      * writer's commit in between could only fail. */
     if (!err)
@@ -222,6 +251,7 @@ void sql_conn_close(struct sql_conn *c)
     while ((n = list_first(&c->lru)))
         cache_evict(c, container_of(n, struct sql_cached, lru));
     map_done(&c->cache);
+    (void)sqlite3_finalize(c->page_count);
     (void)sqlite3_finalize(c->begin);
     (void)sqlite3_finalize(c->commit);
     (void)sqlite3_finalize(c->rollback);

@@ -45,6 +45,11 @@ NODISCARD enum err sql_file_open(const char *path, uint64_t bytes_max, struct sq
 struct sql_file *sql_file_ref(struct sql_file *f);
 void sql_file_unref(struct sql_file *f);
 
+/* The database may grow to so many bytes from now on, or to the file's bytes_max if that is less;
+ * cheap when it was so before. */
+NODISCARD enum err sql_conn_bound(struct sql_conn *c, uint64_t bytes_max, struct error *ret_error);
+/* The size of the database, if this connection has made a commit since it was asked last. */
+bool sql_conn_stored(struct sql_conn *c, uint64_t *ret_bytes);
 NODISCARD enum err sql_conn_open(struct sql_file *f, struct sql_conn **ret_conn,
                                  struct error *ret_error);
 struct list *sql_conn_link(struct sql_conn *c); /* for lists of the owner */

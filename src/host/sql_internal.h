@@ -74,7 +74,10 @@ enum sql_journal_statement {
 struct sql_conn {
     struct sql_file *file;
     sqlite3 *db;
-    sqlite3_stmt *begin, *commit, *rollback;
+    sqlite3_stmt *begin, *commit, *rollback, *page_count;
+    uint32_t page_bytes;
+    uint64_t bytes_bound; /* what the database may grow to */
+    bool is_measured;     /* sql_conn_stored() has told its size since the last commit here */
     sqlite3_stmt *journal[SQL_JOURNAL_STATEMENTS]; /* NULL: not yet prepared */
     uint64_t seen;
     uint64_t commit_seq;  /* of the commit in flight, 0: none */

@@ -28,7 +28,7 @@ struct accounts {
     struct map spaces;  /* name of a namespace -> struct account, a reference */
     struct map modules; /* name -> struct module */
     struct list gone;   /* deleted modules, until nobody else has their accounts */
-    size_t module_memory_max, threads;
+    size_t module_memory_max, module_disk_max, threads;
 };
 
 struct accounts *accounts_new(const struct config *config)
@@ -43,7 +43,9 @@ struct accounts *accounts_new(const struct config *config)
     account_limit(a->server, RESOURCE_ISOLATES, config->isolates_max + a->threads);
     account_limit(a->server, RESOURCE_CONNECTIONS, a->threads * LIMIT_FETCH_CONNECTIONS);
     account_limit(a->server, RESOURCE_LOOKUPS, a->threads * LIMIT_FETCH_LOOKUPS);
+    account_limit(a->server, RESOURCE_DISK, INT64_MAX); /* the disk's reserve is another bound */
     list_init(&a->gone);
+    a->module_disk_max = (size_t)config->database_bytes_max;
     a->module_memory_max = config->module_memory_bytes_max ? (size_t)config->module_memory_bytes_max
                                                            : memory - memory / 4;
     return a;
@@ -85,8 +87,9 @@ struct account *accounts_server(struct accounts *a)
 
 size_t accounts_default(const struct accounts *a, enum resource r)
 {
-    return r == RESOURCE_MEMORY
-               ? a->module_memory_max
+    return r == RESOURCE_MEMORY ? a->module_memory_max
+           : r == RESOURCE_DISK
+               ? a->module_disk_max
                : atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
 }
 
@@ -191,6 +194,9 @@ bool accounts_has_quota(const struct accounts *a, enum resource r, size_t *ret_l
     case RESOURCE_CONNECTIONS:
     case RESOURCE_LOOKUPS:
         *ret_least = 1;
+        return true;
+    case RESOURCE_DISK:
+        *ret_least = MODULE_DISK_BYTES_MIN;
         return true;
     default:
         return false;

@@ -91,7 +91,7 @@ static const struct flag flags[] = {
     {"queue-max", NUMBER32, AT(queue_max), 0, 0, 1000000},
     {"connections-max", NUMBER32, AT(connections_max), 0, 1, 1000000},
     {"body-max", NUMBER64, AT(body_bytes_max), 0, 0, INT64_MAX},
-    {"database-max", NUMBER64, AT(database_bytes_max), 0, 65536, INT64_MAX},
+    {"database-max", NUMBER64, AT(database_bytes_max), 0, MODULE_DISK_BYTES_MIN, INT64_MAX},
     {"disk-reserve", NUMBER64, AT(disk_reserve_bytes), 0, 0, INT64_MAX},
     {"memory-max", NUMBER64, AT(memory_bytes_max), 0, MEMORY_BYTES_MIN, INT64_MAX},
     {"module-memory-max", NUMBER64, AT(module_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,

@@ -11,6 +11,7 @@
 enum {
     CONFIG_EGRESS_MAX = 256,
     MODULE_MEMORY_BYTES_MIN = 4 * 1024 * 1024, /* a few isolates that do little */
+    MODULE_DISK_BYTES_MIN = 64 * 1024,         /* a small database */
 };
 
 struct config {

@@ -106,7 +106,7 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     d->is_setup_done = v->is_setup_done;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
     databases_path(ds->server, f, &path);
-    d->database = databases_get(ds->server->databases, bytes_cstr(&path));
+    d->database = databases_get(ds->server->databases, bytes_cstr(&path), d->account);
     d->release_database = database_unref;
     options.domains = arena_copy(d->arena, options.domains);
     set_options(d, &options);

@@ -151,21 +151,18 @@ struct account_writer {
         METER_HELD,
         METER_ISOLATES,
         METER_CONNECTIONS,
-        METER_LOOKUPS
+        METER_LOOKUPS,
+        METER_DISK
     } what;
 };
 
 static void write_account(void *arg, struct slice name, struct account *of)
 {
     struct account_writer *w = arg;
-    static const char *const names[] = {"requests_total",
-                                        "cpu_seconds_total",
-                                        "memory_byte_seconds_total",
-                                        "egress_bytes_total",
-                                        "memory_held_bytes",
-                                        "isolates",
-                                        "connections",
-                                        "lookups"};
+    static const char *const names[] = {
+        "requests_total",     "cpu_seconds_total", "memory_byte_seconds_total",
+        "egress_bytes_total", "memory_held_bytes", "isolates",
+        "connections",        "lookups",           "disk_bytes"};
     const struct meter *m = &of->meter;
     double value = 0;
     switch (w->what) {
@@ -189,6 +186,9 @@ static void write_account(void *arg, struct slice name, struct account *of)
         break;
     case METER_CONNECTIONS:
         value = (double)budget_used(&of->budgets[RESOURCE_CONNECTIONS]);
+        break;
+    case METER_DISK:
+        value = (double)budget_used(&of->budgets[RESOURCE_DISK]);
         break;
     case METER_LOOKUPS:
         value = (double)budget_used(&of->budgets[RESOURCE_LOOKUPS]);
@@ -226,6 +226,7 @@ static void write_accounts(const struct server *s, struct bytes *out)
         {"limpet_module_isolates", "gauge", "Its isolates, at work and idle."},
         {"limpet_module_connections", "gauge", "Its outgoing connections in use."},
         {"limpet_module_lookups", "gauge", "Its look-ups of names under way."},
+        {"limpet_module_disk_bytes", "gauge", "Its database."},
     };
     for (size_t k = 0; k < ARRAY_LEN(heads); k++) {
         struct account_writer w = {out, k};

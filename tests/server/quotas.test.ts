@@ -73,6 +73,33 @@ test('outgoing connections', async () => {
     assert.ok(most > 3, 'more again');
 });
 
+test('disk', async () => {
+    const s = await server();
+    await s.deploy('fills', `
+import { exec } from "derp:runtime/sql";
+export const handler = {
+    setup() { exec("CREATE TABLE t (a)"); },
+    handle(req) {
+        if (req.body.empty) { exec("DELETE FROM t"); return "emptied"; }
+        exec("INSERT INTO t VALUES (zeroblob(?))", req.body.bytes);
+        return "ok";
+    },
+};`);
+    const fill = async (bytes: number) => (await s.execute('fills', { bytes })).text;
+    assert.match(await fill(100_000), /ok/);
+    assert.equal((await s.cli(['quota', 'set', 'fills', 'disk=256K'])).code, 0);
+    assert.match(await fill(100_000), /ok/);
+    assert.match(await fill(100_000), /the database has reached its limit of 262144 bytes.*quota disk_bytes/s);
+    const shown = (await s.api('GET', '/quotas/fills')).json.disk_bytes;
+    assert.ok(shown.used > 200_000 && shown.used <= 262_144, JSON.stringify(shown));
+    assert.match((await s.execute('fills', { empty: true })).text, /emptied/);
+    assert.match(await fill(100_000), /ok/, 'the room of deleted rows');
+    assert.equal((await s.cli(['quota', 'unset', 'fills', 'disk'])).code, 0);
+    assert.match(await fill(500_000), /ok/);
+    assert.equal((await s.api('DELETE', '/functions/fills')).status, 204);
+    await until('its disk is given back', async () => !((await metric(s, 'limpet_module_disk_bytes{module="fills"}')) > 0));
+});
+
 test('requests to others are metered', async () => {
     const s = await server();
     received = 0;

@@ -18,6 +18,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "host/database.h"
 #include "host/sql_internal.h"
 #include "host/sql_task.h"
@@ -30,6 +31,7 @@ enum { CONNECTIONS = 3, DESCRIPTORS = 100 };
 struct place {
     char folder[256];
     struct databases *all;
+    struct account *account;
     struct loop loop;
     struct sql_runner *runner;
     unsigned pending; /* users of this thread; 0 stops the loop if it runs for them */
@@ -110,7 +112,7 @@ static struct database *open_name(struct place *p, const char *name)
 {
     char path[320];
     (void)snprintf(path, sizeof(path), "%s/%s", p->folder, name);
-    return databases_get(p->all, path);
+    return databases_get(p->all, path, p->account);
 }
 
 static bool exists(struct place *p, const char *name)
@@ -168,6 +170,7 @@ static int up(void **state)
     struct place *p = calloc(1, sizeof(*p));
     folder_make(p->folder);
     p->all = databases_new(&config);
+    p->account = account_new(NULL, "module", SLICE_LIT("m"));
     place_begin(p);
     *state = p;
     return 0;
@@ -178,6 +181,9 @@ static int down(void **state)
     struct place *p = *state;
     place_end(p);
     databases_free(p->all);
+    assert_int_equal(budget_used(&p->account->budgets[RESOURCE_DISK]), 0);
+    assert_true(account_is_single(p->account));
+    account_unref(p->account);
     folder_remove(p->folder);
     free(p);
     return 0;
@@ -439,6 +445,49 @@ static void what_is_removed_is_gone(void **state)
     database_unref(never);
 }
 
+static size_t disk_used(const struct place *p)
+{
+    return budget_used(&p->account->budgets[RESOURCE_DISK]);
+}
+
+static void its_disk_is_of_an_account(void **state)
+{
+    static const char fill[] =
+        "INSERT INTO t SELECT zeroblob(3000) FROM json_each('[1,2,3,4,5,6]')";
+    struct place *p = *state;
+    struct database *b = open_name(p, "a");
+    enum err err = OK;
+    account_limit(p->account, RESOURCE_DISK, 64 * 1024);
+    assert_int_equal(use(p, b, "CREATE TABLE t (a)"), OK);
+    assert_int_equal(disk_used(p), 8192);
+    for (int k = 0; k < 10 && err == OK; k++)
+        err = use(p, b, fill);
+    assert_int_equal(err, ERR_LIMIT);
+    assert_true(disk_used(p) > 16 * 1024 && disk_used(p) <= 64 * 1024);
+    /* What is there can be read and deleted; its room is used again. */
+    assert_int_equal(use(p, b, "DELETE FROM t"), OK);
+    assert_int_equal(use(p, b, fill), OK);
+    /* Rest gives nothing back, and another limit holds at once. */
+    size_t before = disk_used(p);
+    rest(p);
+    assert_int_equal(disk_used(p), before);
+    account_limit(p->account, RESOURCE_DISK, 128 * 1024);
+    for (err = OK; err == OK;)
+        err = use(p, b, fill);
+    assert_int_equal(err, ERR_LIMIT);
+    assert_true(disk_used(p) > 64 * 1024 && disk_used(p) <= 128 * 1024);
+    /* Another one of the account has what is left: nothing. */
+    struct database *other = open_name(p, "b");
+    budget_force(&p->account->budgets[RESOURCE_DISK], 128 * 1024);
+    assert_int_equal(use(p, other, "CREATE TABLE t (a)"), ERR_LIMIT);
+    budget_give(&p->account->budgets[RESOURCE_DISK], 128 * 1024);
+    databases_remove(p->all, b, &p->loop);
+    rest(p);
+    assert_true(disk_used(p) <= 8192);
+    database_unref(other);
+    database_unref(b);
+}
+
 static void removal_during_the_opening(void **state)
 {
     struct place *p = *state;
@@ -570,6 +619,7 @@ int main(void)
         T(a_failed_disk_keeps_it_open),
         T(a_thousand_need_a_hundred_descriptors),
         T(what_is_removed_is_gone),
+        T(its_disk_is_of_an_account),
         T(removal_during_the_opening),
         T(an_opening_that_fails_is_shared),
         T(threads_open_and_close),
