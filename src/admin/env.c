@@ -20,7 +20,7 @@ static enum err read_all(struct admin_request *r, struct env_row **ret_rows, siz
 static const struct env_row *find(const struct env_row *rows, size_t len, struct slice name)
 {
     for (size_t i = 0; i < len; i++) {
-        if (slice_eq(rows[i].name, name))
+        if (slice_eq(rows[i].name, name) && !rows[i].is_secret)
             return &rows[i];
     }
     return NULL;
@@ -59,7 +59,8 @@ void env_list(struct admin_request *r)
     struct json_writer w = json_writer(&body);
     json_open(&w, '[');
     for (size_t i = 0; i < len; i++)
-        env_json(&w, &rows[i]);
+        if (!rows[i].is_secret)
+            env_json(&w, &rows[i]);
     json_close(&w, ']');
     reply_json(r, 200, &body);
 }
@@ -99,7 +100,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
         change_announce(r, r->params[0], ADMIN_CHANGED, on_announced);
 }
 
-static enum err read_value(struct slice body, struct bytes *ret_value, struct error *ret_error)
+enum err env_value_read(struct slice body, struct bytes *ret_value, struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     struct body_value root, member;
@@ -140,7 +141,7 @@ static enum err check_put(struct admin_request *r, struct bytes *ret_value, stru
     size_t len;
     enum err err = names_check_env(r->params[1], ret_error);
     if (!err)
-        err = read_value(r->body, ret_value, ret_error);
+        err = env_value_read(r->body, ret_value, ret_error);
     if (!err)
         err = read_all(r, &rows, &len, ret_error);
     if (err || len < LIMIT_ENV_VARS || find(rows, len, r->params[1]))

@@ -138,6 +138,12 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set quotas; those that are left out stay, null removes one. They hold at once")                                  \
     X(quota_delete, quota_delete, DELETE, "/quotas/:module", ADMIN, NONE, 204, "", "", "",                              \
       "Remove all quotas of a function or workflow; the server's defaults hold")                                        \
+    X(secret_list, secret_list, GET, "/secrets/:module", READ, NONE, 200, "", "SecretList", "",                             \
+      "Secrets of a function or workflow, by name; never their values")                                                 \
+    X(secret_put, secret_put, PUT, "/secrets/:module/:var", DEPLOY, SMALL, 204, "EnvValue", "", "",                         \
+      "Set a secret, which code reads as a variable; the next request sees it")                                         \
+    X(secret_delete, secret_delete, DELETE, "/secrets/:module/:var", DEPLOY, NONE, 204, "", "", "",                         \
+      "Delete a secret")                                                                                                \
     X(token_list, token_list, GET, "/tokens", ADMIN, NONE, 200, "", "TokenList", "",                                    \
       "Tokens of the namespace, oldest first; never the tokens themselves")                                             \
     X(token_create, token_create, POST, "/tokens", ADMIN, SMALL, 201, "TokenNew", "TokenMade", "",                      \

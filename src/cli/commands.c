@@ -225,6 +225,14 @@ const struct command commands_table[] = {
      token_flags, cmd_token_create},
     {"token list", "", "Tokens of the namespace", NULL, no_flags, cmd_token_list},
     {"token revoke", "ID", "Revoke a token, at once", NULL, no_flags, cmd_token_revoke},
+    {"secret set", "NAME KEY", "Set a secret of a function or workflow",
+     "The value is read from standard input, or on a terminal asked for without showing it. Code "
+     "reads\n"
+     "it as a variable of that name; nobody else can.",
+     no_flags, cmd_secret_set},
+    {"secret list", "NAME", "Secrets of a function or workflow, without their values", NULL,
+     no_flags, cmd_secret_list},
+    {"secret delete", "NAME KEY", "Delete a secret", NULL, no_flags, cmd_secret_delete},
     {"usage", "[NAME]", "What functions and workflows used",
      "Requests, CPU time, memory over time and bytes sent, of all or of one, from the hour of\n"
      "--since on. Deleted ones stay for 400 days.",

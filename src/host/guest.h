@@ -182,6 +182,7 @@ struct guest_durable {
     int64_t lines, lines_stored;     /* of the log, outside of steps; stored -1: not known */
     unsigned code_lines, step_lines; /* since the last delivery: outside of steps, in them */
     bool has_news;                   /* the execution may have a delivery */
+    bool has_secret;                 /* its code has seen one: its memory must not be stored */
     struct list uncommitted;         /* struct held: for records to be stored, then for the gate */
     struct scope_fetches *scopes;
     size_t scopes_len;

@@ -145,11 +145,19 @@ static const struct deployment_env *env_find(const struct deployment *d, struct 
     return NULL;
 }
 
+static void env_note_secret(struct guest *g)
+{
+    if (g->durable)
+        g->durable->has_secret = true;
+}
+
 /* Its value under that version; one that nobody has any more is what it is now. */
 static bool env_append(struct guest *g, struct slice name, int64_t version, struct bytes *out)
 {
     struct error ignored;
     const struct deployment_env *now = env_find(g->deployment, name);
+    if (!now || now->is_secret) /* one that is gone may have been */
+        env_note_secret(g);
     if (!now || now->version != version)
         if (g->host && g->host->env_value &&
             g->host->env_value(g->host->ctx, g->deployment, name, version, out, &ignored) == OK)
@@ -205,6 +213,8 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, env ? ENV_VALUE : ENV_NONE);
     bytes_append_u32(&payload, env ? ENV_VERSION : ENV_NONE);
+    if (env && env->is_secret)
+        env_note_secret(g);
     if (env) {
         bytes_append_slice(&g->result, env->value);
         bytes_append_u64(&payload, (uint64_t)env->version);
@@ -258,6 +268,8 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     bytes_append_u32(&payload, ENV_VERSIONS);
     bytes_append_u32(&payload, d ? (uint32_t)d->env_len : 0);
     for (size_t k = 0; d && k < d->env_len; k++) {
+        if (d->env[k].is_secret)
+            env_note_secret(g);
         bytes_append_lstr(&g->result, d->env[k].name);
         bytes_append_lstr(&g->result, d->env[k].value);
         bytes_append_lstr(&payload, d->env[k].name);

@@ -29,6 +29,7 @@ struct sourcemap;
 struct deployment_env {
     struct slice name, value;
     int64_t version; /* names the value, in journals */
+    bool is_secret;
 };
 
 enum deployment_stage {

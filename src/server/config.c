@@ -241,6 +241,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .database_url = env_or("DATABASE_URL", NULL),
         .artifact_dir = env_or("ARTIFACT_DIR", NULL),
         .admin_token = env_or("LIMPET_TOKEN", NULL),
+        .secret_key = env_or("LIMPET_SECRET_KEY", NULL),
         .exposes_errors = env_is_on("LIMPET_EXPOSE_ERRORS"),
         .threads = cores < 1     ? 1
                    : cores > 256 ? 256

@@ -22,6 +22,7 @@ struct config {
     const char *sql_dir;  /* the functions' own databases: in it */
     const char *tls_cert, *tls_key;
     const char *admin_token;
+    const char *secret_key; /* NULL: of a file in the data folder */
     const char *esbuild;
     const char *resolver; /* name servers for outgoing requests; NULL: /etc/resolv.conf */
     int threads;

@@ -114,7 +114,7 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     for (size_t k = 0; k < q->module.env_len; k++)
         env[k] = (struct deployment_env){arena_copy(d->arena, q->module.env[k].name),
                                          arena_copy(d->arena, q->module.env[k].value),
-                                         q->module.env[k].version};
+                                         q->module.env[k].version, q->module.env[k].is_secret};
     d->env = env;
     d->env_len = q->module.env_len;
     accounts_quota(ds->server->accounts, d->name, q->module.quota.max);

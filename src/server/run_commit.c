@@ -473,7 +473,8 @@ void run_suspend(struct run *r)
     c->status = DURABLE_SUSPENDED;
     c->wake_us = execution_wake_us(r->x);
     int64_t after = r->worker->server->config.snapshot_after;
-    if (c->end - r->snapshot_records >= after) {
+    /* What code has seen of a secret may be anywhere in its memory; it is replayed instead. */
+    if (c->end - r->snapshot_records >= after && !r->guest->durable->has_secret) {
         CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
         execution_save(r->x, &state);
         bytes_append_u64(&c->snapshot, 0); /* its sum, below */

@@ -113,6 +113,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     struct store_config store = {.url = c->database_url,
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
+                                 .secret_key = c->secret_key,
                                  .durable_keep_us = (int64_t)c->keep_s * 1000000};
     struct databases_config databases = {
         .bytes_max = (uint64_t)c->database_bytes_max,
@@ -120,6 +121,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
         .descriptors_max = c->database_descriptors,
     };
     enum err err = store_open(&store, &s->store, ret_error);
+    c->secret_key = NULL;
+    unsetenv("LIMPET_SECRET_KEY"); /* it is nobody's business from here on, nor a child's */
     if (err == OK && mkdir(c->sql_dir, 0700) != 0 && errno != EEXIST)
         err = error_set(ret_error, ERR_IO, "cannot make the folder %s: %s", c->sql_dir,
                         strerror(errno));

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "base/map.h"
+#include "store/secret.h"
 #include "store/store.h"
 
 enum {
@@ -114,6 +115,7 @@ struct store {
     const struct store_backend *backend;
     void *db;          /* the backend's */
     const char *where; /* for messages: what the URL names; the backend's */
+    struct secret_key secret_key;
     char *artifact_dir;
     int artifact_lock_fd;
     pthread_t thread;

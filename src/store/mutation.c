@@ -195,13 +195,25 @@ void store_function_delete(struct store *s, struct store_op *op, struct slice fu
 void store_env_set(struct store *s, struct store_op *op, struct slice function, struct slice name,
                    struct slice value)
 {
-    PUSH(op, ENV_SET, env_set, function, name, value);
+    PUSH(op, ENV_SET, env_set, function, name, value, false);
 }
 
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name)
 {
-    PUSH(op, ENV_DELETE, env_delete, function, name);
+    PUSH(op, ENV_DELETE, env_delete, function, name, false);
+}
+
+void store_secret_set(struct store *s, struct store_op *op, struct slice function,
+                      struct slice name, struct slice value)
+{
+    PUSH(op, ENV_SET, env_set, function, name, value, true);
+}
+
+void store_secret_delete(struct store *s, struct store_op *op, struct slice function,
+                         struct slice name)
+{
+    PUSH(op, ENV_DELETE, env_delete, function, name, true);
 }
 
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row)

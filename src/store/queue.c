@@ -13,6 +13,7 @@
 #include "store/internal.h"
 
 #include <errno.h>
+#include <openssl/crypto.h>
 #include <signal.h>
 #include <time.h>
 
@@ -346,6 +347,8 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
             queue_log_failure(m, failed);
         if (!failed && m->is_applied)
             queue_count_durable(s, m);
+        if (m->kind == MUTATION_ENV_SET && m->env_set.is_secret) /* a secret's value */
+            OPENSSL_cleanse(m + 1, m->bytes);
         free(m);
         count++;
     }

@@ -28,6 +28,7 @@ struct store_config {
     uint32_t log_rows_max;       /* kept per function; 0: 10000 */
     uint32_t execution_rows_max; /* kept per function, finished ones only; 0: 100000 */
     int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
+    const char *secret_key;  /* that secrets are sealed with; NULL: of a file, made at first */
 };
 
 /* Opens, locks the data folder against a second server (ERR_CONFLICT), migrates the schema, and
@@ -96,6 +97,8 @@ struct build_row {
 struct env_row {
     struct slice name, value;
     int64_t version; /* another one for each value that it had */
+    bool is_secret;
+    int64_t created_us, updated_us;
 };
 
 struct execution_row {
@@ -267,6 +270,11 @@ void store_env_set(struct store *s, struct store_op *op, struct slice function, 
                    struct slice value);
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name);
+/* The same for one that is sealed at rest. A name is a variable's or a secret's: ERR_CONFLICT. */
+void store_secret_set(struct store *s, struct store_op *op, struct slice function,
+                      struct slice name, struct slice value);
+void store_secret_delete(struct store *s, struct store_op *op, struct slice function,
+                         struct slice name);
 /* A row whose status is not running is stored as a finished one: one mutation instead of two. Times
  * of 0 are now. */
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
@@ -453,6 +461,7 @@ struct store_query {
         } build;
         struct {
             struct slice function;
+            bool opens; /* secrets, too; else their values are empty */
             /* ret */
             struct env_row *rows;
             size_t len;

@@ -274,12 +274,17 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
 /* ---- env ---- */
 
 static enum err apply_env_room(struct writer *w, int64_t function_id, struct slice name,
-                               struct error *ret_error)
+                               bool is_secret, struct error *ret_error)
 {
     int64_t value = 0;
     bool has_row = false;
     enum err code = apply_one(w, WRITER_ENV_HAS, PARAMS(P_INT(function_id), P_TEXT(name)), &value,
                               &has_row, ret_error);
+    if (code == OK && has_row && (value != 0) != is_secret) {
+        code = error_set(ret_error, ERR_CONFLICT, "there is a %s '%.*s' already",
+                         value ? "secret" : "variable", SLICE_ARG(name));
+        error_hint(ret_error, "delete it first, or choose another name");
+    }
     if (code != OK || has_row)
         return code;
     code = apply_one(w, WRITER_ENV_COUNT, PARAMS(P_INT(function_id)), &value, NULL, ret_error);
@@ -317,16 +322,23 @@ enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_
     int64_t version = 0;
     enum err code = apply_function_find(w, m->env_set.function, &f, ret_error);
     if (code == OK)
-        code = apply_env_room(w, f.id, m->env_set.name, ret_error);
+        code = apply_env_room(w, f.id, m->env_set.name, m->env_set.is_secret, ret_error);
     if (code == OK)
         code = apply_env_keep(w, f.id, m->env_set.name, ret_error);
     if (code == OK)
         code = apply_one(w, WRITER_ENV_NEXT, PARAMS(P_INT(f.id)), &version, NULL, ret_error);
     if (code != OK)
         return code;
+    CLEANUP(bytes_done) struct bytes what = BYTES_INIT, sealed = BYTES_INIT;
+    bool is_secret = m->env_set.is_secret;
+    if (is_secret) {
+        secret_what(m->env_set.function, f.id, m->env_set.name, version, &what);
+        secret_seal(&w->store->secret_key, bytes_slice(&what), m->env_set.value, &sealed);
+    }
     return db_run(&w->db, WRITER_ENV_SET,
-                  PARAMS(P_INT(f.id), P_TEXT(m->env_set.name), P_TEXT(m->env_set.value),
-                         P_INT(clock_wall_us()), P_INT(version)),
+                  PARAMS(P_INT(f.id), P_TEXT(m->env_set.name),
+                         P_TEXT(is_secret ? bytes_slice(&sealed) : m->env_set.value),
+                         P_INT(clock_wall_us()), P_INT(version), P_INT(is_secret)),
                   ret_error);
 }
 
@@ -338,11 +350,15 @@ enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *r
     if (code == OK)
         code = apply_env_keep(w, f.id, m->env_delete.name, ret_error);
     if (code == OK)
-        code = db_run(&w->db, WRITER_ENV_DELETE, PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name)),
+        code = db_run(&w->db, WRITER_ENV_DELETE,
+                      PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name),
+                             P_INT(m->env_delete.is_secret)),
                       ret_error);
     if (code == OK && !db_changes(&w->db))
-        return error_set(ret_error, ERR_NOT_FOUND, "function '%.*s' has no variable '%.*s'",
-                         SLICE_ARG(m->env_delete.function), SLICE_ARG(m->env_delete.name));
+        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'",
+                         SLICE_ARG(m->env_delete.function),
+                         m->env_delete.is_secret ? "secret" : "variable",
+                         SLICE_ARG(m->env_delete.name));
     return code;
 }
 

@@ -127,7 +127,7 @@ static enum err sqlite_open(struct store *s, const struct store_config *config, 
     if (code == OK)
         code = artifact_open(s, ret_error);
     if (code == OK)
-        code = writer_open(s, db->path, config, &db->writer, ret_error);
+        code = writer_open(s, db->path, folder, config, &db->writer, ret_error);
     if (code == OK && is_new)
         code = folder_sync(folder, ret_error); /* the file's name must survive too */
     return code;
@@ -219,7 +219,7 @@ static enum err sqlite_take_reader(struct sqlite *db, struct store_reader **ret_
         db->readers = r->next;
     pthread_mutex_unlock(&db->mutex);
     if (!r)
-        return reader_open(db->path, ret_reader, ret_error);
+        return reader_open(db->path, &db->store->secret_key, ret_reader, ret_error);
     *ret_reader = r;
     return OK;
 }
@@ -247,7 +247,7 @@ enum err store_reader_open(struct store *s, struct store_reader **ret_reader,
                            struct error *ret_error)
 {
     CHECK(s->backend == &sqlite_backend);
-    return reader_open(((struct sqlite *)s->db)->path, ret_reader, ret_error);
+    return reader_open(((struct sqlite *)s->db)->path, &s->secret_key, ret_reader, ret_error);
 }
 
 const struct store_backend sqlite_backend = {

@@ -118,6 +118,19 @@ enum err db_exec(struct db *db, const char *sql, struct error *ret_error)
     return rc == SQLITE_OK ? OK : db_error(db, rc, ret_error);
 }
 
+enum err db_scalar_text(struct db *db, const char *sql, struct bytes *out, struct error *ret_error)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db->handle, sql, -1, &st, NULL);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW)
+        bytes_append_slice(out, db_text(st, 0));
+    enum err code = rc == SQLITE_ROW || rc == SQLITE_DONE ? OK : db_error(db, rc, ret_error);
+    sqlite3_finalize(st);
+    return code;
+}
+
 void db_rollback(struct db *db)
 {
     if (!sqlite3_get_autocommit(db->handle))

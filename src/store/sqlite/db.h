@@ -8,6 +8,7 @@
 #include <sqlite3.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/slice.h"
 
@@ -42,6 +43,10 @@ NODISCARD enum err db_exec(struct db *db, const char *sql, struct error *ret_err
 /* Runs SQL that gives one integer. */
 NODISCARD enum err db_pragma(struct db *db, const char *sql, int64_t *ret_value,
                              struct error *ret_error);
+
+/* Runs SQL that gives one text; appends it. No row: nothing. */
+NODISCARD enum err db_scalar_text(struct db *db, const char *sql, struct bytes *out,
+                                  struct error *ret_error);
 
 /* Ends the running transaction, if SQLite has not done that itself (it does after some failures).
  */

@@ -15,6 +15,7 @@
 /* In the file's header, so that file(1) and we can tell it from others' databases: "Lmpt". */
 enum { OPEN_APPLICATION_ID = 0x4c6d7074 };
 
+#define OPEN_SECRET_PROOF "limpet secret key"
 #define OPEN_KEEP_US (INT64_C(7) * 24 * 3600 * 1000000)
 #define OPEN_BUILD_MESSAGE "the server was stopped during this build; upload again"
 #define OPEN_EXECUTION_ERROR                                                                       \
@@ -178,8 +179,48 @@ static uint32_t open_or(uint32_t value, uint32_t otherwise)
     return value ? value : otherwise;
 }
 
-enum err writer_open(struct store *s, const char *path, const struct store_config *config,
-                     struct writer **ret_writer, struct error *ret_error)
+/* Are secrets sealed with this key? Where there are none yet, any will do. */
+static enum err open_check_key(struct writer *w, struct slice proof, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes opened = BYTES_INIT;
+    const struct secret_key *key = &w->store->secret_key;
+    if (secret_open(key, SLICE_LIT(OPEN_SECRET_PROOF), proof, &opened, NULL) == OK)
+        return OK;
+    error_set(ret_error, ERR_CONFLICT, "the secrets in %s are sealed with another key than %s",
+              w->db.path, key->is_given ? "LIMPET_SECRET_KEY" : "that of secret.key");
+    error_hint(ret_error,
+               "start with the key that they were set under; nothing of them was touched");
+    return ERR_CONFLICT;
+}
+
+static enum err open_secrets(struct writer *w, const char *folder, const char *text,
+                             struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes proof = BYTES_INIT, sql = BYTES_INIT;
+    int64_t secrets = 0;
+    enum err code = db_pragma(&w->db,
+                              "SELECT (SELECT count(*) FROM env WHERE is_secret)"
+                              " + (SELECT count(*) FROM env_former WHERE is_secret)",
+                              &secrets, ret_error);
+    if (code == OK)
+        code = secret_key_load(text, folder, secrets == 0, &w->store->secret_key, ret_error);
+    if (code == OK)
+        code =
+            db_scalar_text(&w->db, "SELECT proof FROM secret_key WHERE id = 1", &proof, ret_error);
+    if (code == OK && secrets > 0)
+        return open_check_key(w, bytes_slice(&proof), ret_error);
+    if (code != OK || (proof.len > 0 && open_check_key(w, bytes_slice(&proof), NULL) == OK))
+        return code;
+    bytes_clear(&proof);
+    secret_seal(&w->store->secret_key, SLICE_LIT(OPEN_SECRET_PROOF), SLICE_LIT("ok"), &proof);
+    bytes_printf(&sql, "INSERT OR REPLACE INTO secret_key (id, proof) VALUES (1, '%s')",
+                 bytes_cstr(&proof));
+    return db_exec(&w->db, bytes_cstr(&sql), ret_error);
+}
+
+enum err writer_open(struct store *s, const char *path, const char *folder,
+                     const struct store_config *config, struct writer **ret_writer,
+                     struct error *ret_error)
 {
     struct writer *w = calloc(1, sizeof(*w));
     CHECK(w);
@@ -198,6 +239,8 @@ enum err writer_open(struct store *s, const char *path, const struct store_confi
         code = open_configure(w, ret_error);
     while (code == OK && number < schema_steps_len)
         code = open_migrate_step(w, (int)++number, ret_error);
+    if (code == OK)
+        code = open_secrets(w, folder, config->secret_key, ret_error);
     if (code == OK)
         code = open_own(w, ret_error);
     if (code != OK) {

@@ -32,7 +32,8 @@ ANSWER(builds, store_builds(c->reader, q->arena, q->builds.function, &q->builds.
                             &q->builds.len, &q->error))
 ANSWER(build, store_build(c->reader, q->arena, q->build.function, q->build.number, &q->build.row,
                           &q->error))
-ANSWER(env, store_env(c->reader, q->arena, q->env.function, &q->env.rows, &q->env.len, &q->error))
+ANSWER(env, store_env(c->reader, q->arena, q->env.function, q->env.opens, &q->env.rows, &q->env.len,
+                      &q->error))
 ANSWER(env_value, store_env_value(c->reader, q->env_value.function, q->env_value.name,
                                   q->env_value.version, q->env_value.out, &q->error))
 ANSWER(executions,
@@ -73,7 +74,7 @@ static enum err query_module_rows(struct store_reader *r, struct store_query *q)
     if (code == OK)
         code = store_version(r, q->arena, name, q->module.number, &q->module.version, error);
     if (code == OK)
-        code = store_env(r, q->arena, name, &q->module.env, &q->module.env_len, error);
+        code = store_env(r, q->arena, name, true, &q->module.env, &q->module.env_len, error);
     if (code == OK)
         code = store_quota(r, name, &q->module.quota, error);
     return code;

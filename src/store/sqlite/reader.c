@@ -7,10 +7,14 @@
  * memory. */
 #include "store/sqlite/reader.h"
 
-enum err reader_open(const char *path, struct store_reader **ret_reader, struct error *ret_error)
+#include <openssl/crypto.h>
+
+enum err reader_open(const char *path, const struct secret_key *key,
+                     struct store_reader **ret_reader, struct error *ret_error)
 {
     struct store_reader *r = calloc(1, sizeof(*r));
     CHECK(r);
+    r->key = key;
     enum err code = db_open(&r->db, path, reader_sqls, READER_STMTS, ret_error);
     if (code == OK)
         code = db_exec(&r->db, "PRAGMA query_only = 1; PRAGMA cache_size = -8192", ret_error);
@@ -278,7 +282,46 @@ enum err store_build(struct store_reader *r, struct arena *a, struct slice funct
     return code;
 }
 
-enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
+/* The value in column 0 or 1 of a row, opened if it is sealed. */
+static enum err reader_env_value(struct store_reader *r, struct slice sealed, struct slice function,
+                                 int64_t function_id, struct slice name, int64_t version,
+                                 struct bytes *out, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes what = BYTES_INIT;
+    secret_what(function, function_id, name, version, &what);
+    enum err code = secret_open(r->key, bytes_slice(&what), sealed, out, ret_error);
+    return code == OK ? OK
+                      : error_context(ret_error, code, "secret '%.*s' of '%.*s'", SLICE_ARG(name),
+                                      SLICE_ARG(function));
+}
+
+static enum err reader_env_row(struct store_reader *r, sqlite3_stmt *st, struct arena *a,
+                               struct slice function, int64_t function_id, bool opens,
+                               struct env_row *ret_row, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
+    struct env_row row = {.name = db_text_copy(st, 0, a),
+                          .version = db_int(st, 2),
+                          .is_secret = db_int(st, 3) != 0,
+                          .created_us = db_int(st, 4),
+                          .updated_us = db_int(st, 5)};
+    enum err code = OK;
+    if (!row.is_secret)
+        row.value = db_text_copy(st, 1, a);
+    else if (opens)
+        code = reader_env_value(r, db_text(st, 1), function, function_id, row.name, row.version,
+                                &value, ret_error);
+    if (row.is_secret) {
+        row.value = arena_copy(a, bytes_slice(&value));
+        if (value.len > 0)
+            OPENSSL_cleanse(value.ptr, value.len);
+    }
+    if (code == OK)
+        *ret_row = row;
+    return code;
+}
+
+enum err store_env(struct store_reader *r, struct arena *a, struct slice function, bool opens,
                    struct env_row **ret_rows, size_t *ret_len, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
@@ -291,10 +334,10 @@ enum err store_env(struct store_reader *r, struct arena *a, struct slice functio
         code = reader_first(r, READER_ENV, PARAMS(P_INT(id)), &st, &has_row, ret_error);
     while (code == OK && has_row) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        rows[len++] = (struct env_row){.name = db_text_copy(st, 0, a),
-                                       .value = db_text_copy(st, 1, a),
-                                       .version = db_int(st, 2)};
-        code = db_step(&r->db, st, &has_row, ret_error);
+        code = reader_env_row(r, st, a, function, id, opens, &rows[len], ret_error);
+        len += code == OK;
+        if (code == OK)
+            code = db_step(&r->db, st, &has_row, ret_error);
     }
     if (code != OK)
         return code;
@@ -316,6 +359,8 @@ enum err store_env_value(struct store_reader *r, struct slice function, struct s
     if (code == OK && !has_row)
         return error_set(ret_error, ERR_NOT_FOUND, "variable '%.*s' has no version %lld",
                          SLICE_ARG(name), (long long)version);
+    if (code == OK && db_int(st, 1))
+        return reader_env_value(r, db_text(st, 0), function, id, name, version, out, ret_error);
     if (code == OK)
         bytes_append_slice(out, db_text(st, 0));
     return code;

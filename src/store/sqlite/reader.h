@@ -65,11 +65,12 @@ extern const char *const reader_sqls[READER_STMTS];
 
 struct store_reader {
     struct db db;
-    struct store_reader *next; /* while nobody uses it: backend.c */
+    const struct secret_key *key; /* the store's */
+    struct store_reader *next;    /* while nobody uses it: backend.c */
 };
 
-NODISCARD enum err reader_open(const char *path, struct store_reader **ret_reader,
-                               struct error *ret_error);
+NODISCARD enum err reader_open(const char *path, const struct secret_key *key,
+                               struct store_reader **ret_reader, struct error *ret_error);
 
 /* Room for one more row in an array that grows in the arena. */
 void *reader_grow(struct arena *a, void *rows, size_t len, size_t *cap, size_t size);

@@ -40,22 +40,26 @@
 #define READER_DURABLES_SEQ(column, status)                                                        \
     "SELECT seq FROM durable WHERE " column " = ?3 AND status = " status " AND seq < ?1"
 /* Merges what an index has for each status. */
-#define READER_DURABLES_MERGED(column)                                                                   \
-    READER_DURABLES_SQL                                                                                  \
-    " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ(                                            \
-        column,                                                                                          \
-        "0") " UNION "                                                                                   \
-             "ALL"                                                                                       \
-             " " READER_DURABLES_SEQ(column, "1") " UNION ALL " READER_DURABLES_SEQ(                     \
-                 column,                                                                                 \
-                 "2") " UNION ALL " READER_DURABLES_SEQ(column,                                          \
-                                                        "3") " UNION "                                   \
-                                                             "ALL"                                       \
-                                                             " " READER_DURABLES_SEQ(                    \
-                                                                 column,                                 \
-                                                                 "4") " UNION "                          \
-                                                                      "ALL " READER_DURABLES_SEQ(column, \
-                                                                                                 "5") " ORDER BY seq DESC LIMIT ?2)) ORDER BY d.seq DESC"
+#define READER_DURABLES_MERGED(column)                                                             \
+    READER_DURABLES_SQL                                                                            \
+    " WHERE d.seq IN (SELECT seq FROM (" READER_DURABLES_SEQ(                                      \
+        column,                                                                                    \
+        "0") " UNION "                                                                             \
+             "ALL"                                                                                 \
+             " " READER_DURABLES_SEQ(column, "1") " UNION ALL " READER_DURABLES_SEQ(               \
+                 column,                                                                           \
+                 "2") " UNION ALL " READER_DURABLES_SEQ(column,                                    \
+                                                        "3") " UNION "                             \
+                                                             "ALL"                                 \
+                                                             " " READER_DURABLES_SEQ(              \
+                                                                 column,                           \
+                                                                 "4") " UNION "                    \
+                                                                      "ALL " READER_DURABLES_SEQ(  \
+                                                                          column,                  \
+                                                                          "5") " ORDER BY seq "    \
+                                                                               "DESC LIMIT ?2)) "  \
+                                                                               "ORDER BY d.seq "   \
+                                                                               "DESC"
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
@@ -88,10 +92,12 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
     [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
     [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
-    [READER_ENV] = "SELECT name, value, version FROM env WHERE function_id = ?1 ORDER BY name",
+    [READER_ENV] = "SELECT name, value, version, is_secret, created_us, updated_us FROM env"
+                   " WHERE function_id = ?1 ORDER BY name",
     [READER_ENV_VALUE] =
-        "SELECT value FROM env WHERE function_id = ?1 AND name = ?2 AND version = ?3 UNION ALL"
-        " SELECT value FROM env_former WHERE function_id = ?1 AND name = ?2 AND version = ?3",
+        "SELECT value, is_secret FROM env WHERE function_id = ?1 AND name = ?2 AND version = ?3"
+        " UNION ALL SELECT value, is_secret FROM env_former WHERE function_id = ?1 AND name = ?2 "
+        "AND version = ?3",
     [READER_EXECUTIONS] = READER_EXECUTION_SQL
     " WHERE e.namespace_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
     [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL

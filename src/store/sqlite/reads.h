@@ -38,7 +38,8 @@ NODISCARD enum err store_builds(struct store_reader *r, struct arena *a, struct 
 NODISCARD enum err store_build(struct store_reader *r, struct arena *a, struct slice function,
                                int64_t number, struct build_row *ret_row, struct error *ret_error);
 NODISCARD enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
-                             struct env_row **ret_rows, size_t *ret_len, struct error *ret_error);
+                             bool opens, struct env_row **ret_rows, size_t *ret_len,
+                             struct error *ret_error);
 /* The value that a variable of a workflow had under this version, which need not be the one that it
  * has now. Kept as long as an execution is there that began before it was replaced; ERR_NOT_FOUND.
  */

@@ -99,19 +99,21 @@ const char *const writer_sqls[WRITER_STMTS] = {
         " SELECT hash FROM version WHERE function_id = ?1 UNION"
         " SELECT source_map_hash FROM version WHERE function_id = ?1 AND source_map_hash <> ''",
 
-    [WRITER_ENV_HAS] = "SELECT 1 FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENV_HAS] = "SELECT is_secret FROM env WHERE function_id = ?1 AND name = ?2",
     [WRITER_ENV_COUNT] = "SELECT count(*) FROM env WHERE function_id = ?1",
     [WRITER_ENV_KEEP] =
-        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us)"
-        " SELECT e.function_id, e.name, e.version, e.value, ?3 FROM env e JOIN function f"
+        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us, is_secret)"
+        " SELECT e.function_id, e.name, e.version, e.value, ?3, e.is_secret FROM env e JOIN "
+        "function f"
         " ON f.id = e.function_id WHERE e.function_id = ?1 AND e.name = ?2 AND f.kind = 1",
     [WRITER_ENV_NEXT] =
         "UPDATE function SET env_last = env_last + 1 WHERE id = ?1 RETURNING env_last",
-    [WRITER_ENV_SET] = "INSERT INTO env (function_id, name, value, created_us, updated_us, version)"
-                       " VALUES (?1, ?2, ?3, ?4, ?4, ?5) ON CONFLICT (function_id, name)"
-                       " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us,"
-                       " version = excluded.version",
-    [WRITER_ENV_DELETE] = "DELETE FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENV_SET] =
+        "INSERT INTO env (function_id, name, value, created_us, updated_us, version,"
+        " is_secret) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6) ON CONFLICT (function_id, name)"
+        " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us,"
+        " version = excluded.version",
+    [WRITER_ENV_DELETE] = "DELETE FROM env WHERE function_id = ?1 AND name = ?2 AND is_secret = ?3",
     [WRITER_ENVS_DELETE] = "DELETE FROM env WHERE function_id = ?1",
     [WRITER_ENV_FORMERS_DELETE] = "DELETE FROM env_former WHERE function_id = ?1",
     /* The oldest execution of a workflow is the first of one of the statuses in the index. */

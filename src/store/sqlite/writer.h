@@ -55,8 +55,9 @@ struct writer {
 
 /* Opens, checks that the file is ours, migrates, and settles what a stopped server left unfinished.
  */
-NODISCARD enum err writer_open(struct store *s, const char *path, const struct store_config *config,
-                               struct writer **ret_writer, struct error *ret_error);
+NODISCARD enum err writer_open(struct store *s, const char *path, const char *folder,
+                               const struct store_config *config, struct writer **ret_writer,
+                               struct error *ret_error);
 void writer_close(struct writer *w); /* NULL is allowed */
 
 /* ERR_FENCED: the lease has a later epoch, which nothing undoes. */

@@ -184,7 +184,7 @@ static void variables_are_set_replaced_and_deleted(void **state)
     assert_ok(env_set(h, S("A"), S("nul \0 inside")));
     struct env_row *rows;
     size_t len;
-    assert_ok(store_env(h->reader, h->arena, S("hello"), &rows, &len, &h->error));
+    assert_ok(store_env(h->reader, h->arena, S("hello"), true, &rows, &len, &h->error));
     assert_int_equal(len, 2);
     assert_slice(rows[0].name, "A");
     assert_true(slice_eq(rows[0].value, S("nul \0 inside")));
@@ -195,7 +195,7 @@ static void variables_are_set_replaced_and_deleted(void **state)
     assert_ok(harness_wait(h, &op));
     store_env_delete(h->store, &op, S("hello"), S("A"));
     assert_int_equal(harness_wait(h, &op), ERR_NOT_FOUND);
-    assert_ok(store_env(h->reader, h->arena, S("hello"), &rows, &len, &h->error));
+    assert_ok(store_env(h->reader, h->arena, S("hello"), true, &rows, &len, &h->error));
     assert_int_equal(len, 1);
 }
 
