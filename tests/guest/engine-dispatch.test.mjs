@@ -122,10 +122,14 @@ test("the output of an execution may be a stream", needsRuntime, () => {
 });
 
 test("setup runs handler.setup and answers null", options, () => {
-  const g = new Guest({ source: `let n = 0; export const handler = { async setup() { n = 7 }, handle() { return n } }` });
+  const actions = [];
+  const ops = { sql_transaction({ action }) { actions.push(action); } };
+  const g = new Guest({ ops, source: `let n = 0; export const handler = { async setup() { n = 7 }, handle() { return n } }` });
   assert.equal(g.setup().json, "null");
+  assert.deepEqual(actions, [3], "its transaction is committed, once");
   assert.equal(g.execute(1).json, "7");
-  assert.equal(new Guest({ source: `export const handler = { setup() { throw new Error("no table") }, handle() {} }` }).setup().fail.message, "no table");
+  assert.equal(new Guest({ ops, source: `export const handler = { setup() { throw new Error("no table") }, handle() {} }` }).setup().fail.message, "no table");
+  assert.deepEqual(actions, [3], "and not when it has failed");
 });
 
 test("waitUntil keeps the dispatch open after the answer", needsRuntime, () => {
