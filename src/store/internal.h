@@ -79,7 +79,7 @@ struct store_backend {
     const char *scheme; /* of its URLs: what stands before the colon */
     /* store_folder_of(): rest is what stands behind the colon. */
     char *(*folder_of)(struct slice rest);
-    /* Makes what is missing, locks out other servers of this machine, migrates, takes the lease,
+    /* Makes what is missing, config->data_dir too, locks out other servers of this machine, migrates, takes the lease,
      * settles what a stopped server left unfinished. *ret_db is closed also after a failure, if it
      * is not NULL. */
     enum err (*open)(struct store *s, const struct store_config *config, void **ret_db,

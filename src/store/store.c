@@ -108,8 +108,6 @@ static enum err store_open_parts(struct store *s, const struct store_config *con
     s->artifact_dir = strdup(config->artifact_dir);
     CHECK(s->artifact_dir);
     code = s->backend->open(s, config, &s->db, ret_error);
-    if (code == OK && config->data_dir)
-        code = folder_make(config->data_dir, "the data folder", ret_error);
     if (code == OK)
         code = store_queue_start(s, ret_error);
     return code;

@@ -120,14 +120,17 @@ static enum err sqlite_open(struct store *s, const struct store_config *config, 
     s->where = db->path;
     folder = sqlite_folder_of(slice_cstr(db->path));
     bytes_printf(&lock, "%s.lock", db->path);
+    const char *data_dir = config->data_dir ? config->data_dir : folder;
     code = folder_make(folder, "the data folder", ret_error);
+    if (code == OK)
+        code = folder_make(data_dir, "the data folder", ret_error);
     if (code == OK)
         code = folder_lock(bytes_cstr(&lock), db->path, "--database-url", &db->lock_fd, ret_error);
     bool is_new = access(db->path, F_OK) != 0;
     if (code == OK)
         code = artifact_open(s, ret_error);
     if (code == OK)
-        code = writer_open(s, db->path, folder, config, &db->writer, ret_error);
+        code = writer_open(s, db->path, data_dir, config, &db->writer, ret_error);
     if (code == OK && is_new)
         code = folder_sync(folder, ret_error); /* the file's name must survive too */
     return code;
