@@ -48,6 +48,8 @@ enum {
     ABI_INLINE_BYTES = 1024 * 1024,
     /* What is moved or digested in one call: in between others may have their turn. */
     ABI_PIECE_BYTES = 512 * 1024,
+    /* What is compressed or decompressed in one call, going in and coming out: some 3 ms at the most. */
+    ABI_CODEC_BYTES = 64 * 1024,
 };
 
 enum abi_body {

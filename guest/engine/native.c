@@ -234,6 +234,46 @@ static JSValue native_digest(JSContext *ctx, JSValueConst this_value, int argc, 
     return digest;
 }
 
+static JSValue native_codec_new(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    uint32_t codec = 0;
+    struct op_codec_new args = {.format = native_u32(ctx, argc, argv, 0),
+                                .decoder = native_u32(ctx, argc, argv, 1)};
+    int32_t len = op_call(OP_CODEC_NEW, &args, &codec, sizeof codec);
+    return len < 0 ? op_throw(ctx, len) : JS_NewUint32(ctx, codec);
+}
+
+/* [bytes taken, is at its end, what came out or undefined] */
+static JSValue native_codec_run(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    struct op_reply reply;
+    struct native_bytes data = native_bytes(ctx, argc > 1 ? argv[1] : JS_UNDEFINED);
+    if (!data.text.at)
+        return JS_EXCEPTION;
+    struct op_codec_run args = {.codec = native_u32(ctx, argc, argv, 0),
+                                .data = op_bytes(data.text.at, data.text.len),
+                                .is_last = native_u32(ctx, argc, argv, 2)};
+    bool is_ok = op_ask(ctx, OP_CODEC_RUN, &args, &reply);
+    native_bytes_done(ctx, data);
+    if (!is_ok)
+        return JS_EXCEPTION;
+    struct reader in = reader_of(reply.data, reply.len);
+    JSValue values[3] = {JS_NewUint32(ctx, reader_u32(&in)), JS_NewBool(ctx, reader_u32(&in) != 0)};
+    values[2] =
+        in.at < in.end ? JS_NewUint8ArrayCopy(ctx, in.at, (size_t)(in.end - in.at)) : JS_UNDEFINED;
+    op_reply_done(&reply);
+    return JS_NewArrayFrom(ctx, 3, values);
+}
+
+static JSValue native_codec_end(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    op_tell(OP_CODEC_END, &(struct op_codec_end){.codec = native_u32(ctx, argc, argv, 0)});
+    return JS_UNDEFINED;
+}
+
 /* --- ops that the whole isolate waits for --------------------------------------------------------
  */
 
@@ -603,6 +643,9 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("urlParse", 2, native_url_parse),
     JS_CFUNC_DEF("urlSet", 3, native_url_set),
     JS_CFUNC_DEF("digest", 2, native_digest),
+    JS_CFUNC_DEF("codecNew", 2, native_codec_new),
+    JS_CFUNC_DEF("codecRun", 3, native_codec_run),
+    JS_CFUNC_DEF("codecEnd", 1, native_codec_end),
     JS_CFUNC_DEF("sqlExec", 2, sql_exec),
     JS_CFUNC_DEF("sqlTransaction", 1, sql_transaction),
     JS_CFUNC_DEF("fetchWait", 4, native_fetch_wait),

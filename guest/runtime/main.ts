@@ -8,6 +8,7 @@ import * as streams from "web-streams-polyfill";
 import { AbortController, AbortSignal, isSignal, signalAbort, signalNew } from "./abort.ts";
 import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
 import { platformClasses, platformParts, structuredClone } from "./clone.ts";
+import { CompressionStream, DecompressionStream } from "./compression.ts";
 import { console } from "./console.ts";
 import * as context from "./derp/context.ts";
 import * as env from "./derp/env.ts";
@@ -68,7 +69,7 @@ expose(Navigator, "Navigator");
 
 const globals: Record<string, unknown> = {
     ...streams,
-    AbortController, AbortSignal, Blob, CryptoKey, CustomEvent, Event, EventTarget, File, FormData,
+    AbortController, AbortSignal, Blob, CompressionStream, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
     Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
     clearInterval, clearTimeout, console, performance, reportError, setInterval, setTimeout,
     structuredClone, navigator: new Navigator(), self: globalThis,
@@ -80,7 +81,7 @@ Object.defineProperty(crypto, "subtle", { value: subtle, enumerable: true, confi
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 
 platformClasses.push(
-    AbortController, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
+    AbortController, CompressionStream, DecompressionStream, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
     URL, URLSearchParams, streams.TransformStream, streams.WritableStream,
 );
 

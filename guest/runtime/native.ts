@@ -59,6 +59,11 @@ export interface Native {
     urlParse(input: string, base?: string): UrlRecord | undefined;
     urlSet(href: string, part: number, value: string): UrlRecord | undefined;
     digest(algorithm: number, ...parts: (ArrayBuffer | ArrayBufferView)[]): ArrayBuffer;
+    codecNew(format: number, isDecoder: boolean): number;
+    codecRun(
+        codec: number, data: ArrayBuffer | ArrayBufferView, isLast: boolean,
+    ): [taken: number, isOver: boolean, bytes: Uint8Array<ArrayBuffer> | undefined];
+    codecEnd(codec: number): void;
     sqlExec(sql: string, params: SqlValue[]): SqlResult;
     sqlTransaction(action: 0 | 1 | 2): void;
     fetchWait(

@@ -394,6 +394,22 @@ declare class CountQueuingStrategy implements QueuingStrategy {
     readonly size: () => 1;
 }
 
+/** "br" and "zstd" are not in the standard; Node has them too. */
+type CompressionFormat = "deflate" | "deflate-raw" | "gzip" | "br" | "zstd";
+
+declare class CompressionStream {
+    constructor(format: CompressionFormat);
+    readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+    readonly writable: WritableStream<BufferSource>;
+}
+
+/** Data that is damaged, ends early or goes on after its end is a TypeError on both sides. */
+declare class DecompressionStream {
+    constructor(format: CompressionFormat);
+    readonly readable: ReadableStream<Uint8Array<ArrayBuffer>>;
+    readonly writable: WritableStream<BufferSource>;
+}
+
 // --- fetch -----------------------------------------------------------------------------------------
 
 declare class Headers {

@@ -69,6 +69,7 @@ void context_end(struct context *c)
     timer_stop(g->host->loop, &c->tail);
     ops_end(c);
     streams_end(c);
+    codecs_end(g, c);
     list_remove(&c->link);
     if (g->context == c)
         g->context = NULL;

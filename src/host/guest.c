@@ -21,6 +21,7 @@ static void guest_init(struct guest *g)
     list_init(&g->running);
     list_init(&g->contexts);
     list_init(&g->completions);
+    list_init(&g->codecs);
     list_init(&g->sql.held);
     g->clock_base_ns = clock_monotonic_ns();
 }
@@ -30,6 +31,7 @@ static void guest_clear(struct guest *g)
 {
     op_result_clear(g);
     EVP_MD_CTX_free(TAKE(g->digest));
+    codecs_end(g, NULL);
 }
 
 static void guest_release(struct guest *g)

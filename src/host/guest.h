@@ -216,11 +216,12 @@ struct guest {
     struct context *context; /* whose code runs; NULL: nobody's */
     struct context *billed;  /* isolation by module: whose CPU time the call in the isolate is */
     unsigned ops_len, sinks_open; /* of all contexts */
-    uint32_t next_dispatch, next_op, next_stream;
+    uint32_t next_dispatch, next_op, next_stream, next_codec;
     uint64_t clock_base_ns;
     struct bytes result;          /* of the op that runs */
     size_t result_charged;        /* for it */
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
+    struct list codecs;           /* op_codec.c: open streams that compress or decompress */
     struct error op_error;
     struct bytes input;        /* scratch for dispatch input */
     struct allowance memory;   /* that, and the isolate's: of its module's account */

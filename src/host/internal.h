@@ -52,6 +52,11 @@ void context_await_tail(struct context *c);
 void context_expire(struct context *c);
 void contexts_reap(struct guest *g); /* ends those, isolate at rest */
 
+/* ---- op_codec.c ---- */
+
+/* Ends those that the context's code has open; NULL: all. */
+void codecs_end(struct guest *g, const struct context *c);
+
 /* ---- op_durable.c ---- */
 
 /* Numbers of a durable guest's ops that the journal does not know (those of steps) are above those

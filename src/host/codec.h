@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * One stream that is compressed or decompressed, a piece a call, for CompressionStream and
+ * DecompressionStream. As their standard asks, and unlike http/decode.h: one member only, what
+ * follows the end is an error, and so is an end that does not come. Settings are those that keep a
+ * call below a millisecond or two per piece. Knows no guest. One thread at a time. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+enum codec_format {
+    CODEC_DEFLATE,
+    CODEC_DEFLATE_RAW,
+    CODEC_GZIP,
+    CODEC_BR,
+    CODEC_ZSTD,
+    CODEC_FORMATS
+};
+
+struct codec;
+
+/* Who accounts for what a codec holds. */
+struct codec_memory {
+    bool (*take)(void *arg, size_t len); /* false: no more; the codec fails */
+    void (*give)(void *arg, size_t len);
+    void *arg;
+};
+
+/* ERR_LIMIT_MEMORY: memory said no. */
+NODISCARD enum err codec_new(enum codec_format format, bool is_decoder,
+                             const struct codec_memory *memory, struct codec **ret_codec,
+                             struct error *ret_error);
+void codec_free(struct codec *c);
+/* Takes from the front of *in and writes at most `room` bytes to out. As long as it fills the room,
+ * or *in is not empty, or is_last and not *ret_is_over, there is more to come: call again. is_last:
+ * nothing follows what is in *in. What follows the end of compressed data stays in *in, and is an error
+ * of the next call, so that what came before it is not lost. ERR_INVALID: damaged, ends early, or goes
+ * on after its end; ERR_LIMIT_MEMORY. After an error only codec_free(). */
+NODISCARD enum err codec_run(struct codec *c, struct slice *in, bool is_last, char *out,
+                             size_t room, size_t *ret_len, bool *ret_is_over,
+                             struct error *ret_error);
