@@ -65,7 +65,8 @@ struct admin_durable {
     void (*done)(struct admin_durable *d);
     enum admin_durable_kind kind;
     /* in: borrowed until done */
-    struct slice workflow; /* "name" or "name.export" */
+    const struct store_audit *audit; /* NULL: it is in no audit log; borrowed until done */
+    struct slice workflow;           /* "name" or "name.export" */
     struct slice id, name, key, body, metadata, code, source_map;
     int64_t version, record;
     uint32_t wait_ms;

@@ -567,6 +567,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     q->bytes += bytes;
     q->stats.queued++;
     b->record_op = (struct store_op){.loop = q->config.loop, .done = on_recorded};
+    b->record_op.audit = upload->audit;
     store_build_start(q->config.store, &b->record_op, b->function, b->kind);
     queue_pick(q);
     return OK;

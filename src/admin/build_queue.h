@@ -44,6 +44,7 @@ struct build_upload {
     struct bytes code, source_map;
     bool is_bundled;
     struct version_options options;
+    const struct store_audit *audit; /* who uploads; borrowed for the call */
 };
 
 /* Tells about one build. Embedded in the watcher's own struct; remove it with build_watch_stop().

@@ -53,6 +53,7 @@ struct durable_op *durable_op_new(struct admin_request *r, enum admin_durable_ki
 {
     struct durable_op *op = arena_new_struct(r->arena, struct durable_op);
     op->durable.kind = kind;
+    op->durable.audit = request_audit(r);
     op->durable.done = on_durable_done;
     op->request = r;
     op->fn = fn;

@@ -377,6 +377,8 @@ void function_upload(struct admin_request *r)
     s->function = arena_copy(r->arena, parts.upload.function);
     s->watch.on_recorded = on_upload_recorded;
     s->watch.on_end = on_upload_end;
+    request_audit_target(r, s->function);
+    parts.upload.audit = request_audit(r);
     struct build_upload upload = parts.upload;
     parts.upload.source = parts.upload.code = parts.upload.source_map = BYTES_INIT;
     if (build_queue_submit(r->admin->builds, &upload, &s->watch, &error)) {

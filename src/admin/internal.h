@@ -61,6 +61,7 @@ struct admin {
     /* Counters for /metrics. */
     uint64_t requests[6]; /* by hundreds of status */
     uint64_t executions_success, executions_failure;
+    uint64_t audit_second, audit_refusals, audit_dropped; /* refusals: in that second */
 
     int holds; /* the owner, each request */
     bool is_draining, is_closed;
@@ -80,6 +81,8 @@ struct access_caller {
 struct admin_request {
     struct admin *admin;
     struct access_caller caller;
+    struct store_audit audit;       /* of what it changes, if route_is_audited() */
+    bool has_audit;                 /* a change of it has been queued, which is in the log */
     struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
     struct arena *arena;
     const struct route *route;
@@ -124,6 +127,15 @@ NODISCARD enum err request_query_uint(struct admin_request *r, const char *name,
 NODISCARD enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms,
                                       struct error *ret_error);
 bool request_query_flag(struct admin_request *r, const char *name); /* there, and not false */
+
+/* For the audit log: of a change that the request makes; NULL if it makes none. audit.c */
+const struct store_audit *request_audit(struct admin_request *r);
+/* What is changed, if the path does not say it. */
+void request_audit_target(struct admin_request *r, struct slice target);
+/* Its route and namespace are known. */
+void request_audit_begin(struct admin_request *r, const struct route *route);
+/* It was refused before it changed anything. */
+void request_audit_refused(struct admin_request *r, enum err code);
 
 /* Reading. A handler is a function of the request and of what it has read. request_read() answers
  * from what was read before, in the order of asking; what is new it asks the store. When that answers

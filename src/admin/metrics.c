@@ -59,6 +59,9 @@ static void admin_metrics(const struct admin *a, struct bytes *out)
                      (unsigned long long)a->requests[i]);
     number(out, "limpet_admin_connections", "gauge", "Open connections of the control API",
            http_server_connections(a->server));
+    number(out, "limpet_audit_dropped_total", "counter",
+           "Refused operations that the audit log has no row of: more than a few a second",
+           a->audit_dropped);
     number(out, "limpet_log_followers", "gauge", "Open log streams", a->followers_count);
     head(out, "limpet_executions_total", "counter", "Runs through the control API by result");
     bytes_printf(out,

@@ -104,6 +104,7 @@ static enum err read_name(struct admin_request *r, struct error *ret_error)
         return ERR_INVALID;
     }
     r->space = arena_copy(r->arena, bytes_slice(&name));
+    r->audit.space = slice_utf8_clip(r->space, 63);
     return names_check_namespace(r->space, ret_error);
 }
 
@@ -174,9 +175,11 @@ static void delete_next(struct admin_request *r, const struct error *e)
         return;
     }
     if (d->next == d->len) {
+        request_audit_target(r, SLICE_EMPTY);
         store_namespace_delete(r->admin->store, request_op(r, on_deleted), r->space);
         return;
     }
+    request_audit_target(r, d->modules[d->next]);
     build_queue_cancel(r->admin->builds, d->modules[d->next]);
     store_function_delete(r->admin->store, request_op(r, on_module_deleted), d->modules[d->next]);
 }

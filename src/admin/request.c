@@ -116,6 +116,7 @@ struct store_op *request_op(struct admin_request *r,
     struct request_op *o = arena_new_struct(r->arena, struct request_op);
     o->op.loop = r->admin->loop;
     o->op.done = on_op_done;
+    o->op.audit = request_audit(r);
     o->request = r;
     o->fn = fn;
     request_hold(r);
@@ -194,6 +195,8 @@ static void reply_error_with(struct admin_request *r, const struct error *e,
     struct http_header headers[2];
     size_t len = 0;
     int status = error_http_status(e->code);
+    if (!r->is_answered && r->waits == 0)
+        request_audit_refused(r, e->code);
     if (header)
         headers[len++] = *header;
     if (status == 503)
@@ -476,6 +479,8 @@ static void arrive(struct admin_request *r)
         reply_error_with(r, &error, &allow);
         return;
     }
+    if (!err)
+        request_audit_begin(r, match.route);
     if (!err)
         err = access_allows(&r->caller, match.route->role, r->space, &error);
     if (err) {

@@ -42,6 +42,11 @@ size_t route_body_bytes_max(enum route_body body)
     return bytes_max[body];
 }
 
+bool route_is_audited(const struct route *route)
+{
+    return route->method != ROUTE_GET && route->role >= ROUTE_DEPLOY;
+}
+
 bool route_has_namespace(const struct route *route)
 {
     return route->role >= ROUTE_READ && route->role <= ROUTE_OWNER &&

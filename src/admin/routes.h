@@ -144,6 +144,10 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set a secret, which code reads as a variable; the next request sees it")                                         \
     X(secret_delete, secret_delete, DELETE, "/secrets/:module/:var", DEPLOY, NONE, 204, "", "", "",                         \
       "Delete a secret")                                                                                                \
+    X(audit_list, audit_list, GET, "/audit", ADMIN, NONE, 200, "", "AuditList", "limit before",                             \
+      "Control operations on the namespace, newest first: who, what, when, and how it ended")                           \
+    X(audit_verify, audit_verify, GET, "/audit/verify", SERVER, NONE, 200, "", "AuditCheck", "after",                       \
+      "Whether each row of the audit log covers the one before: 10,000 rows a request")                                \
     X(token_list, token_list, GET, "/tokens", ADMIN, NONE, 200, "", "TokenList", "",                                    \
       "Tokens of the namespace, oldest first; never the tokens themselves")                                             \
     X(token_create, token_create, POST, "/tokens", ADMIN, SMALL, 201, "TokenNew", "TokenMade", "",                      \
@@ -189,6 +193,8 @@ extern const size_t routes_count;
 const char *route_method_text(enum route_method method);
 enum store_kind route_kind(const struct route *route); /* STORE_WORKFLOW below /workflows */
 size_t route_body_bytes_max(enum route_body body);
+/* Does it change something that the audit log tells of? Runs of code are in their own lists. */
+bool route_is_audited(const struct route *route);
 /* May "/namespaces/:namespace" stand in front of its path? */
 bool route_has_namespace(const struct route *route);
 #define ROUTE_NAMESPACES "/namespaces/"

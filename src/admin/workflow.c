@@ -131,6 +131,8 @@ static void run_build(struct work *w)
 /* A report of the host is JSON. */
 static void on_reported(struct admin_request *r, struct admin_durable *d)
 {
+    if (d->kind == ADMIN_DURABLE_MIGRATE) /* many mutations, on engine threads: one row for all */
+        store_audit(r->admin->store, NULL, d->audit, d->error.code);
     if (d->error.code) {
         reply_error(r, &d->error);
         return;

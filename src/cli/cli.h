@@ -60,6 +60,8 @@ int cmd_token_revoke(struct cli *cli);
 int cmd_secret_set(struct cli *cli);
 int cmd_secret_list(struct cli *cli);
 int cmd_secret_delete(struct cli *cli);
+int cmd_audit_list(struct cli *cli);
+int cmd_audit_verify(struct cli *cli);
 int cmd_usage(struct cli *cli);
 int cmd_quota_set(struct cli *cli);
 int cmd_quota_list(struct cli *cli);

@@ -117,6 +117,11 @@ static const struct flag token_flags[] = {
     {0},
 };
 
+static const struct flag audit_flags[] = {
+    {"--limit", "-n", "N", "how many (default 50)", false},
+    {0},
+};
+
 static const struct flag usage_flags[] = {
     {"--since", NULL, "TIME", "24h (default), 90m, 7d, or a time such as 2026-01-31T12:00:00Z",
      false},
@@ -233,6 +238,12 @@ const struct command commands_table[] = {
     {"secret list", "NAME", "Secrets of a function or workflow, without their values", NULL,
      no_flags, cmd_secret_list},
     {"secret delete", "NAME KEY", "Delete a secret", NULL, no_flags, cmd_secret_delete},
+    {"audit list", "", "Control operations on the namespace, newest first", NULL, audit_flags,
+     cmd_audit_list},
+    {"audit verify", "", "Is the audit log as it was written?",
+     "Each row's hash covers the one before. Names the first that was changed, removed or put\n"
+     "elsewhere; exit code 1. Prints the last hash, to be noted elsewhere.",
+     no_flags, cmd_audit_verify},
     {"usage", "[NAME]", "What functions and workflows used",
      "Requests, CPU time, memory over time and bytes sent, of all or of one, from the hour of\n"
      "--since on. Deleted ones stay for 400 days.",

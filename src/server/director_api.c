@@ -54,6 +54,7 @@ struct store_op *director_mutation(struct director *d, struct admin_durable *a, 
     r->admin = a;
     r->op.loop = control_loop(d->control);
     r->op.done = mutated;
+    r->op.audit = a->audit;
     snprintf(r->id, sizeof(r->id), "%.*s", (int)id.len, id.ptr ? id.ptr : "");
     return &r->op;
 }

@@ -55,6 +55,8 @@ struct mutation {
     bool is_applied;     /* set by the writer thread */
     struct store_op *op; /* NULL: nobody waits */
     size_t bytes;        /* of steps and texts */
+    const struct store_audit
+        *log_audit; /* behind the steps; NULL: it has no row in the audit log */
     const struct store_step *steps;
     size_t steps_len;
     union {

@@ -109,6 +109,10 @@ static void mutation_push(struct store *s, struct store_op *op, struct mutation 
         bytes += step_bytes(&steps[i]);
     if (template->kind == MUTATION_LOG && !queue_take_log(s, template->log.row.function, bytes))
         return;
+    const struct store_audit *audit = op ? op->audit : NULL;
+    if (audit)
+        bytes += sizeof(*audit) + audit->actor.len + audit->space.len + audit->action.len +
+                 audit->target.len;
     struct mutation *m = malloc(sizeof(*m) + bytes);
     CHECK(m);
     *m = *template;
@@ -116,7 +120,14 @@ static void mutation_push(struct store *s, struct store_op *op, struct mutation 
     m->bytes = bytes;
     m->is_applied = false;
     struct store_step *copies = (struct store_step *)(m + 1);
-    char *at = (char *)(copies + steps_len);
+    struct store_audit *log = (struct store_audit *)(copies + steps_len);
+    char *at = (char *)(log + (audit != NULL));
+    if (audit) {
+        *log = *audit;
+        struct slice *const parts[] = {&log->actor, &log->space, &log->action, &log->target};
+        at = texts_copy(parts, ARRAY_LEN(parts), at);
+        m->log_audit = log;
+    }
     at = texts_copy(texts, texts_of[m->kind](m, texts), at);
     for (size_t i = 0; i < steps_len; i++) {
         copies[i] = steps[i];
@@ -157,6 +168,12 @@ void store_token_revoke(struct store *s, struct store_op *op, struct slice space
 void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us)
 {
     PUSH(op, TOKEN_USED, token_used, id, at_us);
+}
+
+void store_audit(struct store *s, struct store_op *op, const struct store_audit *what,
+                 enum err outcome)
+{
+    PUSH(op, AUDIT, audit, *what, outcome);
 }
 
 void store_build_start(struct store *s, struct store_op *op, struct slice function,

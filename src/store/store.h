@@ -221,7 +221,28 @@ struct token_row {
     int64_t created_us, used_us; /* used_us: about; 0: never */
 };
 
+struct audit_row {
+    int64_t seq, at_us;
+    struct slice actor, space, action, target, outcome, hash;
+};
+
+/* Does each row's hash cover the one before? after: the rows up to there are taken for good. */
+struct audit_check {
+    int64_t after;
+    int64_t checked, until; /* rows; the last of them */
+    struct slice hash;      /* of that one */
+    bool has_more;          /* ask again, after it */
+    int64_t bad_seq;        /* 0: none */
+    const char *why;
+};
+
 /* ---- mutations: any thread ---- */
+
+/* Who asks for a change, and what it is for people: with it the change has a row in the audit log, in
+ * the same commit, and so has its refusal. */
+struct store_audit {
+    struct slice actor, space, action, target;
+};
 
 /* A mutation in flight. The caller owns the struct until done, which runs on loop. Slices given to
  * a store_x() call are copied by it. */
@@ -230,6 +251,7 @@ struct store_op {
     void (*done)(struct store_op *op); /* NULL: nobody waits (op may then be NULL too) */
     struct error error;                /* code OK: committed and durable */
     int64_t number;                    /* result: build number, version number */
+    const struct store_audit *audit;   /* NULL: none; read when it is queued */
     /* private */
     void *internal;
 };
@@ -249,6 +271,9 @@ void store_token_create(struct store *s, struct store_op *op, const struct token
 /* From then on it is not there. ERR_NOT_FOUND: not in this namespace. */
 void store_token_revoke(struct store *s, struct store_op *op, struct slice space, struct slice id);
 void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us);
+/* A row of the audit log about what has no mutation of its own. */
+void store_audit(struct store *s, struct store_op *op, const struct store_audit *what,
+                 enum err outcome);
 /* Makes the function if it is new (result: the number of the new build, status queued).
  * ERR_OVERLOAD never: callers bound their queues. ERR_NOT_FOUND: there is no such namespace. */
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
@@ -408,6 +433,16 @@ struct store_query {
             struct namespace_row row;
         } space;
         /* In what follows a namespace "" is the default one. */
+        struct { /* newest first */
+            struct slice space;
+            int64_t before, limit; /* before: only those with a smaller seq */
+            /* ret */
+            struct audit_row *rows;
+            size_t len;
+        } audits;
+        struct {
+            struct audit_check check;
+        } audit_check;
         struct { /* oldest first */
             struct slice space;
             /* ret */

@@ -350,15 +350,14 @@ enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *r
     if (code == OK)
         code = apply_env_keep(w, f.id, m->env_delete.name, ret_error);
     if (code == OK)
-        code = db_run(&w->db, WRITER_ENV_DELETE,
-                      PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name),
-                             P_INT(m->env_delete.is_secret)),
-                      ret_error);
+        code =
+            db_run(&w->db, WRITER_ENV_DELETE,
+                   PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name), P_INT(m->env_delete.is_secret)),
+                   ret_error);
     if (code == OK && !db_changes(&w->db))
-        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'",
-                         SLICE_ARG(m->env_delete.function),
-                         m->env_delete.is_secret ? "secret" : "variable",
-                         SLICE_ARG(m->env_delete.name));
+        return error_set(
+            ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'", SLICE_ARG(m->env_delete.function),
+            m->env_delete.is_secret ? "secret" : "variable", SLICE_ARG(m->env_delete.name));
     return code;
 }
 
@@ -477,5 +476,13 @@ enum err writer_apply(struct writer *w, const struct mutation *m, int64_t *ret_n
     if (code == ERR_IO || code == ERR_UNAVAILABLE || code == ERR_CORRUPT ||
         sqlite3_get_autocommit(w->db.handle))
         w->is_lost = true;
-    return code;
+    if (!m->log_audit || w->is_lost)
+        return code;
+    struct error error;
+    enum err logged = audit_write(w, m->log_audit, code, &error);
+    if (logged == OK)
+        return code;
+    w->is_lost = true; /* nothing is done that the log does not tell of */
+    *ret_error = error;
+    return logged;
 }

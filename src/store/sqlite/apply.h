@@ -9,6 +9,10 @@
 typedef enum err (*apply_fn)(struct writer *w, const struct mutation *m, int64_t *ret_number,
                              struct error *ret_error);
 
+/* audit.c */
+NODISCARD enum err audit_write(struct writer *w, const struct store_audit *audit, enum err outcome,
+                               struct error *ret_error);
+
 struct apply_function {
     int64_t id, version;
     enum store_kind kind;

@@ -23,6 +23,9 @@ ANSWER(space, store_namespace(c->reader, q->arena, q->space.name, &q->space.row,
 ANSWER(tokens, store_tokens(c->reader, q->arena, q->tokens.space, &q->tokens.rows, &q->tokens.len,
                             &q->error))
 ANSWER(token, store_token(c->reader, q->arena, q->token.id, &q->token.row, &q->error))
+ANSWER(audits, store_audits(c->reader, q->arena, q->audits.space, q->audits.before, q->audits.limit,
+                            &q->audits.rows, &q->audits.len, &q->error))
+ANSWER(audit_check, store_audit_check(c->reader, q->arena, &q->audit_check.check, &q->error))
 ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
                                   &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))

@@ -15,6 +15,8 @@
 #define READER_TOKEN_SQL                                                                           \
     "SELECT t.id, n.name, t.role, t.hash, t.created_us, t.used_us"                                 \
     " FROM token t JOIN namespace n ON n.id = t.namespace_id"
+#define READER_AUDIT_SQL                                                                           \
+    "SELECT seq, at_us, actor, namespace, action, target, outcome, hash FROM audit"
 #define READER_VERSION_SQL                                                                         \
     "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
     " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
@@ -84,6 +86,10 @@ const char *const reader_sqls[READER_STMTS] = {
                                " JOIN namespace_quota q ON q.namespace_id = n.id WHERE n.name = ?1",
     [READER_TOKENS] = READER_TOKEN_SQL " WHERE t.namespace_id = ?1 ORDER BY t.created_us, t.id",
     [READER_TOKEN] = READER_TOKEN_SQL " WHERE t.id = ?1",
+    [READER_AUDITS] =
+        READER_AUDIT_SQL " WHERE namespace = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
+    [READER_AUDIT_FROM] = READER_AUDIT_SQL " WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [READER_AUDIT_HEAD] = "SELECT seq, hash FROM audit_head WHERE id = 1",
     [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
     [READER_FUNCTIONS] =
         READER_FUNCTION_SQL " WHERE f.kind = ?1 AND f.namespace_id = ?2 ORDER BY f.name",

@@ -23,6 +23,11 @@ NODISCARD enum err store_tokens(struct store_reader *r, struct arena *a, struct 
                                 struct error *ret_error);
 NODISCARD enum err store_token(struct store_reader *r, struct arena *a, struct slice id,
                                struct token_row *ret_row, struct error *ret_error);
+NODISCARD enum err store_audits(struct store_reader *r, struct arena *a, struct slice space,
+                                int64_t before, int64_t limit, struct audit_row **ret_rows,
+                                size_t *ret_len, struct error *ret_error);
+NODISCARD enum err store_audit_check(struct store_reader *r, struct arena *a,
+                                     struct audit_check *check, struct error *ret_error);
 NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
                                    enum store_kind kind, struct function_row **ret_rows,
                                    size_t *ret_len, struct error *ret_error);

@@ -54,6 +54,11 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TOKEN_DELETE] = "DELETE FROM token WHERE id = ?1 AND namespace_id = ?2",
     [WRITER_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",
     [WRITER_TOKENS_DELETE] = "DELETE FROM token WHERE namespace_id = ?1",
+    [WRITER_AUDIT_HEAD] = "SELECT seq, hash FROM audit_head WHERE id = 1",
+    [WRITER_AUDIT_HEAD_SET] = "UPDATE audit_head SET seq = ?1, hash = ?2 WHERE id = 1",
+    [WRITER_AUDIT_ADD] =
+        "INSERT INTO audit (seq, at_us, actor, namespace, action, target, outcome, hash)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
     [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us,"
                             " namespace_id) VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
