@@ -45,6 +45,8 @@ enum {
     LIMIT_FETCH_INTERIM_BYTES = 1024 * 1024, /* decoded inside several codings for no output */
 
     /* Modules */
+    LIMIT_NAMESPACES = 10000,
+    LIMIT_TOKENS = 1000,   /* of one namespace */
     LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */
     LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,
     LIMIT_ENV_VALUE_BYTES = 64 * 1024,

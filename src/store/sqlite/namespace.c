@@ -41,7 +41,7 @@ enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_
 enum err apply_namespace_create(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                 struct error *ret_error)
 {
-    int64_t id = 0;
+    int64_t id = 0, count = 0;
     bool has_row = false;
     if (!m->namespace_create.name.len || m->namespace_create.name.len > LIMIT_NAME_BYTES)
         return error_set(ret_error, ERR_INVALID, "a namespace's name has 1 to %d bytes",
@@ -52,6 +52,13 @@ enum err apply_namespace_create(struct writer *w, const struct mutation *m, int6
         code = error_set(ret_error, ERR_CONFLICT, "there is a namespace '%.*s' already",
                          SLICE_ARG(m->namespace_create.name));
         error_hint(ret_error, "choose another name, or use it as it is");
+    }
+    if (code == OK)
+        code = apply_one(w, WRITER_NAMESPACE_COUNT, PARAMS(), &count, NULL, ret_error);
+    if (code == OK && count >= LIMIT_NAMESPACES) {
+        code = error_set(ret_error, ERR_CONFLICT, "there are %d namespaces, which is the limit",
+                         LIMIT_NAMESPACES);
+        error_hint(ret_error, "delete one that is not used");
     }
     if (code == OK)
         code = db_run(&w->db, WRITER_NAMESPACE_ADD,

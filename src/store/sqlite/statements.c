@@ -41,6 +41,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
                                  " FROM function WHERE id = ?1",
 
     [WRITER_NAMESPACE_FIND] = "SELECT id FROM namespace WHERE name = ?1",
+    [WRITER_NAMESPACE_COUNT] = "SELECT count(*) FROM namespace",
     [WRITER_NAMESPACE_ADD] = "INSERT INTO namespace (name, created_us) VALUES (?1, ?2)",
     [WRITER_NAMESPACE_USED] = "SELECT 1 FROM function WHERE namespace_id = ?1 LIMIT 1",
     [WRITER_NAMESPACE_DELETE] = "DELETE FROM namespace WHERE id = ?1",
@@ -49,6 +50,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_NAMESPACE_QUOTA_DELETE] =
         "DELETE FROM namespace_quota WHERE namespace_id = ?1 AND resource = ?2",
     [WRITER_NAMESPACE_QUOTAS_DELETE] = "DELETE FROM namespace_quota WHERE namespace_id = ?1",
+    [WRITER_TOKEN_COUNT] = "SELECT count(*) FROM token WHERE namespace_id = ?1",
     [WRITER_TOKEN_ADD] = "INSERT INTO token (id, namespace_id, role, hash, created_us, used_us)"
                          " VALUES (?1, ?2, ?3, ?4, ?5, 0)",
     [WRITER_TOKEN_DELETE] = "DELETE FROM token WHERE id = ?1 AND namespace_id = ?2",

@@ -2,6 +2,7 @@
  *
  * Tokens of the control API: their mutations and reads. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "store/sqlite/apply.h"
 #include "store/sqlite/reader.h"
 
@@ -13,10 +14,18 @@ enum err apply_token_create(struct writer *w, const struct mutation *m, int64_t 
                             struct error *ret_error)
 {
     const struct token_row *t = &m->token_create.row;
-    int64_t namespace_id = 0;
+    int64_t namespace_id = 0, count = 0;
     if (!t->id.len || t->hash.len != TOKEN_HASH_BYTES || (unsigned)t->role > TOKEN_ADMIN)
         return error_set(ret_error, ERR_INVALID, "a token has an id, a role and a hash");
     enum err code = apply_namespace_find(w, t->space, &namespace_id, ret_error);
+    if (code == OK)
+        code =
+            apply_one(w, WRITER_TOKEN_COUNT, PARAMS(P_INT(namespace_id)), &count, NULL, ret_error);
+    if (code == OK && count >= LIMIT_TOKENS) {
+        code = error_set(ret_error, ERR_CONFLICT, "the namespace has %d tokens, which is the limit",
+                         LIMIT_TOKENS);
+        error_hint(ret_error, "'limpet token revoke' those that are not used");
+    }
     if (code != OK)
         return code;
     return db_run(&w->db, WRITER_TOKEN_ADD,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Namespaces in the store: what has the same name in two of them never meets. */
+#include "base/limits.h"
 #include "harness_durable.h"
 
 static enum err space_create(struct harness *h, const char *name)
@@ -202,10 +203,42 @@ static void quotas_and_usage_are_of_one_namespace(void **state)
     }
 }
 
+static void on_token(struct store_op *op)
+{
+    struct harness *h = container_of(op->loop, struct harness, loop);
+    if (--h->pending == 0)
+        loop_stop(op->loop);
+}
+
+/* Who may make tokens cannot fill the database with them. */
+static void tokens_are_bounded(void **state)
+{
+    struct harness *h = *state;
+    static struct store_op ops[LIMIT_TOKENS + 1];
+    char hash[TOKEN_HASH_BYTES] = "";
+    h->pending = LIMIT_TOKENS + 1;
+    for (int i = 0; i <= LIMIT_TOKENS; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "t%d", i);
+        struct token_row row = {.id = slice_cstr(id),
+                                .space = S("default"),
+                                .role = TOKEN_INVOKE,
+                                .hash = slice_of(hash, sizeof(hash))};
+        ops[i] = (struct store_op){.loop = &h->loop, .done = on_token};
+        store_token_create(h->store, &ops[i], &row);
+    }
+    loop_run(&h->loop);
+    for (int i = 0; i < LIMIT_TOKENS; i++)
+        assert_int_equal(ops[i].error.code, OK);
+    assert_int_equal(ops[LIMIT_TOKENS].error.code, ERR_CONFLICT);
+    assert_true(ops[LIMIT_TOKENS].error.hint[0] != '\0');
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(namespaces_come_and_go, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(tokens_are_bounded, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(the_same_names_are_other_modules, harness_setup,
                                         harness_teardown),
         cmocka_unit_test_setup_teardown(workflows_reach_only_their_own, durable_setup,
