@@ -290,6 +290,7 @@ void journal_stored(struct execution *x, int64_t end)
         bytes_consume(&x->log, x->log_head);
     x->log_taken -= x->log_head;
     x->log_kept -= x->log_kept < x->log_head ? x->log_kept : x->log_head;
+    x->log_last -= x->log_last < x->log_head ? x->log_last : x->log_head;
     x->log_head = 0;
 }
 

@@ -52,6 +52,10 @@ async function withDisk(options: { args?: string[] }, body: (s: Server) => Promi
         await deployWorkflow(s, 'disk', SOURCE);
         await complete(s, 'disk.quick', 1); // its image is made
         await body(s);
+    } catch (e) {
+        // A connection that breaks is seen before the process is gone.
+        const how = await Promise.race([s.exited, new Promise((r) => setTimeout(r, 3000))]);
+        throw how ? new Error(`the server ended, ${JSON.stringify(how)}:\n${s.stderr.slice(-8000)}`, { cause: e }) : e;
     } finally {
         await s.kill();
         fs.rmSync(s.data, { recursive: true, force: true });

@@ -753,6 +753,30 @@ static void a_saved_state_that_does_not_fit_is_refused(void **state)
     assert_null(x);
 }
 
+/* A commit of the module's database may fail while one of the store's arrives, which drops what it
+ * has stored from the log. */
+static void the_last_record_can_be_undone_after_others_are_stored(void **state)
+{
+    struct world *w = *state;
+    char long_text[64];
+    memset(long_text, 'x', sizeof(long_text) - 1);
+    long_text[sizeof(long_text) - 1] = '\0';
+    for (int k = 0; k < 20; k++)
+        assert_sync(w, EXECUTION_LIVE, "dice", long_text, long_text);
+    struct execution_batch *b = world_take_only(w);
+    assert_sync(w, EXECUTION_LIVE, "coin", "1", "1");
+    world_stored(w, b);
+    execution_batch_free(b);
+    execution_sync_undo(w->x);
+    assert_false(execution_has_batch(w->x));
+    assert_sync(w, EXECUTION_LIVE, "coin", "2", "2");
+    world_commit(w);
+    world_crash(w);
+    for (int k = 0; k < 20; k++)
+        assert_sync(w, EXECUTION_REPLAYED, "dice", "", long_text);
+    assert_sync(w, EXECUTION_REPLAYED, "coin", "", "2");
+}
+
 int main(void)
 {
 #define T(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
@@ -787,6 +811,7 @@ int main(void)
         T(nothing_is_delivered_while_too_much_is_not_stored),
         T(code_that_runs_on_is_told_that_it_is_full),
         T(of_progress_the_last_is_stored),
+        T(the_last_record_can_be_undone_after_others_are_stored),
         T(wide_fans_are_not_quadratic),
         T(a_saved_state_goes_on_like_the_original),
         T(a_saved_state_replays_what_came_after),

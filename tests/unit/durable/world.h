@@ -122,16 +122,28 @@ static inline int world_teardown(void **state)
     return 0;
 }
 
-/* Stores everything new; the batch for who wants to look at it. */
-static inline struct execution_batch *world_take(struct world *w)
+/* Everything new, on its way to the store. */
+static inline struct execution_batch *world_take_only(struct world *w)
 {
     struct execution_batch *b = execution_take(w->x);
     assert_int_equal(b->first, w->stored);
     assert_int_equal(record_count(bytes_slice(&b->records)), b->count);
+    return b;
+}
+
+static inline void world_stored(struct world *w, const struct execution_batch *b)
+{
     bytes_append_slice(&w->journal, bytes_slice(&b->records));
     w->stored += b->count;
     execution_committed(w->x, w->stored, b->effect_bytes);
     assert_int_equal(execution_durable(w->x), w->stored);
+}
+
+/* Stores everything new; the batch for who wants to look at it. */
+static inline struct execution_batch *world_take(struct world *w)
+{
+    struct execution_batch *b = world_take_only(w);
+    world_stored(w, b);
     return b;
 }
 
