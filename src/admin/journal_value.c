@@ -184,6 +184,11 @@ static void sql_json(struct reader *r, struct json_writer *w)
     json_key(w, "columns");
     json_open(w, '[');
     uint32_t columns = take_u32(r);
+    if (columns == UINT32_MAX) { /* what changes() and total_changes() are after it: for replays */
+        (void)take_i64(r);
+        (void)take_i64(r);
+        columns = take_u32(r);
+    }
     for (uint32_t i = 0; i < columns && !r->is_short; i++)
         json_slice(w, take_lstr(r));
     json_close(w, ']');

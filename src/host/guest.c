@@ -476,7 +476,7 @@ void guest_end(struct guest *g, const struct error *error)
 static void sql_side_reset(struct guest_sql *sql)
 {
     CHECK(!sql->is_gated && !sql->conn && sql->depth == 0 && list_is_empty(&sql->held));
-    sql->counters = (struct sql_counters){0};
+    sql->counters = sql->step_counters = (struct sql_counters){0};
     sql->file = NULL;
     sql->gate_seq = 0;
 }

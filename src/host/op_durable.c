@@ -471,9 +471,10 @@ bool guest_has_news(const struct guest *g)
 struct saved_guest {
     uint32_t version, dispatch, next_op, next_stream;
     int64_t lines;
+    struct sql_counters counters;
 };
 
-enum { SAVED_VERSION = 1 };
+enum { SAVED_VERSION = 2 };
 
 enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
 {
@@ -483,8 +484,8 @@ enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
     if (!list_is_empty(&g->codecs))
         return error_set(ret_error, ERR_CONFLICT, "a CompressionStream is in the middle");
     struct dispatch *d = container_of(g->running.next, struct dispatch, link);
-    struct saved_guest saved = {SAVED_VERSION, d->id, g->next_op, g->next_stream,
-                                g->durable->lines};
+    struct saved_guest saved = {SAVED_VERSION,     d->id,          g->next_op, g->next_stream,
+                                g->durable->lines, g->sql.counters};
     bytes_append(out, &saved, sizeof(saved));
     return snapshot_save(g->isolate, out, ret_error);
 }
@@ -504,6 +505,7 @@ enum err guest_resume(struct guest *g, struct dispatch *d, struct slice saved,
     g->next_op = head.next_op;
     g->next_stream = head.next_stream;
     g->durable->lines = head.lines;
+    g->sql.counters = head.counters;
     g->next_dispatch = head.dispatch;
     d->guest = g;
     d->id = head.dispatch;

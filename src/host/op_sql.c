@@ -13,7 +13,14 @@
  *
  * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
  * takes with it every record that is not in the store yet (sql_journal.h): after a kill the effect
- * and the journal agree, whatever the store had. */
+ * and the journal agree, whatever the store had.
+ *
+ * What last_insert_rowid(), changes() and total_changes() give is the guest's own, outside of steps
+ * also after a replay: the record of a statement is its result, from which they mostly follow; where
+ * they do not (triggers, several statements, nothing changed), they stand in front of it. */
+#include <endian.h>
+#include <string.h>
+
 #include "host/recording.h"
 #include "host/sql_journal.h"
 
@@ -34,7 +41,6 @@ static void release_sql(struct guest *g)
     if (!s->conn || s->depth > 0 || s->is_setup)
         return;
     s->gate_seq = sql_conn_seen(s->conn);
-    sql_conn_counters(s->conn, &s->counters);
     g->host->sql_give(g->host->ctx, g, TAKE(s->conn));
 }
 
@@ -106,8 +112,6 @@ static enum err take_conn(struct guest *g)
 {
     struct error error = {0};
     enum err err = g->host->sql_take(g->host->ctx, g, &g->sql.conn, &g->sql.file, &error);
-    if (err == OK)
-        sql_conn_lend(g->sql.conn, &g->sql.counters);
     if (op_is_over(g))
         return ERR_CANCELLED;
     if (err != OK)
@@ -182,6 +186,72 @@ static void take_result(struct guest *g, struct bytes *result)
     *result = BYTES_INIT;
 }
 
+/* ---- counters ---- */
+
+/* In front of a recorded result, where columns are counted: u32, i64 changes, i64 total_changes. */
+enum { COUNTERS_BYTES = 4 + 8 + 8 };
+
+static int64_t i64_at(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, sizeof(v));
+    return (int64_t)le64toh(v);
+}
+
+/* Those after a statement, by its result alone: it ends with its changes and the rowid. */
+static struct sql_counters counters_after(struct sql_counters before, struct slice result)
+{
+    if (result.len < 16)
+        return before;
+    int64_t changes = i64_at(result.ptr + result.len - 16);
+    return (struct sql_counters){.rowid = i64_at(result.ptr + result.len - 8),
+                                 .changes = changes ? changes : before.changes,
+                                 .total = before.total + changes};
+}
+
+static void counters_replay(struct guest *g)
+{
+    struct sql_counters *c = &g->sql.counters;
+    uint32_t mark = 0;
+    *c = counters_after(*c, bytes_slice(&g->result));
+    if (g->result.len >= COUNTERS_BYTES)
+        memcpy(&mark, g->result.ptr, sizeof(mark));
+    if (mark != UINT32_MAX)
+        return;
+    c->changes = i64_at(g->result.ptr + 4);
+    c->total = i64_at(g->result.ptr + 12);
+    bytes_consume(&g->result, COUNTERS_BYTES);
+}
+
+static void record_result(struct guest *g, struct recording *r, struct sql_counters before)
+{
+    struct sql_counters c = g->sql.counters, told = counters_after(before, bytes_slice(&g->result));
+    if (c.changes == told.changes && c.total == told.total) {
+        (void)recording_done(r, OK);
+        return;
+    }
+    CLEANUP(bytes_done) struct bytes record = BYTES_INIT;
+    bytes_append_u32(&record, UINT32_MAX);
+    bytes_append_u64(&record, (uint64_t)c.changes);
+    bytes_append_u64(&record, (uint64_t)c.total);
+    bytes_append_slice(&record, bytes_slice(&g->result));
+    recording_done_as(r, bytes_slice(&record));
+}
+
+/* A statement that fails and is recorded leaves them as they were: its record has only the error. */
+static enum err exec_counted(struct guest *g, struct slice text, struct slice params,
+                             struct bytes *ret_result, struct error *ret_error)
+{
+    struct guest_sql *s = &g->sql;
+    bool is_recorded = guest_is_recorded(g);
+    struct sql_counters *c = g->scope == 0 ? &s->counters : &s->step_counters;
+    sql_conn_lend(s->conn, c);
+    enum err err = sql_exec(s->conn, text, params, ret_result, ret_error);
+    if (!op_is_over(g) && (err == OK || !is_recorded))
+        sql_conn_counters(s->conn, c);
+    return err;
+}
+
 /* While the statement is away other events of the guest use its fields for results. */
 static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
@@ -199,7 +269,7 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
     }
     bool is_bound_by_transaction = s->task.cpu_ns_max < left;
     give_room(g);
-    err = sql_exec(s->conn, text, params, &result, &error);
+    err = exec_counted(g, text, params, &result, &error);
     s->task.cpu_ns_max = left;
     take_result(g, &result);
     if (op_is_over(g))
@@ -268,10 +338,10 @@ static enum err sql_recorded(struct guest *g, struct recording *r, enum err err)
     return err;
 }
 
-/* Commits what r is the last record of. If a constraint refuses, that is r's result. */
+/* Commits what r, recorded already, is the last record of. If a constraint refuses, that is r's
+ * result. */
 static enum err commit_recorded(struct guest *g, struct recording *r)
 {
-    (void)recording_done(r, OK); /* goes with the others into the transaction that it ends */
     enum err err = commit_recorded_now(g);
     if (err == OK)
         return OK;
@@ -284,16 +354,23 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
 /* A statement outside of the guest's own transactions gets one, so that its record is in it. */
 static enum err exec_recorded(struct guest *g, struct recording *r)
 {
-    if (g->sql.depth > 0)
-        return sql_recorded(g, r, exec(g, g->sql.text, g->sql.params));
+    struct sql_counters before = g->sql.counters;
+    bool is_alone = g->sql.depth == 0;
     enum err err = connect_sql(g);
-    if (err == OK)
+    if (err == OK && is_alone)
         err = transaction(g, SQL_BEGIN);
     if (err != OK)
         return sql_recorded(g, r, err);
     err = exec(g, g->sql.text, g->sql.params);
-    err = err == OK ? commit_recorded(g, r) : sql_recorded(g, r, err);
-    if (err != OK)
+    if (err == OK) {
+        record_result(g, r, before); /* goes with the others into the transaction that it ends */
+        err = is_alone ? commit_recorded(g, r) : OK;
+    } else {
+        err = sql_recorded(g, r, err);
+    }
+    if (err != OK && !op_is_over(g))
+        g->sql.counters = before;
+    if (err != OK && is_alone)
         sql_rollback_all(g->sql.conn);
     return err;
 }
@@ -306,8 +383,11 @@ static enum err run_exec(struct guest *g)
     if (!guest_is_recorded(g))
         return exec(g, text, params);
     if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, slice_utf8_clip(slice_trim(text), 80), &err,
-                          RECORDING_ARGS(text, params)))
+                          RECORDING_ARGS(text, params))) {
+        if (err == OK)
+            counters_replay(g);
         return err;
+    }
     return exec_recorded(g, &r);
 }
 
@@ -324,10 +404,12 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
         g->op_error.code = OK;
         return OK;
     }
-    if (err == OK && action == SQL_COMMIT && s->depth == 1 && r->guest)
+    if (err == OK && action == SQL_COMMIT && s->depth == 1 && r->guest) {
+        (void)recording_done(r, OK);
         err = commit_recorded(g, r);
-    else if (err == OK)
+    } else if (err == OK) {
         err = transaction(g, (enum sql_action)action);
+    }
     if (err != OK)
         return err;
     if (action == SQL_BEGIN && s->depth++ == 0)

@@ -39,6 +39,8 @@ const PROGRAMS: Record<string, string> = {
     timers: 'let ticks = 0; const forever = setInterval(() => ticks++, 86400000); const t = setTimeout(() => (ticks = -1), 86400000); for (let i = 0; i < 4; i++) await go(); clearInterval(forever); clearTimeout(t); await new Promise((r) => setTimeout(r, 1)); return ticks;',
     deadlines: 'const out = []; for (let i = 0; i < 4; i++) { const late = waitForEvent("never", { timeout: "300 days" }).catch((e) => e.name); out.push(await go()); } return out;',
     sql: 'sql.exec("CREATE TABLE IF NOT EXISTS t_sql (run, n)"); for (let i = 0; i < 4; i++) { sql.exec("INSERT INTO t_sql VALUES (?, ?)", run.id, i); sql.transaction(() => { sql.exec("INSERT INTO t_sql VALUES (?, ?)", run.id, 10 + i); sql.exec("INSERT INTO t_sql VALUES (?, ?)", run.id, 20 + i); }); await go(); } return sql.exec("SELECT n FROM t_sql WHERE run = ? ORDER BY rowid", run.id).toArray().map((r) => r.n);',
+    // [last_insert_rowid(), changes(), total_changes()]: after rows, a trigger, several statements, nothing changed, an error, a transaction, a step.
+    sqlCounters: 'sql.exec("CREATE TABLE IF NOT EXISTS t_count (id INTEGER PRIMARY KEY, n UNIQUE); CREATE TABLE IF NOT EXISTS t_trail (n); CREATE TRIGGER IF NOT EXISTS t_note AFTER DELETE ON t_count BEGIN INSERT INTO t_trail SELECT 1 UNION ALL SELECT 2; END"); const seen = () => Object.values(sql.exec("SELECT last_insert_rowid() AS i, changes() AS c, total_changes() AS t").one()); const out = []; const both = async () => { const before = seen(); await go(); out.push(before, seen()); }; sql.exec("INSERT INTO t_count (id, n) VALUES (40, 1), (41, 2), (42, 3)"); await both(); sql.exec("DELETE FROM t_count WHERE id = 40"); try { sql.exec("INSERT INTO t_count (id, n) VALUES (50, 9); INSERT INTO t_count (n) VALUES (2)"); } catch { out.push("refused"); } await both(); sql.exec("UPDATE t_count SET n = n WHERE id = 7"); await step("in", () => sql.exec("INSERT INTO t_count (id, n) VALUES (900, 900)") && 0); await both(); sql.transaction(() => { sql.exec("INSERT INTO t_count (id, n) VALUES (60, 60); UPDATE t_count SET n = -n"); sql.exec("INSERT INTO t_count (id, n) VALUES (61, 61)"); }); await both(); return out;',
     memory: 'const keep = []; for (let i = 0; i < 4; i++) { for (let k = 0; k < 2000; k++) keep.push({ i, k, s: "text " + k }); await go(); } return [keep.length, keep.reduce((a, o) => (a * 31 + o.k + o.s.length) % 1e9, 1)];',
     aborts: 'const out = []; for (let i = 0; i < 4; i++) { const c = new AbortController(); const p = fetch("http://127.0.0.1:1/", { signal: c.signal }).catch((e) => e.name); c.abort(); out.push(await p, await go()); } return out;',
     sideBySide: 'const out = []; const worker = async (name, n) => { for (let i = 0; i < n; i++) { await step(name + i, () => 0); out.push(name + i); } }; const all = [worker("a", 5), worker("b", 3)]; for (let i = 0; i < 4; i++) await go(); await Promise.all(all); return out.sort();',
@@ -282,6 +284,9 @@ for (const [name, way] of Object.entries(WAYS)) {
     test(name, { skip: IS_ASAN && !QUICK.has(name) ? 'in release builds only' : false }, async () => {
         const out = await runAll(way);
         expected ??= out;
+        // 3 rows; one deleted, with two more by its trigger; none updated; one inserted, four updated (that of the step among them), one inserted.
+        const counters = [[42, 3, 3], [42, 1, 6], [42, 0, 6], [61, 1, 12]].map((c) => [c, c]);
+        assert.deepEqual(out.sqlCounters, [...counters[0]!, 'refused', ...counters.slice(1).flat()]);
         for (const program of Object.keys(PROGRAMS)) assert.deepEqual(out[program], expected[program], program);
     });
 }

@@ -122,6 +122,15 @@ static void rows_are_shown(void **state)
     assert_string_equal(shown(NUMBER_SQL_EXEC, 0),
                         "{\"columns\":[\"a\",\"b\"],\"rows\":[[-7,\"text\"],[null,\"0xff\"]],"
                         "\"changes\":3,\"last_insert_rowid\":9}");
+    bytes_append_u32(&payload, UINT32_MAX); /* with the counters that its replay needs */
+    bytes_append_u64(&payload, 1);
+    bytes_append_u64(&payload, 12);
+    bytes_append_u32(&payload, 0);
+    bytes_append_u32(&payload, 0);
+    bytes_append_u64(&payload, 3);
+    bytes_append_u64(&payload, 9);
+    assert_string_equal(shown(NUMBER_SQL_EXEC, 0),
+                        "{\"columns\":[],\"rows\":[],\"changes\":3,\"last_insert_rowid\":9}");
 }
 
 static void failures_are_told(void **state)
