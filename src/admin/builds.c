@@ -208,6 +208,6 @@ void build_show(struct admin_request *r)
         request_go(r, reply_build);
         return;
     }
-    r->on_gone = wait_stop;
     timer_start(r->admin->loop, &s->timer, wait_ms, on_wait_over);
+    request_on_gone(r, wait_stop);
 }

@@ -72,7 +72,7 @@ void durable_op_start(struct durable_op *op)
         reply_error(r, &error);
         return;
     }
-    if (a->is_draining)
+    if (a->is_draining || !r->exchange) /* nobody waits */
         op->durable.wait_ms = 0;
     request_hold(r);
     list_push_back(&a->durable_ops, &op->link);

@@ -386,7 +386,7 @@ void function_upload(struct admin_request *r)
         return;
     }
     r->state = s;
-    r->on_gone = upload_stop; /* the build goes on without its client */
+    request_on_gone(r, upload_stop); /* the build goes on without its client */
 }
 
 /* ---- list, show ---- */

@@ -96,7 +96,7 @@ struct admin_request {
     void (*handler)(struct admin_request *r);
     struct slice subject; /* what that one is about, if it says so */
     /* For handlers that answer later. */
-    void (*on_gone)(struct admin_request *r);  /* broken off or answered; before the hold goes */
+    void (*on_gone)(struct admin_request *r);  /* request_on_gone() */
     void (*on_drain)(struct admin_request *r); /* a stream may go on */
     void *state;
     /* private to request.c */
@@ -116,6 +116,9 @@ extern const struct http_handler request_http_handler; /* ctx is set by admin_ne
 
 void request_hold(struct admin_request *r);
 void request_release(struct admin_request *r);
+/* fn is called when the client has gone, broken off or answered, before its hold goes: at once if it
+ * went while the handler's reads were out. NULL takes that back. */
+void request_on_gone(struct admin_request *r, void (*fn)(struct admin_request *r));
 /* Gives up the buffer of the body, which a handler has decoded. */
 void request_body_drop(struct admin_request *r);
 /* A query parameter, decoded into the arena; false if absent. */

@@ -271,7 +271,7 @@ static void follow(struct admin_request *r, const struct log_query *q, const str
     f->execution = q->execution;
     f->after = len > 0 ? rows[len - 1].id : q->after;
     r->state = f;
-    r->on_gone = on_follower_gone;
+    request_on_gone(r, on_follower_gone);
     r->on_drain = on_follower_drain;
     list_push_back(&a->followers, &f->link);
     if (a->followers_count++ == 0) {

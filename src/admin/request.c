@@ -17,6 +17,13 @@ void request_hold(struct admin_request *r)
     r->holds++;
 }
 
+void request_on_gone(struct admin_request *r, void (*fn)(struct admin_request *r))
+{
+    r->on_gone = fn;
+    if (fn && !r->exchange)
+        fn(r);
+}
+
 void request_body_drop(struct admin_request *r)
 {
     CHECK(r->admin->bodies_bytes >= r->body_buffer.len);

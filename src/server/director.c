@@ -286,9 +286,13 @@ void director_await(struct director *d, struct admin_durable *op, const char *id
 
 void director_cancel(struct director *d, struct admin_durable *op)
 {
-    struct waiter *v = op->internal;
-    if (!v || (op->kind != ADMIN_DURABLE_WAIT && op->kind != ADMIN_DURABLE_START))
+    if (op->kind != ADMIN_DURABLE_WAIT && op->kind != ADMIN_DURABLE_START)
         return; /* it ends by itself, soon */
+    struct waiter *v = op->internal;
+    if (!v) { /* it is being started: then nobody is to wait for its end */
+        op->wait_ms = 0;
+        return;
+    }
     timer_stop(control_loop(d->control), &v->timer);
     timer_start(control_loop(d->control), &v->timer, 0, waiter_expired);
 }
