@@ -11,6 +11,7 @@
 #include "admin/names.h"
 #include "base/limits.h"
 #include "base/module_name.h"
+#include "http/url.h"
 
 /* What a list shows of each run of a function; input, output and logs may be large and are shown
  * singly. */
@@ -202,8 +203,10 @@ static enum err read_page(struct admin_request *r, struct list_query *q, struct 
 static void path_add(struct admin_request *r, struct list_query *q, const char *name,
                      struct slice value)
 {
-    q->path = arena_printf(r->arena, "%s%c%s=%.*s", q->path, strchr(q->path, '?') ? '&' : '?', name,
-                           SLICE_ARG(value));
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    url_encode(value, &text);
+    q->path = arena_printf(r->arena, "%s%c%s=%s", q->path, strchr(q->path, '?') ? '&' : '?', name,
+                           bytes_cstr(&text));
 }
 
 static enum err read_status(struct admin_request *r, struct list_query *q, bool *ret_is_given,
@@ -231,20 +234,34 @@ static enum err read_status(struct admin_request *r, struct list_query *q, bool 
     return OK;
 }
 
+/* NAME, or NAME.EXPORT. */
+static enum err read_workflow(struct admin_request *r, struct list_query *q, struct slice text,
+                              struct error *ret_error)
+{
+    struct function_row workflow;
+    struct slice name;
+    r->kind = STORE_WORKFLOW;
+    enum err err = names_check_workflow(text, &name, ret_error);
+    if (!err)
+        err = request_module(r, name, &q->filter.workflow, ret_error);
+    if (!err)
+        err = function_read(r, q->filter.workflow, &workflow, ret_error);
+    if (err)
+        return err;
+    if (name.len < text.len)
+        q->filter.export_name = slice_skip(text, name.len + 1);
+    path_add(r, q, "workflow", text);
+    return OK;
+}
+
 /* What belongs to workflows only leaves the runs of functions out. */
 static enum err read_filters(struct admin_request *r, struct list_query *q, struct error *ret_error)
 {
-    struct function_row workflow;
     bool has_status;
     enum err err = read_status(r, q, &has_status, ret_error);
     struct slice name;
     if (!err && request_query(r, "workflow", &name)) {
-        r->kind = STORE_WORKFLOW;
-        err = request_module(r, name, &q->filter.workflow, ret_error);
-        if (!err)
-            err = function_read(r, q->filter.workflow, &workflow, ret_error);
-        if (!err)
-            path_add(r, q, "workflow", name);
+        err = read_workflow(r, q, name, ret_error);
         q->has_functions = false;
     }
     if (!err && request_query(r, "parent", &q->filter.parent)) {

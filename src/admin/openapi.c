@@ -278,7 +278,11 @@ static const struct parameter parameters[] = {
      "only lines with a greater id, or records with a greater number; left out: the newest lines, "
      "the first records"},
     {"values", "boolean", "with the results themselves"},
-    {"workflow", "string", "only executions of this workflow"},
+    {"workflow", "string",
+     "only executions of this workflow: NAME, all of the module; NAME.EXPORT, those started by "
+     "that "
+     "name; NAME.default, those started by NAME too. A page may be short while its Link says that "
+     "there is more"},
     {"status", "string",
      "only those that are queued, running, suspended, completed, failed or cancelled"},
     {"since", "string",

@@ -71,7 +71,7 @@ static const struct flag delete_flags[] = {
 
 static const struct flag execution_list_flags[] = {
     {"--function", NULL, "NAME", "only runs of one function", false},
-    {"--workflow", NULL, "NAME", "only executions of one workflow", false},
+    {"--workflow", NULL, "NAME[.EXPORT]", "only executions of one workflow", false},
     {"--status", NULL, "STATUS", "queued, running, suspended, completed, failed or cancelled",
      false},
     {"--parent", NULL, "ID", "only those that an execution started", false},

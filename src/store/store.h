@@ -386,8 +386,12 @@ struct store_page {
 struct durable_filter {
     struct slice space;    /* without workflow or parent */
     struct slice workflow; /* "": all */
-    int status;            /* enum durable_status, -1: all */
-    struct slice parent;   /* "": all */
+    /* With workflow. "": all; "default": also those that were started by the workflow's bare name.
+     * No index has these, nor those of one export and status: their pages may be short, even
+     * empty, with more to come. */
+    struct slice export_name;
+    int status;          /* enum durable_status, -1: all */
+    struct slice parent; /* "": all */
 };
 
 struct durable_due {

@@ -89,6 +89,33 @@ test('lists: newest first, in pages, by workflow, status and parent', async () =
     errorOf(await s.api('GET', '/executions?workflow=listed&cursor=x'), 400, 'invalid');
 });
 
+test('lists: of one export, in pages; by the bare name, all of the module', async () => {
+    const s = await server();
+    await deployWorkflow(s, 'exported', `${KINDS}\nexport const größe = workflow(async () => 2);`);
+    const of: Record<string, string[]> = { 'exported': [], 'exported.default': [], 'exported.other': [], 'exported.größe': [] };
+    for (let k = 0; k < 3; k++) {
+        for (const [name, lists] of [['exported', ['exported.default']], ['exported.default', ['exported.default']], ['exported.other', ['exported.other']], ['exported.größe', ['exported.größe']]] as const) {
+            const id = await start(s, encodeURIComponent(name), 'ok');
+            await outcome(s, id);
+            for (const list of ['exported', ...lists]) of[list]!.unshift(id);
+        }
+    }
+    for (const [name, want] of Object.entries(of)) {
+        for (const filter of ['', '&status=completed']) {
+            for (const limit of [1, 2, 5, 1000]) {
+                const rows = await pages(s, `/executions?workflow=${encodeURIComponent(name)}${filter}&limit=${limit}`);
+                assert.deepEqual(rows.map((r) => r.id), want, `${name}${filter} ${limit}`);
+            }
+        }
+        const shown = await s.cli(['execution', 'list', '--workflow', name, '--all', '--json']);
+        assert.equal(shown.code, 0, shown.stderr);
+        for (const id of of.exported!) assert.equal(shown.stdout.includes(id), want.includes(id), `${name} ${id}`);
+    }
+    assert.deepEqual((await s.api('GET', '/executions?workflow=exported.nothing')).json, []);
+    errorOf(await s.api('GET', '/executions?workflow=exported.'), 400, 'invalid');
+    errorOf(await s.api('GET', '/executions?workflow=nobody.other'), 404, 'not_found');
+});
+
 test('the list of all has functions and workflows, by time', async () => {
     const s = await server();
     await deployWorkflow(s, 'mixed', KINDS);

@@ -44,6 +44,29 @@ static size_t durable_row_bytes(const struct durable_row *row)
     return row->error.len + row->progress.len;
 }
 
+/* How many rows a page looks at to find those of an export that no index has together. */
+enum { DURABLE_SCAN_MAX = 4000 };
+
+static bool durable_is_of_export(sqlite3_stmt *st, struct slice wanted)
+{
+    struct slice name = db_text(st, 3);
+    return wanted.len == 0 || slice_eq(name, wanted) ||
+           (name.len == 0 && slice_eq_cstr(wanted, "default"));
+}
+
+/* What is asked of the database; the rest of the filter is applied to its rows. */
+static int durables_statement(const struct durable_filter *f)
+{
+    if (f->parent.len)
+        return READER_DURABLES_BELOW;
+    if (!f->workflow.len)
+        return f->status >= 0 ? READER_DURABLES_IN : READER_DURABLES;
+    if (f->status >= 0)
+        return READER_DURABLES_OF_IN;
+    bool has_index = f->export_name.len && !slice_eq_cstr(f->export_name, "default");
+    return has_index ? READER_DURABLES_OF_EXPORT : READER_DURABLES_OF;
+}
+
 enum err store_durables(struct store_reader *r, struct arena *a,
                         const struct durable_filter *filter, const struct store_page *page,
                         struct durable_row **ret_rows, size_t *ret_len, struct slice *ret_next,
@@ -53,37 +76,42 @@ enum err store_durables(struct store_reader *r, struct arena *a,
     int64_t before = 0, id = 0, limit = reader_limit(page->limit);
     struct durable_row *rows = NULL;
     size_t len = 0, cap = 0, bytes = 0;
+    int64_t seen = 0, last = 0;
     bool has_row = false;
     enum err code = reader_cursor(page->cursor, &before, ret_error);
     if (code == OK && filter->workflow.len)
         code = reader_function_id(r, filter->workflow, &id, ret_error);
     else if (code == OK && !filter->parent.len)
         code = reader_namespace_id(r, filter->space, &id, ret_error);
-    int stmt = filter->parent.len                            ? READER_DURABLES_BELOW
-               : filter->workflow.len && filter->status >= 0 ? READER_DURABLES_OF_IN
-               : filter->workflow.len                        ? READER_DURABLES_OF
-               : filter->status >= 0                         ? READER_DURABLES_IN
-                                                             : READER_DURABLES;
+    int stmt = durables_statement(filter);
+    bool is_scan = filter->export_name.len && stmt != READER_DURABLES_OF_EXPORT;
+    int64_t seen_max = is_scan ? DURABLE_SCAN_MAX : limit;
+    struct slice text = stmt == READER_DURABLES_OF_EXPORT ? filter->export_name : filter->parent;
     /* A statement takes the parameters up to the last one that it names. */
-    struct db_param params[] = {P_INT(before),         P_INT(limit + 1),       P_INT(id),
-                                P_INT(filter->status), P_TEXT(filter->parent), {0}};
+    struct db_param params[] = {P_INT(before),         P_INT(seen_max + 1), P_INT(id),
+                                P_INT(filter->status), P_TEXT(text),        {0}};
     if (stmt == READER_DURABLES || stmt == READER_DURABLES_OF)
         params[3].kind = DB_PARAM_END;
-    else if (stmt != READER_DURABLES_BELOW)
+    else if (stmt != READER_DURABLES_BELOW && stmt != READER_DURABLES_OF_EXPORT)
         params[4].kind = DB_PARAM_END;
     if (code == OK)
         code = reader_first(r, stmt, params, &st, &has_row, ret_error);
-    while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
-        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        rows[len] = durable_row_read(st, a, false);
-        bytes += durable_row_bytes(&rows[len++]);
+    while (code == OK && has_row && (int64_t)len < limit && seen < seen_max &&
+           bytes < READER_PAGE_BYTES_MAX) {
+        seen++;
+        last = db_int(st, 0);
+        if (durable_is_of_export(st, filter->export_name)) {
+            rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+            rows[len] = durable_row_read(st, a, false);
+            bytes += durable_row_bytes(&rows[len++]);
+        }
         code = db_step(&r->db, st, &has_row, ret_error);
     }
     if (code != OK)
         return code;
     *ret_rows = rows;
     *ret_len = len;
-    *ret_next = has_row && len ? reader_cursor_text(a, rows[len - 1].seq) : SLICE_EMPTY;
+    *ret_next = has_row && seen ? reader_cursor_text(a, last) : SLICE_EMPTY;
     return OK;
 }
 

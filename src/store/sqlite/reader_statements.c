@@ -121,6 +121,8 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_DURABLES_OF] = READER_DURABLES_MERGED("function_id"),
     [READER_DURABLES_IN] =
         READER_DURABLES_SQL " WHERE d.namespace_id = ?3 AND d.status = ?4" READER_DURABLES_END,
+    [READER_DURABLES_OF_EXPORT] = READER_DURABLES_SQL
+    " WHERE d.function_id = ?3 AND d.export_name = ?5 AND d.export_name <> ''" READER_DURABLES_END,
     [READER_DURABLES_OF_IN] =
         READER_DURABLES_SQL " WHERE d.function_id = ?3 AND d.status = ?4" READER_DURABLES_END,
     [READER_DURABLES_BELOW] = READER_DURABLES_SQL

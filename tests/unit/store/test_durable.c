@@ -606,6 +606,58 @@ static void lists_are_filtered_and_paged(void **state)
         ERR_INVALID);
 }
 
+static void lists_are_of_one_export(void **state)
+{
+    struct harness *h = *state;
+    struct durable_child children[] = {
+        {.id = S("c1"), .workflow = S("flow")},
+        {.id = S("c2"), .workflow = S("flow"), .export_name = S("main")},
+        {.id = S("c3"), .workflow = S("flow"), .export_name = S("default")},
+        {.id = S("c4"), .workflow = S("flow"), .export_name = S("other")}};
+    assert_ok(durable_start(h, "a")); /* flow.main */
+    assert_ok(COMMIT(h, "a", .children = children, .children_len = 4));
+    assert_ok(durable_end(h, "c2", 0, DURABLE_FAILED));
+    /* More than a page looks at lie before what two of the lists are to find. */
+    struct durable_child more[50];
+    for (int k = 0; k < 85; k++) {
+        for (size_t i = 0; i < ARRAY_LEN(more); i++)
+            more[i] =
+                (struct durable_child){.id = slice_cstr(arena_printf(h->arena, "m%d-%zu", k, i)),
+                                       .workflow = S("flow"),
+                                       .export_name = S("many")};
+        assert_ok(COMMIT(h, "a", .first = k, .count = 1, .children = more,
+                         .children_len = ARRAY_LEN(more)));
+    }
+    struct durable_filter of = {.workflow = S("flow"), .status = -1};
+    for (int64_t limit = 1; limit < 4; limit++) {
+        of.status = -1;
+        of.export_name = S("main");
+        assert_string_equal(listed(h, of, limit), "c2 a ");
+        of.export_name = S("other");
+        assert_string_equal(listed(h, of, limit), "c4 ");
+        of.export_name = S("default");
+        assert_string_equal(listed(h, of, limit), "c3 c1 ");
+        of.export_name = S("none");
+        assert_string_equal(listed(h, of, limit), "");
+        of.status = DURABLE_QUEUED;
+        of.export_name = S("other");
+        assert_string_equal(listed(h, of, limit), "c4 ");
+        of.status = DURABLE_FAILED;
+        of.export_name = S("main");
+        assert_string_equal(listed(h, of, limit), "c2 ");
+    }
+    of = (struct durable_filter){.workflow = S("flow"), .status = -1, .export_name = S("many")};
+    struct store_page page = {.limit = 1000};
+    size_t len, all = 0;
+    do {
+        struct durable_row *rows;
+        assert_ok(
+            store_durables(h->reader, h->arena, &of, &page, &rows, &len, &page.cursor, &h->error));
+        all += len;
+    } while (page.cursor.len);
+    assert_int_equal(all, 85 * ARRAY_LEN(more));
+}
+
 static void statuses_have_texts(void **state)
 {
     enum durable_status s = DURABLE_QUEUED;
@@ -640,6 +692,7 @@ int main(void)
         TEST(messages_go_with_the_records),
         TEST(lines_are_in_the_log_of_the_execution),
         TEST(lists_are_filtered_and_paged),
+        TEST(lists_are_of_one_export),
         TEST(statuses_have_texts),
     };
     return cmocka_run_group_tests_name("durable", tests, NULL, NULL);
