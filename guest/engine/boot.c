@@ -122,7 +122,8 @@ static int32_t boot_run(JSContext *ctx)
             rejection_report(ctx);
         if (eng.has_diverged)
             return 0;
-    } while ((eng.op_completed_first && op_run_completed(ctx)) ||
+    } while (JS_IsJobPending(eng.rt) || /* of a listener for rejections */
+             (eng.op_completed_first && op_run_completed(ctx)) ||
              (eng.is_durable && workflow_next(ctx)));
     eng.dispatch = 0;
     return (int32_t)dispatch_count();

@@ -17,6 +17,20 @@ static const char *const hook_names[] = {
 #undef X
 };
 
+bool engine_hook_says(JSContext *ctx, enum engine_hook hook, int argc, JSValueConst *argv)
+{
+    if (!engine_has_hook(hook))
+        return false;
+    JSValue answer = engine_hook(ctx, hook, argc, argv);
+    if (JS_IsException(answer)) {
+        JS_FreeValue(ctx, JS_GetException(ctx));
+        return false;
+    }
+    bool says = JS_ToBool(ctx, answer) > 0;
+    JS_FreeValue(ctx, answer);
+    return says;
+}
+
 bool engine_has_hook(enum engine_hook hook)
 {
     return !JS_IsUndefined(eng.hooks[hook]);
@@ -33,7 +47,7 @@ static void engine_job_failed(JSContext *ctx)
 {
     JSValue error = JS_GetException(ctx);
     if (!eng.has_diverged)
-        engine_report(ctx, "Uncaught ", error);
+        engine_report_uncaught(ctx, "Uncaught ", error);
     JS_FreeValue(ctx, error);
 }
 
@@ -95,6 +109,12 @@ void engine_report(JSContext *ctx, const char *prefix, JSValueConst error)
     op_tell(OP_LOG, &(struct op_log){.level = 3, .text = op_bytes(line.data, line.len)});
     buffer_done(&line);
     buffer_done(&rest);
+}
+
+void engine_report_uncaught(JSContext *ctx, const char *prefix, JSValueConst error)
+{
+    if (!engine_hook_says(ctx, HOOK_errorUncaught, 1, &error))
+        engine_report(ctx, prefix, error);
 }
 
 static bool engine_is_out_of_memory(void)
@@ -160,11 +180,19 @@ struct rejection {
     JSValue promise, reason;
 };
 
+/* Was it told, and is it handled after all? */
+static void rejection_handled(JSContext *ctx, JSValueConst promise, JSValueConst reason)
+{
+    JSValueConst args[2] = {promise, reason};
+    (void)engine_hook_says(ctx, HOOK_rejectionHandled, 2, args);
+}
+
 static void rejection_track(JSContext *ctx, JSValueConst promise, JSValueConst reason,
                             bool is_handled, void *opaque)
 {
     if (is_handled) {
-        rejection_forget(ctx, promise);
+        if (!rejection_forget(ctx, promise))
+            rejection_handled(ctx, promise, reason);
         return;
     }
     struct rejection *r = malloc(sizeof *r);
@@ -186,16 +214,17 @@ static void rejection_free(JSContext *ctx, struct rejection *r)
     free(r);
 }
 
-void rejection_forget(JSContext *ctx, JSValueConst promise)
+bool rejection_forget(JSContext *ctx, JSValueConst promise)
 {
     for (struct rejection **at = &eng.rejections; *at; at = &(*at)->next) {
         struct rejection *r = *at;
         if (JS_VALUE_GET_PTR(r->promise) == JS_VALUE_GET_PTR(promise)) {
             *at = r->next;
             rejection_free(ctx, r);
-            return;
+            return true;
         }
     }
+    return false;
 }
 
 void rejection_report(JSContext *ctx)
@@ -205,7 +234,9 @@ void rejection_report(JSContext *ctx)
         eng.rejections = r->next;
         if (eng.is_durable)
             scope_set(scope_of_promise(r->promise));
-        engine_report(ctx, "Uncaught (in promise) ", r->reason);
+        JSValueConst args[2] = {r->promise, r->reason};
+        if (!engine_hook_says(ctx, HOOK_rejectionUnhandled, 2, args))
+            engine_report(ctx, "Uncaught (in promise) ", r->reason);
         rejection_free(ctx, r);
     }
     if (eng.is_durable)

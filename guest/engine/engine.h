@@ -41,6 +41,11 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(errorPack)                                                                                   \
     X(errorUnpack)                                                                                 \
     X(inspect)                                                                                     \
+    X(errorUncaught)                                                                               \
+    X(rejectionUnhandled)                                                                          \
+    X(rejectionHandled)                                                                            \
+    X(fetchListener)                                                                               \
+    X(fetchLocal)                                                                                  \
     X(duration)
 
 enum engine_hook {
@@ -152,8 +157,12 @@ void engine_drain(JSContext *ctx);
 bool engine_class(JSContext *ctx, JSClassID *ret_id, const JSClassDef *def,
                   JSCFunction *constructor, int length, const JSCFunctionListEntry *methods,
                   int method_count);
+/* Calls a hook that says yes or no; no also if the runtime did not give it, or it threw. */
+bool engine_hook_says(JSContext *ctx, enum engine_hook hook, int argc, JSValueConst *argv);
 /* Logs an error nobody caught. */
 void engine_report(JSContext *ctx, const char *prefix, JSValueConst error);
+/* The same, unless a listener for "error" prevents it. */
+void engine_report_uncaught(JSContext *ctx, const char *prefix, JSValueConst error);
 /* Tells the host that a dispatch (0: loading) failed with the pending exception, which is cleared.
  */
 void engine_fail(JSContext *ctx, uint32_t dispatch);

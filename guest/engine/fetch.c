@@ -6,6 +6,7 @@
  * host says so. A signal that aborts cancels the op, and the promise rejects at once with the
  * signal's reason; once the head is there, it ends the body (source.h). */
 #include <stdlib.h>
+#include <string.h>
 
 #include "abort.h"
 #include "engine.h"
@@ -255,6 +256,25 @@ static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body
     return false;
 }
 
+static bool fetch_is_local(struct text url)
+{
+    return url.len >= 5 && (memcmp(url.at, "data:", 5) == 0 || memcmp(url.at, "blob:", 5) == 0);
+}
+
+/* What needs no network: the runtime answers. */
+static JSValue fetch_local(JSContext *ctx, JSValueConst request, struct text url)
+{
+    JSValue answer = engine_hook(ctx, HOOK_fetchLocal, 1, &request);
+    struct response *r = response_of(answer);
+    if (!r)
+        return fetch_reject(ctx);
+    r->type = RESPONSE_BASIC;
+    r->url = text_decode(ctx, (const uint8_t *)url.at, url.len, true);
+    JSValue promise = JS_NewSettledPromise(ctx, false, answer);
+    JS_FreeValue(ctx, answer);
+    return promise;
+}
+
 static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct request *r;
@@ -269,6 +289,11 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
     if (!abort_check(ctx, r->signal)) {
         JS_FreeValue(ctx, request);
         return fetch_reject(ctx);
+    }
+    if (fetch_is_local(r->url)) {
+        JSValue local = fetch_local(ctx, request, r->url);
+        JS_FreeValue(ctx, request);
+        return local;
     }
     JSValue promise = JS_NewPromiseCapability(ctx, settle);
     if (!JS_IsException(promise)) {

@@ -240,6 +240,14 @@ static bool module_is_workflow(const char *name)
     return false;
 }
 
+/* Has the module, which exports nothing, a listener for "fetch"? */
+static JSValue module_listener(JSContext *ctx)
+{
+    if (!engine_has_hook(HOOK_fetchListener))
+        return JS_UNDEFINED;
+    return engine_hook(ctx, HOOK_fetchListener, 0, NULL);
+}
+
 /* Finds what can be called; false with an exception if there is nothing. */
 static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
 {
@@ -252,6 +260,11 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
     eng.fetch = module_function(ctx, value, "fetch");
     if (!module_find_workflows(ctx, namespace))
         return false;
+    if (JS_IsUndefined(value) && JS_IsUndefined(handler) && !(workflow_names && *workflow_names)) {
+        eng.fetch = module_listener(ctx);
+        if (JS_IsException(eng.fetch))
+            return false;
+    }
     bool is_function = JS_IsFunction(ctx, value) && !module_is_workflow("default");
     eng.function = is_function ? JS_DupValue(ctx, value) : JS_UNDEFINED;
     eng.handle = JS_IsFunction(ctx, handler) ? JS_DupValue(ctx, handler)
@@ -263,11 +276,12 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
                   (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP) |
                   (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0);
     if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
-        JS_ThrowTypeError(ctx, "the module exports nothing that can be called; it needs one of: "
-                               "export default { fetch(request, env, ctx) { … } }, "
-                               "export default function (request, env, ctx) { … }, "
-                               "export const handler = { handle(req) { … } }, "
-                               "export default workflow(async (input, run) => { … })");
+        JS_ThrowTypeError(ctx, "the module exports nothing that can be called: it needs " /* 255 */
+                               "export default { fetch(request, env, ctx) {} }, "
+                               "export default function (request) {}, "
+                               "handler = { handle(req) {} }, "
+                               "export default workflow(async (input) => {}) or "
+                               "addEventListener(\"fetch\", …)");
     return (eng.exports & ~(uint32_t)ABI_EXPORT_SETUP) != 0;
 }
 

@@ -426,7 +426,7 @@ static void native_timer_done(JSContext *ctx, struct op_pending *op, uint32_t st
     JSValue result = JS_Call(ctx, op->values[0], JS_UNDEFINED, 0, NULL);
     if (JS_IsException(result)) {
         JSValue error = JS_GetException(ctx);
-        engine_report(ctx, "Uncaught ", error);
+        engine_report_uncaught(ctx, "Uncaught ", error);
         JS_FreeValue(ctx, error);
     }
     JS_FreeValue(ctx, result);
@@ -561,7 +561,7 @@ static JSValue native_report_error(JSContext *ctx, JSValueConst this_value, int 
     struct text prefix = text_of(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
     if (!prefix.at)
         return JS_EXCEPTION;
-    engine_report(ctx, prefix.at, argc > 1 ? argv[1] : JS_UNDEFINED);
+    engine_report_uncaught(ctx, prefix.at, argc > 1 ? argv[1] : JS_UNDEFINED);
     text_done(ctx, prefix);
     return JS_UNDEFINED;
 }

@@ -198,35 +198,49 @@ class Cloner {
     }
 }
 
-/** The buffers to move; a TypeError or DataCloneError if the list is not one of distinct buffers. */
-function transferList(list: unknown): Set<ArrayBuffer> {
-    const buffers = new Set<ArrayBuffer>();
-    for (const item of list as Iterable<unknown>) {
-        if (!(item instanceof ArrayBuffer)) {
-            return refuse("a value in the transfer list that is not an ArrayBuffer");
+/** What can be transferred besides buffers; the files of such classes add theirs. */
+export const transferables: {
+    isOne(value: unknown): boolean;
+    isGone(value: unknown): boolean;
+    move(value: unknown): object;
+}[] = [];
+
+/** What to move; a DataCloneError if the list is not one of distinct things that can be. */
+function transferList(list: unknown): Map<object, () => object> {
+    const moves = new Map<object, () => object>();
+    for (const item of list as Iterable<object>) {
+        const kind = transferables.find((one) => one.isOne(item));
+        if (!kind && !(item instanceof ArrayBuffer)) {
+            return refuse("a value in the transfer list that is neither an ArrayBuffer nor a MessagePort");
         }
-        if (buffers.has(item)) {
-            return refuse("an ArrayBuffer that is twice in the transfer list");
+        if (moves.has(item)) {
+            return refuse("what is twice in the transfer list");
         }
-        if (item.detached) {
-            return refuse("an ArrayBuffer that is detached");
+        if (kind ? kind.isGone(item) : (item as ArrayBuffer).detached) {
+            return refuse("what is detached");
         }
-        buffers.add(item);
+        moves.set(item, () => (kind ? kind.move(item) : (item as ArrayBuffer).transfer()));
     }
-    return buffers;
+    return moves;
+}
+
+/** As structuredClone(); `moved`, if given, gets what the transfer list has become, in its order. */
+export function structuredCloneAs(value: unknown, transfer: Iterable<unknown>, moved?: unknown[]): unknown {
+    const seen = new Map<object, unknown>();
+    const bounds = new Map<object, [number, number]>();
+    const moves = transferList(transfer);
+    if (moves.size) {
+        // A failing clone must not detach anything, so a first pass copies without moving.
+        new Cloner(new Map([...moves.keys()].map((item) => [item, item])), bounds).clone(value);
+        for (const [item, move] of moves) {
+            seen.set(item, move());
+            moved?.push(seen.get(item));
+        }
+    }
+    return new Cloner(seen, bounds).clone(value);
 }
 
 export function structuredClone(value: unknown, options?: { transfer?: Iterable<unknown> }): unknown {
     need(1, arguments.length, "structuredClone");
-    const seen = new Map<object, unknown>();
-    const bounds = new Map<object, [number, number]>();
-    const buffers = transferList(options?.transfer ?? []);
-    if (buffers.size) {
-        // A failing clone must not detach anything, so a first pass copies without moving.
-        new Cloner(new Map([...buffers].map((b) => [b, b])), bounds).clone(value);
-        for (const buffer of buffers) {
-            seen.set(buffer, buffer.transfer());
-        }
-    }
-    return new Cloner(seen, bounds).clone(value);
+    return structuredCloneAs(value, options?.transfer ?? []);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Event, CustomEvent and EventTarget (DOM §2). There is no tree of targets here, so a path has one
-// entry, and `capture` is only part of a listener's identity. Listeners are kept in a map
+// entry, and `capture` is only part of a listener's identity. The global object is a target too, as which
+// an EventTarget that nobody sees stands in. Listeners are kept in a map
 // that is made with the first one. What a listener throws is logged and does not stop the others.
 
 import { constants, expose, need, toText } from "./interface.ts";
@@ -72,7 +73,7 @@ export class Event {
     }
 
     constructor(
-        type: string, init?: { bubbles?: boolean; cancelable?: boolean; composed?: boolean } | null,
+        type: string, init: { bubbles?: boolean; cancelable?: boolean; composed?: boolean } | null = null,
     ) {
         need(1, arguments.length, `${new.target.name} constructor`);
         this.#type = toText(type);
@@ -150,7 +151,7 @@ constants(Event, { NONE: 0, CAPTURING_PHASE: 1, AT_TARGET: 2, BUBBLING_PHASE: 3 
 
 export class CustomEvent extends Event {
     #detail: unknown;
-    constructor(type: string, init?: ConstructorParameters<typeof Event>[1] & { detail?: unknown }) {
+    constructor(type: string, init: (ConstructorParameters<typeof Event>[1] & { detail?: unknown }) | null = null) {
         super(type, init);
         this.#detail = init?.detail ?? null;
     }
@@ -159,6 +160,15 @@ export class CustomEvent extends Event {
     }
 }
 expose(CustomEvent, "CustomEvent");
+
+/** The target that the global object is: its methods are called without an object, or on it. */
+let globalTarget: EventTarget | undefined;
+export function globalEvents(): EventTarget {
+    return globalTarget ??= new EventTarget();
+}
+function targetOf(self: EventTarget | undefined | null): EventTarget {
+    return self === undefined || self === null || self === globalThis as unknown ? globalEvents() : self;
+}
 
 /** Dispatches an event that the platform made. */
 export let dispatchTrusted: (target: EventTarget, event: Event) => boolean;
@@ -173,9 +183,10 @@ export class EventTarget {
     }
 
     addEventListener(
-        type: string, callback: Callback | null, options?: boolean | ListenerOptions,
+        type: string, callback: Callback | null, options: boolean | ListenerOptions | undefined = undefined,
     ): void {
         need(2, arguments.length, "EventTarget.addEventListener");
+        const target = targetOf(this);
         type = toText(type);
         const details = typeof options === "object" && options !== null ? options : undefined;
         const capture = Boolean(details ? details.capture : options);
@@ -192,7 +203,7 @@ export class EventTarget {
         if (signal?.aborted) {
             return;
         }
-        const all = this.#listeners ??= new Map();
+        const all = target.#listeners ??= new Map();
         const list = all.get(type);
         if (list?.some((l: Listener) => l.callback === callback && l.capture === capture)) {
             return;
@@ -207,19 +218,19 @@ export class EventTarget {
         } else {
             all.set(type, [listener]);
         }
-        signal?.addEventListener("abort", () => this.removeEventListener(type, callback, capture), {
+        signal?.addEventListener("abort", () => target.removeEventListener(type, callback, capture), {
             once: true,
         });
     }
 
     removeEventListener(
-        type: string, callback: Callback | null, options?: boolean | { capture?: boolean },
+        type: string, callback: Callback | null, options: boolean | { capture?: boolean } | undefined = undefined,
     ): void {
         need(2, arguments.length, "EventTarget.removeEventListener");
         const capture = Boolean(
             typeof options === "object" && options !== null ? options.capture : options,
         );
-        const list = this.#listeners?.get(toText(type));
+        const list = targetOf(this).#listeners?.get(toText(type));
         const at = list?.findIndex((l) => l.callback === callback && l.capture === capture) ?? -1;
         if (at >= 0) {
             list![at]!.isRemoved = true;
@@ -232,19 +243,19 @@ export class EventTarget {
         if (!(event instanceof Event)) {
             throw new TypeError("EventTarget.dispatchEvent: the argument is not an Event");
         }
-        return this.#dispatch(event, false);
+        return targetOf(this).#dispatch(event, false);
     }
 
     #call(callback: Callback, event: Event): void {
         if (typeof callback === "function") {
-            callback.call(this, event);
+            callback.call(event.currentTarget, event);
         } else {
             callback.handleEvent(event);
         }
     }
 
     #dispatch(event: Event, isTrusted: boolean): boolean {
-        begin(event, this, isTrusted);
+        begin(event, this === globalTarget ? globalThis as unknown as EventTarget : this, isTrusted);
         const list = this.#listeners?.get(event.type);
         // Listeners added by a listener wait for the next event; removed ones are skipped at once.
         for (const listener of list ? [...list] : []) {
@@ -263,7 +274,7 @@ export class EventTarget {
                     native.inScope(listener.scope, () => this.#call(listener.callback, event));
                 }
             } catch (error) {
-                native.reportError("Uncaught", error);
+                native.reportError("Uncaught ", error);
             }
             setPassive(event, false);
         }
@@ -274,7 +285,9 @@ export class EventTarget {
 expose(EventTarget, "EventTarget");
 
 /** Gives a class an `on<type>` attribute: a listener that keeps its place while it is replaced. */
-export function handlerAttribute(cls: { prototype: EventTarget }, type: string): void {
+export function handlerAttribute(
+    cls: { prototype: EventTarget }, type: string, onset?: (target: EventTarget) => void,
+): void {
     type Handler = (event: Event) => unknown;
     const handlers = new WeakMap<EventTarget, { current: Handler | null }>();
     Object.defineProperty(cls.prototype, `on${type}`, {
@@ -295,6 +308,7 @@ export function handlerAttribute(cls: { prototype: EventTarget }, type: string):
                     }
                 });
             }
+            onset?.(this);
         },
         enumerable: true,
         configurable: true,

@@ -17,19 +17,29 @@ import * as logger from "./derp/logger.ts";
 import * as sql from "./derp/sql.ts";
 import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
 import { CustomEvent, Event, EventTarget } from "./event.ts";
+import { CloseEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent } from "./event-kinds.ts";
 import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
+import {
+    errorUncaught, ExtendableEvent, FetchEvent, fetchListener, rejectionHandled, rejectionUnhandled,
+} from "./global-events.ts";
 import { inspect } from "./inspect.ts";
-import { expose, exposeNative, global, need } from "./interface.ts";
+import { exposeNative, global, need } from "./interface.ts";
+import { FixedLengthStream, IdentityTransformStream } from "./identity-stream.ts";
+import { fetchLocal } from "./local-fetch.ts";
+import { BroadcastChannel, MessageChannel, MessagePort } from "./message.ts";
 import { mimeOfHeader, mimeText } from "./mime.ts";
 import { native } from "./native.ts";
+import { Navigator, navigator } from "./navigator.ts";
 import { Performance, performance } from "./performance.ts";
+import { PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance-entry.ts";
+import { Scheduler, scheduler } from "./scheduler.ts";
 import { URLSearchParams } from "./search-params.ts";
 import {
     isStream, streamFromBytes, streamFromSource, streamReadAll, streamState, streamTakeSource,
     streamToSink,
 } from "./stream.ts";
 import { CryptoKey, subtle, SubtleCrypto } from "./subtle.ts";
-import { clearInterval, clearTimeout, setInterval, setTimeout } from "./timer.ts";
+import { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
 import { Entrypoint } from "./workflow/cloudflare.ts";
 import { duration } from "./workflow/duration.ts";
@@ -48,31 +58,16 @@ function reportError(error: unknown): void {
     native.reportError("Uncaught ", error);
 }
 
-class Navigator {
-    get userAgent(): string {
-        return "Limpet";
-    }
-    get language(): string {
-        return "en";
-    }
-    get languages(): readonly string[] {
-        return ["en"];
-    }
-    get onLine(): boolean {
-        return true;
-    }
-    get hardwareConcurrency(): number {
-        return 1;
-    }
-}
-expose(Navigator, "Navigator");
-
 const globals: Record<string, unknown> = {
     ...streams,
     AbortController, AbortSignal, Blob, CompressionStream, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
     Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
     clearInterval, clearTimeout, console, performance, reportError, setInterval, setTimeout,
-    structuredClone, navigator: new Navigator(), self: globalThis,
+    BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
+    FixedLengthStream, IdentityTransformStream, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
+    PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
+    dispatchEvent: EventTarget.prototype.dispatchEvent, removeEventListener: EventTarget.prototype.removeEventListener,
+    structuredClone, navigator, self: globalThis,
 };
 for (const name of Object.keys(globals)) {
     global(name, globals[name]);
@@ -81,6 +76,7 @@ Object.defineProperty(crypto, "subtle", { value: subtle, enumerable: true, confi
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 
 platformClasses.push(
+    BroadcastChannel, MessageChannel, Navigator, PerformanceEntry, Scheduler,
     AbortController, CompressionStream, DecompressionStream, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
     URL, URLSearchParams, streams.TransformStream, streams.WritableStream,
 );
@@ -112,6 +108,7 @@ native.setHooks({
     workflowsOf, workflowStart, workflowCancel, workflowError, stepOptions, errorPack, errorUnpack,
     duration: (value) => duration(value),
     inspect: (value) => inspect(value),
+    errorUncaught, rejectionUnhandled, rejectionHandled, fetchListener, fetchLocal,
 });
 
 native.defineModule("derp:runtime/types", { Request, Response });

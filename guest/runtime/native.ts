@@ -48,6 +48,11 @@ export interface Hooks {
     errorUnpack(packed: unknown): unknown;
     duration(value: unknown): number;
     inspect(value: unknown): string;
+    errorUncaught(error: unknown): boolean;
+    rejectionUnhandled(promise: Promise<unknown>, reason: unknown): boolean;
+    rejectionHandled(promise: Promise<unknown>, reason: unknown): void;
+    fetchListener(): unknown;
+    fetchLocal(request: Request): Response;
 }
 
 export interface Native {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// setTimeout, setInterval and their clear functions (HTML §8.7). A timer is one host op; the number
+// setTimeout, setInterval, setImmediate and their clear functions (HTML §8.7). A timer is one host op; the number
 // that scripts see is ours, because an interval is a new op each time. Nested timers are held back to
 // 4 ms from the fifth level on, as in browsers, so that a loop of zero timers cannot burn a core.
 
@@ -72,5 +72,20 @@ export function clearTimeout(id?: number): void {
 }
 
 export function clearInterval(id?: number): void {
+    clearTimeout(id);
+}
+
+/** Runs soon, after what is due now; without the delay of nested timers. */
+export function setImmediate(callback: Callback, ...args: unknown[]): number {
+    need(1, arguments.length, "setImmediate");
+    if (typeof callback !== "function") {
+        throw new TypeError("setImmediate: the callback is not a function (text is never evaluated here)");
+    }
+    const id = native.scope() ? ++lastScopedId : ++lastId;
+    start(id, callback, 0, args, false, 0);
+    return id;
+}
+
+export function clearImmediate(id?: number): void {
     clearTimeout(id);
 }

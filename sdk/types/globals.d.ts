@@ -61,6 +61,68 @@ declare class CustomEvent<T = unknown> extends Event {
     readonly detail: T;
 }
 
+interface ErrorEventInit extends EventInit {
+    message?: string;
+    filename?: string;
+    lineno?: number;
+    colno?: number;
+    error?: any;
+}
+
+declare class ErrorEvent extends Event {
+    constructor(type: string, init?: ErrorEventInit);
+    readonly message: string;
+    readonly filename: string;
+    readonly lineno: number;
+    readonly colno: number;
+    readonly error: any;
+}
+
+declare class PromiseRejectionEvent extends Event {
+    constructor(type: string, init: EventInit & { promise: Promise<any>; reason?: any });
+    readonly promise: Promise<any>;
+    readonly reason: any;
+}
+
+interface MessageEventInit<T = any> extends EventInit {
+    data?: T;
+    origin?: string;
+    lastEventId?: string;
+    source?: MessagePort | null;
+    ports?: MessagePort[];
+}
+
+declare class MessageEvent<T = any> extends Event {
+    constructor(type: string, init?: MessageEventInit<T>);
+    readonly data: T;
+    readonly origin: string;
+    readonly lastEventId: string;
+    readonly source: MessagePort | null;
+    readonly ports: readonly MessagePort[];
+}
+
+declare class CloseEvent extends Event {
+    constructor(type: string, init?: EventInit & { wasClean?: boolean; code?: number; reason?: string });
+    readonly wasClean: boolean;
+    readonly code: number;
+    readonly reason: string;
+}
+
+declare class ExtendableEvent extends Event {
+    constructor(type: string, init?: EventInit);
+    /** As ctx.waitUntil(). */
+    waitUntil(promise: unknown): void;
+}
+
+/** Of a module without exports that listens for "fetch". */
+declare class FetchEvent extends ExtendableEvent {
+    constructor(type: string, init: EventInit & { request: Request });
+    readonly request: Request;
+    /** Once, and while the listener runs: give it a promise. */
+    respondWith(response: Response | PromiseLike<Response>): void;
+    passThroughOnException(): void;
+}
+
 interface EventListenerObject {
     handleEvent(event: Event): void;
 }
@@ -106,7 +168,61 @@ declare class AbortController {
     abort(reason?: any): void;
 }
 
+/** Tells listeners for "error"; logged unless one of them calls preventDefault(). */
 declare function reportError(error: unknown): void;
+
+interface GlobalEventMap {
+    error: ErrorEvent;
+    unhandledrejection: PromiseRejectionEvent;
+    rejectionhandled: PromiseRejectionEvent;
+    fetch: FetchEvent;
+}
+declare function addEventListener<K extends keyof GlobalEventMap>(
+    type: K, callback: (event: GlobalEventMap[K]) => any, options?: AddEventListenerOptions | boolean,
+): void;
+declare function addEventListener(
+    type: string, callback: EventListenerOrEventListenerObject | null, options?: AddEventListenerOptions | boolean,
+): void;
+declare function removeEventListener<K extends keyof GlobalEventMap>(
+    type: K, callback: (event: GlobalEventMap[K]) => any, options?: EventListenerOptions | boolean,
+): void;
+declare function removeEventListener(
+    type: string, callback: EventListenerOrEventListenerObject | null, options?: EventListenerOptions | boolean,
+): void;
+declare function dispatchEvent(event: Event): boolean;
+declare var onerror: ((message: string, source: string, line: number, column: number, error: any) => any) | null;
+declare var onunhandledrejection: ((event: PromiseRejectionEvent) => any) | null;
+declare var onrejectionhandled: ((event: PromiseRejectionEvent) => any) | null;
+
+// --- messages --------------------------------------------------------------------------------------
+
+type Transferable = ArrayBuffer | MessagePort;
+
+declare class MessagePort extends EventTarget {
+    private constructor();
+    onmessage: ((this: MessagePort, event: MessageEvent) => any) | null;
+    onmessageerror: ((this: MessagePort, event: MessageEvent) => any) | null;
+    postMessage(message: any, transfer: Transferable[]): void;
+    postMessage(message: any, options?: { transfer?: Transferable[] }): void;
+    start(): void;
+    close(): void;
+}
+
+declare class MessageChannel {
+    constructor();
+    readonly port1: MessagePort;
+    readonly port2: MessagePort;
+}
+
+/** Reaches channels of the same name in the same isolate. */
+declare class BroadcastChannel extends EventTarget {
+    constructor(name: string);
+    readonly name: string;
+    onmessage: ((this: BroadcastChannel, event: MessageEvent) => any) | null;
+    onmessageerror: ((this: BroadcastChannel, event: MessageEvent) => any) | null;
+    postMessage(message: any): void;
+    close(): void;
+}
 
 // --- URL -------------------------------------------------------------------------------------------
 
@@ -114,6 +230,9 @@ declare class URL {
     constructor(url: string | URL, base?: string | URL);
     static canParse(url: string | URL, base?: string | URL): boolean;
     static parse(url: string | URL, base?: string | URL): URL | null;
+    /** A URL that fetch() of the same isolate knows until it is revoked. */
+    static createObjectURL(blob: Blob): string;
+    static revokeObjectURL(url: string): void;
     href: string;
     readonly origin: string;
     protocol: string;
@@ -188,7 +307,7 @@ declare class TextDecoderStream {
 
 declare function atob(data: string): string;
 declare function btoa(data: string): string;
-declare function structuredClone<T>(value: T, options?: { transfer?: ArrayBuffer[] }): T;
+declare function structuredClone<T>(value: T, options?: { transfer?: Transferable[] }): T;
 
 interface BlobPropertyBag {
     type?: string;
@@ -295,6 +414,7 @@ declare class ReadableStreamBYOBReader {
     constructor(stream: ReadableStream<Uint8Array>);
     readonly closed: Promise<undefined>;
     read<T extends ArrayBufferView>(view: T, options?: { min?: number }): Promise<ReadableStreamReadResult<T>>;
+    readAtLeast<T extends ArrayBufferView>(min: number, view: T): Promise<ReadableStreamReadResult<T>>;
     cancel(reason?: any): Promise<void>;
     releaseLock(): void;
 }
@@ -394,6 +514,16 @@ declare class CountQueuingStrategy implements QueuingStrategy {
     readonly size: () => 1;
 }
 
+/** Passes bytes on as they are. */
+declare class IdentityTransformStream extends TransformStream<BufferSource, Uint8Array<ArrayBuffer>> {
+    constructor();
+}
+
+/** The same; another number of bytes than announced is a TypeError on both sides. */
+declare class FixedLengthStream extends TransformStream<BufferSource, Uint8Array<ArrayBuffer>> {
+    constructor(expectedLength: number | bigint);
+}
+
 /** "br" and "zstd" are not in the standard; Node has them too. */
 type CompressionFormat = "deflate" | "deflate-raw" | "gzip" | "br" | "zstd";
 
@@ -418,6 +548,8 @@ declare class Headers {
     delete(name: string): void;
     get(name: string): string | null;
     getSetCookie(): string[];
+    /** Only of "set-cookie". */
+    getAll(name: "set-cookie" | (string & {})): string[];
     has(name: string): boolean;
     set(name: string, value: string): void;
     forEach(fn: (value: string, name: string, headers: Headers) => void, thisArg?: any): void;
@@ -551,6 +683,9 @@ declare function setTimeout<A extends any[]>(fn: (...args: A) => void, ms?: numb
 declare function setInterval<A extends any[]>(fn: (...args: A) => void, ms?: number, ...args: A): number;
 declare function clearTimeout(id?: number): void;
 declare function clearInterval(id?: number): void;
+/** Runs soon, after promises that are due. */
+declare function setImmediate<A extends any[]>(fn: (...args: A) => void, ...args: A): number;
+declare function clearImmediate(id?: number): void;
 declare function queueMicrotask(fn: () => void): void;
 
 interface Console {
@@ -575,16 +710,63 @@ interface Console {
 }
 declare var console: Console;
 
+declare class Scheduler {
+    private constructor();
+    postTask<T>(
+        callback: () => T,
+        options?: { priority?: "user-blocking" | "user-visible" | "background"; signal?: AbortSignal; delay?: number },
+    ): Promise<Awaited<T>>;
+    yield(): Promise<void>;
+    wait(ms: number, options?: { signal?: AbortSignal }): Promise<void>;
+}
+declare var scheduler: Scheduler;
+
+declare class PerformanceEntry {
+    protected constructor();
+    readonly name: string;
+    readonly entryType: string;
+    readonly startTime: number;
+    readonly duration: number;
+    toJSON(): any;
+}
+interface PerformanceMarkOptions {
+    detail?: any;
+    startTime?: number;
+}
+declare class PerformanceMark extends PerformanceEntry {
+    constructor(name: string, options?: PerformanceMarkOptions);
+    readonly detail: any;
+}
+declare class PerformanceMeasure extends PerformanceEntry {
+    private constructor();
+    readonly detail: any;
+}
+interface PerformanceMeasureOptions {
+    detail?: any;
+    start?: number | string;
+    end?: number | string;
+    duration?: number;
+}
+
 declare class Performance extends EventTarget {
     private constructor();
     /** Milliseconds since the dispatch began. */
     now(): number;
     readonly timeOrigin: number;
+    mark(name: string, options?: PerformanceMarkOptions): PerformanceMark;
+    measure(name: string, startMark?: string, endMark?: string): PerformanceMeasure;
+    measure(name: string, options: PerformanceMeasureOptions): PerformanceMeasure;
+    clearMarks(name?: string): void;
+    clearMeasures(name?: string): void;
+    getEntries(): PerformanceEntry[];
+    getEntriesByName(name: string, type?: string): PerformanceEntry[];
+    getEntriesByType(type: string): PerformanceEntry[];
     toJSON(): any;
 }
 declare var performance: Performance;
 
-interface Navigator {
+declare class Navigator {
+    private constructor();
     readonly userAgent: "Limpet";
     readonly language: string;
     readonly languages: readonly string[];

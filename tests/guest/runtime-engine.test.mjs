@@ -42,7 +42,8 @@ test("globals: what is there, and how it looks", () => {
     }
     assert.ok(!names.includes("__limpet"));
     assert.deepEqual(evaluate("Object.keys(globalThis).sort()"), // functions, as in browsers
-        ["atob", "btoa", "clearInterval", "clearTimeout", "fetch", "queueMicrotask", "reportError", "setInterval", "setTimeout", "structuredClone"]);
+        ["addEventListener", "atob", "btoa", "clearImmediate", "clearInterval", "clearTimeout", "dispatchEvent", "fetch", "onerror", "onrejectionhandled",
+            "onunhandledrejection", "queueMicrotask", "removeEventListener", "reportError", "setImmediate", "setInterval", "setTimeout", "structuredClone"]);
     assert.deepEqual(evaluate("['URL','Blob','AbortSignal','URLSearchParams','ReadableStream','Event'].map((n) => [globalThis[n].name === n, Object.prototype.toString.call(globalThis[n].prototype)])"),
         ["URL", "Blob", "AbortSignal", "URLSearchParams", "ReadableStream", "Event"].map((n) => [true, `[object ${n}]`]));
     assert.equal(evaluate("navigator.userAgent + (self === globalThis)"), "Limpettrue");

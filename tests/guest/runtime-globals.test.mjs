@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// Tasks, user timing, identity streams and URLs without a network, in the engine; what Node has too runs on both.
+import assert from "node:assert/strict";
+import { test as nodeTest } from "node:test";
+import { evaluate, hasRuntime, isBuilt } from "./harness.mjs";
+
+const test = (name, fn) => nodeTest(name, { skip: !(isBuilt && hasRuntime) && "engine or runtime is not built" }, fn);
+const AsyncFunction = (async () => {}).constructor;
+
+/** The same code in Node and in the engine. */
+const both = (name, code) => test(name, async () => {
+    assert.deepEqual(evaluate(code), JSON.parse(JSON.stringify(await new AsyncFunction(code)())));
+});
+const engine = (name, expected, code) => test(name, () => assert.deepEqual(evaluate(code), expected));
+
+both("setImmediate: after promises, with arguments, cleared", `
+    const seen = [];
+    await new Promise((resolve) => {
+        setImmediate((a, b) => { seen.push(a + b); }, 1, 2);
+        clearImmediate(setImmediate(() => seen.push("never")));
+        setImmediate(resolve);
+        queueMicrotask(() => seen.push("micro"));
+    });
+    return seen;`);
+
+both("marks and measures", `
+    performance.mark("a", { startTime: 10, detail: { x: 1 } });
+    const b = performance.mark("b", { startTime: 25 });
+    const ab = performance.measure("ab", "a", "b");
+    const options = performance.measure("o", { start: 5, duration: 7, detail: [1] });
+    const back = performance.measure("back", { end: "b", duration: 20 });
+    const wrong = [];
+    for (const make of [() => performance.measure("m", "none"), () => performance.mark("m", { startTime: -1 }), () => performance.mark()])
+        try { make(); wrong.push("made"); } catch (e) { wrong.push(e.name); }
+    const listed = (list) => list.filter((e) => e.entryType !== "node").map((e) => [e.name, e.entryType, e.startTime, e.duration]);
+    const all = listed([...performance.getEntriesByType("mark"), ...performance.getEntriesByType("measure")]);
+    const named = listed(performance.getEntriesByName("a", "mark"));
+    performance.clearMarks("a");
+    const rest = listed(performance.getEntriesByType("mark"));
+    performance.clearMarks(); performance.clearMeasures();
+    return [b instanceof PerformanceMark && b instanceof PerformanceEntry, ab.duration, options.detail, back.startTime, wrong, all, named, rest,
+        performance.getEntriesByType("mark").length, ab.toJSON().name, String(b)];`);
+
+both("object URLs", `
+    const url = URL.createObjectURL(new Blob(["some text"], { type: "text/plain" }));
+    const r = await fetch(url);
+    const result = [url.startsWith("blob:"), r.status, r.headers.get("content-type"), await r.text()];
+    URL.revokeObjectURL(url);
+    try { await fetch(url); result.push("fetched"); } catch (e) { result.push(e.name); }
+    try { URL.createObjectURL("text"); result.push("made"); } catch (e) { result.push(e.name); }
+    return result;`);
+
+both("data: URLs", `
+    const all = [];
+    for (const url of ["data:,hello", "data:text/html;charset=utf-8,a%20b%zz", "data:;base64,aGk=", "data:text/plain;base64, a G k", "data:image/png;base64,%61GVsbG8",
+        "data:;charset=x,y", "data:no type,z", "data:text/plain,a#b", "data:text/plain", "data:;base64,a", "data:X/Y;a=b;a=c;BASE64,"]) {
+        try { const r = await fetch(url); all.push([r.status, r.ok, r.headers.get("content-type"), await r.text()]); } catch (e) { all.push(e.name); }
+    }
+    return all;`);
+
+engine("a range of a blob", [[206, "bytes 2-4/9", "3", "me "], [206, "xt"], [206, "me text"], "TypeError", "TypeError", "TypeError"], `
+    const url = URL.createObjectURL(new Blob(["some text"]));
+    const range = async (value, init) => { try { return await fetch(url, { headers: { range: value }, ...init }); } catch (e) { return e.name; } };
+    const r = await range("bytes=2-4");
+    const short = async (x) => (typeof x === "string" ? x : [x.status, await x.text()]);
+    return [[r.status, r.headers.get("content-range"), r.headers.get("content-length"), await r.text()],
+        await short(await range("bytes=-2")), await short(await range("bytes=2-")), await short(await range("bytes=20-30")), await short(await range("lines=1")),
+        await short(await range("bytes=0-1", { method: "POST" }))];`);
+
+engine("a local answer knows its URL, and an aborted fetch rejects", ["data:,x", "basic", "AbortError"], `
+    const r = await fetch("data:,x");
+    let name;
+    try { await fetch("data:,x", { signal: AbortSignal.abort() }); } catch (e) { name = e.name; }
+    return [r.url, r.type, name];`);
+
+engine("scheduler", [["a", "b"], 7, "RangeError", "AbortError", "no", "TypeError", "TypeError", "[object Scheduler]"], `
+    const seen = [];
+    const order = Promise.all([scheduler.postTask(() => seen.push("b"), { delay: 5 }), scheduler.postTask(() => seen.push("a"), { priority: "background" })]);
+    const outcome = (promise) => promise.then((value) => value, (error) => error.name ?? error);
+    await order;
+    await scheduler.yield();
+    await scheduler.wait(1);
+    const controller = new AbortController();
+    const waiting = outcome(scheduler.wait(1e6, { signal: controller.signal }));
+    controller.abort();
+    return [seen.sort(), await scheduler.postTask(async () => 7), await outcome(scheduler.postTask(() => { throw new RangeError(); })), await waiting,
+        await outcome(scheduler.postTask(() => 1, { signal: AbortSignal.abort("no") })), await outcome(scheduler.postTask(() => 1, { priority: "high" })),
+        await outcome(scheduler.postTask(5)), String(scheduler)];`);
+
+engine("identity streams pass bytes on, and count them", ["hello", "abc", ["TypeError", "TypeError"], ["TypeError", "TypeError"], "TypeError", true], `
+    const through = async (stream, ...chunks) => {
+        const writer = stream.writable.getWriter();
+        const read = new Response(stream.readable).text();
+        const written = (async () => { for (const chunk of chunks) await writer.write(chunk); await writer.close(); })();
+        const [a, b] = await Promise.allSettled([read, written]);
+        return a.status === "fulfilled" ? a.value : [a.reason.name, b.reason?.name];
+    };
+    const bytes = (text) => new TextEncoder().encode(text);
+    let name;
+    try { new FixedLengthStream(-1); } catch (e) { name = e.name; }
+    return [await through(new IdentityTransformStream(), bytes("hel"), bytes("lo").buffer), await through(new FixedLengthStream(3), bytes("a"), bytes("bc")),
+        await through(new FixedLengthStream(3), bytes("abcd")), await through(new FixedLengthStream(3), bytes("ab")), name, new FixedLengthStream(1) instanceof TransformStream];`);
+
+engine("readAtLeast and getAll", [[3, "abc"], true, ["a=1", "b=2"], "TypeError"], `
+    const chunks = ["a", "b", "c", "d"];
+    const stream = new ReadableStream({ type: "bytes", pull(c) { const next = chunks.shift(); if (next) c.enqueue(new TextEncoder().encode(next)); else { c.close(); c.byobRequest?.respond(0); } } });
+    const reader = stream.getReader({ mode: "byob" });
+    const { value } = await reader.readAtLeast(3, new Uint8Array(10));
+    const headers = new Headers([["set-cookie", "a=1"], ["Set-Cookie", "b=2"], ["x", "y"]]);
+    let name;
+    try { headers.getAll("x"); } catch (e) { name = e.name; }
+    return [[value.length, new TextDecoder().decode(value)], "readAtLeast" in ReadableStreamBYOBReader.prototype, headers.getAll("Set-Cookie"), name];`);
+
+engine("interface objects", ["TypeError", "TypeError", "TypeError", "[object Navigator]", true, 0, 1, 1], `
+    const outcome = (fn) => { try { fn(); return "made"; } catch (e) { return e.name; } };
+    return [outcome(() => new Navigator()), outcome(() => new Scheduler()), outcome(() => new PerformanceEntry()), String(navigator),
+        navigator instanceof Navigator, PerformanceEntry.length, PerformanceMark.length, performance.mark.length];`);
