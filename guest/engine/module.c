@@ -276,10 +276,10 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
                   (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP) |
                   (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0);
     if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
-        JS_ThrowTypeError(ctx, "the module exports nothing that can be called: it needs " /* 255 */
+        JS_ThrowTypeError(ctx, "the module exports nothing to call: it needs " /* 255 */
                                "export default { fetch(request, env, ctx) {} }, "
                                "export default function (request) {}, "
-                               "handler = { handle(req) {} }, "
+                               "export const handler = { handle(req) {} }, "
                                "export default workflow(async (input) => {}) or "
                                "addEventListener(\"fetch\", …)");
     return (eng.exports & ~(uint32_t)ABI_EXPORT_SETUP) != 0;
