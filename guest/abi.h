@@ -108,3 +108,60 @@ enum abi_export {
  * host_start, host_end, path_start, path_end; i32 port, query_start, fragment_start (-1: none);
  * lstr origin; lstr href. Offsets are bytes into href; see deps/limpet-deps/limpet_deps.h. */
 enum { ABI_URL_FIXED_BYTES = 12 * 4 };
+
+/* What the ops CRYPTO and CRYPTO_RANDOM compute. hash: 1, 256, 384 or 512 (SHA-1, SHA-2). A verification's
+ * result is one byte, 1 or 0. A key is what CRYPTO_IMPORT or a generator gave (src/crypto/crypto.h). */
+enum abi_crypto {
+    ABI_CRYPTO_IMPORT = 1, /* a: enum abi_key, b: enum abi_key_format; data: the key. Result: the
+                              key's bytes */
+    ABI_CRYPTO_EXPORT = 2, /* a, b: as above; key. Result: the key in that format */
+    ABI_CRYPTO_HASH_BLOCKS = 3, /* hash; salt: the state so far, or empty; data: whole blocks.
+                                   Result: the state after them */
+    ABI_CRYPTO_HKDF = 4,        /* hash, key, salt, info; a: bytes wanted */
+    ABI_CRYPTO_PBKDF2 = 5,      /* hash, key, salt; a: rounds, b: bytes wanted */
+    ABI_CRYPTO_DERIVE = 6,     /* a: enum abi_key; key: the private one, data: the other's public */
+    ABI_CRYPTO_RSA_SIGN = 7,   /* PKCS #1 v1.5. hash; key; data: the digest */
+    ABI_CRYPTO_RSA_VERIFY = 8, /* likewise; salt: the signature */
+    ABI_CRYPTO_PSS_VERIFY = 9, /* likewise; a: bytes of PSS's salt */
+    ABI_CRYPTO_OAEP_DECRYPT = 10, /* hash; key; info: the label; data */
+    ABI_CRYPTO_EC_VERIFY = 11,    /* a: enum abi_key; key; data: the digest, salt: the signature */
+    ABI_CRYPTO_ED25519_SIGN = 12, /* key; data */
+    ABI_CRYPTO_ED25519_VERIFY = 13, /* key; data; salt: the signature */
+    /* of CRYPTO_RANDOM */
+    ABI_CRYPTO_RSA_GENERATE = 32, /* a: bits, data: the exponent, big-endian. Result: lstr private,
+                                     lstr public; likewise the next */
+    ABI_CRYPTO_EC_GENERATE = 33,  /* a: enum abi_key */
+    ABI_CRYPTO_PSS_SIGN = 34,     /* as RSA_SIGN; a: bytes of PSS's salt */
+    ABI_CRYPTO_OAEP_ENCRYPT = 35, /* as OAEP_DECRYPT */
+    ABI_CRYPTO_EC_SIGN = 36,      /* a: enum abi_key; key; data: the digest. Result: r, s */
+};
+
+enum abi_key {
+    ABI_KEY_RSA = 1,
+    ABI_KEY_P256 = 2,
+    ABI_KEY_P384 = 3,
+    ABI_KEY_P521 = 4,
+    ABI_KEY_ED25519 = 5,
+    ABI_KEY_X25519 = 6,
+};
+
+enum abi_key_format {
+    ABI_FORMAT_SPKI = 1,
+    ABI_FORMAT_PKCS8 = 2,
+    ABI_FORMAT_RAW = 3, /* public: a point, compressed or not; 32 bytes */
+    /* lstr each, big-endian. RSA: n, e; then d, p, q, dp, dq, qi. Curves: x, y; then d. 25519: x; d */
+    ABI_FORMAT_PUBLIC_PARTS = 4,
+    ABI_FORMAT_PRIVATE_PARTS = 5,
+};
+
+/* Of op CIPHER. */
+enum abi_cipher {
+    ABI_CIPHER_AES_CBC = 1,
+    ABI_CIPHER_AES_CTR = 2, /* bits: of the counter */
+    ABI_CIPHER_AES_GCM = 3, /* bits: of the tag, which stands behind the ciphertext */
+    ABI_CIPHER_AES_KW = 4,
+};
+
+/* Up to here a cipher gives its result at once, from `data` to `out`. More of it has to lie in `out` already,
+ * and is worked on there, piece by piece, until the op completes. */
+enum { ABI_CIPHER_INLINE_BYTES = 1024 * 1024 };
