@@ -9,6 +9,7 @@
 #include "serialize.h"
 #include "source.h"
 #include "sql.h"
+#include "subtle.h"
 #include "text.h"
 #include "workflow.h"
 
@@ -646,6 +647,9 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("codecNew", 2, native_codec_new),
     JS_CFUNC_DEF("codecRun", 3, native_codec_run),
     JS_CFUNC_DEF("codecEnd", 1, native_codec_end),
+    JS_CFUNC_DEF("crypto", 8, subtle_crypto),
+    JS_CFUNC_DEF("cipher", 7, subtle_cipher),
+    JS_CFUNC_DEF("equalBytes", 2, subtle_equal),
     JS_CFUNC_DEF("sqlExec", 2, sql_exec),
     JS_CFUNC_DEF("sqlTransaction", 1, sql_transaction),
     JS_CFUNC_DEF("fetchWait", 4, native_fetch_wait),

@@ -4,6 +4,7 @@
 // references, moves the buffers in `transfer`. What cannot be copied is a DataCloneError that names it.
 
 import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
+import { CryptoKey, keyClone } from "./crypto/key.ts";
 import { need } from "./interface.ts";
 import { native } from "./native.ts";
 import { isStream } from "./stream.ts";
@@ -124,6 +125,9 @@ class Cloner {
             const blob = blobOf(blobBytes(value), value.type);
             return this.#keep(value, value instanceof File
                 ? fileOf(blob, value.name, { lastModified: value.lastModified }) : blob);
+        }
+        if (value instanceof CryptoKey) {
+            return this.#keep(value, keyClone(value));
         }
         if (value instanceof Symbol || value instanceof Promise || value instanceof WeakMap
             || value instanceof WeakSet || value instanceof WeakRef || isPlatformObject(value)) {

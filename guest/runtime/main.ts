@@ -10,6 +10,9 @@ import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
 import { platformClasses, platformParts, structuredClone } from "./clone.ts";
 import { CompressionStream, DecompressionStream } from "./compression.ts";
 import { console } from "./console.ts";
+import { Crypto, crypto } from "./crypto/crypto.ts";
+import { CryptoKey } from "./crypto/key.ts";
+import { SubtleCrypto } from "./crypto/subtle.ts";
 import * as context from "./derp/context.ts";
 import * as env from "./derp/env.ts";
 import * as http from "./derp/http.ts";
@@ -38,7 +41,6 @@ import {
     isStream, streamFromBytes, streamFromSource, streamReadAll, streamState, streamTakeSource,
     streamToSink,
 } from "./stream.ts";
-import { CryptoKey, subtle, SubtleCrypto } from "./subtle.ts";
 import { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
 import { Entrypoint } from "./workflow/cloudflare.ts";
@@ -60,9 +62,9 @@ function reportError(error: unknown): void {
 
 const globals: Record<string, unknown> = {
     ...streams,
-    AbortController, AbortSignal, Blob, CompressionStream, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
+    AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
     Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
-    clearInterval, clearTimeout, console, performance, reportError, setInterval, setTimeout,
+    clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
     FixedLengthStream, IdentityTransformStream, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
     PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
@@ -72,7 +74,6 @@ const globals: Record<string, unknown> = {
 for (const name of Object.keys(globals)) {
     global(name, globals[name]);
 }
-Object.defineProperty(crypto, "subtle", { value: subtle, enumerable: true, configurable: true });
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 
 platformClasses.push(

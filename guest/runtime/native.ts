@@ -69,6 +69,15 @@ export interface Native {
         codec: number, data: ArrayBuffer | ArrayBufferView, isLast: boolean,
     ): [taken: number, isOver: boolean, bytes: Uint8Array<ArrayBuffer> | undefined];
     codecEnd(codec: number): void;
+    crypto(
+        fn: number, hash: number, a: number, b: number,
+        key?: Uint8Array, salt?: Uint8Array, info?: Uint8Array, data?: Uint8Array,
+    ): ArrayBuffer | Promise<ArrayBuffer>;
+    cipher(
+        mode: number, isDecryption: number, bits: number,
+        key: Uint8Array, iv: Uint8Array | undefined, aad: Uint8Array | undefined, data: Uint8Array,
+    ): ArrayBuffer | Promise<ArrayBuffer>;
+    equalBytes(a: ArrayBuffer | ArrayBufferView, b: ArrayBuffer | ArrayBufferView): boolean;
     sqlExec(sql: string, params: SqlValue[]): SqlResult;
     sqlTransaction(action: 0 | 1 | 2): void;
     fetchWait(

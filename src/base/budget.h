@@ -27,6 +27,7 @@
     X(ISOLATES, "isolates", LIMIT, "isolates at once")                                             \
     X(CONNECTIONS, "connections", LIMIT, "outgoing connections at once")                           \
     X(LOOKUPS, "lookups", LIMIT, "name look-ups at once")                                          \
+    X(COMPUTATIONS, "computations", LIMIT, "long computations at once")                            \
     X(DISK, "disk_bytes", LIMIT, "bytes on disk")
 
 enum resource {

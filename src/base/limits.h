@@ -44,6 +44,10 @@ enum {
     LIMIT_FETCH_DECODED_BYTES = 64 * 1024,   /* decoded ahead of the reader */
     LIMIT_FETCH_INTERIM_BYTES = 1024 * 1024, /* decoded inside several codings for no output */
 
+    /* Long computations of ops, on the pool; who gets how many: base/fair.h */
+    LIMIT_COMPUTATIONS_THREAD = 4, /* of one engine thread's guests */
+    LIMIT_COMPUTATIONS = 8,        /* of all: half of the pool, and no more than engine threads */
+
     /* Modules */
     LIMIT_NAMESPACES = 10000,
     LIMIT_TOKENS = 1000,   /* of one namespace */

@@ -87,6 +87,17 @@ void contexts_end(struct guest *g)
 
 /* ---- CPU time ---- */
 
+void context_exhaust(struct context *c)
+{
+    struct error e;
+    error_set(&e, ERR_LIMIT_CPU, "used more than %llu ms of CPU time",
+              (unsigned long long)(c->guest->deployment->cpu_ns_max / 1000000));
+    error_hint(&e, "do less per request, or raise the module's cpu_ms limit");
+    context_expire(c);
+    if (c->dispatch)
+        dispatch_fail(c->dispatch, &e, SLICE_EMPTY, SLICE_EMPTY);
+}
+
 bool context_bill(struct context *c)
 {
     struct guest *g = c->guest;
@@ -96,15 +107,26 @@ bool context_bill(struct context *c)
         isolate_set_cpu_budget(g->isolate, max - c->cpu_used_ns);
         return true;
     }
-    struct error e;
-    error_set(&e, ERR_LIMIT_CPU, "used more than %llu ms of CPU time",
-              (unsigned long long)(max / 1000000));
-    error_hint(&e, "do less per request, or raise the module's cpu_ms limit");
-    context_expire(c);
-    if (c->dispatch)
-        dispatch_fail(c->dispatch, &e, SLICE_EMPTY, SLICE_EMPTY);
+    context_exhaust(c);
     contexts_reap(g);
     return false;
+}
+
+uint64_t context_cpu_left(const struct context *c)
+{
+    const struct guest *g = c->guest;
+    uint64_t max = g->deployment->cpu_ns_max;
+    uint64_t used =
+        g->deployment->is_module_isolation ? c->cpu_used_ns : isolate_cpu_used_ns(g->isolate);
+    return used < max ? max - used : 0;
+}
+
+void context_charge_cpu(struct context *c, uint64_t ns)
+{
+    if (c->guest->deployment->is_module_isolation)
+        c->cpu_used_ns += ns;
+    else
+        isolate_add_cpu(c->guest->isolate, ns);
 }
 
 void context_billed(struct guest *g)

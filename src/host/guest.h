@@ -33,6 +33,7 @@ struct guest;
 struct http_client;
 struct image;
 struct isolate;
+struct job_runner;
 struct loop;
 struct op;
 struct sink;
@@ -46,6 +47,7 @@ struct guest_host {
     struct http_client *client;
     const struct egress *egress;
     struct sql_runner *sql_runner;
+    struct job_runner *jobs; /* NULL: what takes long is done where it is asked for */
     /* A SQL op of the guest begins and ends: in between it may have been ended, and be away. Time
      * that it has used elsewhere. May be NULL. */
     void (*sql_enter)(void *ctx, struct guest *g);

@@ -35,6 +35,11 @@ struct context *context_new(struct guest *g, struct dispatch *d);
 bool context_is_numbered(struct guest *g, uint32_t id);
 /* The next call into the isolate uses CPU time of the context. False: it has none left and ends. */
 bool context_bill(struct context *c);
+/* CPU time that was used elsewhere, and what may be. */
+void context_charge_cpu(struct context *c, uint64_t ns);
+uint64_t context_cpu_left(const struct context *c);
+/* It has used all of it: it and its dispatch end. */
+void context_exhaust(struct context *c);
 void context_billed(struct guest *g); /* the call has ended: isolation by module */
 /* Whose code calls an op: by the number that the engine gives with it. NULL: it is over. */
 struct context *context_of_code(struct guest *g, uint32_t number);

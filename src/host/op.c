@@ -178,7 +178,7 @@ static bool is_allowed_while_loading(uint32_t number)
     if (number == OP_NUMBER_FAIL || number == OP_NUMBER_LOADED) /* how loading ends */
         return true;
     return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) &&
-           number != OP_NUMBER_RANDOM;
+           number != OP_NUMBER_RANDOM && number != OP_NUMBER_CRYPTO_RANDOM;
 }
 
 void op_result_clear(struct guest *g)
@@ -362,14 +362,19 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     }
     if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
         err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
+    if (err == OK)
+        memcpy(&id, g->result.ptr, sizeof(id));
+    if (err == OK && id == 0) { /* done already, the result follows */
+        bytes_consume(&g->result, sizeof(id));
+        return op_give_result(g, OK, (uint32_t)args[2], (uint32_t)args[3]);
+    }
     if (err == OK && g->sql.depth > 0)
         err =
             op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
                       op_name(number));
     if (err != OK)
         return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
-    memcpy(&id, g->result.ptr, sizeof(id));
-    if (guest_is_recorded(g))
+    if (guest_is_recorded(g) && !(id & GUEST_OWN_OPS))
         return wait_recorded(g, id, (uint32_t)args[2], (uint32_t)args[3]);
     struct completion *c = find_completion(g, id);
     if (c)

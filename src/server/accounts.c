@@ -44,6 +44,8 @@ struct accounts *accounts_new(const struct config *config)
     account_limit(a->server, RESOURCE_CONNECTIONS, a->threads * LIMIT_FETCH_CONNECTIONS);
     account_limit(a->server, RESOURCE_LOOKUPS, a->threads * LIMIT_FETCH_LOOKUPS);
     account_limit(a->server, RESOURCE_DISK, INT64_MAX); /* the disk's reserve is another bound */
+    size_t computations = a->threads < LIMIT_COMPUTATIONS ? a->threads : LIMIT_COMPUTATIONS;
+    account_limit(a->server, RESOURCE_COMPUTATIONS, computations < 2 ? 2 : computations);
     list_init(&a->gone);
     a->module_disk_max = (size_t)config->database_bytes_max;
     a->module_memory_max = config->module_memory_bytes_max ? (size_t)config->module_memory_bytes_max
@@ -87,10 +89,12 @@ struct account *accounts_server(struct accounts *a)
 
 size_t accounts_default(const struct accounts *a, enum resource r)
 {
+    size_t all = atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
+    if (r == RESOURCE_COMPUTATIONS)
+        return all / 2; /* the others find a place */
     return r == RESOURCE_MEMORY ? a->module_memory_max
-           : r == RESOURCE_DISK
-               ? a->module_disk_max
-               : atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
+           : r == RESOURCE_DISK ? a->module_disk_max
+                                : all;
 }
 
 /* Borrowed. */

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/module_name.h"
 #include "host/database.h"
+#include "host/job.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
@@ -384,6 +385,7 @@ static void *worker_main(void *arg)
     worker_close_all(w);
     loop_done(&w->loop);
     sql_runner_free(w->host.sql_runner);
+    job_runner_free(w->host.jobs);
     return NULL;
 }
 
@@ -409,6 +411,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     w->host = (struct guest_host){
         .ctx = w,
         .sql_runner = sql_runner_new(&w->loop),
+        .jobs = job_runner_new(&w->loop),
         .loop = &w->loop,
         .engine = s->engine,
         .egress = s->egress,

@@ -7,7 +7,7 @@ import { load, nativeStandIn } from "./runtime-load.mjs";
 const {
     Blob, File, FormData, parseFormData, serializeFormData, structuredClone, subtle, SubtleCrypto,
     CryptoKey, mimeOfHeader, mimeText,
-} = await load(nativeStandIn(), "blob", "form-data", "clone", "subtle", "mime");
+} = await load(nativeStandIn(), "blob", "form-data", "clone", "crypto/key", "crypto/subtle", "mime");
 const encode = (text) => new TextEncoder().encode(text);
 const decode = (bytes) => new TextDecoder().decode(bytes);
 
@@ -287,7 +287,7 @@ test("HMAC equals Node's, with short and long keys", async () => {
     assert.deepEqual([key.type, key.extractable, key.usages], ["secret", false, ["sign"]]);
     await assert.rejects(subtle.importKey("raw", new Uint8Array(), { name: "HMAC", hash: "SHA-256" }, true, ["sign"]), { name: "DataError" });
     await assert.rejects(subtle.importKey("raw", encode("k"), { name: "HMAC", hash: "SHA-256" }, true, ["encrypt"]), { name: "SyntaxError" });
-    await assert.rejects(subtle.importKey("raw", encode("k"), "AES-GCM", true, ["sign"]), { name: "NotSupportedError" });
+    await assert.rejects(subtle.importKey("raw", encode("k"), "AES-GCM", true, ["sign"]), { name: "SyntaxError" });
     await assert.rejects(subtle.sign("HMAC", {}, encode("x")), TypeError);
-    await assert.rejects(subtle.encrypt(), { name: "NotSupportedError" });
+    await assert.rejects(subtle.encrypt(), TypeError);
 });

@@ -81,6 +81,7 @@ export function nativeStandIn() {
         },
         digest: (algorithm, ...parts) => new Uint8Array(parts.reduce(
             (hash, part) => hash.update(bytesOf(part)), createHash(`sha${algorithm}`)).digest()).buffer,
+        equalBytes: (a, b) => Buffer.compare(bytesOf(a), bytesOf(b)) === 0,
         timer(ms, fn) {
             const op = ++ops;
             timers.set(op, setTimeout(() => {

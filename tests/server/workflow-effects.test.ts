@@ -281,3 +281,45 @@ export default workflow(async () => { for (let i = 0; i < 50; i++) { console.log
     assert.ok(records.length <= 2 + 50, `${records.length}`);
     assert.deepEqual(records.filter((r) => !['start', 'end'].includes(r.kind)).map((r) => r.op).filter((op) => op !== 'log'), []);
 });
+
+// ---- keys ----
+
+const KEYS = `
+import { workflow, step, progress, waitForEvent } from "limpet";
+const { subtle } = crypto;
+const hex = (b) => [...new Uint8Array(b)].map((x) => x.toString(16).padStart(2, "0")).join("");
+const data = new TextEncoder().encode("message");
+async function all() {
+    const rsa = await subtle.generateKey({ name: "RSA-PSS", modulusLength: 2048, publicExponent: new Uint8Array([1, 0, 1]), hash: "SHA-256" }, true, ["sign", "verify"]);
+    const ec = await subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, true, ["sign", "verify"]);
+    const oaep = await subtle.importKey("spki", await subtle.exportKey("spki", rsa.publicKey), { name: "RSA-OAEP", hash: "SHA-256" }, true, ["encrypt"]);
+    const aes = await subtle.generateKey({ name: "AES-CTR", length: 256 }, true, ["encrypt"]);
+    const password = await subtle.importKey("raw", data, "PBKDF2", false, ["deriveBits"]);
+    return [
+        hex(await subtle.exportKey("spki", rsa.publicKey)), hex(await subtle.sign({ name: "RSA-PSS", saltLength: 32 }, rsa.privateKey, data)),
+        hex(await subtle.sign({ name: "ECDSA", hash: "SHA-256" }, ec.privateKey, data)), hex(await subtle.encrypt("RSA-OAEP", oaep, data)),
+        hex(await subtle.exportKey("raw", aes)), (await subtle.encrypt({ name: "AES-CTR", counter: new Uint8Array(16), length: 64 }, aes, new Uint8Array(2500000))).byteLength,
+        hex(await subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt: data, iterations: 50000 }, password, 256)),
+    ];
+}
+const order = async () => { const seen = []; await Promise.all([all().then(() => seen.push("a")), (async () => { for (let i = 0; i < 50; i++) await null; seen.push("b"); })()]); return seen; };
+export default workflow(async () => {
+    const first = await all(), inStep = await step("s", all), seen = await order();
+    progress([first, inStep, seen]);
+    await waitForEvent("go");
+    return [first, inStep, seen, await all()];
+});`;
+
+test('keys, signatures and long computations are what they were after crashes', () =>
+    withServer({}, async (s, crashed) => {
+        await deployWorkflow(s, 'keys', KEYS, { memory_mb: 128, cpu_ms: 60_000 });
+        const id = await start(s, 'keys');
+        const { progress: seen } = await suspended(s, id);
+        for (let k = 0; k < 2; k++) s = await crashed({});
+        await signal(s, id, 'go');
+        const end = await output(s, id);
+        assert.deepEqual(end.slice(0, 3), seen);
+        const [first, inStep, , last] = end;
+        for (const i of [0, 1, 2, 3, 4]) assert.equal(new Set([first[i], inStep[i], last[i]]).size, 3, 'each is its own');
+        assert.deepEqual([inStep[5], inStep[6], last[6]], [2_500_000, first[6], first[6]]);
+    }));

@@ -13,6 +13,7 @@
 
 #include "../traps.h"
 #include "host/guest.h"
+#include "host/job.h"
 #include "loop/loop.h"
 #include "sandbox/isolate.h"
 #include "script/deployment.h"
@@ -564,6 +565,7 @@ static void open_all(void)
     host = (struct guest_host){.loop = &loop,
                                .engine = engine,
                                .sql_runner = sql_runner_new(&loop),
+                               .jobs = job_runner_new(&loop),
                                .sql_take = on_sql,
                                .sql_give = on_sql_give,
                                .log = on_log,
@@ -590,6 +592,7 @@ static void close_all(void)
     }
     rmdir(folder);
     loop_done(&loop);
+    job_runner_free(host.jobs);
     engine_free(engine);
     bytes_done(&log_text);
 }
