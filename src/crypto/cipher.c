@@ -84,6 +84,7 @@ static const char *start_fault(const struct cipher_start *s)
 static bool counter_init(struct cipher *c, const struct cipher_start *s)
 {
     uint64_t blocks = (s->data_bytes + AES_BLOCK - 1) / AES_BLOCK;
+    CHECK(s->iv.len == AES_BLOCK);
     const unsigned char *iv = crypto_at(s->iv);
     c->blocks_left = UINT64_MAX;
     if (s->bits < 64 && blocks > UINT64_C(1) << s->bits)
