@@ -107,7 +107,7 @@ static bool owner_pays(struct fair *f, const struct fair_owner *o)
     return false;
 }
 
-static void owner_is_paid(const struct fair *f, const struct fair_owner *o)
+static void owner_refund(const struct fair *f, const struct fair_owner *o)
 {
     if (o->key)
         budget_give(&o->key->budgets[f->resource], 1);
@@ -203,7 +203,7 @@ void fair_leave(struct fair *f, struct fair_place *p)
     struct fair_member *m = TAKE(p->member);
     if (p->is_held) {
         p->is_held = false;
-        owner_is_paid(f, m->owner);
+        owner_refund(f, m->owner);
         m->used--;
         m->owner->used--;
         f->used--;

@@ -28,28 +28,44 @@ struct accounts {
     struct map spaces;  /* name of a namespace -> struct account, a reference */
     struct map modules; /* name -> struct module */
     struct list gone;   /* deleted modules, until nobody else has their accounts */
-    size_t module_memory_max, module_disk_max, threads;
+    struct bound {
+        size_t all, otherwise, least;
+    } bounds[RESOURCES]; /* constant */
 };
+
+/* all: what the server may hold. otherwise: a module without a quota. least: a quota; 0: there is
+ * none of this. */
+static void resource_bound(struct accounts *a, enum resource r, size_t all, size_t otherwise,
+                           size_t least)
+{
+    account_limit(a->server, r, all);
+    a->bounds[r] = (struct bound){all, otherwise, least};
+}
 
 struct accounts *accounts_new(const struct config *config)
 {
     struct accounts *a = calloc(1, sizeof(*a));
     CHECK(a);
     CHECK(pthread_mutex_init(&a->mutex, NULL) == 0);
-    a->server = account_new(NULL, "server", SLICE_EMPTY);
-    size_t memory = (size_t)config->memory_bytes_max;
-    a->threads = (size_t)config->threads;
-    account_limit(a->server, RESOURCE_MEMORY, memory);
-    account_limit(a->server, RESOURCE_ISOLATES, config->isolates_max + a->threads);
-    account_limit(a->server, RESOURCE_CONNECTIONS, a->threads * LIMIT_FETCH_CONNECTIONS);
-    account_limit(a->server, RESOURCE_LOOKUPS, a->threads * LIMIT_FETCH_LOOKUPS);
-    account_limit(a->server, RESOURCE_DISK, INT64_MAX); /* the disk's reserve is another bound */
-    size_t computations = a->threads < LIMIT_COMPUTATIONS ? a->threads : LIMIT_COMPUTATIONS;
-    account_limit(a->server, RESOURCE_COMPUTATIONS, computations < 2 ? 2 : computations);
     list_init(&a->gone);
-    a->module_disk_max = (size_t)config->database_bytes_max;
-    a->module_memory_max = config->module_memory_bytes_max ? (size_t)config->module_memory_bytes_max
-                                                           : memory - memory / 4;
+    a->server = account_new(NULL, "server", SLICE_EMPTY);
+    size_t threads = (size_t)config->threads, memory = (size_t)config->memory_bytes_max;
+    size_t module_memory = (size_t)config->module_memory_bytes_max;
+    resource_bound(a, RESOURCE_MEMORY, memory, module_memory ? module_memory : memory - memory / 4,
+                   MODULE_MEMORY_BYTES_MIN);
+    /* A module that keeps its state has an isolate on each thread. */
+    size_t isolates = config->isolates_max + threads;
+    resource_bound(a, RESOURCE_ISOLATES, isolates, isolates, threads);
+    size_t connections = threads * LIMIT_FETCH_CONNECTIONS, lookups = threads * LIMIT_FETCH_LOOKUPS;
+    resource_bound(a, RESOURCE_CONNECTIONS, connections, connections, 1);
+    resource_bound(a, RESOURCE_LOOKUPS, lookups, lookups, 1);
+    /* Of all together the disk's own reserve is the bound. */
+    resource_bound(a, RESOURCE_DISK, INT64_MAX, (size_t)config->database_bytes_max,
+                   MODULE_DISK_BYTES_MIN);
+    size_t computations = threads < 2                    ? 2
+                          : threads < LIMIT_COMPUTATIONS ? threads
+                                                         : LIMIT_COMPUTATIONS;
+    resource_bound(a, RESOURCE_COMPUTATIONS, computations, computations / 2, 0);
     return a;
 }
 
@@ -89,12 +105,7 @@ struct account *accounts_server(struct accounts *a)
 
 size_t accounts_default(const struct accounts *a, enum resource r)
 {
-    size_t all = atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
-    if (r == RESOURCE_COMPUTATIONS)
-        return all / 2; /* the others find a place */
-    return r == RESOURCE_MEMORY ? a->module_memory_max
-           : r == RESOURCE_DISK ? a->module_disk_max
-                                : all;
+    return a->bounds[r].otherwise;
 }
 
 /* Borrowed. */
@@ -187,24 +198,9 @@ void accounts_each_namespace(struct accounts *a,
 bool accounts_has_quota(const struct accounts *a, enum resource r, size_t *ret_least,
                         size_t *ret_most)
 {
-    *ret_most = atomic_load_explicit(&a->server->budgets[r].max, memory_order_relaxed);
-    switch (r) {
-    case RESOURCE_MEMORY:
-        *ret_least = MODULE_MEMORY_BYTES_MIN;
-        return true;
-    case RESOURCE_ISOLATES: /* one that keeps its state has one on each thread */
-        *ret_least = a->threads;
-        return true;
-    case RESOURCE_CONNECTIONS:
-    case RESOURCE_LOOKUPS:
-        *ret_least = 1;
-        return true;
-    case RESOURCE_DISK:
-        *ret_least = MODULE_DISK_BYTES_MIN;
-        return true;
-    default:
-        return false;
-    }
+    *ret_least = a->bounds[r].least;
+    *ret_most = a->bounds[r].all;
+    return a->bounds[r].least > 0;
 }
 
 void accounts_quota(struct accounts *a, struct slice name, const int64_t quota[RESOURCES])

@@ -141,64 +141,52 @@ static double resident_bytes(void)
 
 /* ---- budgets and meters ---- */
 
+/* One number of each module: a counter of its account. per: how many are one of the series' unit. */
+struct account_series {
+    const char *name, *type, *help;
+    size_t at;
+    double per;
+};
+#define METER(counter) offsetof(struct account, meter.counter)
+#define HELD(resource) offsetof(struct account, budgets[RESOURCE_##resource].used)
+_Static_assert(sizeof(((struct budget *)0)->used) == sizeof(((struct meter *)0)->requests),
+               "budgets and meters count in the same type");
+
+static const struct account_series account_series[] = {
+    {"limpet_module_requests_total", "counter", "Requests and executions that a guest took.",
+     METER(requests), 1},
+    {"limpet_module_cpu_seconds_total", "counter", "Time of engine threads used by its guests.",
+     METER(cpu_ns), 1e9},
+    {"limpet_module_memory_byte_seconds_total", "counter", "Memory held, over time.",
+     METER(memory_byte_ms), 1e3},
+    {"limpet_module_egress_bytes_total", "counter", "Bytes of answers and of its requests.",
+     METER(egress_bytes), 1},
+    {"limpet_module_memory_held_bytes", "gauge", "Its guests and what is buffered for them.",
+     HELD(MEMORY), 1},
+    {"limpet_module_isolates", "gauge", "Its isolates, at work and idle.", HELD(ISOLATES), 1},
+    {"limpet_module_connections", "gauge", "Its outgoing connections in use.", HELD(CONNECTIONS),
+     1},
+    {"limpet_module_lookups", "gauge", "Its look-ups of names under way.", HELD(LOOKUPS), 1},
+    {"limpet_module_disk_bytes", "gauge", "Its database.", HELD(DISK), 1},
+};
+
 struct account_writer {
     struct bytes *out;
-    enum {
-        METER_REQUESTS,
-        METER_CPU,
-        METER_MEMORY,
-        METER_EGRESS,
-        METER_HELD,
-        METER_ISOLATES,
-        METER_CONNECTIONS,
-        METER_LOOKUPS,
-        METER_DISK
-    } what;
+    const struct account_series *series;
 };
 
 static void write_account(void *arg, struct slice name, struct account *of)
 {
-    struct account_writer *w = arg;
-    static const char *const names[] = {
-        "requests_total",     "cpu_seconds_total", "memory_byte_seconds_total",
-        "egress_bytes_total", "memory_held_bytes", "isolates",
-        "connections",        "lookups",           "disk_bytes"};
-    const struct meter *m = &of->meter;
-    double value = 0;
-    switch (w->what) {
-    case METER_REQUESTS:
-        value = (double)atomic_load_explicit(&m->requests, memory_order_relaxed);
-        break;
-    case METER_CPU:
-        value = (double)atomic_load_explicit(&m->cpu_ns, memory_order_relaxed) / 1e9;
-        break;
-    case METER_MEMORY:
-        value = (double)atomic_load_explicit(&m->memory_byte_ms, memory_order_relaxed) / 1e3;
-        break;
-    case METER_EGRESS:
-        value = (double)atomic_load_explicit(&m->egress_bytes, memory_order_relaxed);
-        break;
-    case METER_HELD:
-        value = (double)budget_used(&of->budgets[RESOURCE_MEMORY]);
-        break;
-    case METER_ISOLATES:
-        value = (double)budget_used(&of->budgets[RESOURCE_ISOLATES]);
-        break;
-    case METER_CONNECTIONS:
-        value = (double)budget_used(&of->budgets[RESOURCE_CONNECTIONS]);
-        break;
-    case METER_DISK:
-        value = (double)budget_used(&of->budgets[RESOURCE_DISK]);
-        break;
-    case METER_LOOKUPS:
-        value = (double)budget_used(&of->budgets[RESOURCE_LOOKUPS]);
-        break;
-    }
+    const struct account_writer *w = arg;
+    const char *at = (const char *)of + w->series->at;
+    uint64_t value =
+        atomic_load_explicit((const _Atomic uint64_t *)(const void *)at, memory_order_relaxed);
     struct module_name n = module_name_split(name);
-    bytes_printf(w->out, "limpet_module_%s{", names[w->what]);
+    bytes_printf(w->out, "%s{", w->series->name);
     if (!namespace_is_default(n.space)) /* the series of the default one are as they always were */
         bytes_printf(w->out, "namespace=\"%.*s\",", SLICE_ARG(n.space));
-    bytes_printf(w->out, "module=\"%.*s\"} %.17g\n", SLICE_ARG(n.name), value);
+    bytes_printf(w->out, "module=\"%.*s\"} %.17g\n", SLICE_ARG(n.name),
+                 (double)value / w->series->per);
 }
 
 static void write_namespace(void *arg, struct slice name, struct account *of)
@@ -214,23 +202,9 @@ static void write_accounts(const struct server *s, struct bytes *out)
         (double)budget_used(memory));
     one(out, "limpet_memory_max_bytes", "gauge", "What they may hold together: --memory-max.",
         (double)atomic_load_explicit(&memory->max, memory_order_relaxed));
-    static const struct {
-        const char *name, *type, *help;
-    } heads[] = {
-        {"limpet_module_requests_total", "counter", "Requests and executions that a guest took."},
-        {"limpet_module_cpu_seconds_total", "counter",
-         "Time of engine threads used by its guests."},
-        {"limpet_module_memory_byte_seconds_total", "counter", "Memory held, over time."},
-        {"limpet_module_egress_bytes_total", "counter", "Bytes of answers and of its requests."},
-        {"limpet_module_memory_held_bytes", "gauge", "Its guests and what is buffered for them."},
-        {"limpet_module_isolates", "gauge", "Its isolates, at work and idle."},
-        {"limpet_module_connections", "gauge", "Its outgoing connections in use."},
-        {"limpet_module_lookups", "gauge", "Its look-ups of names under way."},
-        {"limpet_module_disk_bytes", "gauge", "Its database."},
-    };
-    for (size_t k = 0; k < ARRAY_LEN(heads); k++) {
-        struct account_writer w = {out, k};
-        head(out, heads[k].name, heads[k].type, heads[k].help);
+    for (size_t k = 0; k < ARRAY_LEN(account_series); k++) {
+        struct account_writer w = {out, &account_series[k]};
+        head(out, w.series->name, w.series->type, w.series->help);
         accounts_each(s->accounts, write_account, &w);
     }
     head(out, "limpet_namespace_memory_held_bytes", "gauge",
