@@ -44,7 +44,7 @@ struct database {
     struct list line; /* struct waiter */
     uint64_t used_ms; /* when one was last given back */
     struct account *account;
-    uint64_t stored; /* bytes, taken from the account */
+    uint64_t stored; /* bytes, taken from the account; atomic, written with the lock */
     struct database *next_to_close;
 };
 
@@ -130,7 +130,7 @@ static void charge(struct database *b, uint64_t stored)
         budget_force(&b->account->budgets[RESOURCE_DISK], stored - b->stored);
     else if (b->account && stored < b->stored)
         budget_give(&b->account->budgets[RESOURCE_DISK], b->stored - stored);
-    b->stored = stored;
+    __atomic_store_n(&b->stored, stored, __ATOMIC_RELAXED);
 }
 
 /* What it may grow to, as long as others of its namespace do not. */
@@ -138,9 +138,7 @@ static uint64_t size_max(struct database *b)
 {
     if (!b->account)
         return UINT64_MAX;
-    pthread_mutex_lock(&b->mutex);
-    uint64_t stored = b->stored;
-    pthread_mutex_unlock(&b->mutex);
+    uint64_t stored = __atomic_load_n(&b->stored, __ATOMIC_RELAXED);
     uint64_t left = budget_left(&b->account->budgets[RESOURCE_DISK]);
     return left > UINT64_MAX - stored ? UINT64_MAX : stored + left;
 }
