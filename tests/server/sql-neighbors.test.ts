@@ -52,7 +52,7 @@ for (const name of Object.keys(HOSTILE)) {
     test(`${name}: a neighbor is answered meanwhile, and it ends`, async () => {
         const s = await server();
         let isOver = false, served = 0;
-        const hostile = s.execute('hostile', { bad: name }).then((a) => { isOver = true; return a; });
+        const hostile = s.execute('hostile', { bad: name }).finally(() => (isOver = true));
         while (!isOver) {
             assert.equal((await s.request('hello')).text, 'hello');
             served += isOver ? 0 : 1;
@@ -84,7 +84,7 @@ export const handler = {
 };`, { cpu_ms: 60000, wall_ms: 120000 });
     assert.deepEqual((await s.execute('holder', { write: 'first' })).json.output, ['first']);
     let isOver = false;
-    const holder = s.execute('holder', {}).then((a) => { isOver = true; return a; });
+    const holder = s.execute('holder', {}).finally(() => (isOver = true));
     await until('a write beside it', async () => (await s.execute('holder', { write: 'beside' })).status === 200);
     assert.equal(isOver, false);
     assert.match((await holder).json.output, /rolled back.*100 ms/);
