@@ -156,12 +156,13 @@ struct context {
 };
 
 struct guest_sql {
-    struct sql_conn *conn; /* during an op, and through a transaction */
-    struct sql_file *file; /* NULL: not used yet */
-    unsigned depth;        /* open transactions */
-    uint64_t held_ns;      /* that the outermost has lasted: slices used up, and time away */
-    bool has_expired;      /* it was rolled back for its length; the guest has not heard of it */
-    bool is_setup;         /* the transaction that all of setup() is, is open */
+    struct sql_conn *conn;   /* during an op, and through a transaction */
+    struct sql_file *file;   /* NULL: not used yet */
+    unsigned depth;          /* open transactions */
+    unsigned depth_replayed; /* those that a replay is inside of: nothing is open for them */
+    uint64_t held_ns;        /* that the outermost has lasted: slices used up, and time away */
+    bool has_expired;        /* it was rolled back for its length; the guest has not heard of it */
+    bool is_setup;           /* the transaction that all of setup() is, is open */
     /* What its statements see. A durable execution has two: those of steps are not made again by a
      * replay, so code outside of them does not see them. */
     struct sql_counters counters, step_counters;
@@ -242,7 +243,8 @@ struct guest {
 
     struct op *waiting;    /* op_wait: the guest's stack stands still */
     uint32_t waiting_call; /* likewise, for a call of the execution */
-    bool may_stand;        /* the op that runs was called by op_wait */
+    uint32_t op_number;    /* of the op that runs */
+    bool may_stand;        /* it was called by op_wait */
     uint32_t wait_ret, wait_ret_cap;
 
     struct guest_sql sql;

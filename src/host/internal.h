@@ -84,6 +84,11 @@ static inline bool op_is_over(const struct guest *g)
 {
     return sql_task_is_cancelled(&g->sql.task);
 }
+/* Also in a replay, which is refused what its first run was. */
+static inline bool guest_is_in_transaction(const struct guest *g)
+{
+    return g->sql.depth + g->sql.depth_replayed > 0;
+}
 /* The isolate is at rest: what its code has left open ends, but for the transaction of a setup() that
  * goes on. */
 void guest_sql_rest(struct guest *g);
@@ -99,6 +104,9 @@ int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t 
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...) PRINTF_LIKE(3, 4);
 /* Because `what` is larger than one value may be; instead: what to do. */
 enum err op_refuse_large(struct guest *g, const char *what, size_t len, const char *instead);
+/* May the guest stand still for the op that runs, if it is not done at once? Others wait for a
+ * transaction. To be asked before the op has any effect; op_begin() and recording_call() do. */
+NODISCARD enum err op_check_wait(struct guest *g);
 /* Is it text that one value may hold? Refuses the op if not. */
 NODISCARD enum err op_check_value(struct guest *g, const char *what, struct slice json,
                                   const char *instead);

@@ -138,6 +138,14 @@ enum err op_refuse_large(struct guest *g, const char *what, size_t len, const ch
     return ERR_TOO_LARGE;
 }
 
+enum err op_check_wait(struct guest *g)
+{
+    if (!g->may_stand || !guest_is_in_transaction(g))
+        return OK;
+    return op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
+                     op_name(g->op_number));
+}
+
 enum err op_check_value(struct guest *g, const char *what, struct slice json, const char *instead)
 {
     if (json.len > LIMIT_VALUE_BYTES)
@@ -197,6 +205,7 @@ static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
     uint32_t whose = code >> ABI_CODE_SCOPE_SHIFT;
     g->scope = g->durable ? whose : 0;
     g->context = context_of_code(g, whose);
+    g->op_number = number;
     op_result_clear(g);
     g->op_error.code = OK;
     g->op_error.hint[0] = '\0';
@@ -368,10 +377,6 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
         bytes_consume(&g->result, sizeof(id));
         return op_give_result(g, OK, (uint32_t)args[2], (uint32_t)args[3]);
     }
-    if (err == OK && g->sql.depth > 0)
-        err =
-            op_refuse(g, ERR_INVALID, "%s may not wait inside a transaction; do it before or after",
-                      op_name(number));
     if (err != OK)
         return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
     if (guest_is_recorded(g) && !(id & GUEST_OWN_OPS))
@@ -490,6 +495,9 @@ enum err op_begin(struct guest *g, struct op *op, void (*cancel)(struct op *op))
 {
     if (!g->context || g->context->is_expired)
         return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
+    enum err err = op_check_wait(g);
+    if (err != OK)
+        return err;
     g->has_hit_ops_limit = g->context->ops_len >= LIMIT_GUEST_OPS_PENDING;
     if (g->has_hit_ops_limit)
         return op_refuse(g, ERR_LIMIT_OPS,

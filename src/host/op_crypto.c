@@ -133,7 +133,7 @@ static void copy_args(struct crypto_op *o, const struct crypto_call *call)
 /* May the op that runs become a job? Of a durable execution, only where the guest stands still. */
 static enum err check_wait(struct guest *g)
 {
-    if (g->may_stand && g->sql.depth > 0)
+    if (g->may_stand && guest_is_in_transaction(g))
         return op_refuse(
             g, ERR_INVALID,
             "what computes for long may not wait inside a transaction; do it before or "

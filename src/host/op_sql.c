@@ -70,7 +70,7 @@ bool guest_sql_end(struct guest *g)
         return false;
     if ((g->sql.depth > 0 || g->sql.is_setup) && g->sql.conn)
         sql_rollback_all(g->sql.conn);
-    g->sql.depth = 0;
+    g->sql.depth = g->sql.depth_replayed = 0;
     g->sql.has_expired = g->sql.is_setup = false;
     release_sql(g);
     return true;
@@ -419,6 +419,15 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
     return OK;
 }
 
+static void depth_replay(struct guest *g, uint32_t action)
+{
+    unsigned *depth = &g->sql.depth_replayed;
+    if (action == SQL_BEGIN)
+        ++*depth;
+    else if (*depth > 0)
+        --*depth;
+}
+
 /* setup() has returned. Nothing to do if it has used no SQL. */
 static enum err run_setup_end(struct guest *g)
 {
@@ -448,8 +457,11 @@ static enum err run_transaction(struct guest *g)
     uint32_t action = g->sql.action;
     struct slice label = action <= SQL_ROLLBACK ? slice_cstr(labels[action]) : SLICE_EMPTY;
     if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
-                          RECORDING_ARGS(RECORDING_VALUE(action))))
+                          RECORDING_ARGS(RECORDING_VALUE(action)))) {
+        if (err == OK)
+            depth_replay(g, action);
         return err;
+    }
     bool is_last = action == SQL_COMMIT && g->sql.depth == 1; /* is recorded by its commit */
     err = transact(g, action, &r);
     return is_last && r.guest ? err : sql_recorded(g, &r, err);

@@ -98,8 +98,11 @@ enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *
                         size_t args_len, const struct slice *args)
 {
     uint32_t id = 0, scope = 0;
+    enum err err = op_check_wait(g);
+    if (err != OK)
+        return err;
     call->digest = digest_of(call->op, args_len, args);
-    enum err err = execution_call(g->durable->execution, call, &id, &scope, &g->op_error);
+    err = execution_call(g->durable->execution, call, &id, &scope, &g->op_error);
     if (err == ERR_DIVERGED)
         return recording_diverged(g);
     if (err != OK)

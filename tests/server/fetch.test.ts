@@ -7,10 +7,12 @@ import { errorOf, type Server, useServer, Origin } from './harness.ts';
 
 let connections = 0;
 const abandoned: string[] = [];
+const asked: string[] = [];
 
 const origin = new Origin(async (req, res) => {
     const url = new URL(req.url!, 'http://origin');
     const chunks: Buffer[] = [];
+    asked.push(url.pathname);
     res.on('close', () => res.writableFinished || abandoned.push(url.pathname));
     if (url.pathname === '/early') {
         res.end('early'); // answers without reading
@@ -194,4 +196,26 @@ export const handler = { handle(req) {
 } };`);
     const runs = await Promise.all(Array.from({ length: 5 }, () => s.execute('derp-http')));
     for (const run of runs) assert.deepEqual(run.json.output, { status: 200, body: 'GET', bStatus: 200, failed: true }, run.text);
+});
+
+test("derp's synchronous http inside a transaction is refused before it sends anything", async () => {
+    const s = await server();
+    await s.deploy('derp-in-transaction', `
+import { fetch } from "derp:runtime/http";
+import { exec, transaction } from "derp:runtime/sql";
+export const handler = { setup() { exec("CREATE TABLE t (n)"); }, handle(req) {
+    const base = "http://127.0.0.1:${origin.port}", said = [];
+    const attempt = (request) => { try { fetch(request); said.push("?"); } catch (e) { said.push(e.message); } };
+    transaction(() => {
+        exec("INSERT INTO t VALUES (1)");
+        attempt(base + "/refused");
+        attempt({ method: "POST", url: base + "/refused", body: "x".repeat(2 * 1024 * 1024) });
+    });
+    for (let i = 0; i < 5; i++) fetch(base + "/echo"); // what had left before would be there by now
+    return { said, rows: exec("SELECT count(*) AS n FROM t").one().n };
+} };`);
+    const run = await s.execute('derp-in-transaction');
+    const refusal = 'fetch may not wait inside a transaction; do it before or after';
+    assert.deepEqual(run.json.output, { said: [refusal, refusal], rows: 1 }, run.text);
+    assert.ok(!asked.includes('/refused'));
 });

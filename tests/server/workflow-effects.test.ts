@@ -270,6 +270,31 @@ export default workflow(async () => { sql.exec("CREATE TABLE t (n)"); try { awai
     assert.equal((await s.admin('/healthz')).status, 200);
 });
 
+test('what may not wait inside a transaction is refused before it has an effect, also by a replay', async () => {
+    await withServer({ args: counter.flags }, async (s, crashed) => {
+        counter.answer = (_, res) => { res.end('"there"'); };
+        await deployWorkflow(s, 'tx-fetch', `
+import { workflow, waitForEvent, sql } from "limpet";
+import { getJson } from "derp:runtime/http";
+const attempt = (f) => { try { return f(); } catch (e) { return e.message; } };
+const inside = (base) => sql.transaction(() => sql.transaction(() => { sql.exec("INSERT INTO t VALUES (1)"); return attempt(() => getJson(base + "/tx/refused")); }));
+export default workflow(async (base) => {
+    sql.exec("CREATE TABLE t (n)");
+    const out = [inside(base), attempt(() => sql.transaction(() => { throw new Error("rolled back"); })), getJson(base + "/tx/outside").body];
+    await waitForEvent("go");
+    return [...out, inside(base), getJson(base + "/tx/outside").body];
+});`);
+        const id = await start(s, 'tx-fetch', counter.url);
+        await suspended(s, id);
+        s = await crashed({ args: [...counter.flags, '--snapshot-after', '100000'] });
+        await signal(s, id, 'go');
+        const refusal = 'fetch may not wait inside a transaction; do it before or after';
+        assert.deepEqual(await output(s, id), [refusal, 'rolled back', 'there', refusal, 'there']);
+        assert.equal(counter.at('/tx/refused').length, 0);
+        assert.equal(counter.at('/tx/outside').length, 2);
+    });
+});
+
 test('console, URL, digest, structuredClone and other pure things leave no record', async () => {
     const s = await server();
     await deployWorkflow(s, 'pure', `
