@@ -17,6 +17,7 @@
 #include "http/url.h"
 #include "script/sourcemap.h"
 #include "server/control.h"
+#include "server/slot.h"
 #include "server/turn.h"
 
 enum { CHARGED_BODY_BYTES = 16 * 1024 /* an answer that its client may have to be waited for */ };

@@ -17,6 +17,7 @@
 #include "loop/work.h"
 #include "sandbox/snapshot.h"
 #include "script/sourcemap.h"
+#include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
 #include "store/store.h"

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "server/run_internal.h"
+#include "server/slot.h"
 #include "server/witness.h"
 
 enum {

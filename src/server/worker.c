@@ -17,6 +17,7 @@
 #include "server/accounts.h"
 #include "server/run.h"
 #include "server/run_internal.h"
+#include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
 #include "server/witness.h"
@@ -189,23 +190,6 @@ static enum err worker_owns(void *ctx, struct error *ret_error)
 }
 
 /* ---- routes ---- */
-
-static struct slot *slot_new(struct worker *w, struct deployment *d)
-{
-    struct slot *s = calloc(1, sizeof(*s));
-    CHECK(s);
-    s->deployment = d;
-    s->worker = w;
-    s->is_routed = true;
-    s->metered_ms = loop_now_ms(&w->loop);
-    list_init(&s->idle);
-    list_init(&s->all);
-    list_init(&s->fresh);
-    list_init(&s->lengthy);
-    list_init(&s->tasks);
-    list_push_back(&w->slots, &s->link);
-    return s;
-}
 
 struct slot *worker_slot(struct worker *w, struct deployment *d)
 {
