@@ -70,24 +70,27 @@ static enum err key_bad(const char *where, struct error *ret_error)
     return ERR_INVALID;
 }
 
+/* Under its name it is whole, and never replaces another: half a key, which a process that was killed
+ * would leave, is worse than none. */
 static enum err key_make(const char *path, const char *folder, struct secret_key *ret_key,
                          struct error *ret_error)
 {
-    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT, temporary = BYTES_INIT;
+    bytes_printf(&temporary, "%s.new", path);
     random_bytes(ret_key->bytes, sizeof(ret_key->bytes));
     hex_append(ret_key->bytes, sizeof(ret_key->bytes), &text);
     bytes_append_char(&text, '\n');
-    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    bool is_written =
-        fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len && fsync(fd) == 0;
+    (void)unlink(bytes_cstr(&temporary)); /* of a start that was killed */
+    int fd = open(bytes_cstr(&temporary), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    bool is_made = fd >= 0 && write(fd, text.ptr, text.len) == (ssize_t)text.len &&
+                   fsync(fd) == 0 && link(bytes_cstr(&temporary), path) == 0;
     int os = errno;
     OPENSSL_cleanse(text.ptr, text.len);
     if (fd >= 0)
         close(fd);
-    if (is_written)
+    (void)unlink(bytes_cstr(&temporary));
+    if (is_made)
         return folder_sync(folder, ret_error);
-    if (fd >= 0)
-        (void)unlink(path); /* half a key is worse than none */
     return folder_error(ret_error, os, "make the key of the secrets", path);
 }
 

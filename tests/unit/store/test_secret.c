@@ -4,7 +4,10 @@
 #include "store/secret.h"
 
 #include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "harness.h"
 
@@ -114,6 +117,28 @@ static void the_file_is_made_once_for_its_owner(void **state)
     assert_int_equal(secret_key_load(NULL, h->folder, true, &again, &h->error), ERR_INVALID);
 }
 
+/* The process ends between the making of the file and its first byte: SIGXFSZ comes out of write(). */
+static void a_first_start_that_is_killed_leaves_no_half_key(void **state)
+{
+    struct harness *h = *state;
+    struct secret_key key, again;
+    int status = 0;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        const struct rlimit none = {0, 0};
+        (void)signal(SIGXFSZ, SIG_DFL);
+        if (setrlimit(RLIMIT_FSIZE, &none) == 0)
+            (void)(secret_key_load(NULL, h->folder, true, &key, &h->error) == OK);
+        _exit(1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+    assert_ok(secret_key_load(NULL, h->folder, true, &key, &h->error));
+    assert_ok(secret_key_load(NULL, h->folder, false, &again, &h->error));
+    assert_memory_equal(key.bytes, again.bytes, sizeof(key.bytes));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -122,6 +147,8 @@ int main(void)
         cmocka_unit_test(what_is_no_key_is_refused),
         cmocka_unit_test_setup_teardown(the_file_is_made_once_for_its_owner, harness_setup_folder,
                                         harness_teardown),
+        cmocka_unit_test_setup_teardown(a_first_start_that_is_killed_leaves_no_half_key,
+                                        harness_setup_folder, harness_teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("store/secret", tests, NULL, NULL);
