@@ -37,7 +37,7 @@ static void give(void *arg, size_t len)
 static enum err run(const char *name, struct slice in, size_t step, size_t room, struct bytes *out)
 {
     static char buffer[4096];
-    const struct decode_memory accounts = {take, give, NULL};
+    const struct coding_memory accounts = {take, give, NULL};
     struct decode *d;
     struct error error;
     struct slice have = slice_of(in.ptr, 0);

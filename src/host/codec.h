@@ -8,32 +8,16 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/error.h"
 #include "base/slice.h"
-
-enum codec_format {
-    CODEC_DEFLATE,
-    CODEC_DEFLATE_RAW,
-    CODEC_GZIP,
-    CODEC_BR,
-    CODEC_ZSTD,
-    CODEC_FORMATS
-};
+#include "coding/coder.h"
 
 struct codec;
 
-/* Who accounts for what a codec holds. */
-struct codec_memory {
-    bool (*take)(void *arg, size_t len); /* false: no more; the codec fails */
-    void (*give)(void *arg, size_t len);
-    void *arg;
-};
-
-/* ERR_LIMIT_MEMORY: memory said no. */
-NODISCARD enum err codec_new(enum codec_format format, bool is_decoder,
-                             const struct codec_memory *memory, struct codec **ret_codec,
+/* memory is copied. ERR_LIMIT_MEMORY: it said no. */
+NODISCARD enum err codec_new(enum coder_format format, bool is_decoder,
+                             const struct coding_memory *memory, struct codec **ret_codec,
                              struct error *ret_error);
 void codec_free(struct codec *c);
 /* Takes from the front of *in and writes at most `room` bytes to out. As long as it fills the room,

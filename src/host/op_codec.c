@@ -62,18 +62,18 @@ void codecs_end(struct guest *g, const struct context *c)
 
 enum err op_codec_new(struct guest *g, const struct op_codec_new_args *a)
 {
-    if (a->format >= CODEC_FORMATS)
+    if (a->format >= CODER_FORMATS)
         return op_refuse(g, ERR_INVALID, "there is no compression format %u", a->format);
     if (!g->context && !g->loading)
         return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
     struct open_codec *o = calloc(1, sizeof(*o));
     if (!o)
         check_out_of_memory(sizeof(*o));
-    const struct codec_memory memory = {codec_take, codec_give, o};
+    const struct coding_memory memory = {codec_take, codec_give, o};
     o->guest = g;
     o->context = g->context;
     struct error e;
-    enum err err = codec_new((enum codec_format)a->format, a->decoder != 0, &memory, &o->codec, &e);
+    enum err err = codec_new((enum coder_format)a->format, a->decoder != 0, &memory, &o->codec, &e);
     if (err != OK) {
         free(o);
         g->op_error = e;

@@ -282,7 +282,7 @@ static void fetch_fail_op(struct fetch *f, const struct error *error)
 static void on_head(struct http_fetch *h)
 {
     struct fetch *f = container_of(h, struct fetch, http);
-    const struct decode_memory memory = {fetch_charge, fetch_discharge, f};
+    const struct coding_memory memory = {fetch_charge, fetch_discharge, f};
     struct error e;
     if (!f->guest)
         return;

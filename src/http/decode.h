@@ -10,21 +10,15 @@
 
 #include "base/error.h"
 #include "base/slice.h"
+#include "coding/memory.h"
 
 struct decode;
-
-/* Who accounts for what decoders hold. */
-struct decode_memory {
-    bool (*take)(void *arg, size_t len); /* false: no more; decoding fails */
-    void (*give)(void *arg, size_t len);
-    void *arg;
-};
 
 /* Is there something to undo in this content-encoding, and can it be? A body whose header says
  * something unknown ("utf-8", "aws-chunked") is given as it is, as clients do. */
 bool decode_knows(struct slice codings);
-/* codings: one that decode_knows(). */
-NODISCARD enum err decode_new(struct slice codings, const struct decode_memory *memory,
+/* codings: one that decode_knows(). memory is copied. */
+NODISCARD enum err decode_new(struct slice codings, const struct coding_memory *memory,
                               struct decode **ret_decode, struct error *ret_error);
 void decode_free(struct decode *d);
 /* Takes from the front of *in and writes at most `room` bytes to out. If it wrote less than that,

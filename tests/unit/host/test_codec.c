@@ -35,7 +35,7 @@ static void give(void *arg, size_t len)
     memory -= len;
 }
 
-static const struct codec_memory accounts = {take, give, NULL};
+static const struct coding_memory accounts = {take, give, NULL};
 
 static int up(void **state)
 {
@@ -55,7 +55,7 @@ static int down(void **state)
 }
 
 /* Runs a codec over all of in, `piece` bytes a call, with `room` bytes for what comes out. */
-static enum err run_all(enum codec_format format, bool is_decoder, struct slice in, size_t piece,
+static enum err run_all(enum coder_format format, bool is_decoder, struct slice in, size_t piece,
                         size_t room, struct bytes *out)
 {
     struct codec *c = NULL;
@@ -101,7 +101,7 @@ static void test_round_trips(void **state)
     CLEANUP(bytes_done) struct bytes data = BYTES_INIT;
     (void)state;
     make_data(&data, 100000);
-    for (int f = 0; f < CODEC_FORMATS; f++) {
+    for (int f = 0; f < CODER_FORMATS; f++) {
         for (size_t k = 0; k < ARRAY_LEN(sizes); k++) {
             CLEANUP(bytes_done) struct bytes small = BYTES_INIT;
             CLEANUP(bytes_done) struct bytes back = BYTES_INIT;
@@ -118,7 +118,7 @@ static void test_round_trips(void **state)
 static void test_nothing(void **state)
 {
     (void)state;
-    for (int f = 0; f < CODEC_FORMATS; f++) {
+    for (int f = 0; f < CODER_FORMATS; f++) {
         CLEANUP(bytes_done) struct bytes small = BYTES_INIT;
         CLEANUP(bytes_done) struct bytes back = BYTES_INIT;
         assert_int_equal(run_all(f, false, SLICE_EMPTY, 10, 100, &small), OK);
@@ -134,7 +134,7 @@ static void test_cut_and_long(void **state)
     CLEANUP(bytes_done) struct bytes data = BYTES_INIT;
     (void)state;
     make_data(&data, 3000);
-    for (int f = 0; f < CODEC_FORMATS; f++) {
+    for (int f = 0; f < CODER_FORMATS; f++) {
         CLEANUP(bytes_done) struct bytes small = BYTES_INIT;
         assert_int_equal(run_all(f, false, bytes_slice(&data), 4096, 4096, &small), OK);
         for (size_t len = 0; len < small.len; len++) {
@@ -161,7 +161,7 @@ static void test_bomb(void **state)
 {
     enum { ROOM = 1000 };
     (void)state;
-    for (int f = 0; f < CODEC_FORMATS; f++) {
+    for (int f = 0; f < CODER_FORMATS; f++) {
         CLEANUP(bytes_done) struct bytes zeros = BYTES_INIT;
         CLEANUP(bytes_done) struct bytes small = BYTES_INIT;
         struct codec *c = NULL;
@@ -189,7 +189,7 @@ static void test_memory_refused(void **state)
     CLEANUP(bytes_done) struct bytes data = BYTES_INIT;
     (void)state;
     make_data(&data, 100000);
-    for (int f = 0; f < CODEC_FORMATS; f++) {
+    for (int f = 0; f < CODER_FORMATS; f++) {
         CLEANUP(bytes_done) struct bytes small = BYTES_INIT;
         assert_int_equal(run_all(f, false, bytes_slice(&data), 65536, 65536, &small), OK);
         for (int is_decoder = 0; is_decoder < 2; is_decoder++) {
@@ -217,5 +217,6 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_bomb, up, down),
         cmocka_unit_test_setup_teardown(test_memory_refused, up, down),
     };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ static void give(void *arg, size_t len)
     memory -= len;
 }
 
-static const struct decode_memory accounts = {take, give, NULL};
+static const struct coding_memory accounts = {take, give, NULL};
 
 static int up(void **state)
 {
