@@ -30,7 +30,8 @@ static void guest_init(struct guest *g)
 static void guest_clear(struct guest *g)
 {
     op_result_clear(g);
-    EVP_MD_CTX_free(TAKE(g->digest));
+    if (g->digest)
+        EVP_MD_CTX_free(TAKE(g->digest));
     codecs_end(g, NULL);
 }
 
@@ -498,7 +499,8 @@ bool guest_recycle(struct guest *g)
     uint64_t start = clock_monotonic_ns();
     if (!isolate_restore(g->isolate))
         return false;
-    g->host->restore_ns += clock_monotonic_ns() - start;
+    uint64_t now = clock_monotonic_ns();
+    g->host->restore_ns += now - start;
     g->host->restores++;
     CHECK(g->memory.used == g->isolate_bytes && list_is_empty(&g->contexts));
     sql_side_reset(&g->sql);
@@ -508,7 +510,7 @@ bool guest_recycle(struct guest *g)
     g->is_dead = g->gone = g->is_ending = g->has_expired = g->pauses = false;
     g->scope = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
-    g->clock_base_ns = clock_monotonic_ns();
+    g->clock_base_ns = now;
     return true;
 }
 

@@ -59,8 +59,13 @@ void contexts_reap(struct guest *g); /* ends those, isolate at rest */
 
 /* ---- op_codec.c ---- */
 
-/* Ends those that the context's code has open; NULL: all. */
-void codecs_end(struct guest *g, const struct context *c);
+void codecs_close(struct guest *g, const struct context *c);
+/* Ends those that the context's code has open; NULL: all. Most requests have none. */
+static inline void codecs_end(struct guest *g, const struct context *c)
+{
+    if (!list_is_empty(&g->codecs))
+        codecs_close(g, c);
+}
 
 /* ---- op_durable.c ---- */
 

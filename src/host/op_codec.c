@@ -51,7 +51,7 @@ static struct open_codec *open_codec_find(struct guest *g, uint32_t id)
     return NULL;
 }
 
-void codecs_end(struct guest *g, const struct context *c)
+void codecs_close(struct guest *g, const struct context *c)
 {
     LIST_FOREACH (n, &g->codecs) {
         struct open_codec *o = container_of(n, struct open_codec, link);
