@@ -17,8 +17,6 @@ typedef enum err crypto_fn(const struct crypto_call *c, struct bytes *out, struc
 enum err crypto_refuse(struct error *ret_error, const char *message);
 /* What it has queued about a failure that is an answer. OK. */
 enum err crypto_forget_errors(void);
-/* NULL: there is no such hash. */
-const EVP_MD *crypto_md(uint32_t hash);
 static inline bool crypto_stops(const struct crypto_call *c)
 {
     return c->stops && c->stops(c->stops_arg);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/random.h"
+#include "crypto/crypto.h"
 #include "limpet_deps.h"
 #include "loop/loop.h"
 #include "script/deployment.h"
@@ -315,27 +316,11 @@ enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
     return OK;
 }
 
-static const EVP_MD *digest_algorithm(uint32_t number)
-{
-    switch (number) {
-    case 1:
-        return EVP_sha1();
-    case 256:
-        return EVP_sha256();
-    case 384:
-        return EVP_sha384();
-    case 512:
-        return EVP_sha512();
-    default:
-        return NULL;
-    }
-}
-
 /* One piece. Nothing of the guest runs between the calls that belong together, so one state is
  * enough; what is left half done ends with the next one. */
 enum err op_digest(struct guest *g, const struct op_digest_args *a)
 {
-    const EVP_MD *md = digest_algorithm(a->algorithm);
+    const EVP_MD *md = crypto_md(a->algorithm);
     if (!md)
         return op_refuse(g, ERR_INVALID,
                          "there is no digest %u; use SHA-1, SHA-256, SHA-384 or SHA-512",

@@ -220,16 +220,20 @@ static bool is_job(const struct guest *g, const struct crypto_call *call)
     return g->host && g->host->jobs && !g->loading && crypto_is_long(call);
 }
 
+/* CRYPTO and CRYPTO_RANDOM have the same fields. */
+#define CALL_OF(args)                                                                              \
+    {.function = (enum abi_crypto)(args)->function,                                                \
+     .hash = (args)->hash,                                                                         \
+     .a = (args)->a,                                                                               \
+     .b = (args)->b,                                                                               \
+     .key = (args)->key,                                                                           \
+     .salt = (args)->salt,                                                                         \
+     .info = (args)->info,                                                                         \
+     .data = (args)->data}
+
 enum err op_crypto(struct guest *g, const struct op_crypto_args *a)
 {
-    struct crypto_call call = {.function = (enum abi_crypto)a->function,
-                               .hash = a->hash,
-                               .a = a->a,
-                               .b = a->b,
-                               .key = a->key,
-                               .salt = a->salt,
-                               .info = a->info,
-                               .data = a->data};
+    struct crypto_call call = CALL_OF(a);
     if (crypto_is_random(call.function))
         return op_refuse(g, ERR_INVALID, "that function belongs to CRYPTO_RANDOM");
     if (!is_job(g, &call))
@@ -240,14 +244,7 @@ enum err op_crypto(struct guest *g, const struct op_crypto_args *a)
 
 enum err op_crypto_random(struct guest *g, const struct op_crypto_random_args *a)
 {
-    struct crypto_call call = {.function = (enum abi_crypto)a->function,
-                               .hash = a->hash,
-                               .a = a->a,
-                               .b = a->b,
-                               .key = a->key,
-                               .salt = a->salt,
-                               .info = a->info,
-                               .data = a->data};
+    struct crypto_call call = CALL_OF(a);
     struct recording r;
     enum err err = OK;
     if (!crypto_is_random(call.function))
