@@ -38,7 +38,7 @@ struct list_query {
     struct slice function;        /* "": all */
     struct durable_filter filter; /* of workflows */
     bool has_functions, has_workflows;
-    const char *path; /* of the next page, with its filters: "/executions?status=failed" */
+    const char *path; /* inside of the namespace, with its filters: "/executions?status=failed" */
     struct store_page page;
 };
 
@@ -178,13 +178,12 @@ static void reply_list(struct admin_request *r, const struct list_query *q)
         reply_error(r, &error);
         return;
     }
-    bytes_append_char(&body, '\n');
-    struct http_header link = {SLICE_LIT("link"), SLICE_EMPTY};
+    const char *path = NULL;
     if (next.len > 0)
-        link.value = slice_cstr(arena_printf(r->arena, "<%s%climit=%lld&cursor=%.*s>; rel=\"next\"",
-                                             q->path, strchr(q->path, '?') ? '&' : '?',
-                                             (long long)q->page.limit, SLICE_ARG(next)));
-    reply_with(r, 200, &link, next.len > 0, "application/json", &body);
+        path = arena_printf(r->arena, "%s%climit=%lld&cursor=%.*s", q->path,
+                            strchr(q->path, '?') ? '&' : '?', (long long)q->page.limit,
+                            SLICE_ARG(next));
+    reply_page(r, path, &body);
 }
 
 static enum err read_page(struct admin_request *r, struct list_query *q, struct error *ret_error)
@@ -280,7 +279,7 @@ void execution_list(struct admin_request *r)
     struct list_query q = {.filter = {.space = r->space, .status = -1},
                            .has_functions = true,
                            .has_workflows = true,
-                           .path = arena_printf(r->arena, "%s/executions", r->base)};
+                           .path = "/executions"};
     struct error error = {0};
     enum err err = read_filters(r, &q, &error);
     if (!err)
@@ -299,7 +298,7 @@ void execution_list_of(struct admin_request *r)
         .filter = {.workflow = r->params[0], .status = -1},
         .has_functions = !is_workflow,
         .has_workflows = is_workflow,
-        .path = arena_printf(r->arena, "%s/%ss/%.*s/executions", r->base, kind_word(r->kind),
+        .path = arena_printf(r->arena, "/%ss/%.*s/executions", kind_word(r->kind),
                              SLICE_ARG(module_name_split(r->params[0]).name)),
     };
     struct function_row function;

@@ -157,6 +157,8 @@ struct store_op *request_op(struct admin_request *r,
 
 /* Each answers once; later calls and calls for a gone client do nothing. Buffers are released. */
 void reply_json(struct admin_request *r, int status, struct bytes *body);
+/* 200 with a page of a list. next: path of the next one inside of the namespace, NULL: it is the last. */
+void reply_page(struct admin_request *r, const char *next, struct bytes *body);
 /* As reply_json, with more headers. */
 void reply_with(struct admin_request *r, int status, const struct http_header *headers,
                 size_t headers_len, const char *type, struct bytes *body);

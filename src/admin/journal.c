@@ -239,15 +239,10 @@ void journal_show(struct admin_request *r)
         reply_error(r, &error);
         return;
     }
-    bytes_append_char(&body, '\n');
-    struct http_header link = {SLICE_LIT("link"), SLICE_EMPTY};
-    bool has_more = page.is_over && page.end < row.records;
-    if (has_more)
-        link.value =
-            slice_cstr(arena_printf(r->arena,
-                                    "</executions/%.*s/journal?limit=%lld&after=%lld%s>; "
-                                    "rel=\"next\"",
-                                    SLICE_ARG(row.id), (long long)page.limit,
-                                    (long long)page.end - 1, page.has_values ? "&values=1" : ""));
-    reply_with(r, 200, &link, has_more, "application/json", &body);
+    const char *next = NULL;
+    if (page.is_over && page.end < row.records)
+        next = arena_printf(r->arena, "/executions/%.*s/journal?limit=%lld&after=%lld%s",
+                            SLICE_ARG(row.id), (long long)page.limit, (long long)page.end - 1,
+                            page.has_values ? "&values=1" : "");
+    reply_page(r, next, &body);
 }

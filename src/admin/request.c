@@ -190,6 +190,15 @@ void reply_json(struct admin_request *r, int status, struct bytes *body)
     reply_with(r, status, NULL, 0, "application/json", body);
 }
 
+void reply_page(struct admin_request *r, const char *next, struct bytes *body)
+{
+    struct http_header link = {SLICE_LIT("link"), SLICE_EMPTY};
+    if (next)
+        link.value = slice_cstr(arena_printf(r->arena, "<%s%s>; rel=\"next\"", r->base, next));
+    bytes_append_char(body, '\n');
+    reply_with(r, 200, &link, next ? 1 : 0, "application/json", body);
+}
+
 void reply_empty(struct admin_request *r, int status)
 {
     struct bytes none = BYTES_INIT;

@@ -157,6 +157,19 @@ test('every route answers with what belongs to its namespace, and knows no execu
                 asked++;
             }
         }
+        const pages = [`/executions/${mine.waiting}/journal`, '/executions', '/workflows/flow/executions', '/functions/same/executions'];
+        for (const list of pages) { // the next page is of the same namespace
+            const { length } = (await s.api('GET', `${space.base}${list}`)).json;
+            if (list.endsWith('/journal')) assert.ok(length > 1, String(length));
+            let target: string | undefined = `${space.base}${list}?limit=1`;
+            for (let n = 0; n < length; n++) {
+                assert.ok(target?.startsWith(space.base), `page ${n} of ${list} of ${space.name}: ${target}`);
+                const page = await s.api('GET', target!);
+                assert.equal(page.json.length, 1, `page ${n} of ${list} of ${space.name}: ${page.text}`);
+                target = /^<(.*)>; rel="next"$/.exec(String(page.headers.link))?.[1];
+            }
+            assert.equal(target, undefined);
+        }
         for (const list of ['/executions', '/workflows/flow/executions', '/functions/same/executions', '/executions?workflow=flow', '/executions?status=suspended']) {
             const ids = (await s.api('GET', `${space.base}${list}`)).json.map((row: any) => row.execution_id);
             for (const id of [theirs.waiting, ...theirs.runs]) assert.ok(!ids.includes(id), `${list} of ${space.name}`);
