@@ -60,8 +60,10 @@ void request_audit_refused(struct admin_request *r, enum err code)
 
 /* ---- the resource ---- */
 
-static void audit_json(struct json_writer *w, const struct audit_row *row)
+static void audit_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
+    const struct audit_row *row = of;
+    (void)r;
     json_open(w, '{');
     json_key(w, "seq");
     json_int(w, row->seq);
@@ -94,17 +96,29 @@ void audit_list(struct admin_request *r)
     q.audits.before = (int64_t)before;
     if (!err)
         err = request_read(r, &q, &error);
-    if (err) {
+    if (err)
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < q.audits.len; i++)
-        audit_json(&w, &q.audits.rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, q.audits.rows, q.audits.len, sizeof(*q.audits.rows), audit_json);
+}
+
+static void check_json(struct admin_request *r, struct json_writer *w, const void *of)
+{
+    const struct audit_check *c = of;
+    (void)r;
+    json_open(w, '{');
+    json_key(w, "ok");
+    json_bool(w, c->bad_seq == 0);
+    json_key(w, "checked");
+    json_int(w, c->checked);
+    json_key(w, "until");
+    json_int(w, c->until);
+    text_json(w, "hash", c->hash);
+    json_key(w, "more");
+    json_bool(w, c->has_more);
+    number_json(w, "bad", c->bad_seq);
+    text_json(w, "why", c->why ? slice_cstr(c->why) : SLICE_EMPTY);
+    json_close(w, '}');
 }
 
 void audit_verify(struct admin_request *r)
@@ -112,29 +126,12 @@ void audit_verify(struct admin_request *r)
     uint64_t after = 0;
     struct error error = {0};
     struct store_query q = {.kind = STORE_QUERY_AUDIT_CHECK};
-    const struct audit_check *c = &q.audit_check.check;
     enum err err = request_query_uint(r, "after", 0, INT64_MAX, &after, &error);
     q.audit_check.check.after = (int64_t)after;
     if (!err)
         err = request_read(r, &q, &error);
-    if (err) {
+    if (err)
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '{');
-    json_key(&w, "ok");
-    json_bool(&w, c->bad_seq == 0);
-    json_key(&w, "checked");
-    json_int(&w, c->checked);
-    json_key(&w, "until");
-    json_int(&w, c->until);
-    text_json(&w, "hash", c->hash);
-    json_key(&w, "more");
-    json_bool(&w, c->has_more);
-    number_json(&w, "bad", c->bad_seq);
-    text_json(&w, "why", c->why ? slice_cstr(c->why) : SLICE_EMPTY);
-    json_close(&w, '}');
-    reply_json(r, 200, &body);
+    else
+        reply_row(r, 200, &q.audit_check.check, check_json);
 }

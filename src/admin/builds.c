@@ -45,6 +45,11 @@ void build_json(struct admin_request *r, struct json_writer *w, const struct bui
     json_close(w, '}');
 }
 
+static void build_row_json(struct admin_request *r, struct json_writer *w, const void *row)
+{
+    build_json(r, w, row);
+}
+
 /* 422 in the one error shape, with the place of the failure beside the message. */
 static void reply_failed(struct admin_request *r, const struct function_row *function,
                          const struct build_row *row)
@@ -112,17 +117,10 @@ void build_list(struct admin_request *r)
     enum err err = function_read(r, r->params[0], &function, &error);
     if (!err)
         err = read_builds(r, r->params[0], &rows, &len, &error);
-    if (err) {
+    if (err)
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < len; i++)
-        build_json(r, &w, &rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, rows, len, sizeof(*rows), build_row_json);
 }
 
 /* ---- one build, perhaps waited for ---- */
@@ -155,14 +153,10 @@ static void reply_build(struct admin_request *r)
         error_hint(&error, "'limpet %s build list %.*s' shows its builds", word,
                    SLICE_ARG(r->params[0]));
     }
-    if (err) {
+    if (err)
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    build_json(r, &w, &row);
-    reply_json(r, 200, &body);
+    else
+        reply_row(r, 200, &row, build_row_json);
 }
 
 static void on_wait_over(struct timer *t)

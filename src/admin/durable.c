@@ -157,7 +157,7 @@ void durable_json_members(struct json_writer *w, const struct durable_row *row)
     milliseconds_json(w, "duration_ms", row->created_us, row->finished_us);
 }
 
-static void reply_row(struct admin_request *r)
+static void reply_whole(struct admin_request *r)
 {
     struct execution_found found;
     struct error error = {0};
@@ -179,7 +179,7 @@ static void reply_row(struct admin_request *r)
 void durable_reply_row(struct admin_request *r, struct slice id)
 {
     r->subject = arena_copy(r->arena, id);
-    request_go(r, reply_row);
+    request_go(r, reply_whole);
 }
 
 static void on_waited(struct admin_request *r, struct admin_durable *d)

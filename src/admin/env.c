@@ -36,8 +36,12 @@ static enum err not_found(struct admin_request *r, struct error *ret_error)
     return ERR_NOT_FOUND;
 }
 
-static void env_json(struct json_writer *w, const struct env_row *row)
+static void env_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
+    const struct env_row *row = of;
+    (void)r;
+    if (row->is_secret) /* they have a list of their own */
+        return;
     json_open(w, '{');
     json_key(w, "name");
     json_slice(w, row->name);
@@ -51,18 +55,10 @@ void env_list(struct admin_request *r)
     struct env_row *rows;
     size_t len;
     struct error error = {0};
-    if (read_all(r, &rows, &len, &error)) {
+    if (read_all(r, &rows, &len, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < len; i++)
-        if (!rows[i].is_secret)
-            env_json(&w, &rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, rows, len, sizeof(*rows), env_json);
 }
 
 void env_get(struct admin_request *r)
@@ -74,22 +70,10 @@ void env_get(struct admin_request *r)
     const struct env_row *row = err ? NULL : find(rows, len, r->params[1]);
     if (!err && !row)
         err = not_found(r, &error);
-    if (!row) {
-        reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    env_json(&w, row);
-    reply_json(r, 200, &body);
-}
-
-static void on_announced(struct admin_request *r, const struct error *e)
-{
-    if (e->code)
-        reply_error(r, e);
+    if (row)
+        reply_row(r, 200, row, env_json);
     else
-        reply_empty(r, 204);
+        reply_error(r, &error);
 }
 
 static void on_stored(struct admin_request *r, const struct store_op *op)
@@ -97,7 +81,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
     if (op->error.code)
         reply_error(r, &op->error);
     else
-        change_announce(r, r->params[0], ADMIN_CHANGED, on_announced);
+        change_announce(r, r->params[0], ADMIN_CHANGED, reply_changed);
 }
 
 enum err env_value_read(struct slice body, struct bytes *ret_value, struct error *ret_error)

@@ -41,6 +41,19 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
     return err;
 }
 
+enum err module_check(struct admin_request *r, struct slice name, struct error *ret_error)
+{
+    struct function_row function;
+    enum err err = names_check_function(module_name_split(name).name, ret_error);
+    if (!err)
+        err = read_function(r, name, &function, ret_error);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
+    error_hint(ret_error, "'limpet function list' and 'limpet workflow list' show what there is");
+    return ERR_NOT_FOUND;
+}
+
 enum err request_module(struct admin_request *r, struct slice name, struct slice *ret_module,
                         struct error *ret_error)
 {
@@ -434,25 +447,22 @@ static void function_json_members(struct admin_request *r, struct json_writer *w
     times_json(w, "updated_at", row->updated_us);
 }
 
+static void function_json(struct admin_request *r, struct json_writer *w, const void *row)
+{
+    json_open(w, '{');
+    function_json_members(r, w, row);
+    json_close(w, '}');
+}
+
 void function_list(struct admin_request *r)
 {
     struct function_row *rows;
     size_t len;
     struct error error = {0};
-    if (read_functions(r, r->kind, &rows, &len, &error)) {
+    if (read_functions(r, r->kind, &rows, &len, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < len; i++) {
-        json_open(&w, '{');
-        function_json_members(r, &w, &rows[i]);
-        json_close(&w, '}');
-    }
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, rows, len, sizeof(*rows), function_json);
 }
 
 static void limit_json(struct json_writer *w, const char *key, uint32_t value, uint32_t def)
@@ -510,21 +520,12 @@ void function_show(struct admin_request *r)
 
 /* ---- delete ---- */
 
-static void on_delete_announced(struct admin_request *r, const struct error *e)
-{
-    if (e->code)
-        reply_error(r, e);
-    else
-        reply_empty(r, 204);
-}
-
 static void on_deleted(struct admin_request *r, const struct store_op *op)
 {
-    if (op->error.code) {
+    if (op->error.code)
         reply_error(r, &op->error);
-        return;
-    }
-    function_forget(r, r->params[0], on_delete_announced);
+    else
+        function_forget(r, r->params[0], reply_changed);
 }
 
 void function_forget(struct admin_request *r, struct slice module,

@@ -157,12 +157,21 @@ struct store_op *request_op(struct admin_request *r,
 
 /* Each answers once; later calls and calls for a gone client do nothing. Buffers are released. */
 void reply_json(struct admin_request *r, int status, struct bytes *body);
+/* Writes a row of an answer, of the type that it is for. */
+typedef void row_json(struct admin_request *r, struct json_writer *w, const void *row);
+/* One row. */
+void reply_row(struct admin_request *r, int status, const void *row, row_json *write);
+/* 200 with an array; size: of a row. What writes nothing leaves a row out. */
+void reply_rows(struct admin_request *r, const void *rows, size_t len, size_t size,
+                row_json *write);
 /* 200 with a page of a list. next: path of the next one inside of the namespace, NULL: it is the last. */
 void reply_page(struct admin_request *r, const char *next, struct bytes *body);
 /* As reply_json, with more headers. */
 void reply_with(struct admin_request *r, int status, const struct http_header *headers,
                 size_t headers_len, const char *type, struct bytes *body);
 void reply_empty(struct admin_request *r, int status);
+/* 204 when a change has been announced, or what failed. */
+void reply_changed(struct admin_request *r, const struct error *e);
 void reply_error(struct admin_request *r, const struct error *e);
 
 /* reads.c: queries, one each, by request_read(). */
@@ -201,6 +210,9 @@ NODISCARD enum err request_module(struct admin_request *r, struct slice name,
 /* The function or workflow of this name with its namespace; as r->kind says, it must exist. */
 NODISCARD enum err function_read(struct admin_request *r, struct slice name,
                                  struct function_row *ret_row, struct error *ret_error);
+/* OK if there is one of this name, whichever of the two. */
+NODISCARD enum err module_check(struct admin_request *r, struct slice name,
+                                struct error *ret_error);
 const char *kind_word(enum store_kind kind); /* "function", "workflow" */
 /* "http://NAME.localhost:8080/", "http://NAME.SPACE.localhost:8080/" in the arena; "": it has none. */
 struct slice function_url(struct admin_request *r, struct slice name);

@@ -331,6 +331,12 @@ static enum err newest_id(struct admin_request *r, struct log_query *q, struct e
     return err;
 }
 
+static void log_row_json(struct admin_request *r, struct json_writer *w, const void *row)
+{
+    (void)r;
+    log_json(w, row);
+}
+
 static void reply_logs(struct admin_request *r, struct log_query *q)
 {
     struct log_row *rows = NULL;
@@ -350,13 +356,7 @@ static void reply_logs(struct admin_request *r, struct log_query *q)
             follow(r, q, rows, len);
         return;
     }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < len; i++)
-        log_json(&w, &rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    reply_rows(r, rows, len, sizeof(*rows), log_row_json);
 }
 
 void log_list(struct admin_request *r)

@@ -9,8 +9,10 @@
 #include "admin/names.h"
 #include "base/module_name.h"
 
-static void namespace_json(struct json_writer *w, const struct namespace_row *row)
+static void namespace_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
+    const struct namespace_row *row = of;
+    (void)r;
     json_open(w, '{');
     json_key(w, "name");
     json_slice(w, row->name);
@@ -26,31 +28,21 @@ void namespace_list(struct admin_request *r)
 {
     struct store_query q = {.kind = STORE_QUERY_NAMESPACES};
     struct error error = {0};
-    if (request_read(r, &q, &error)) {
+    if (request_read(r, &q, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < q.namespaces.len; i++)
-        namespace_json(&w, &q.namespaces.rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, q.namespaces.rows, q.namespaces.len, sizeof(*q.namespaces.rows),
+                   namespace_json);
 }
 
 static void reply_namespace(struct admin_request *r, int status)
 {
     struct namespace_row row;
     struct error error = {0};
-    if (read_namespace(r, &row, &error)) {
+    if (read_namespace(r, &row, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    namespace_json(&w, &row);
-    reply_json(r, status, &body);
+    else
+        reply_row(r, status, &row, namespace_json);
 }
 
 void namespace_show(struct admin_request *r)

@@ -26,24 +26,14 @@ static struct quota_row owner_of(const struct admin_request *r)
                               .is_namespace = is_namespace};
 }
 
-static enum err check_module(struct admin_request *r, struct error *ret_error)
+static enum err check_owner(struct admin_request *r, struct error *ret_error)
 {
-    struct function_row function;
-    struct slice name = r->params[0];
-    if (owner_of(r).is_namespace)
-        return OK;
-    enum err err = names_check_function(module_name_split(name).name, ret_error);
-    if (!err)
-        err = read_function(r, name, &function, ret_error);
-    if (err != ERR_NOT_FOUND)
-        return err;
-    error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
-    error_hint(ret_error, "'limpet function list' and 'limpet workflow list' show what there is");
-    return ERR_NOT_FOUND;
+    return owner_of(r).is_namespace ? OK : module_check(r, r->params[0], ret_error);
 }
 
-static void quota_json(struct admin_request *r, struct json_writer *w, const struct quota_row *row)
+static void quota_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
+    const struct quota_row *row = of;
     json_open(w, '{');
     if (row->is_namespace) {
         json_key(w, "namespace");
@@ -75,37 +65,26 @@ static void reply_quota(struct admin_request *r)
         q = (struct store_query){.kind = STORE_QUERY_NAMESPACE_QUOTA,
                                  .space_quota.space = owner.module};
     struct error error = {0};
-    if (request_read(r, &q, &error)) {
+    if (request_read(r, &q, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    quota_json(r, &w, owner.is_namespace ? &q.space_quota.row : &q.quota.row);
-    reply_json(r, 200, &body);
+    else
+        reply_row(r, 200, owner.is_namespace ? &q.space_quota.row : &q.quota.row, quota_json);
 }
 
 void quota_list(struct admin_request *r)
 {
     struct store_query q = {.kind = STORE_QUERY_QUOTAS, .quotas.space = r->space};
     struct error error = {0};
-    if (request_read(r, &q, &error)) {
+    if (request_read(r, &q, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < q.quotas.len; i++)
-        quota_json(r, &w, &q.quotas.rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, q.quotas.rows, q.quotas.len, sizeof(*q.quotas.rows), quota_json);
 }
 
 void quota_show(struct admin_request *r)
 {
     struct error error = {0};
-    if (check_module(r, &error))
+    if (check_owner(r, &error))
         reply_error(r, &error);
     else
         reply_quota(r);
@@ -213,7 +192,7 @@ static void change(struct admin_request *r, enum err err, struct quota_row *quot
                    struct error *error)
 {
     if (!err)
-        err = check_module(r, error);
+        err = check_owner(r, error);
     struct quota_row owner = owner_of(r);
     quota->module = owner.module;
     quota->is_namespace = owner.is_namespace;

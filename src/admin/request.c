@@ -190,6 +190,25 @@ void reply_json(struct admin_request *r, int status, struct bytes *body)
     reply_with(r, status, NULL, 0, "application/json", body);
 }
 
+void reply_row(struct admin_request *r, int status, const void *row, row_json *write)
+{
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    write(r, &w, row);
+    reply_json(r, status, &body);
+}
+
+void reply_rows(struct admin_request *r, const void *rows, size_t len, size_t size, row_json *write)
+{
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '[');
+    for (size_t i = 0; i < len; i++)
+        write(r, &w, (const char *)rows + i * size);
+    json_close(&w, ']');
+    reply_json(r, 200, &body);
+}
+
 void reply_page(struct admin_request *r, const char *next, struct bytes *body)
 {
     struct http_header link = {SLICE_LIT("link"), SLICE_EMPTY};
@@ -229,6 +248,14 @@ static void reply_error_with(struct admin_request *r, const struct error *e,
 void reply_error(struct admin_request *r, const struct error *e)
 {
     reply_error_with(r, e, NULL);
+}
+
+void reply_changed(struct admin_request *r, const struct error *e)
+{
+    if (e->code)
+        reply_error(r, e);
+    else
+        reply_empty(r, 204);
 }
 
 /* ---- query ---- */

@@ -4,24 +4,23 @@
  * sealed in the store; here a value only passes by on its way there. */
 #include <openssl/crypto.h>
 
-#include "admin/body.h"
 #include "admin/internal.h"
 #include "admin/names.h"
-#include "base/limits.h"
-#include "base/module_name.h"
 
-static enum err check_module(struct admin_request *r, struct error *ret_error)
+static void secret_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
-    struct function_row function;
-    struct slice name = r->params[0];
-    enum err err = names_check_function(module_name_split(name).name, ret_error);
-    if (!err)
-        err = read_function(r, name, &function, ret_error);
-    if (err != ERR_NOT_FOUND)
-        return err;
-    error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
-    error_hint(ret_error, "'limpet function list' and 'limpet workflow list' show what there is");
-    return ERR_NOT_FOUND;
+    const struct env_row *row = of;
+    (void)r;
+    if (!row->is_secret)
+        return;
+    json_open(w, '{');
+    json_key(w, "name");
+    json_slice(w, row->name);
+    json_key(w, "version");
+    json_int(w, row->version);
+    times_json(w, "created_at", row->created_us);
+    times_json(w, "updated_at", row->updated_us);
+    json_close(w, '}');
 }
 
 void secret_list(struct admin_request *r)
@@ -29,35 +28,10 @@ void secret_list(struct admin_request *r)
     struct env_row *rows;
     size_t len;
     struct error error = {0};
-    if (check_module(r, &error) || read_env(r, r->params[0], &rows, &len, &error)) {
+    if (module_check(r, r->params[0], &error) || read_env(r, r->params[0], &rows, &len, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < len; i++) {
-        if (!rows[i].is_secret)
-            continue;
-        json_open(&w, '{');
-        json_key(&w, "name");
-        json_slice(&w, rows[i].name);
-        json_key(&w, "version");
-        json_int(&w, rows[i].version);
-        times_json(&w, "created_at", rows[i].created_us);
-        times_json(&w, "updated_at", rows[i].updated_us);
-        json_close(&w, '}');
-    }
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
-}
-
-static void on_announced(struct admin_request *r, const struct error *e)
-{
-    if (e->code)
-        reply_error(r, e);
     else
-        reply_empty(r, 204);
+        reply_rows(r, rows, len, sizeof(*rows), secret_json);
 }
 
 static void on_stored(struct admin_request *r, const struct store_op *op)
@@ -70,7 +44,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
     if (error.code)
         reply_error(r, &error);
     else
-        change_announce(r, r->params[0], ADMIN_CHANGED, on_announced);
+        change_announce(r, r->params[0], ADMIN_CHANGED, reply_changed);
 }
 
 static void value_done(struct bytes *value)
@@ -88,7 +62,7 @@ void secret_put(struct admin_request *r)
     if (!err)
         err = env_value_read(r->body, &value, &error);
     if (!err)
-        err = check_module(r, &error);
+        err = module_check(r, r->params[0], &error);
     if (err) {
         reply_error(r, &error);
         return;
@@ -100,7 +74,7 @@ void secret_put(struct admin_request *r)
 void secret_delete(struct admin_request *r)
 {
     struct error error = {0};
-    if (check_module(r, &error))
+    if (module_check(r, r->params[0], &error))
         reply_error(r, &error);
     else
         store_secret_delete(r->admin->store, request_op(r, on_stored), r->params[0], r->params[1]);

@@ -23,27 +23,25 @@ static void token_json_members(struct json_writer *w, const struct token_row *ro
     json_cstr(w, token_role_text(row->role));
 }
 
+static void token_json(struct admin_request *r, struct json_writer *w, const void *of)
+{
+    const struct token_row *row = of;
+    (void)r;
+    json_open(w, '{');
+    token_json_members(w, row);
+    times_json(w, "created_at", row->created_us);
+    times_json(w, "used_at", row->used_us);
+    json_close(w, '}');
+}
+
 void token_list(struct admin_request *r)
 {
     struct store_query q = {.kind = STORE_QUERY_TOKENS, .tokens.space = r->space};
     struct error error = {0};
-    if (request_read(r, &q, &error)) {
+    if (request_read(r, &q, &error))
         reply_error(r, &error);
-        return;
-    }
-    const struct token_row *rows = q.tokens.rows;
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < q.tokens.len; i++) {
-        json_open(&w, '{');
-        token_json_members(&w, &rows[i]);
-        times_json(&w, "created_at", rows[i].created_us);
-        times_json(&w, "used_at", rows[i].used_us);
-        json_close(&w, '}');
-    }
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, q.tokens.rows, q.tokens.len, sizeof(*q.tokens.rows), token_json);
 }
 
 /* ---- create ---- */

@@ -66,8 +66,9 @@ static enum err read_filter(struct admin_request *r, struct usage_filter *ret_fi
     return ERR_INVALID;
 }
 
-static void usage_json(struct admin_request *r, struct json_writer *w, const struct usage_row *row)
+static void usage_json(struct admin_request *r, struct json_writer *w, const void *of)
 {
+    const struct usage_row *row = of;
     const struct admin_host *host = &r->admin->host;
     json_open(w, '{');
     module_json(w, "module", row->module);
@@ -93,17 +94,10 @@ static void reply_usage(struct admin_request *r)
     const struct usage_request *u = r->state;
     struct store_query q = {.kind = STORE_QUERY_USAGE, .usage.filter = u->filter};
     struct error error = {0};
-    if (request_read(r, &q, &error)) {
+    if (request_read(r, &q, &error))
         reply_error(r, &error);
-        return;
-    }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '[');
-    for (size_t i = 0; i < q.usage.len; i++)
-        usage_json(r, &w, &q.usage.rows[i]);
-    json_close(&w, ']');
-    reply_json(r, 200, &body);
+    else
+        reply_rows(r, q.usage.rows, q.usage.len, sizeof(*q.usage.rows), usage_json);
 }
 
 static void on_flushed(struct admin_usage *u)
