@@ -269,7 +269,7 @@ static void follow(struct admin_request *r, const struct log_query *q, const str
     f->request = r;
     f->function = q->function;
     f->execution = q->execution;
-    f->after = len > 0 ? rows[len - 1].id : q->after;
+    f->after = len > 0 ? rows[len - 1].id : q->after > 0 ? q->after : 0;
     r->state = f;
     request_on_gone(r, on_follower_gone);
     r->on_drain = on_follower_drain;
@@ -320,7 +320,8 @@ static enum err read_query(struct admin_request *r, struct log_query *q, struct 
     return OK;
 }
 
-/* Where a follower that wants no old lines begins: behind the newest one. */
+/* Where a follower that wants no old lines begins: behind the newest one. One that wants them and saw none
+ * begins at the start: what there is by now came after it had asked. */
 static enum err newest_id(struct admin_request *r, struct log_query *q, struct error *ret_error)
 {
     struct log_row *rows;
@@ -345,7 +346,7 @@ static void reply_logs(struct admin_request *r, struct log_query *q)
     enum err err = read_query(r, q, &error);
     if (!err && q->limit > 0)
         err = read_logs(r, q->function, q->execution, q->after, q->limit, &rows, &len, &error);
-    if (!err && q->is_following && len == 0 && q->after < 0)
+    if (!err && q->is_following && q->limit == 0 && q->after < 0)
         err = newest_id(r, q, &error);
     if (err) {
         reply_error(r, &error);

@@ -47,6 +47,28 @@ test('clients that leave while what they asked for is read', { skip }, async () 
     }
 });
 
+test('a stream that begins while lines are written has all of them', { skip }, async () => {
+    const s = await start();
+    try {
+        const made = await s.api('POST', '/workflows?wait=60s', {
+            name: 'chatty',
+            source: `
+import { log, sleep, workflow } from "limpet";
+export default workflow(async () => { for (let i = 0; i < 8; i++) { log.info("line " + i); await sleep(2); } });`,
+        });
+        assert.equal(made.status, 200, made.text);
+        const all = Array.from({ length: 8 }, (_, i) => `line ${i}`);
+        await Promise.all(Array.from({ length: 20 }, async () => {
+            const id = (await s.api('POST', '/workflows/chatty/execute', {})).json.execution_id;
+            const { text } = await s.api('GET', `/executions/${id}/logs?follow=1`); // until it has finished
+            assert.deepEqual(text.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line).text), all);
+        }));
+    } finally {
+        await s.stop();
+        fs.rmSync(s.data, { recursive: true, force: true });
+    }
+});
+
 test('a stop while reads are out, of clients and of executions', { skip }, async () => {
     const s = await start();
     try {
