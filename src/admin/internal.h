@@ -55,6 +55,7 @@ struct admin {
     uint32_t checks;       /* of workflow.c */
     struct list followers; /* of struct follower, logs.c */
     uint32_t followers_count;
+    uint64_t endings; /* how often streams were ended, by a revocation or a deletion */
     struct timer follow_timer;
     uint64_t follow_commits; /* of the store, when followers were last fed */
 
@@ -104,6 +105,7 @@ struct admin_request {
     size_t body_bytes_max;
     bool is_refused; /* answered before the body ended */
     bool is_answered;
+    uint64_t endings;     /* the admin's, when it was last asked whether this one may */
     struct list reads;    /* struct ask: what the handler has read, in order */
     struct list *read_at; /* the last one that this call of it has used */
     unsigned waits;       /* for so many of them */
@@ -150,6 +152,9 @@ NODISCARD enum err request_read(struct admin_request *r, struct store_query *q,
                                 struct error *ret_error);
 /* From here on this is the handler; it has read nothing yet. */
 void request_go(struct admin_request *r, void (*handler)(struct admin_request *r));
+/* What is to last would begin now. False: streams were ended since it was asked whether the request may
+ * have it, perhaps this one, so it is asked again, and the handler may be called again. */
+NODISCARD bool request_may_last(struct admin_request *r);
 
 /* The operation to give to one store mutation; fn is called with its result, r alive. */
 struct store_op *request_op(struct admin_request *r,

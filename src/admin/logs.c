@@ -233,6 +233,7 @@ static void followers_end(struct admin *a, struct slice function, struct slice t
     struct list left, *n;
     list_init(&left);
     list_splice_back(&left, &a->followers);
+    a->endings++; /* for those that are about to begin: request_may_last() */
     while ((n = list_pop_front(&left))) {
         struct follower *f = container_of(n, struct follower, link);
         list_push_back(&a->followers, n);
@@ -353,7 +354,8 @@ static void reply_logs(struct admin_request *r, struct log_query *q)
         return;
     }
     if (q->is_following) {
-        if (r->waits == 0 && r->exchange) /* its client may have gone meanwhile */
+        /* Its client may have gone meanwhile. */
+        if (r->waits == 0 && r->exchange && request_may_last(r))
             follow(r, q, rows, len);
         return;
     }

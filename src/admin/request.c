@@ -565,7 +565,17 @@ static void on_request(void *ctx, struct http_exchange *x)
     r->read_at = &r->reads;
     arena_on_free(arena, request_forget_reads, r);
     *http_exchange_user(x) = r;
+    r->endings = a->endings;
     request_go(r, arrive);
+}
+
+bool request_may_last(struct admin_request *r)
+{
+    if (r->endings == r->admin->endings)
+        return true;
+    r->endings = r->admin->endings;
+    request_go(r, arrive);
+    return false;
 }
 
 static void on_body(struct http_exchange *x, struct slice data, bool is_end)

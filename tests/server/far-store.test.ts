@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import { test } from 'node:test';
-import { IS_ASAN, Server, until } from './harness.ts';
+import { type Answer, IS_ASAN, Server, until } from './harness.ts';
 
 const skip = IS_ASAN ? false : 'in sanitizer builds only';
 
@@ -63,6 +63,32 @@ export default workflow(async () => { for (let i = 0; i < 8; i++) { log.info("li
             const { text } = await s.api('GET', `/executions/${id}/logs?follow=1`); // until it has finished
             assert.deepEqual(text.trim().split('\n').filter(Boolean).map((line) => JSON.parse(line).text), all);
         }));
+    } finally {
+        await s.stop();
+        fs.rmSync(s.data, { recursive: true, force: true });
+    }
+});
+
+test('a stream that begins as its token is revoked, or its function deleted, ends', { skip }, async () => {
+    const s = await start();
+    try {
+        const ended = async (what: string, streams: Promise<Answer>[], refusal: number) => {
+            await until(`no stream is left of ${what}`, async () => (await s.metrics()).get('limpet_log_followers') === 0);
+            for (const { status, text } of await Promise.all(streams)) assert.ok([200, refusal].includes(status), text);
+        };
+        const open = (token?: string) => s.api('GET', '/functions/f/logs?follow=1', undefined, token ? { authorization: `Bearer ${token}` } : {});
+        const made = await Promise.all(Array.from({ length: 30 }, async () => (await s.api('POST', '/tokens', { role: 'read' })).json));
+        const revoked = made.map(({ id, token }) => {
+            const stream = open(token);
+            return { stream, revocation: s.api('DELETE', `/tokens/${id}`) };
+        });
+        for (const { revocation } of revoked) assert.equal((await revocation).status, 204);
+        await ended('a token', revoked.map(({ stream }) => stream), 401);
+        const before = Array.from({ length: 10 }, () => open());
+        const deletion = s.api('DELETE', '/functions/f');
+        const after = Array.from({ length: 10 }, () => open());
+        assert.equal((await deletion).status, 204);
+        await ended('a function', [...before, ...after], 404);
     } finally {
         await s.stop();
         fs.rmSync(s.data, { recursive: true, force: true });
