@@ -312,6 +312,11 @@ static enum err read_query(struct admin_request *r, struct log_query *q, struct 
     q->after = has_after ? (int64_t)after : -1;
     q->limit = (int64_t)limit;
     q->is_following = request_query_flag(r, "follow");
+    if (q->is_following && r->admin->is_draining) {
+        error_set(ret_error, ERR_UNAVAILABLE, "the server is stopping");
+        error_hint(ret_error, "wait until it is back");
+        return ERR_UNAVAILABLE;
+    }
     if (q->is_following && r->admin->followers_count >= ADMIN_FOLLOWERS_MAX) {
         error_set(ret_error, ERR_OVERLOAD, "%d log streams are open, which is the limit",
                   ADMIN_FOLLOWERS_MAX);

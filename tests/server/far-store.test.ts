@@ -103,6 +103,9 @@ test('a stop while reads are out, of clients and of executions', { skip }, async
         // Signals wake them: rows, snapshots and signals are being read when the stop comes.
         await Promise.all(started.map((one) => s.api('POST', `/executions/${one.json.execution_id}/signal`, { name: 'go', data: 1 })));
         await Promise.all(PATHS.map((path) => askAndLeave(s.adminPort, path)));
+        // Streams that begin as it stops, of clients that stay.
+        for (let n = 0; n < 20; n++) s.api('GET', '/functions/f/logs?follow=1').catch(() => {});
+        await s.api('GET', '/healthz');
         s.child.kill('SIGTERM');
         assert.deepEqual(await s.ended(), { code: 0, signal: null }, s.stderr.slice(-4000));
         const again = await s.revive();
