@@ -117,7 +117,8 @@ static void the_file_is_made_once_for_its_owner(void **state)
     assert_int_equal(secret_key_load(NULL, h->folder, true, &again, &h->error), ERR_INVALID);
 }
 
-/* The process ends between the making of the file and its first byte: SIGXFSZ comes out of write(). */
+/* The first byte of the file cannot be written: SIGXFSZ ends the process there, or, where whoever runs
+ * the tests has that signal blocked, write() fails. Neither leaves a key that is none. */
 static void a_first_start_that_is_killed_leaves_no_half_key(void **state)
 {
     struct harness *h = *state;
@@ -128,12 +129,13 @@ static void a_first_start_that_is_killed_leaves_no_half_key(void **state)
     if (pid == 0) {
         const struct rlimit none = {0, 0};
         (void)signal(SIGXFSZ, SIG_DFL);
+        (void)setrlimit(RLIMIT_CORE, &none);
         if (setrlimit(RLIMIT_FSIZE, &none) == 0)
             (void)(secret_key_load(NULL, h->folder, true, &key, &h->error) == OK);
         _exit(1);
     }
     assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGXFSZ);
+    assert_true(WIFSIGNALED(status) ? WTERMSIG(status) == SIGXFSZ : WEXITSTATUS(status) == 1);
     assert_ok(secret_key_load(NULL, h->folder, true, &key, &h->error));
     assert_ok(secret_key_load(NULL, h->folder, false, &again, &h->error));
     assert_memory_equal(key.bytes, again.bytes, sizeof(key.bytes));
