@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 
-static enum err writer_fenced(struct writer *w, const char *owner, struct error *ret_error)
+static enum err writer_fenced(const struct writer *w, struct error *ret_error)
 {
-    w->is_fenced = true;
+    const char *owner = w->taken_by;
     enum err code = error_set(ret_error, ERR_FENCED, "another server has taken over %s%s%s%s",
                               w->db.path, *owner ? " (" : "", owner, *owner ? ")" : "");
     error_hint(ret_error, "stop this server; the data folder's lock file was removed or is not "
@@ -30,10 +30,10 @@ static enum err writer_check_epoch(struct writer *w, struct error *ret_error)
         code = db_step(&w->db, st, &has_row, ret_error);
     if (code != OK || (has_row && db_int(st, 0) == w->epoch))
         return code;
-    char owner[128] = "";
+    w->is_fenced = true;
     if (has_row)
-        snprintf(owner, sizeof(owner), "%.*s", SLICE_ARG(db_text(st, 1)));
-    return writer_fenced(w, owner, ret_error);
+        snprintf(w->taken_by, sizeof(w->taken_by), "%.*s", SLICE_ARG(db_text(st, 1)));
+    return writer_fenced(w, ret_error);
 }
 
 enum err writer_begin(struct writer *w, struct error *ret_error)
@@ -42,7 +42,7 @@ enum err writer_begin(struct writer *w, struct error *ret_error)
     w->counts_len = 0;
     w->countings_len = 0;
     if (w->is_fenced)
-        return writer_fenced(w, "", ret_error);
+        return writer_fenced(w, ret_error);
     enum err code = db_run(&w->db, WRITER_BEGIN, PARAMS(), ret_error);
     return code == OK ? writer_check_epoch(w, ret_error) : code;
 }

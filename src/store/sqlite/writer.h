@@ -47,10 +47,11 @@ struct writer {
     int64_t usage_hour, usage_tidied_hour;     /* the newest; older ones have gone as of */
     int wal_pages; /* in the log since it was last copied to the database */
     bool is_log_sized;
-    bool needs_tidy; /* something to trim or to purge */
-    bool is_guarded; /* the running mutation has a savepoint */
-    bool is_lost;    /* the running transaction cannot be committed */
-    bool is_fenced;  /* for ever: another server has taken the database over */
+    bool needs_tidy;    /* something to trim or to purge */
+    bool is_guarded;    /* the running mutation has a savepoint */
+    bool is_lost;       /* the running transaction cannot be committed */
+    bool is_fenced;     /* for ever: another server has taken the database over */
+    char taken_by[128]; /* then: what the other one calls itself, "" if the lease is gone */
 };
 
 /* Opens, checks that the file is ours, migrates, and settles what a stopped server left unfinished.
