@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "flow/request.h"
 #include "script/bundle.h"
 #include "store/store.h"
 
@@ -46,39 +47,6 @@ struct admin_change {
     void *internal;
 };
 
-/* An operation on durable executions. The caller owns it until done, which is called once, on the
- * control loop, when the effect is durable. */
-enum admin_durable_kind {
-    ADMIN_DURABLE_START,   /* workflow, key, body, metadata -> id, row if wait_ms */
-    ADMIN_DURABLE_WAIT,    /* id, wait_ms -> is_finished; done as soon as it has finished, or after
-                              wait_ms */
-    ADMIN_DURABLE_SIGNAL,  /* id, name, body */
-    ADMIN_DURABLE_CANCEL,  /* id */
-    ADMIN_DURABLE_PAUSE,   /* id */
-    ADMIN_DURABLE_RESUME,  /* id */
-    ADMIN_DURABLE_RETRY,   /* id, version (0: as pinned, -1: the serving one) */
-    ADMIN_DURABLE_FORK,    /* id, record (-1: all) -> new_id */
-    ADMIN_DURABLE_CHECK,   /* workflow, code (a bundle) and source_map: replays -> report */
-    ADMIN_DURABLE_MIGRATE, /* workflow: to the serving version, those that agree -> report */
-};
-struct admin_durable {
-    void (*done)(struct admin_durable *d);
-    enum admin_durable_kind kind;
-    /* in: borrowed until done */
-    const struct store_audit *audit; /* NULL: it is in no audit log; borrowed until done */
-    struct slice workflow;           /* "name" or "name.export" */
-    struct slice id, name, key, body, metadata, code, source_map;
-    int64_t version, record;
-    uint32_t wait_ms;
-    /* out */
-    struct error error;
-    char new_id[37];
-    bool is_new;         /* START: false: the key was known */
-    bool is_finished;    /* START, WAIT: read the row for the result */
-    struct bytes report; /* CHECK, MIGRATE: JSON; bytes_done() */
-    void *internal;
-};
-
 /* What modules used is to be in the store. Owned by the caller until done. */
 struct admin_usage {
     void (*done)(struct admin_usage *u); /* on the control loop; may be before the call returns */
@@ -105,9 +73,9 @@ struct admin_host {
     /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus
      * text. */
     void (*metrics)(void *ctx, struct bytes *out);
-    void (*durable)(void *ctx, struct admin_durable *d);
+    void (*durable)(void *ctx, struct flow_request *d);
     /* The client that waits has gone: done comes soon (ERR_CANCELLED for WAIT). */
-    void (*durable_cancel)(void *ctx, struct admin_durable *d);
+    void (*durable_cancel)(void *ctx, struct flow_request *d);
     void (*usage)(void *ctx, struct admin_usage *u);
     /* What its files take on disk now. */
     int64_t (*stored_bytes)(void *ctx, struct slice module);

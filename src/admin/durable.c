@@ -20,8 +20,8 @@
 static void durable_op_cancel(struct durable_op *op)
 {
     struct admin *a = op->request->admin;
-    enum admin_durable_kind kind = op->durable.kind;
-    bool can_wait = op->durable.wait_ms > 0 || kind == ADMIN_DURABLE_CHECK;
+    enum flow_request_kind kind = op->durable.kind;
+    bool can_wait = op->durable.wait_ms > 0 || kind == FLOW_CHECK;
     if (!can_wait || op->is_cancelled || !list_is_linked(&op->link))
         return;
     op->is_cancelled = true;
@@ -33,7 +33,7 @@ static void on_durable_gone(struct admin_request *r)
     durable_op_cancel(r->state);
 }
 
-static void on_durable_done(struct admin_durable *d)
+static void on_durable_done(struct flow_request *d)
 {
     struct durable_op *op = container_of(d, struct durable_op, durable);
     struct admin_request *r = op->request;
@@ -48,8 +48,8 @@ static void on_durable_done(struct admin_durable *d)
     request_release(r);
 }
 
-struct durable_op *durable_op_new(struct admin_request *r, enum admin_durable_kind kind,
-                                  void (*fn)(struct admin_request *r, struct admin_durable *d))
+struct durable_op *durable_op_new(struct admin_request *r, enum flow_request_kind kind,
+                                  void (*fn)(struct admin_request *r, struct flow_request *d))
 {
     struct durable_op *op = arena_new_struct(r->arena, struct durable_op);
     op->durable.kind = kind;
@@ -182,7 +182,7 @@ void durable_reply_row(struct admin_request *r, struct slice id)
     request_go(r, reply_whole);
 }
 
-static void on_waited(struct admin_request *r, struct admin_durable *d)
+static void on_waited(struct admin_request *r, struct flow_request *d)
 {
     if (d->error.code && d->error.code != ERR_CANCELLED)
         reply_refused(r, &d->error);
@@ -192,7 +192,7 @@ static void on_waited(struct admin_request *r, struct admin_durable *d)
 
 void durable_wait(struct admin_request *r, struct slice id, uint64_t wait_ms)
 {
-    struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_WAIT, on_waited);
+    struct durable_op *op = durable_op_new(r, FLOW_WAIT, on_waited);
     op->durable.id = id;
     op->durable.wait_ms = (uint32_t)wait_ms;
     durable_op_start(op);
@@ -229,7 +229,7 @@ static void reply_started_row(struct admin_request *r)
         reply_started(r, arena_cstr(r->arena, r->subject), &row);
 }
 
-static void on_started(struct admin_request *r, struct admin_durable *d)
+static void on_started(struct admin_request *r, struct flow_request *d)
 {
     bool is_cut_short = d->error.code == ERR_CANCELLED && d->new_id[0];
     if (d->error.code && !is_cut_short) {
@@ -273,7 +273,7 @@ void durable_start(struct admin_request *r)
         reply_error(r, &error);
         return;
     }
-    struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_START, on_started);
+    struct durable_op *op = durable_op_new(r, FLOW_START, on_started);
     op->durable.workflow = r->params[0];
     op->durable.key = input.key;
     op->durable.body = input.body; /* borrowed from r->body, which stays until r goes */
@@ -355,7 +355,7 @@ static void reply_state(struct admin_request *r)
     reply_json(r, r->route->status, &body);
 }
 
-static void on_operated(struct admin_request *r, struct admin_durable *d)
+static void on_operated(struct admin_request *r, struct flow_request *d)
 {
     if (d->error.code) {
         reply_refused(r, &d->error);
@@ -365,14 +365,14 @@ static void on_operated(struct admin_request *r, struct admin_durable *d)
     request_go(r, reply_state);
 }
 
-static struct durable_op *operation_new(struct admin_request *r, enum admin_durable_kind kind)
+static struct durable_op *operation_new(struct admin_request *r, enum flow_request_kind kind)
 {
     struct durable_op *op = durable_op_new(r, kind, on_operated);
     op->durable.id = r->params[0];
     return op;
 }
 
-static void operate(struct admin_request *r, enum admin_durable_kind kind, enum wanted_state wanted)
+static void operate(struct admin_request *r, enum flow_request_kind kind, enum wanted_state wanted)
 {
     struct error error = {0};
     if (find_for(r, wanted, &error))
@@ -383,17 +383,17 @@ static void operate(struct admin_request *r, enum admin_durable_kind kind, enum 
 
 void durable_cancel(struct admin_request *r)
 {
-    operate(r, ADMIN_DURABLE_CANCEL, WANTED_UNFINISHED);
+    operate(r, FLOW_CANCEL, WANTED_UNFINISHED);
 }
 
 void durable_pause(struct admin_request *r)
 {
-    operate(r, ADMIN_DURABLE_PAUSE, WANTED_UNFINISHED);
+    operate(r, FLOW_PAUSE, WANTED_UNFINISHED);
 }
 
 void durable_resume(struct admin_request *r)
 {
-    operate(r, ADMIN_DURABLE_RESUME, WANTED_UNFINISHED);
+    operate(r, FLOW_RESUME, WANTED_UNFINISHED);
 }
 
 /* ---- signal, retry, fork: what their bodies say ---- */
@@ -405,7 +405,7 @@ static enum err wrong_body(const char *wanted, struct error *ret_error)
     return ERR_INVALID;
 }
 
-static enum err read_signal(struct admin_request *r, struct admin_durable *d,
+static enum err read_signal(struct admin_request *r, struct flow_request *d,
                             struct error *ret_error)
 {
     static const char wanted[] = "{\"name\": \"text\", \"data\": …}";
@@ -439,7 +439,7 @@ static enum err read_signal(struct admin_request *r, struct admin_durable *d,
 void durable_signal(struct admin_request *r)
 {
     struct error error = {0};
-    struct durable_op *op = operation_new(r, ADMIN_DURABLE_SIGNAL);
+    struct durable_op *op = operation_new(r, FLOW_SIGNAL);
     enum err err = read_signal(r, &op->durable, &error);
     if (!err)
         err = find_for(r, WANTED_UNFINISHED, &error);
@@ -472,8 +472,7 @@ static enum err read_single(struct slice text, const char *member, const char *w
     return OK;
 }
 
-static enum err read_retry(struct admin_request *r, struct admin_durable *d,
-                           struct error *ret_error)
+static enum err read_retry(struct admin_request *r, struct flow_request *d, struct error *ret_error)
 {
     static const char wanted[] = "{\"version\": a number or \"latest\"}";
     struct body_value value;
@@ -494,7 +493,7 @@ static enum err read_retry(struct admin_request *r, struct admin_durable *d,
 void durable_retry(struct admin_request *r)
 {
     struct error error = {0};
-    struct durable_op *op = operation_new(r, ADMIN_DURABLE_RETRY);
+    struct durable_op *op = operation_new(r, FLOW_RETRY);
     enum err err = read_retry(r, &op->durable, &error);
     if (!err)
         err = find_for(r, WANTED_FAILED, &error);
@@ -504,7 +503,7 @@ void durable_retry(struct admin_request *r)
         durable_op_start(op);
 }
 
-static enum err read_fork(struct admin_request *r, struct admin_durable *d, struct error *ret_error)
+static enum err read_fork(struct admin_request *r, struct flow_request *d, struct error *ret_error)
 {
     static const char wanted[] = "{\"record\": how many records to keep}";
     struct body_value value;
@@ -522,7 +521,7 @@ static enum err read_fork(struct admin_request *r, struct admin_durable *d, stru
 void durable_fork(struct admin_request *r)
 {
     struct error error = {0};
-    struct durable_op *op = operation_new(r, ADMIN_DURABLE_FORK);
+    struct durable_op *op = operation_new(r, FLOW_FORK);
     enum err err = read_fork(r, &op->durable, &error);
     if (!err)
         err = find_for(r, WANTED_ANY, &error);

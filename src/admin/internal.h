@@ -265,14 +265,14 @@ void durable_wait(struct admin_request *r, struct slice id, uint64_t wait_ms);
 /* An operation of admin_host.durable on behalf of a request; fn answers, and may be called before
  * this returns. When the client goes, what waits is cancelled. */
 struct durable_op {
-    struct admin_durable durable;
+    struct flow_request durable;
     struct admin_request *request;
-    void (*fn)(struct admin_request *r, struct admin_durable *d);
+    void (*fn)(struct admin_request *r, struct flow_request *d);
     struct list link; /* in admin.durable_ops */
     bool is_cancelled;
 };
-struct durable_op *durable_op_new(struct admin_request *r, enum admin_durable_kind kind,
-                                  void (*fn)(struct admin_request *r, struct admin_durable *d));
+struct durable_op *durable_op_new(struct admin_request *r, enum flow_request_kind kind,
+                                  void (*fn)(struct admin_request *r, struct flow_request *d));
 void durable_op_start(struct durable_op *op);
 /* The server stops: what waits is answered now. */
 void durable_ops_end_waits(struct admin *a);

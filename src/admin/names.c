@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "flow/request.h"
 #include "store/store.h"
 
 static bool is_lower_or_digit(char c)
@@ -106,7 +107,7 @@ static enum err check_text(const char *what, struct slice text, size_t bytes_max
 
 enum err names_check_signal(struct slice name, struct error *ret_error)
 {
-    return check_text("the name of the signal", name, NAMES_SIGNAL_BYTES_MAX, ret_error);
+    return check_text("the name of the signal", name, REQUEST_SIGNAL_NAME_BYTES_MAX, ret_error);
 }
 
 enum err names_check_key(struct slice key, struct error *ret_error)

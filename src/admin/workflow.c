@@ -129,9 +129,9 @@ static void run_build(struct work *w)
 }
 
 /* A report of the host is JSON. */
-static void on_reported(struct admin_request *r, struct admin_durable *d)
+static void on_reported(struct admin_request *r, struct flow_request *d)
 {
-    if (d->kind == ADMIN_DURABLE_MIGRATE) /* many mutations, on engine threads: one row for all */
+    if (d->kind == FLOW_MIGRATE) /* many mutations, on engine threads: one row for all */
         store_audit(r->admin->store, NULL, d->audit, d->error.code);
     if (d->error.code) {
         reply_error(r, &d->error);
@@ -178,7 +178,7 @@ static void on_built(struct work *w)
     if (c->error.code) {
         reply_build_failed(c);
     } else if (r->exchange) {
-        struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_CHECK, on_reported);
+        struct durable_op *op = durable_op_new(r, FLOW_CHECK, on_reported);
         op->durable.workflow = r->params[0];
         op->durable.code = bytes_slice(&c->bundle.code); /* c is in r's arena */
         op->durable.source_map = bytes_slice(&c->bundle.source_map);
@@ -253,7 +253,7 @@ void workflow_migrate(struct admin_request *r)
         reply_error(r, &error);
         return;
     }
-    struct durable_op *op = durable_op_new(r, ADMIN_DURABLE_MIGRATE, on_reported);
+    struct durable_op *op = durable_op_new(r, FLOW_MIGRATE, on_reported);
     op->durable.workflow = r->params[0];
     durable_op_start(op);
 }

@@ -2,7 +2,7 @@
  *
  * One durable execution: the rules by which ordinary code, run again from its start, arrives at the
  * same place with the same results. Rules only: no socket, no SQL, no guest, no thread. The host
- * (host/op.c, host/op_durable.c) reports what the code calls, the server (server/run.c) reports
+ * (host/op.c, host/op_durable.c) reports what the code calls, the server (flow/run.c) reports
  * events and commits what the execution wants stored; tests/unit/durable simulates both.
  *
  * The idea. Code is deterministic but for what it learns from outside: results of synchronous ops

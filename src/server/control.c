@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "flow/director.h"
 #include "host/database.h"
 #include "host/guest.h"
 #include "loop/work.h"
@@ -26,7 +27,6 @@
 #include "script/deployment.h"
 #include "script/sourcemap.h"
 #include "server/deployments.h"
-#include "server/director.h"
 #include "server/metrics.h"
 #include "server/usage.h"
 #include "server/worker.h"
@@ -44,6 +44,8 @@ struct control {
     struct admin *admin;
     struct asks asks; /* reads of the store */
     struct deployments *deployments;
+    struct flow_env env;
+    struct flow **flows; /* of the workers */
     struct director *director;
     struct usage *usage;
     struct usage_wait last_usage;
@@ -61,16 +63,6 @@ struct control {
 struct loop *control_loop(struct control *c)
 {
     return &c->loop;
-}
-
-struct asks *control_asks(struct control *c)
-{
-    return &c->asks;
-}
-
-struct deployments *control_deployments(struct control *c)
-{
-    return c->deployments;
 }
 
 int control_admin_port(const struct control *c)
@@ -169,13 +161,13 @@ static void host_execute(void *ctx, struct admin_execute *e)
     worker_execute(c->server->workers[c->next_worker++ % c->server->workers_len], e);
 }
 
-static void host_durable(void *ctx, struct admin_durable *d)
+static void host_durable(void *ctx, struct flow_request *d)
 {
     struct control *c = ctx;
-    director_durable(c->director, d);
+    director_request(c->director, d);
 }
 
-static void host_durable_cancel(void *ctx, struct admin_durable *d)
+static void host_durable_cancel(void *ctx, struct flow_request *d)
 {
     struct control *c = ctx;
     director_cancel(c->director, d);
@@ -330,6 +322,10 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     CHECK(c);
     c->server = s;
     s->control = c;
+    s->flow.late = metrics_late;
+    s->flow.late_ctx = &s->wake_lateness;
+    s->flow.snapshot_after = s->config.snapshot_after;
+    s->flow.verifies_replay = s->config.verifies_replay;
     loop_init(&c->loop);
     static const int numbers[] = {SIGTERM, SIGINT};
     for (size_t k = 0; k < ARRAY_LEN(numbers); k++) {
@@ -350,6 +346,37 @@ static void start_over(void *arg)
     loop_stop(&((struct control *)arg)->loop);
 }
 
+static void control_deploy(void *ctx, struct deployment_ask *a, struct slice name, int64_t version)
+{
+    struct control *c = ctx;
+    deployments_get(c->deployments, a, name, version);
+}
+
+static void control_try(void *ctx, struct deployment_ask *a, struct slice name, struct slice code,
+                        struct slice source_map)
+{
+    struct control *c = ctx;
+    deployments_try(c->deployments, a, name, code, source_map);
+}
+
+static struct director *control_direct(struct control *c)
+{
+    static const struct flow_code code = {.get = control_deploy, .trial = control_try};
+    struct server *s = c->server;
+    c->flows = calloc(s->workers_len, sizeof(struct flow *));
+    CHECK(c->flows);
+    for (size_t k = 0; k < s->workers_len; k++)
+        c->flows[k] = s->workers[k]->flow;
+    c->env = (struct flow_env){.clock = &flow_clock_of_loop,
+                               .loop = &c->loop,
+                               .store = s->store,
+                               .asks = &c->asks,
+                               .shared = &s->flow,
+                               .ctx = c,
+                               .code = &code};
+    return director_new(&c->env, c->flows, s->workers_len, bytes_slice(&s->suspects));
+}
+
 static void start_routed(void *arg, const struct error *error)
 {
     struct control *c = arg;
@@ -357,7 +384,7 @@ static void start_routed(void *arg, const struct error *error)
     c->error = *error;
     enum err err = c->is_stopping ? ERR_CANCELLED : c->error.code;
     if (err == OK) {
-        c->director = director_new(c, s);
+        c->director = control_direct(c);
         c->usage = usage_new(s, &c->loop);
         err = start_admin(c, &c->error);
     }
@@ -458,6 +485,7 @@ void control_free(struct control *c)
         admin_close(c->admin);
     usage_free(c->usage);
     director_free(c->director);
+    free(c->flows);
     deployments_free(c->deployments);
     loop_done(&c->loop);
     free(c);

@@ -6,9 +6,7 @@
 #include "base/slice.h"
 #include "server/server.h"
 
-struct asks;
 struct control;
-struct deployments;
 
 /* Starts the workers. */
 NODISCARD enum err control_new(struct server *s, struct control **ret_control,
@@ -20,7 +18,3 @@ struct loop *control_loop(struct control *c); /* any thread, to post to */
 NODISCARD enum err control_run(struct control *c, void (*ready)(void *arg), void *arg,
                                struct error *ret_error);
 void control_free(struct control *c);
-
-/* Control thread. */
-struct asks *control_asks(struct control *c);
-struct deployments *control_deployments(struct control *c);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "flow/place.h"
 #include "store/ask.h"
 
 struct database;
@@ -20,25 +21,9 @@ void deployments_free(struct deployments *ds);
 void deployments_route_all(struct deployments *ds, void (*done)(void *arg, const struct error *e),
                            void *arg);
 
-/* A wish for a deployment. The caller owns it until done, which may be called before the function
- * that takes it returns. */
-struct deployment_ask {
-    void (*done)(struct deployment_ask *a);
-    struct deployment *deployment; /* a reference for the caller; NULL: error says why */
-    struct error error;
-    /* private */
-    struct deployments *deployments;
-    struct ask *ask;
-    uint64_t changes;
-    struct slice code, source_map; /* of code that is only to be checked */
-    struct trial *trial;
-};
-/* A version of a workflow (0: the one that serves), as new executions or old ones run it.
- * ERR_NOT_FOUND: deleted. */
+/* For struct flow_code. */
 void deployments_get(struct deployments *ds, struct deployment_ask *a, struct slice name,
                      int64_t version);
-/* Code that is only to be checked, with the options of the version that serves. code and source_map
- * are borrowed until done. */
 void deployments_try(struct deployments *ds, struct deployment_ask *a, struct slice name,
                      struct slice code, struct slice source_map);
 

@@ -6,13 +6,7 @@
 
 #include "server/worker.h"
 
-/* loading.c: brings a slot's deployment to where it can serve. */
-struct prepare {
-    struct slot *slot;
-    struct slice execution_id; /* named as the one that setup() runs for */
-    void (*done)(struct prepare *p, const struct error *error); /* code OK: it serves */
-    struct deployment_waiter waiter;                            /* private */
-};
+/* loading.c */
 void prepare_start(struct prepare *p); /* done may be called at once */
 
 /* One request on its way: HTTP, execute or setup. */

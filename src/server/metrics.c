@@ -29,8 +29,9 @@ void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns)
     metric_add(&m->latency_us_sum, us);
 }
 
-void metrics_late(struct lateness *l, int64_t us)
+void metrics_late(void *ctx, int64_t us)
 {
+    struct lateness *l = ctx;
     uint64_t late = us > 0 ? (uint64_t)us : 0;
     int k = 0;
     while (k < METRICS_BUCKETS && late > bounds_us[k])
@@ -105,20 +106,20 @@ static void write_durable(const struct server *s, struct bytes *out)
               "How long after their time suspended executions were woken.", counts,
               atomic_load_explicit(&l->us_sum, memory_order_relaxed));
     one(out, "limpet_journal_records_total", "counter", "Records stored.",
-        (double)sum(s, AT(records)));
+        (double)sum(s, AT(flow.records)));
     one(out, "limpet_replays_total", "counter", "Executions brought back by replay.",
-        (double)sum(s, AT(replays)));
+        (double)sum(s, AT(flow.replays)));
     one(out, "limpet_verified_replays_total", "counter", "Replays compared by --verify-replay.",
-        (double)atomic_load(&s->verified));
+        (double)atomic_load(&s->flow.verified));
     one(out, "limpet_verify_failures_total", "counter", "Of those, how many differed.",
-        (double)atomic_load(&s->verify_failures));
+        (double)atomic_load(&s->flow.verify_failures));
     head(out, "limpet_snapshots_total", "counter", "Snapshots of suspended executions.");
     bytes_printf(out, "limpet_snapshots_total{what=\"taken\"} %llu\n",
-                 (unsigned long long)sum(s, AT(snapshots_taken)));
+                 (unsigned long long)sum(s, AT(flow.snapshots_taken)));
     bytes_printf(out, "limpet_snapshots_total{what=\"used\"} %llu\n",
-                 (unsigned long long)sum(s, AT(snapshots_used)));
+                 (unsigned long long)sum(s, AT(flow.snapshots_used)));
     bytes_printf(out, "limpet_snapshots_total{what=\"refused\"} %llu\n",
-                 (unsigned long long)sum(s, AT(snapshots_refused)));
+                 (unsigned long long)sum(s, AT(flow.snapshots_refused)));
 }
 
 /* /proc/self/statm: total and resident size in pages (proc(5)). */

@@ -7,6 +7,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#include "flow/metrics.h"
+
 struct bytes;
 struct server;
 
@@ -23,21 +25,14 @@ struct worker_metrics {
     _Atomic uint64_t isolates_live, isolates_idle, waiting, warm;
     _Atomic uint64_t ops, restores, restore_ns, isolates_made, isolates_discarded;
     _Atomic uint64_t connections;
-    _Atomic uint64_t records, replays, snapshots_taken, snapshots_used, snapshots_refused;
+    struct flow_metrics flow;
 };
-
-static inline void metric_add(_Atomic uint64_t *counter, uint64_t n)
-{
-    /* One writer: no locked instruction is needed. */
-    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
-                          memory_order_relaxed);
-}
 
 /* How late timers were read as due; written by the control thread. */
 struct lateness {
     _Atomic uint64_t buckets[METRICS_BUCKETS + 1], us_sum;
 };
-void metrics_late(struct lateness *l, int64_t us);
+void metrics_late(void *lateness, int64_t us); /* for struct flow_shared */
 void metrics_answered(struct worker_metrics *m, int status, uint64_t elapsed_ns);
 /* Everything in Prometheus text, format version 0.0.4. */
 void metrics_write(const struct server *s, struct bytes *out);

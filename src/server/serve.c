@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "flow/witness.h"
 #include "host/database.h"
 #include "host/guest.h"
 #include "host/sql.h"
@@ -24,7 +25,6 @@
 #include "script/engine.h"
 #include "server/accounts.h"
 #include "server/control.h"
-#include "server/witness.h"
 #include "server/worker.h"
 #include "store/store.h"
 

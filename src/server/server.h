@@ -12,6 +12,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "base/slice.h"
+#include "flow/env.h"
 #include "loop/loop.h"
 #include "loop/post.h"
 #include "loop/timer.h"
@@ -23,7 +24,6 @@ struct admin;
 struct control;
 struct databases;
 struct deployment;
-struct director;
 struct egress;
 struct engine;
 struct function_row;
@@ -42,10 +42,9 @@ struct server {
     struct worker **workers;
     size_t workers_len;
     struct control *control;
-    struct director *director;
+    struct flow_shared flow;
     struct lateness wake_lateness;
-    _Atomic uint64_t verified, verify_failures; /* --verify-replay */
-    _Atomic uint64_t images_read, images_made;  /* from disk; by evaluating the bundle */
+    _Atomic uint64_t images_read, images_made; /* from disk; by evaluating the bundle */
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */
     struct bytes suspects;   /* executions that the process before may have ended with */

@@ -18,10 +18,10 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "flow/run.h"
+#include "flow/witness.h"
 #include "http/server.h"
-#include "server/run.h"
 #include "server/slot.h"
-#include "server/witness.h"
 
 enum {
     TURN_FRESH_MAX = 256, /* then sockets get their turn */
@@ -253,7 +253,7 @@ void turn_run(void *arg)
     struct worker *w = arg;
     bool is_used_up = run_fresh(w);
     if (!list_is_empty(&w->stalled)) {
-        runs_reclaim(w->runs);
+        flow_reclaim(w->flow);
         shed_load(w);
     }
     w->owes_lengthy = is_used_up && !w->owes_lengthy; /* sockets first, but every other turn */

@@ -9,18 +9,18 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/module_name.h"
+#include "flow/run.h"
+#include "flow/witness.h"
 #include "host/database.h"
 #include "host/job.h"
 #include "http/client.h"
 #include "http/server.h"
 #include "script/engine.h"
 #include "server/accounts.h"
-#include "server/run.h"
-#include "server/run_internal.h"
+#include "server/place.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
-#include "server/witness.h"
 #include "store/store.h"
 
 enum { TRIM_MS = 2000 };
@@ -349,7 +349,7 @@ static void worker_close_all(struct worker *w)
         http_client_free(w->client);
     sql_uses_cancel(w);
     sql_runner_drain(w->host.sql_runner); /* statements of guests that have ended */
-    runs_free(w->runs);
+    flow_free(w->flow);
 }
 
 static void *worker_main(void *arg)
@@ -390,7 +390,8 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->pools);
     loop_init(&w->loop);
     w->asks = (struct asks){.store = s->store, .loop = &w->loop};
-    w->runs = runs_new(w);
+    w->env = worker_env(w);
+    w->flow = flow_new(&w->env);
     loop_on_turn(&w->loop, worker_turn, w);
     w->host = (struct guest_host){
         .ctx = w,
@@ -451,7 +452,7 @@ static void asks_answered(void *arg)
 }
 
 /* Answers of the store come to this loop, also for those who are gone. */
-static void runs_drained(void *arg)
+static void flow_drained(void *arg)
 {
     struct worker *w = arg;
     asks_await(&w->asks, asks_answered, w);
@@ -462,14 +463,14 @@ static void drained(void *arg)
 {
     struct worker *w = arg;
     timer_stop(&w->loop, &w->grace);
-    runs_drain(w->runs, runs_drained, w);
+    flow_drain(w->flow, flow_drained, w);
 }
 
 static void grace_over(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, grace);
     log_warn("requests were still running at the stop", LOG_INT("thread", w->index));
-    runs_drain(w->runs, runs_drained, w);
+    flow_drain(w->flow, flow_drained, w);
 }
 
 static void stop_arrived(struct post *p)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "admin/admin.h"
+#include "flow/env.h"
 #include "host/guest.h"
 #include "script/deployment.h"
 #include "server/metrics.h"
@@ -12,20 +13,10 @@
 #include "server/server.h"
 #include "store/ask.h"
 
+struct flow;
 struct http_client;
 struct http_exchange;
-struct runs;
 struct http_server;
-
-/* Something that needs an isolate of a slot, and waits for one. */
-struct task {
-    struct list link; /* slot->tasks */
-    struct slot *slot;
-    bool (*start)(struct task *t, struct guest *g); /* false: g was given back, nothing to run */
-    void (*refuse)(struct task *t, const struct error *error);
-    bool is_patient; /* never turned away for overload */
-    uint64_t since_ms;
-};
 
 /* A deployment on this thread. Lives while it is routed to or has guests. One that is not called
  * for a while rests: it gives back its isolates and its share in the image. */
@@ -86,9 +77,10 @@ struct worker {
     unsigned guests_max, waiting_max;
     struct timer trim;
     struct worker_metrics metrics;
-    struct runs *runs; /* durable executions that are here */
-    struct asks asks;  /* reads of the store */
-    bool is_gathering; /* inside the turn */
+    struct flow_env env; /* place.c: what flow/ has of this thread */
+    struct flow *flow;   /* durable executions that are here */
+    struct asks asks;    /* reads of the store */
+    bool is_gathering;   /* inside the turn */
     bool is_draining;
     struct timer grace;
     struct post stop;

@@ -23,14 +23,14 @@ enum { FAKE_OP_ENV_GET = 4, FAKE_OP_FETCH = 13, FAKE_OP_STEP = 24, FAKE_OP_EVENT
 struct fake_durable {
     struct list link; /* in durables, while it waits */
     struct fake *fake;
-    struct admin_durable *d;
+    struct flow_request *d;
     struct store_op op, commit_op;
     char id[RANDOM_ID_SIZE];
 };
 
 static void fake_end(struct fake_durable *x)
 {
-    struct admin_durable *d = x->d;
+    struct flow_request *d = x->d;
     list_remove(&x->link);
     free(x);
     d->done(d);
@@ -145,7 +145,7 @@ static void journal_payloads(struct bytes *chunk)
 
 static void fake_obey(struct fake_durable *x)
 {
-    struct admin_durable *d = x->d;
+    struct flow_request *d = x->d;
     struct bytes chunk = BYTES_INIT;
     struct durable_commit c = {.sets_status = true, .status = DURABLE_SUSPENDED};
     struct log_row log = {.level = 1, .at_us = clock_wall_us(), .text = SLICE_LIT("it says so")};
@@ -181,11 +181,11 @@ static void fake_obey(struct fake_durable *x)
 static void on_stored(struct store_op *op)
 {
     struct fake_durable *x = container_of(op, struct fake_durable, op);
-    struct admin_durable *d = x->d;
+    struct flow_request *d = x->d;
     d->error = op->error;
-    if (d->kind == ADMIN_DURABLE_FORK)
+    if (d->kind == FLOW_FORK)
         memcpy(d->new_id, x->id, sizeof(d->new_id));
-    if (d->error.code || d->kind != ADMIN_DURABLE_START) {
+    if (d->error.code || d->kind != FLOW_START) {
         fake_end(x);
         return;
     }
@@ -200,7 +200,7 @@ static void on_stored(struct store_op *op)
 
 static void fake_start(struct fake_durable *x)
 {
-    struct admin_durable *d = x->d;
+    struct flow_request *d = x->d;
     struct slice export = d->workflow;
     struct slice workflow = slice_split(&export, '.');
     if (d->key.len > 0) { /* the same key is the same id */
@@ -220,7 +220,7 @@ static void fake_start(struct fake_durable *x)
     store_durable_start(x->fake->store, &x->op, &row);
 }
 
-void fake_durable(void *ctx, struct admin_durable *d)
+void fake_durable(void *ctx, struct flow_request *d)
 {
     static const char *const words[] = {"start",  "wait",  "signal", "cancel", "pause",
                                         "resume", "retry", "fork",   "check",  "migrate"};
@@ -238,30 +238,30 @@ void fake_durable(void *ctx, struct admin_durable *d)
     else
         random_uuid7(x->id);
     switch (d->kind) {
-    case ADMIN_DURABLE_START:
+    case FLOW_START:
         fake_start(x);
         return;
-    case ADMIN_DURABLE_WAIT:
+    case FLOW_WAIT:
         fake_wait(x);
         return;
-    case ADMIN_DURABLE_SIGNAL:
+    case FLOW_SIGNAL:
         fake_obey(x);
         return;
-    case ADMIN_DURABLE_CANCEL:
+    case FLOW_CANCEL:
         store_durable_cancel(f->store, &x->op, d->id);
         return;
-    case ADMIN_DURABLE_PAUSE:
-    case ADMIN_DURABLE_RESUME:
-        store_durable_pause(f->store, &x->op, d->id, d->kind == ADMIN_DURABLE_PAUSE);
+    case FLOW_PAUSE:
+    case FLOW_RESUME:
+        store_durable_pause(f->store, &x->op, d->id, d->kind == FLOW_PAUSE);
         return;
-    case ADMIN_DURABLE_RETRY:
+    case FLOW_RETRY:
         store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0}, NULL, 0);
         return;
-    case ADMIN_DURABLE_FORK:
+    case FLOW_FORK:
         random_uuid7(x->id);
         store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0});
         return;
-    case ADMIN_DURABLE_CHECK:
+    case FLOW_CHECK:
         bytes_printf(&d->report,
                      "{\"checked\":%zu,\"agreeing\":0,\"diverged\":[{\"execution_id\":\"x\","
                      "\"record\":3,\"recorded\":\"step \\\"charge\\\"\",\"did\":\"returned\","
@@ -269,14 +269,14 @@ void fake_durable(void *ctx, struct admin_durable *d)
                      d->code.len);
         fake_end(x);
         return;
-    case ADMIN_DURABLE_MIGRATE:
+    case FLOW_MIGRATE:
         bytes_append_cstr(&d->report, "{\"migrated\":2,\"left\":[]}");
         fake_end(x);
         return;
     }
 }
 
-void fake_durable_cancel(void *ctx, struct admin_durable *d)
+void fake_durable_cancel(void *ctx, struct flow_request *d)
 {
     struct fake *f = ctx;
     LIST_FOREACH (n, &f->durables) {

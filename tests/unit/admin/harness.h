@@ -51,8 +51,8 @@ struct fake {
     int64_t durable_version, durable_record;
 };
 
-void fake_durable(void *ctx, struct admin_durable *d);
-void fake_durable_cancel(void *ctx, struct admin_durable *d);
+void fake_durable(void *ctx, struct flow_request *d);
+void fake_durable_cancel(void *ctx, struct flow_request *d);
 
 static inline void fake_init(struct fake *f)
 {

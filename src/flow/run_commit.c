@@ -10,9 +10,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/database.h"
-#include "host/sql_journal.h"
-#include "server/run_internal.h"
+#include "flow/run_internal.h"
 
 enum {
     CHARGE_GRAIN_BYTES = 16 * 1024, /* less is not worth touching what threads share */
@@ -80,7 +78,7 @@ static struct director_note *note_of(struct run *r, const struct run_commit *c)
     bool is_cancel = b && b->is_cancel;
     if (targets == 0 && !is_finished && !is_suspended && !is_cancel)
         return NULL;
-    struct director_note *n = director_note_new(r->worker->server, r->id, targets);
+    struct director_note *n = director_note_new(r->env->shared, r->id, targets);
     n->is_finished = is_finished;
     n->is_suspended = is_suspended;
     n->cancels_children = is_cancel;
@@ -104,38 +102,6 @@ static void drop_outbox(struct run *r)
     LIST_FOREACH (n, &r->outbox)
         commit_free(container_of(n, struct run_commit, link));
     list_init(&r->outbox);
-}
-
-struct tail_forget {
-    struct sql_use use;
-    char name[sizeof(((struct run *)0)->tail_name)];
-};
-
-static void forget_run(struct sql_use *u, struct sql_conn *c)
-{
-    struct tail_forget *t = container_of(u, struct tail_forget, use);
-    u->error.code = sql_journal_forget(c, slice_cstr(t->name), &u->error);
-}
-
-static void forget_done(struct sql_use *u)
-{
-    if (u->error.code != OK)
-        log_debug("old records stay in the module's database", LOG_STR("error", u->error.message));
-    free(container_of(u, struct tail_forget, use));
-}
-
-/* The execution has ended durably: what its transactions kept is not needed any more. They stay
- * where the database was closed since; it is not opened for them. */
-static void forget_tail(struct run *r)
-{
-    if (!database_is_open(r->slot->deployment->database))
-        return;
-    struct tail_forget *t = calloc(1, sizeof(*t));
-    CHECK(t);
-    memcpy(t->name, r->tail_name, sizeof(t->name));
-    t->use.run = forget_run;
-    t->use.done = forget_done;
-    sql_use_start(r->slot, &t->use);
 }
 
 /* The store will never take it, and the code would come to the same again. */
@@ -164,14 +130,14 @@ static void refused(struct run *r, const struct error *error)
 {
     run_end_guest(r);
     if (r->stage == RUN_RESTING)
-        timer_stop(&r->worker->loop, &r->timer);
+        flow_timer_stop(r->env, &r->timer);
     r->stage = RUN_LEAVING;
     r->failure = *error;
     drop_outbox(r);
     if (!run_is_settled(r))
         return; /* here again with the last of them, or when the gate opens */
     bool is_lost = error->code == ERR_NOT_FOUND || error->code == ERR_FENCED;
-    if (is_lost || r->runs->is_draining)
+    if (is_lost || r->flow->is_draining)
         run_forget(r);
     else if (error_is_retryable(error->code) || error->code == ERR_CONFLICT)
         run_rest(r, error);
@@ -192,7 +158,7 @@ void run_go_on(struct run *r, bool pokes)
         return;
     r->is_standing = false;
     if (was_standing)
-        turn_runnable(r->worker, r->guest);
+        r->env->place->runnable(r->env->ctx, r->guest);
     if (pokes)
         guest_poke(r->guest);
 }
@@ -210,18 +176,18 @@ static void committed(struct store_op *op)
     }
     r->stored = c->end;
     r->failures = 0;
-    metric_add(&r->worker->metrics.records, (uint64_t)(c->end - c->first));
+    metric_add(&r->env->metrics->records, (uint64_t)(c->end - c->first));
     if (c->has_snapshot)
-        metric_add(&r->worker->metrics.snapshots_taken, 1);
+        metric_add(&r->env->metrics->snapshots_taken, 1);
     if (c->note)
         director_send(TAKE(c->note));
     bool is_finished = c->sets_status && durable_is_finished(c->status);
     size_t effect_bytes = c->effect_bytes;
-    if (c->expected.len > 0 && !r->runs->is_draining)
+    if (c->expected.len > 0 && !r->flow->is_draining)
         run_verify(r, bytes_slice(&c->expected));
     commit_free(c);
     if (is_finished)
-        forget_tail(r);
+        r->env->place->tail_forget(r->slot, r->tail.name);
     if (r->x)
         execution_committed(r->x, r->stored, effect_bytes);
     run_charge(r);
@@ -319,11 +285,11 @@ static void submit(struct run *r, struct run_commit *c)
                                            .snapshot = {bytes_slice(&c->snapshot)}};
     if (c->sets_status)
         steps[len++] = status_step(r, c);
-    c->op.loop = &r->worker->loop;
+    c->op.loop = r->env->loop;
     c->op.done = committed;
     r->in_flight++;
     c->note = note_of(r, c);
-    store_durable_commit(r->worker->server->store, &c->op, slice_cstr(r->id), c->first, steps, len);
+    store_durable_commit(r->env->store, &c->op, slice_cstr(r->id), c->first, steps, len);
     arena_free(a);
     /* The store has copied it: what waits is held once. */
     execution_batch_free(TAKE(c->batch));
@@ -349,11 +315,10 @@ static void pump(struct run *r)
 {
     while (!r->is_gated && !list_is_empty(&r->outbox)) {
         struct run_commit *c = container_of(r->outbox.next, struct run_commit, link);
-        struct sql_file *file = database_file(r->slot->deployment->database);
-        if (c->gate_seq > 0 && !sql_is_durable(file, (uint64_t)c->gate_seq)) {
+        if (c->gate_seq > 0 && !r->env->place->gate_is_open(r->slot, c->gate_seq)) {
             r->is_gated = true;
             r->gate = (struct sql_gate_wait){.done = gate_open, .seq = (uint64_t)c->gate_seq};
-            sql_gate_wait(&r->worker->loop, file, &r->gate);
+            r->env->place->gate_wait(r->slot, &r->gate);
             return;
         }
         list_remove(&c->link);
@@ -389,8 +354,8 @@ static enum durable_status end_status(uint32_t status)
 
 void run_charge(struct run *r)
 {
-    struct account *of = r->slot->deployment->account;
-    size_t now = r->saved.cap + r->tail.cap + (r->x ? execution_unstored_bytes(r->x) : 0);
+    struct account *of = r->deployment->account;
+    size_t now = r->saved.cap + r->tail.records.cap + (r->x ? execution_unstored_bytes(r->x) : 0);
     size_t change = now > r->charged ? now - r->charged : r->charged - now;
     if (!of || change == 0 || (change < CHARGE_GRAIN_BYTES && now > 0))
         return;
@@ -404,7 +369,7 @@ void run_charge(struct run *r)
 /* Its module has no memory left: what can be stored is, before there is more. */
 static bool run_is_short(const struct run *r)
 {
-    const struct account *of = r->slot->deployment->account;
+    const struct account *of = r->deployment->account;
     return r->charged > 0 && of && budget_left(&of->budgets[RESOURCE_MEMORY]) == 0;
 }
 
@@ -420,7 +385,7 @@ void run_collect(struct run *r)
     if (b->is_end) {
         c->sets_status = true;
         c->status = end_status(b->end_status);
-        if (r->worker->server->config.verifies_replay)
+        if (r->env->shared->verifies_replay)
             bytes_append_slice(&c->expected, bytes_slice(&b->end_value));
     } else if (!r->says_running) {
         c->sets_status = true;
@@ -472,14 +437,14 @@ void run_suspend(struct run *r)
     c->sets_status = true;
     c->status = DURABLE_SUSPENDED;
     c->wake_us = execution_wake_us(r->x);
-    int64_t after = r->worker->server->config.snapshot_after;
+    int64_t after = r->env->shared->snapshot_after;
     /* What code has seen of a secret may be anywhere in its memory; it is replayed instead. */
     if (c->end - r->snapshot_records >= after && !r->guest->durable->has_secret) {
         CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
         execution_save(r->x, &state);
         bytes_append_u64(&c->snapshot, 0); /* its sum, below */
         bytes_append_lstr(&c->snapshot, bytes_slice(&state));
-        enum err err = guest_save(r->guest, &c->snapshot, &e);
+        enum err err = r->env->isolates->save(r->guest, &c->snapshot, &e);
         if (err == OK && c->snapshot.len > RUN_SNAPSHOT_BYTES_MAX)
             err = error_set(&e, ERR_TOO_LARGE, "its memory takes %zu bytes", c->snapshot.len);
         if (err != OK) { /* then by replay */
@@ -490,7 +455,7 @@ void run_suspend(struct run *r)
             memcpy(c->snapshot.ptr, &sum, sizeof(sum));
         }
     }
-    if (r->worker->server->config.verifies_replay)
+    if (r->env->shared->verifies_replay)
         execution_describe(r->x, &c->expected);
     r->stage = RUN_LEAVING;
     run_end_guest(r);

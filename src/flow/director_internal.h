@@ -4,12 +4,7 @@
 #pragma once
 
 #include "base/map.h"
-#include "server/control.h"
-#include "server/deployments.h"
-#include "server/director.h"
-#include "store/ask.h"
-
-struct worker;
+#include "flow/director.h"
 
 /* Something that is read from the store until it has been read: a failure that can pass is tried
  * again, after pauses that double. One answer at a time, and between two answers others have their
@@ -46,9 +41,9 @@ bool chore_may_pass(const struct error *error);
 uint64_t chore_pause_ms(unsigned failures);
 
 struct director {
-    struct control *control;
-    struct server *server;
-    struct asks *asks;
+    struct flow_env *env;
+    struct flow *const *threads;
+    size_t threads_len;
     struct list chores;
     struct map watchers; /* id -> struct watchers */
 
@@ -70,22 +65,27 @@ struct waiter {
     struct list link;
     struct timer timer;
     struct director *director;
-    struct admin_durable *op;
+    struct flow_request *op;
     char id[37];
 };
 
 void director_wake(struct director *d, const char *id, const char *child);
-struct worker *director_owner(struct director *d, const char *id);
+struct flow *director_owner(struct director *d, const char *id);
 /* Until it ends, is found to have ended or to be gone, or its time is over. */
-void director_await(struct director *d, struct admin_durable *op, const char *id);
+void director_await(struct director *d, struct flow_request *op, const char *id);
 /* If it has ended or is gone, whoever waits for that is told. */
 void director_look_for_end(struct director *d, const char *id);
 
 /* director_cut.c: retry and fork. */
-void director_cut(struct director *d, struct admin_durable *a);
+static inline void director_deploy(struct director *d, struct deployment_ask *a, struct slice name,
+                                   int64_t version)
+{
+    d->env->code->get(d->env->ctx, a, name, version);
+}
+void director_cut(struct director *d, struct flow_request *a);
 /* director_check.c: check and migrate. */
-void director_check(struct director *d, struct admin_durable *a);
+void director_check(struct director *d, struct flow_request *a);
 /* director_api.c: a mutation for an API call; when it is durable, the execution is woken and the
  * caller told. */
-struct store_op *director_mutation(struct director *d, struct admin_durable *a, struct slice id);
-void director_fail(struct admin_durable *a, const struct error *error);
+struct store_op *director_mutation(struct director *d, struct flow_request *a, struct slice id);
+void director_fail(struct flow_request *a, const struct error *error);

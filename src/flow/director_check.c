@@ -8,15 +8,15 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "flow/director_internal.h"
+#include "flow/run.h"
 #include "script/deployment.h"
-#include "server/director_internal.h"
-#include "server/run.h"
 
 enum { CHECKS_AT_ONCE = 64, CHECK_TRIES = 100, CHECK_RETRY_MS = 20, CHECK_PAGE = 200 };
 
 struct survey_all {
     struct director *director;
-    struct admin_durable *admin;
+    struct flow_request *admin;
     struct deployment_ask code;
     struct ask *ask;  /* a page of executions */
     int status;       /* that are listed: DURABLE_QUEUED, RUNNING, SUSPENDED */
@@ -49,7 +49,7 @@ static void survey_free(struct survey_all *s)
 
 static void survey_fail(struct survey_all *s, const struct error *error)
 {
-    struct admin_durable *a = s->admin;
+    struct flow_request *a = s->admin;
     struct error e = *error;
     survey_free(s);
     director_fail(a, &e);
@@ -57,8 +57,8 @@ static void survey_fail(struct survey_all *s, const struct error *error)
 
 static void check_finish(struct survey_all *s)
 {
-    struct admin_durable *a = s->admin;
-    bool migrates = a->kind == ADMIN_DURABLE_MIGRATE;
+    struct flow_request *a = s->admin;
+    bool migrates = a->kind == FLOW_MIGRATE;
     json_close(&s->json, ']');
     struct json_writer j = json_writer(&a->report);
     json_open(&j, '{');
@@ -124,7 +124,7 @@ static void check_done(struct run_check *c)
     if (c->error.code == ERR_UNAVAILABLE && o->tries++ < CHECK_TRIES &&
         !s->director->is_stopping) { /* it was just running */
         c->error.code = OK;
-        timer_start(control_loop(s->director->control), &o->retry, CHECK_RETRY_MS, check_again);
+        flow_timer_start(s->director->env, &o->retry, CHECK_RETRY_MS, check_again);
         return;
     }
     if (!c->is_gone) {
@@ -157,7 +157,7 @@ static void check_more(struct survey_all *s)
         CHECK(o);
         o->all = s;
         o->check.deployment = s->code.deployment;
-        o->check.migrates = s->admin->kind == ADMIN_DURABLE_MIGRATE;
+        o->check.migrates = s->admin->kind == FLOW_MIGRATE;
         o->check.done = check_done;
         memcpy(o->check.id, s->ids.ptr + s->next++ * sizeof(o->check.id), sizeof(o->check.id));
         s->pending++;
@@ -194,7 +194,7 @@ static void list_take(struct survey_all *s)
     if (q->durables.next.len == 0)
         s->status++;
     if (s->status <= DURABLE_SUSPENDED)
-        timer_start(control_loop(s->director->control), &s->timer, 0, list_go);
+        flow_timer_start(s->director->env, &s->timer, 0, list_go);
     else
         check_more(s);
 }
@@ -206,7 +206,8 @@ static void list_answered(struct ask *a)
 
 static void list_page(struct survey_all *s)
 {
-    struct ask *a = s->ask = ask_new(s->director->asks, STORE_QUERY_DURABLES, list_answered, s);
+    struct ask *a = s->ask =
+        ask_new(s->director->env->asks, STORE_QUERY_DURABLES, list_answered, s);
     struct slice rest = s->admin->workflow, module = slice_split(&rest, '.');
     a->query.durables.filter.workflow = arena_copy(a->arena, module);
     a->query.durables.filter.status = s->status;
@@ -227,20 +228,19 @@ static void code_known(struct deployment_ask *ask)
         list_page(s);
 }
 
-void director_check(struct director *d, struct admin_durable *a)
+void director_check(struct director *d, struct flow_request *a)
 {
     struct survey_all *s = calloc(1, sizeof(*s));
     CHECK(s);
     struct slice rest = a->workflow, module = slice_split(&rest, '.');
-    struct deployments *ds = control_deployments(d->control);
     s->director = d;
     s->admin = a;
     s->status = DURABLE_QUEUED;
     s->json = json_writer(&s->report);
     json_open(&s->json, '[');
     s->code.done = code_known;
-    if (a->kind == ADMIN_DURABLE_MIGRATE)
-        deployments_get(ds, &s->code, module, 0);
+    if (a->kind == FLOW_MIGRATE)
+        director_deploy(d, &s->code, module, 0);
     else
-        deployments_try(ds, &s->code, module, a->code, a->source_map);
+        d->env->code->trial(d->env->ctx, &s->code, module, a->code, a->source_map);
 }

@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "flow/run_internal.h"
 #include "script/sourcemap.h"
-#include "server/run_internal.h"
 
 static void map_stack(struct run *r, struct slice stack, struct bytes *out)
 {
-    struct deployment *d = r->slot->deployment;
+    struct deployment *d = r->deployment;
     if (d->map)
         sourcemap_map_stack(d->map, d->name, stack, out);
     else

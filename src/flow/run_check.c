@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "flow/run_internal.h"
 #include "script/deployment.h"
-#include "server/run_internal.h"
 
 static void check_told(struct post *p)
 {
@@ -22,7 +22,7 @@ static void check_told(struct post *p)
 void run_check_tell(struct run_check *c)
 {
     c->post.fn = check_told;
-    loop_post(control_loop(c->worker->server->control), &c->post);
+    director_post(c->flow->env->shared->director, &c->post);
 }
 
 void run_check_over(struct run *r)
@@ -30,7 +30,7 @@ void run_check_over(struct run *r)
     struct run_check *c = TAKE(r->check);
     if (r->guest)
         run_end_guest(r);
-    timer_stop(&r->worker->loop, &r->timer);
+    flow_timer_stop(r->env, &r->timer);
     run_forget(r);
     run_check_tell(c);
 }
@@ -71,19 +71,19 @@ static void migrate(struct run *r)
     struct migration *m = calloc(1, sizeof(*m));
     CHECK(m);
     m->run = r;
-    m->op.loop = &r->worker->loop;
+    m->op.loop = r->env->loop;
     m->op.done = migrated;
     run_end_guest(r);
     r->stage = RUN_LEAVING;
-    store_durable_migrate(r->worker->server->store, &m->op, slice_cstr(r->id), r->row.records,
-                          r->slot->deployment->version);
+    store_durable_migrate(r->env->store, &m->op, slice_cstr(r->id), r->row.records,
+                          r->deployment->version);
 }
 
 /* ---- verifying ---- */
 
 static void verified(struct run_check *c)
 {
-    struct server *s = c->worker->server;
+    struct flow_shared *s = c->flow->env->shared;
     if (!c->agrees)
         log_error("a replay differs from the execution", LOG_STR("execution", c->id),
                   LOG_STR("error", c->error.message), LOG_INT("record", c->record),
@@ -103,11 +103,11 @@ void run_verify(struct run *r, struct slice expected)
     struct run_check *c = calloc(1, sizeof(*c));
     CHECK(c);
     memcpy(c->id, r->id, sizeof(c->id));
-    c->deployment = deployment_ref(r->slot->deployment);
+    c->deployment = deployment_ref(r->deployment);
     c->verifies = true;
     c->done = verified;
     bytes_append_slice(&c->expected, expected);
-    run_check(r->worker, c);
+    run_check(r->flow, c);
 }
 
 static void compare(struct run *r)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "server/witness.h"
+#include "flow/witness.h"
 
 #include <fcntl.h>
 #include <setjmp.h>
@@ -210,5 +210,5 @@ int main(void)
         cmocka_unit_test(a_file_of_another_shape_is_none),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    return cmocka_run_group_tests_name("server/witness", tests, setup, teardown);
+    return cmocka_run_group_tests_name("flow/witness", tests, setup, teardown);
 }

@@ -9,20 +9,19 @@
 #include "base/clock.h"
 #include "base/module_name.h"
 #include "base/random.h"
+#include "flow/director_internal.h"
+#include "flow/run.h"
 #include "host/guest.h"
 #include "script/deployment.h"
-#include "server/director_internal.h"
-#include "server/run.h"
-#include "server/worker.h"
 
 struct request {
     struct store_op op;
     struct director *director;
-    struct admin_durable *admin;
+    struct flow_request *admin;
     char id[37];
 };
 
-void director_fail(struct admin_durable *a, const struct error *error)
+void director_fail(struct flow_request *a, const struct error *error)
 {
     a->error = *error;
     a->done(a);
@@ -32,7 +31,7 @@ static void mutated(struct store_op *op)
 {
     struct request *r = container_of(op, struct request, op);
     struct director *d = r->director;
-    struct admin_durable *a = r->admin;
+    struct flow_request *a = r->admin;
     char id[37];
     memcpy(id, r->id, sizeof(id));
     struct error e = op->error;
@@ -46,13 +45,13 @@ static void mutated(struct store_op *op)
     a->done(a);
 }
 
-struct store_op *director_mutation(struct director *d, struct admin_durable *a, struct slice id)
+struct store_op *director_mutation(struct director *d, struct flow_request *a, struct slice id)
 {
     struct request *r = calloc(1, sizeof(*r));
     CHECK(r);
     r->director = d;
     r->admin = a;
-    r->op.loop = control_loop(d->control);
+    r->op.loop = d->env->loop;
     r->op.done = mutated;
     r->op.audit = a->audit;
     snprintf(r->id, sizeof(r->id), "%.*s", (int)id.len, id.ptr ? id.ptr : "");
@@ -62,7 +61,7 @@ struct store_op *director_mutation(struct director *d, struct admin_durable *a, 
 /* ---- waiting ---- */
 
 /* Told when it has ended; may_be_over: that may have been before. */
-static void wait_or_tell(struct director *d, struct admin_durable *a, const char *id,
+static void wait_or_tell(struct director *d, struct flow_request *a, const char *id,
                          bool may_be_over)
 {
     if (a->wait_ms == 0 || d->is_stopping) {
@@ -82,10 +81,10 @@ struct start {
     struct store_op op;
     struct post post;
     struct director *director;
-    struct admin_durable *admin;
+    struct flow_request *admin;
     struct ask *ask;
     struct deployment_ask deployment;
-    struct worker *worker;
+    struct flow *flow;
     struct arena *arena;
     struct durable_row row;
     char id[37];
@@ -95,7 +94,7 @@ static void start_told(struct post *p)
 {
     struct start *s = container_of(p, struct start, post);
     struct director *d = s->director;
-    struct admin_durable *a = s->admin;
+    struct flow_request *a = s->admin;
     char id[37];
     memcpy(id, s->id, sizeof(id));
     bool is_new = s->op.number != 0;
@@ -116,18 +115,18 @@ static void start_committed(struct store_op *op)
     struct start *s = container_of(op, struct start, op);
     if (op->error.code == OK && op->number != 0) {
         s->row.version = op->number;
-        run_begin(s->worker, s->deployment.deployment, s->id, &s->row, TAKE(s->arena));
+        run_begin(s->flow, s->deployment.deployment, s->id, &s->row, TAKE(s->arena));
     }
     arena_free(s->arena);
     deployment_unref(s->deployment.deployment);
     s->post.fn = start_told;
-    loop_post(control_loop(s->director->control), &s->post);
+    flow_post(s->director->env, &s->post);
 }
 
 static void start_deployed(struct deployment_ask *ask)
 {
     struct start *s = container_of(ask, struct start, deployment);
-    struct admin_durable *a = s->admin;
+    struct flow_request *a = s->admin;
     struct slice rest = a->workflow, module = slice_split(&rest, '.');
     if (!ask->deployment) {
         struct error e = ask->error;
@@ -136,7 +135,7 @@ static void start_deployed(struct deployment_ask *ask)
         return;
     }
     memcpy(s->id, a->new_id, sizeof(s->id));
-    s->worker = director_owner(s->director, s->id);
+    s->flow = director_owner(s->director, s->id);
     s->arena = arena_new(NULL);
     struct durable_row row = {
         .id = slice_cstr(s->id),
@@ -145,7 +144,7 @@ static void start_deployed(struct deployment_ask *ask)
         .key = a->key,
         .input = arena_copy(s->arena, a->body.len > 0 ? a->body : SLICE_LIT("null")),
         .metadata = arena_copy(s->arena, a->metadata.len > 0 ? a->metadata : SLICE_LIT("{}")),
-        .created_us = clock_wall_us(),
+        .created_us = flow_now_us(s->director->env),
     };
     s->row = (struct durable_row){
         .id = row.id,
@@ -156,23 +155,23 @@ static void start_deployed(struct deployment_ask *ask)
         .status = DURABLE_QUEUED,
         .attempt = 1,
     };
-    s->op.loop = &s->worker->loop;
+    s->op.loop = flow_env(s->flow)->loop;
     s->op.done = start_committed;
-    store_durable_start(s->director->server->store, &s->op, &row);
+    store_durable_start(s->director->env->store, &s->op, &row);
 }
 
 static void start_deploy(struct start *s)
 {
     struct slice rest = s->admin->workflow, module = slice_split(&rest, '.');
     s->deployment.done = start_deployed;
-    deployments_get(control_deployments(s->director->control), &s->deployment, module, 0);
+    director_deploy(s->director, &s->deployment, module, 0);
 }
 
 /* Is there one with the id that the key had before? */
 static void start_id_known(struct ask *ask)
 {
     struct start *s = ask->owner;
-    struct admin_durable *a = s->admin;
+    struct flow_request *a = s->admin;
     enum err err = ask->query.error.code;
     ask_drop(TAKE(s->ask));
     if (err != OK)
@@ -180,7 +179,7 @@ static void start_id_known(struct ask *ask)
     start_deploy(s);
 }
 
-static void start(struct director *d, struct admin_durable *a)
+static void start(struct director *d, struct flow_request *a)
 {
     struct start *s = calloc(1, sizeof(*s));
     CHECK(s);
@@ -196,7 +195,7 @@ static void start(struct director *d, struct admin_durable *a)
         return;
     }
     durable_id_of_key_before(a->workflow, a->key, a->new_id);
-    s->ask = ask_new(d->asks, STORE_QUERY_DURABLE, start_id_known, s);
+    s->ask = ask_new(d->env->asks, STORE_QUERY_DURABLE, start_id_known, s);
     s->ask->query.durable.id = arena_copy(s->ask->arena, slice_cstr(a->new_id));
     if (ask_start(s->ask) == OP_DONE)
         start_id_known(s->ask);
@@ -204,40 +203,39 @@ static void start(struct director *d, struct admin_durable *a)
 
 /* ---- the table ---- */
 
-void director_durable(struct director *d, struct admin_durable *a)
+void director_request(struct director *d, struct flow_request *a)
 {
-    struct store *store = d->server->store;
+    struct store *store = d->env->store;
     struct durable_message message = {.execution = a->id, .name = a->name, .data = a->body};
     a->error.code = OK;
     a->internal = NULL;
     switch (a->kind) {
-    case ADMIN_DURABLE_START:
+    case FLOW_START:
         start(d, a);
         return;
-    case ADMIN_DURABLE_WAIT: {
+    case FLOW_WAIT: {
         char id[37];
         snprintf(id, sizeof(id), "%.*s", (int)a->id.len, a->id.ptr);
         wait_or_tell(d, a, id, true);
         return;
     }
-    case ADMIN_DURABLE_RETRY:
-    case ADMIN_DURABLE_FORK:
+    case FLOW_RETRY:
+    case FLOW_FORK:
         director_cut(d, a);
         return;
-    case ADMIN_DURABLE_CHECK:
-    case ADMIN_DURABLE_MIGRATE:
+    case FLOW_CHECK:
+    case FLOW_MIGRATE:
         director_check(d, a);
         return;
-    case ADMIN_DURABLE_SIGNAL:
+    case FLOW_SIGNAL:
         store_durable_signal(store, director_mutation(d, a, a->id), &message);
         return;
-    case ADMIN_DURABLE_CANCEL:
+    case FLOW_CANCEL:
         store_durable_cancel(store, director_mutation(d, a, a->id), a->id);
         return;
-    case ADMIN_DURABLE_PAUSE:
-    case ADMIN_DURABLE_RESUME:
-        store_durable_pause(store, director_mutation(d, a, a->id), a->id,
-                            a->kind == ADMIN_DURABLE_PAUSE);
+    case FLOW_PAUSE:
+    case FLOW_RESUME:
+        store_durable_pause(store, director_mutation(d, a, a->id), a->id, a->kind == FLOW_PAUSE);
         return;
     }
 }

@@ -14,11 +14,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admin/names.h"
 #include "base/random.h"
 #include "durable/record.h"
+#include "flow/director_internal.h"
 #include "host/op.h"
-#include "server/director_internal.h"
 
 enum { SURVEY_BYTES = 256 * 1024 }; /* of a journal, read at once */
 
@@ -26,7 +25,7 @@ enum cut_stage { CUT_ROW, CUT_VERSION, CUT_SURVEY, CUT_CHUNK, CUT_TAKEN };
 
 struct cut {
     struct director *director;
-    struct admin_durable *admin;
+    struct flow_request *admin;
     enum cut_stage stage;
     struct ask *ask;
     struct timer timer;
@@ -56,7 +55,7 @@ static void cut_free(struct cut *c)
 
 static void cut_fail(struct cut *c, const struct error *error)
 {
-    struct admin_durable *a = c->admin;
+    struct flow_request *a = c->admin;
     struct error e = *error;
     cut_free(c);
     director_fail(a, &e);
@@ -95,11 +94,8 @@ static int64_t retry_place(const struct cut *c, bool was_cancelled, bool is_othe
 
 enum { TAKEN_BYTES_MAX = 64 * 1024 * 1024 }; /* of their data; the store takes them in one go */
 
-/* The record's label is the name of the signal, not cut. */
-_Static_assert((int)NAMES_SIGNAL_BYTES_MAX <= (int)RECORD_LABEL_BYTES_MAX,
-               "a label has the whole name");
-
-/* A call of waitForEvent() that completed: i64 seq, f64 milliseconds since 1970, lstr data. */
+/* A call of waitForEvent() that completed: i64 seq, f64 milliseconds since 1970, lstr data. The
+ * record's label is the name of the signal, not cut (REQUEST_SIGNAL_NAME_BYTES_MAX). */
 static enum err take_back(struct cut *c, const struct record *r, struct error *ret_error)
 {
     enum { HEAD_BYTES = 8 + 8 + 4 };
@@ -140,7 +136,7 @@ static enum err take_back(struct cut *c, const struct record *r, struct error *r
 
 static enum err take_row(struct cut *c, const struct store_query *q, struct error *ret_error)
 {
-    bool is_retry = c->admin->kind == ADMIN_DURABLE_RETRY;
+    bool is_retry = c->admin->kind == FLOW_RETRY;
     c->row = q->durable.row;
     if (is_retry && c->row.status != DURABLE_FAILED && c->row.status != DURABLE_CANCELLED) {
         error_set(ret_error, ERR_CONFLICT, "the execution is %s",
@@ -157,7 +153,7 @@ static enum err take_row(struct cut *c, const struct store_query *q, struct erro
 static enum err choose(struct cut *c, struct error *ret_error)
 {
     int64_t all = c->end >= 0 ? c->end : c->count;
-    if (c->admin->kind == ADMIN_DURABLE_RETRY)
+    if (c->admin->kind == FLOW_RETRY)
         c->records = retry_place(c, c->row.status == DURABLE_CANCELLED,
                                  c->version > 0 && c->version != c->row.version);
     else
@@ -208,13 +204,13 @@ static enum err take_taken(struct cut *c, struct slice rest, int64_t first, int6
 static void cut_apply(struct cut *c)
 {
     struct director *d = c->director;
-    struct admin_durable *a = c->admin;
-    struct store *store = d->server->store;
+    struct flow_request *a = c->admin;
+    struct store *store = d->env->store;
     struct store_cut how = {.records = c->records,
                             .chunk_first = c->chunk_first,
                             .chunk = bytes_slice(&c->chunk),
                             .version = c->version};
-    if (a->kind == ADMIN_DURABLE_RETRY) {
+    if (a->kind == FLOW_RETRY) {
         store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, c->signals,
                             c->signals_len);
     } else {
@@ -236,7 +232,7 @@ static enum op_status cut_ask(struct cut *c)
         [CUT_SURVEY] = STORE_QUERY_JOURNAL, [CUT_CHUNK] = STORE_QUERY_JOURNAL,
         [CUT_TAKEN] = STORE_QUERY_JOURNAL,
     };
-    struct ask *a = c->ask = ask_new(c->director->asks, kinds[c->stage], cut_answered, c);
+    struct ask *a = c->ask = ask_new(c->director->env->asks, kinds[c->stage], cut_answered, c);
     struct slice id = arena_copy(a->arena, c->admin->id);
     if (c->stage == CUT_ROW) {
         a->query.durable.id = id;
@@ -259,7 +255,7 @@ static void cut_go(struct timer *t);
 /* To the stage that is set now; `soon`: others have their turn first. */
 static void cut_on(struct cut *c)
 {
-    timer_start(control_loop(c->director->control), &c->timer, 0, cut_go);
+    flow_timer_start(c->director->env, &c->timer, 0, cut_go);
 }
 
 static void take_chunk(struct cut *c, struct ask *a)
@@ -279,12 +275,12 @@ static void cut_take(struct cut *c)
         switch (c->stage) {
         case CUT_ROW:
             c->arena = TAKE(a->arena);
-            if (c->admin->kind == ADMIN_DURABLE_RETRY && q->durable.row.is_paused &&
+            if (c->admin->kind == FLOW_RETRY && q->durable.row.is_paused &&
                 q->durable.row.parked.len > 0) { /* nothing is to be cut: it goes on */
                 struct director *d = c->director;
-                struct admin_durable *admin = c->admin;
+                struct flow_request *admin = c->admin;
                 cut_free(c);
-                store_durable_pause(d->server->store, director_mutation(d, admin, admin->id),
+                store_durable_pause(d->env->store, director_mutation(d, admin, admin->id),
                                     admin->id, false);
                 return;
             }
@@ -329,13 +325,13 @@ static void cut_go(struct timer *t)
         c->stage = CUT_TAKEN;
     if (c->stage == CUT_TAKEN && c->next < c->records)
         c->next = c->records;
-    if (c->stage == CUT_TAKEN && c->admin->kind == ADMIN_DURABLE_FORK)
+    if (c->stage == CUT_TAKEN && c->admin->kind == FLOW_FORK)
         cut_apply(c);
     else if (cut_ask(c) == OP_DONE)
         cut_take(c);
 }
 
-void director_cut(struct director *d, struct admin_durable *a)
+void director_cut(struct director *d, struct flow_request *a)
 {
     struct cut *c = calloc(1, sizeof(*c));
     CHECK(c);

@@ -14,10 +14,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "flow/director_internal.h"
+#include "flow/run.h"
 #include "script/deployment.h"
-#include "server/director_internal.h"
-#include "server/metrics.h"
-#include "server/run.h"
 
 enum {
     DIRECTOR_PAGE = 500, /* rows read at once; then others have their turn */
@@ -29,12 +28,12 @@ enum {
 /* ---- wakes ---- */
 
 /* Which engine thread has it: any function of the id will do while one process owns all. */
-struct worker *director_owner(struct director *d, const char *id)
+struct flow *director_owner(struct director *d, const char *id)
 {
     uint64_t h = 1469598103934665603ULL; /* FNV-1a */
     for (const char *p = id; *p; p++)
         h = (h ^ (unsigned char)*p) * 1099511628211ULL;
-    return d->server->workers[(h >> 32) % d->server->workers_len];
+    return d->threads[(h >> 32) % d->threads_len];
 }
 
 struct wake {
@@ -82,8 +81,7 @@ static enum chore_next wake_take(struct chore *c, const struct store_query *q)
         return CHORE_OVER;
     w->is_deploying = true;
     w->deployment.done = wake_deployed;
-    deployments_get(control_deployments(c->director->control), &w->deployment, row->workflow,
-                    row->version);
+    director_deploy(c->director, &w->deployment, row->workflow, row->version);
     return CHORE_WAITS;
 }
 
@@ -110,10 +108,10 @@ static void look_for_due(struct timer *t);
 
 static void arm_timer(struct director *d)
 {
-    int64_t left = d->armed_us - clock_wall_us();
+    int64_t left = d->armed_us - flow_now_us(d->env);
     uint64_t ms = left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
-    timer_start(control_loop(d->control), &d->timer,
-                ms < DIRECTOR_TIMER_MS_MAX ? ms : DIRECTOR_TIMER_MS_MAX, look_for_due);
+    flow_timer_start(d->env, &d->timer, ms < DIRECTOR_TIMER_MS_MAX ? ms : DIRECTOR_TIMER_MS_MAX,
+                     look_for_due);
 }
 
 static void arm(struct director *d, int64_t wake_us)
@@ -130,7 +128,7 @@ static void due_answered(struct ask *a);
 /* What is due until now, or the first after that. */
 static enum op_status due_ask(struct director *d, bool is_next)
 {
-    struct ask *a = d->due = ask_new(d->asks, STORE_QUERY_DUE, due_answered, d);
+    struct ask *a = d->due = ask_new(d->env->asks, STORE_QUERY_DUE, due_answered, d);
     d->is_due_next = is_next;
     /* One microsecond later than now, since the limit is exclusive. */
     a->query.due.until_us = is_next ? INT64_MAX : d->due_until_us + 1;
@@ -150,7 +148,7 @@ static bool due_wake(struct director *d, const struct store_query *q)
         d->mark_us = row->wake_us;
         d->mark_seq = row->seq;
         if (row->wake_us > 0)
-            metrics_late(&d->server->wake_lateness, d->due_until_us - row->wake_us);
+            d->env->shared->late(d->env->shared->late_ctx, d->due_until_us - row->wake_us);
         director_wake(d, id, "");
     }
     if (q->due.len == DIRECTOR_PAGE)
@@ -167,7 +165,7 @@ static bool due_take(struct director *d)
 {
     CLEANUP(ask_cleanup) struct ask *a = TAKE(d->due);
     const struct store_query *q = &a->query;
-    int64_t now = clock_wall_us();
+    int64_t now = flow_now_us(d->env);
     if (q->error.code != OK) {
         if (d->due_failures == 0)
             log_warn("timers cannot be read, trying again", LOG_STR("error", q->error.message));
@@ -202,7 +200,7 @@ static void look_for_due(struct timer *t)
 {
     struct director *d = container_of(t, struct director, timer);
     d->armed_us = INT64_MAX;
-    d->due_until_us = clock_wall_us();
+    d->due_until_us = flow_now_us(d->env);
     if (due_ask(d, false) == OP_DONE && !due_take(d))
         due_over(d);
 }
@@ -251,8 +249,8 @@ static void drop_if_empty(struct director *d, const char *id, struct watchers *w
 
 static void waiter_end(struct waiter *v, bool is_finished)
 {
-    struct admin_durable *op = v->op;
-    timer_stop(control_loop(v->director->control), &v->timer);
+    struct flow_request *op = v->op;
+    flow_timer_stop(v->director->env, &v->timer);
     list_remove(&v->link);
     op->internal = NULL;
     op->is_finished = is_finished;
@@ -272,7 +270,7 @@ static void waiter_expired(struct timer *t)
         drop_if_empty(d, id, w);
 }
 
-void director_await(struct director *d, struct admin_durable *op, const char *id)
+void director_await(struct director *d, struct flow_request *op, const char *id)
 {
     struct waiter *v = calloc(1, sizeof(*v));
     CHECK(v);
@@ -281,20 +279,20 @@ void director_await(struct director *d, struct admin_durable *op, const char *id
     memcpy(v->id, id, sizeof(v->id));
     op->internal = v;
     list_push_back(&watchers_of(d, id)->waiters, &v->link);
-    timer_start(control_loop(d->control), &v->timer, op->wait_ms, waiter_expired);
+    flow_timer_start(d->env, &v->timer, op->wait_ms, waiter_expired);
 }
 
-void director_cancel(struct director *d, struct admin_durable *op)
+void director_cancel(struct director *d, struct flow_request *op)
 {
-    if (op->kind != ADMIN_DURABLE_WAIT && op->kind != ADMIN_DURABLE_START)
+    if (op->kind != FLOW_WAIT && op->kind != FLOW_START)
         return; /* it ends by itself, soon */
     struct waiter *v = op->internal;
     if (!v) { /* it is being started: then nobody is to wait for its end */
         op->wait_ms = 0;
         return;
     }
-    timer_stop(control_loop(d->control), &v->timer);
-    timer_start(control_loop(d->control), &v->timer, 0, waiter_expired);
+    flow_timer_stop(d->env, &v->timer);
+    flow_timer_start(d->env, &v->timer, 0, waiter_expired);
 }
 
 static void finished(struct director *d, const char *id)
@@ -384,7 +382,7 @@ static enum chore_next removing_take(struct chore *c, const struct store_query *
     uint64_t ms = q->error.code == OK && q->removing.is_removing ? DIRECTOR_REMOVED_MS : 0;
     if (ms == 0)
         c->kind = &removal_wakes;
-    timer_start(control_loop(c->director->control), &c->timer, ms, removal_ask_wakes);
+    flow_timer_start(c->director->env, &c->timer, ms, removal_ask_wakes);
     return CHORE_WAITS;
 }
 
@@ -441,7 +439,7 @@ static void removal_look(struct timer *t)
     for (int k = 0; k < DIRECTOR_LOOKS && r->next < all; k++)
         director_look_for_end(d, r->watched.ptr + len * r->next++);
     if (r->next < all) {
-        timer_start(control_loop(d->control), &r->chore.timer, 0, removal_look);
+        flow_timer_start(d->env, &r->chore.timer, 0, removal_look);
         return;
     }
     bytes_done(&r->watched);
@@ -464,12 +462,13 @@ void director_removed(struct director *d)
         snprintf(id, sizeof(id), "%.*s", SLICE_ARG(key));
         bytes_append(&r->watched, id, sizeof(id));
     }
-    timer_start(control_loop(d->control), &r->chore.timer, 0, removal_look);
+    flow_timer_start(d->env, &r->chore.timer, 0, removal_look);
 }
 
 /* ---- notes of the engine threads ---- */
 
-struct director_note *director_note_new(struct server *s, const char *id, size_t wakes_len)
+struct director_note *director_note_new(const struct flow_shared *s, const char *id,
+                                        size_t wakes_len)
 {
     struct director_note *n = calloc(1, sizeof(*n) + wakes_len * sizeof(n->wakes[0]));
     CHECK(n);
@@ -548,7 +547,12 @@ static void note_arrived(struct post *p)
 void director_send(struct director_note *n)
 {
     n->post.fn = note_arrived;
-    loop_post(control_loop(n->director->control), &n->post);
+    flow_post(n->director->env, &n->post);
+}
+
+void director_post(struct director *d, struct post *p)
+{
+    flow_post(d->env, p);
 }
 
 /* ---- executions that the process before may have ended with ---- */
@@ -583,26 +587,27 @@ static void note_crashes(struct director *d, struct slice ids)
         CHECK(n);
         memcpy(n->id, ids.ptr, sizeof(n->id));
         n->director = d;
-        n->op.loop = control_loop(d->control);
+        n->op.loop = d->env->loop;
         n->op.done = crash_noted;
         d->noting++;
-        store_durable_crashed(d->server->store, &n->op, slice_cstr(n->id));
+        store_durable_crashed(d->env->store, &n->op, slice_cstr(n->id));
     }
 }
 
 /* ---- start and stop ---- */
 
-struct director *director_new(struct control *c, struct server *s)
+struct director *director_new(struct flow_env *env, struct flow *const *threads, size_t threads_len,
+                              struct slice suspects)
 {
     struct director *d = calloc(1, sizeof(*d));
     CHECK(d);
-    d->control = c;
-    d->server = s;
-    d->asks = control_asks(c);
+    d->env = env;
+    d->threads = threads;
+    d->threads_len = threads_len;
     d->armed_us = INT64_MAX;
     list_init(&d->chores);
-    s->director = d;
-    note_crashes(d, bytes_slice(&s->suspects));
+    env->shared->director = d;
+    note_crashes(d, suspects);
     if (d->noting == 0)
         arm(d, 0); /* everything that is due, or ran when the server ended */
     return d;
@@ -631,7 +636,7 @@ void director_stop(struct director *d)
     struct slice id;
     void *value;
     d->is_stopping = true;
-    timer_stop(control_loop(d->control), &d->timer);
+    flow_timer_stop(d->env, &d->timer);
     ask_drop(TAKE(d->due));
     drop_chores(d);
     while (map_next(&d->watchers, &cursor, &id, &value)) {

@@ -2,7 +2,7 @@
  *
  * See witness.h. The file: struct witness_head, then for each thread a struct witness_thread and
  * its slots. A file of another shape is as good as none. */
-#include "server/witness.h"
+#include "flow/witness.h"
 
 #include <errno.h>
 #include <fcntl.h>

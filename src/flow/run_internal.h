@@ -3,15 +3,10 @@
  * What run.c, run_load.c, run_commit.c and run_check.c share. */
 #pragma once
 
+#include "base/map.h"
 #include "durable/execution.h"
-#include "server/control.h"
-#include "server/director.h"
-#include "server/invocation.h"
-#include "server/run.h"
-#include "server/sql_use.h"
-#include "server/turn.h"
-#include "store/ask.h"
-#include "store/store.h"
+#include "flow/director.h"
+#include "flow/run.h"
 
 enum run_stage {
     RUN_PREPARING, /* its version is being loaded */
@@ -30,17 +25,17 @@ enum run_stage {
 enum run_look { LOOK_NONE, LOOK_ROW, LOOK_SIGNALS }; /* what is read of it again (run_look.c) */
 
 struct run {
-    struct list member; /* runs->all */
-    struct runs *runs;
-    struct worker *worker;
+    struct list member; /* flow->all */
+    struct flow *flow;
+    struct flow_env *env;
     struct slot *slot;
+    struct deployment *deployment; /* the slot has a reference */
     struct prepare prepare;
     struct task task;
     struct dispatch dispatch;
     struct execution_port port;
     enum run_stage stage;
     char id[37];
-    char tail_name[64]; /* in the module's database: id.attempt */
 
     /* while it has an isolate */
     struct arena *arena;    /* of row */
@@ -48,14 +43,13 @@ struct run {
     struct guest *guest;
     struct ask *loading; /* what the stage reads */
     struct bytes saved;  /* the snapshot */
-    struct bytes tail;   /* records that only the module's database has */
-    int64_t tail_first;
-    struct run_tail *reading_tail; /* their read */
-    struct ask *ahead;             /* the journal from its query's `first` on, here or on its way */
-    size_t ahead_bytes;            /* so much of it at once */
-    int64_t journal_len;           /* records that the store had */
-    bool is_far;                   /* the store answers later */
-    bool is_behind;                /* the journal was wanted before it was there */
+    struct tail tail;    /* named id.attempt */
+    bool is_tail_asked;  /* its read is out, or has been answered just now */
+    struct ask *ahead;   /* the journal from its query's `first` on, here or on its way */
+    size_t ahead_bytes;  /* so much of it at once */
+    int64_t journal_len; /* records that the store had */
+    bool is_far;         /* the store answers later */
+    bool is_behind;      /* the journal was wanted before it was there */
 
     /* while active */
     uint32_t witness; /* its slot there */
@@ -69,7 +63,7 @@ struct run {
     bool looks_at_all, looks_again, look_cancels;
     int64_t look_events;
     bool is_lingering;
-    struct list lingering; /* in runs->lingering */
+    struct list lingering; /* in flow->lingering */
     uint64_t linger_until_ns;
     uint32_t break_id; /* second replay, to find a divergence's line */
     struct execution_divergence divergence;
@@ -102,8 +96,8 @@ struct run {
     struct bytes result; /* of a check that verifies: how the code ended */
 };
 
-struct runs {
-    struct worker *worker;
+struct flow {
+    struct flow_env *env;
     struct list all;
     struct map map; /* id -> struct run that may write; checks only read */
     struct list lingering;
@@ -113,7 +107,7 @@ struct runs {
 };
 
 /* run.c */
-struct run *run_find(struct runs *rs, struct slice id);
+struct run *run_find(struct flow *f, struct slice id);
 /* Frees it. If it wants a look, the director is asked to wake it again. */
 void run_forget(struct run *r);
 void run_end_guest(struct run *r);                       /* gives the isolate back */
@@ -124,8 +118,6 @@ void run_again(struct run *r);                           /* from the journal, at
 
 /* run_load.c */
 bool run_start(struct task *t, struct guest *g);
-struct run_tail;
-void run_tail_drop(struct run_tail *t); /* its guest goes */
 /* Its replay ended for a reason that can pass: it begins again. */
 void run_load_broken(struct run *r, const struct error *error);
 

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "base/module_name.h"
-#include "server/run_internal.h"
+#include "flow/run_internal.h"
 
 /* ---- ends of others ---- */
 
@@ -21,7 +21,7 @@ static void child_seen(struct run *r, const struct ask *a)
     const struct durable_row *row = &a->query.durable.row;
     struct slice child = a->query.durable.id;
     enum err err = a->query.error.code;
-    struct slice space = module_name_split(r->slot->deployment->name).space;
+    struct slice space = module_name_split(r->deployment->name).space;
     /* One of another namespace is not there for it. */
     if (err == ERR_NOT_FOUND || (err == OK && !module_name_is_in(row->workflow, space))) {
         execution_child_done(r->x, child, ERR_NOT_FOUND,
@@ -38,7 +38,7 @@ static void child_seen(struct run *r, const struct ask *a)
                              is_ok ? row->output : row->error);
     } else if (!slice_eq_cstr(row->parent, r->id)) {
         r->waits_for_others = true; /* it would not tell us: the director watches */
-        struct director_note *n = director_note_new(r->worker->server, r->id, 0);
+        struct director_note *n = director_note_new(r->env->shared, r->id, 0);
         snprintf(n->watched, sizeof(n->watched), "%.*s", (int)child.len, child.ptr);
         director_send(n);
     }
@@ -59,7 +59,7 @@ static void child_arrived(struct ask *a)
 /* The end of an execution that this one waits for, if it has come. */
 static void look_at_child(struct run *r, struct slice child)
 {
-    struct ask *a = ask_new(&r->worker->asks, STORE_QUERY_DURABLE, child_arrived, r);
+    struct ask *a = ask_new(r->env->asks, STORE_QUERY_DURABLE, child_arrived, r);
     a->query.durable.id = arena_copy(a->arena, child);
     if (ask_start(a) == OP_PENDING) {
         list_push_back(&r->asks, &a->link);
@@ -107,8 +107,8 @@ static void look_answered(struct ask *a)
 static struct ask *look_ask(struct run *r)
 {
     bool is_row = r->look == LOOK_ROW;
-    struct ask *a = ask_new(&r->worker->asks, is_row ? STORE_QUERY_DURABLE : STORE_QUERY_SIGNALS,
-                            look_answered, r);
+    struct ask *a =
+        ask_new(r->env->asks, is_row ? STORE_QUERY_DURABLE : STORE_QUERY_SIGNALS, look_answered, r);
     if (is_row) {
         a->query.durable.id = arena_copy(a->arena, slice_cstr(r->id));
     } else {

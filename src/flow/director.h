@@ -5,23 +5,26 @@
  * result. */
 #pragma once
 
-#include "admin/admin.h"
-#include "server/server.h"
+#include "flow/env.h"
+#include "flow/request.h"
 
-struct control;
-struct deployment;
 struct director;
+struct flow;
 
-struct director *director_new(struct control *c, struct server *s);
+/* threads: the engine threads, which outlive it. suspects: executions that the process before may
+ * have ended with, 37 bytes each. env outlives it, too. */
+struct director *director_new(struct flow_env *env, struct flow *const *threads, size_t threads_len,
+                              struct slice suspects);
 void director_free(struct director *d);
 void director_stop(struct director *d); /* no more wakes; waiters are told */
 
 /* A workflow was deleted, with its executions: who waits for one of them learns that. */
 void director_removed(struct director *d);
 
-/* For admin_host. */
-void director_durable(struct director *d, struct admin_durable *op);
-void director_cancel(struct director *d, struct admin_durable *op);
+/* For the control API. */
+void director_request(struct director *d, struct flow_request *op);
+/* The client that waits has gone: done comes soon (ERR_CANCELLED for WAIT). */
+void director_cancel(struct director *d, struct flow_request *op);
 
 /* From the engine threads, after a commit. */
 struct director_note {
@@ -37,5 +40,7 @@ struct director_note {
     size_t wakes_len; /* executions to look at */
     char wakes[][37];
 };
-struct director_note *director_note_new(struct server *s, const char *id, size_t wakes_len);
-void director_send(struct director_note *n); /* any thread; takes it over */
+struct director_note *director_note_new(const struct flow_shared *s, const char *id,
+                                        size_t wakes_len);
+void director_send(struct director_note *n);            /* any thread; takes it over */
+void director_post(struct director *d, struct post *p); /* any thread: to the director's */

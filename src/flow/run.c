@@ -10,9 +10,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/run_internal.h"
-#include "server/slot.h"
-#include "server/witness.h"
+#include "flow/run_internal.h"
+#include "flow/witness.h"
 
 enum {
     RUN_STAY_US = 1000 * 1000, /* a deadline nearer than this is waited for in memory */
@@ -27,9 +26,9 @@ static struct slice id_of(const struct run *r)
     return slice_of(r->id, sizeof(r->id) - 1);
 }
 
-struct run *run_find(struct runs *rs, struct slice id)
+struct run *run_find(struct flow *f, struct slice id)
 {
-    return map_get(&rs->map, id);
+    return map_get(&f->map, id);
 }
 
 /* ---- coming ---- */
@@ -37,16 +36,16 @@ struct run *run_find(struct runs *rs, struct slice id)
 static void prepared(struct prepare *p, const struct error *error)
 {
     struct run *r = container_of(p, struct run, prepare);
-    if (r->runs->is_draining && r->check) {
+    if (r->flow->is_draining && r->check) {
         error_set(&r->check->error, ERR_UNAVAILABLE, "the server is stopping");
         run_check_over(r);
-    } else if (r->runs->is_draining) {
+    } else if (r->flow->is_draining) {
         run_forget(r);
     } else if (error->code != OK) {
         run_rest(r, error);
     } else {
         r->stage = RUN_WAITING;
-        turn_enqueue(r->worker, &r->task);
+        r->env->place->enqueue(r->env->ctx, &r->task);
     }
 }
 
@@ -57,30 +56,30 @@ static void task_refuse(struct task *t, const struct error *error)
 }
 
 /* is_owner: it may write, so there is only one. */
-static struct run *run_new(struct runs *rs, struct deployment *d, const char *id, bool is_owner)
+static struct run *run_new(struct flow *f, struct deployment *d, const char *id, bool is_owner)
 {
     struct run *r = calloc(1, sizeof(*r));
     CHECK(r);
-    r->runs = rs;
-    r->worker = rs->worker;
-    r->slot = worker_slot(rs->worker, d);
-    r->slot->invocations++;
+    r->flow = f;
+    r->env = f->env;
+    r->slot = f->env->place->hold(f->env->ctx, d);
+    r->deployment = d;
     memcpy(r->id, id, sizeof(r->id));
     list_init(&r->outbox);
     list_init(&r->asks);
     r->prepare = (struct prepare){.slot = r->slot, .execution_id = id_of(r), .done = prepared};
     r->task = (struct task){
         .slot = r->slot, .start = run_start, .refuse = task_refuse, .is_patient = true};
-    list_push_back(&rs->all, &r->member);
+    list_push_back(&f->all, &r->member);
     if (is_owner)
-        CHECK(!map_put(&rs->map, id_of(r), r));
+        CHECK(!map_put(&f->map, id_of(r), r));
     return r;
 }
 
 /* What it did last may end the process when it is stored: until then it is noted. */
 static void leave_witness(struct run *r)
 {
-    witness_leave(r->worker->server->witness, (unsigned)r->worker->index, r->witness);
+    witness_leave(r->env->witness, r->env->thread, r->witness);
     r->witness = WITNESS_NOTHING;
 }
 
@@ -88,114 +87,114 @@ void run_again(struct run *r)
 {
     leave_witness(r);
     r->stage = RUN_PREPARING;
-    prepare_start(&r->prepare);
+    r->env->place->prepare(&r->prepare);
 }
 
 static void wake_arrived(struct post *p)
 {
     struct run_wake *m = container_of(p, struct run_wake, post);
-    struct runs *rs = m->worker->runs;
-    struct run *r = run_find(rs, slice_cstr(m->id));
+    struct flow *f = m->flow;
+    struct run *r = run_find(f, slice_cstr(m->id));
     if (r)
         run_look(r, m->child);
-    else if (!rs->is_draining)
-        run_again(run_new(rs, m->deployment, m->id, true));
+    else if (!f->is_draining)
+        run_again(run_new(f, m->deployment, m->id, true));
     deployment_unref(m->deployment);
     free(m);
 }
 
-void run_begin(struct worker *w, struct deployment *d, const char *id,
-               const struct durable_row *row, struct arena *arena)
+void run_begin(struct flow *f, struct deployment *d, const char *id, const struct durable_row *row,
+               struct arena *arena)
 {
-    if (w->runs->is_draining || run_find(w->runs, slice_cstr(id))) {
+    if (f->is_draining || run_find(f, slice_cstr(id))) {
         arena_free(arena);
         return;
     }
-    struct run *r = run_new(w->runs, d, id, true);
+    struct run *r = run_new(f, d, id, true);
     r->arena = arena;
     r->row = *row;
     r->has_row = true;
     run_again(r);
 }
 
-void run_wake(struct worker *w, struct run_wake *m)
+void run_wake(struct flow *f, struct run_wake *m)
 {
-    m->worker = w;
+    m->flow = f;
     m->post.fn = wake_arrived;
-    loop_post(&w->loop, &m->post);
+    flow_post(f->env, &m->post);
 }
 
 static void check_arrived(struct post *p)
 {
     struct run_check *c = container_of(p, struct run_check, post);
-    struct runs *rs = c->worker->runs;
-    struct run *r = run_find(rs, slice_cstr(c->id));
+    struct flow *f = c->flow;
+    struct run *r = run_find(f, slice_cstr(c->id));
     if (r && c->migrates) { /* whoever runs it has to let go first; the director tries again */
         if (r->guest && !r->check)
             run_end_guest(r);
         if (run_is_settled(r) && !r->guest && r->stage != RUN_PREPARING) {
-            timer_stop(&r->worker->loop, &r->timer);
+            flow_timer_stop(r->env, &r->timer);
             if (r->stage == RUN_WAITING)
-                turn_withdraw(&r->task);
+                r->env->place->withdraw(&r->task);
             run_forget(r);
             r = NULL;
         }
     }
-    if ((r && c->migrates) || rs->is_draining) {
+    if ((r && c->migrates) || f->is_draining) {
         error_set(&c->error, ERR_UNAVAILABLE, "the execution is busy");
         run_check_tell(c);
         return;
     }
-    r = run_new(rs, c->deployment, c->id, c->migrates);
+    r = run_new(f, c->deployment, c->id, c->migrates);
     r->check = c;
     run_again(r);
 }
 
-void run_check(struct worker *w, struct run_check *c)
+void run_check(struct flow *f, struct run_check *c)
 {
-    c->worker = w;
+    c->flow = f;
     c->post.fn = check_arrived;
-    loop_post(&w->loop, &c->post);
+    flow_post(f->env, &c->post);
 }
 
 /* ---- going ---- */
 
-static void check_drained(struct runs *rs)
+static void check_drained(struct flow *f)
 {
-    if (!rs->is_draining || !rs->drained || !list_is_empty(&rs->all))
+    if (!f->is_draining || !f->drained || !list_is_empty(&f->all))
         return;
-    void (*done)(void *) = rs->drained;
-    rs->drained = NULL;
-    done(rs->drained_arg);
+    void (*done)(void *) = f->drained;
+    f->drained = NULL;
+    done(f->drained_arg);
 }
 
 void run_forget(struct run *r)
 {
-    struct runs *rs = r->runs;
+    struct flow *f = r->flow;
+    struct flow_env *env = r->env;
     struct slot *s = r->slot;
     CHECK(!r->guest && run_is_settled(r));
     leave_witness(r);
-    if (r->wants_look && !rs->is_draining) { /* what it was woken for is still to be seen */
-        struct director_note *n = director_note_new(r->worker->server, r->id, 1);
+    if (r->wants_look && !f->is_draining) { /* what it was woken for is still to be seen */
+        struct director_note *n = director_note_new(r->env->shared, r->id, 1);
         memcpy(n->wakes[0], r->id, sizeof(r->id));
         director_send(n);
     }
-    timer_stop(&r->worker->loop, &r->timer);
-    if (run_find(rs, id_of(r)) == r)
-        (void)map_remove(&rs->map, id_of(r));
+    flow_timer_stop(r->env, &r->timer);
+    if (run_find(f, id_of(r)) == r)
+        (void)map_remove(&f->map, id_of(r));
     list_remove(&r->member);
     ask_drop(r->owning);
     bytes_done(&r->saved);
-    bytes_done(&r->tail);
+    bytes_done(&r->tail.records);
     execution_free(TAKE(r->x));
     run_charge(r);
     arena_free(r->arena);
     bytes_done(&r->stack);
     bytes_done(&r->result);
     free(r);
-    s->invocations--;
-    slot_release(s);
-    check_drained(rs);
+    env->place->release(s);
+    check_drained(f);
 }
 
 static void stop_lingering(struct run *r)
@@ -226,15 +225,17 @@ void run_end_guest(struct run *r)
     run_look_end(r);
     ask_drop(TAKE(r->loading));
     ask_drop(TAKE(r->ahead));
-    run_tail_drop(TAKE(r->reading_tail));
+    if (r->is_tail_asked)
+        r->env->place->tail_drop(&r->tail);
+    r->is_tail_asked = false;
     bytes_done(&r->saved);
     stop_lingering(r);
-    timer_stop(&r->worker->loop, &r->timer);
+    flow_timer_stop(r->env, &r->timer);
     r->is_standing = false;
     r->is_dropping = true;
-    guest_end(g, &over);
+    r->env->isolates->end(g, &over);
     r->is_dropping = false;
-    turn_give_back(r->worker, g);
+    r->env->place->give_back(r->env->ctx, g);
 }
 
 /* Not before its commits have been answered: it is read from the store. */
@@ -244,7 +245,7 @@ static void rest_over(struct timer *t)
     if (run_is_settled(r))
         run_again(r);
     else
-        timer_start(&r->worker->loop, &r->timer, RUN_REST_MS, rest_over);
+        flow_timer_start(r->env, &r->timer, RUN_REST_MS, rest_over);
 }
 
 struct parking {
@@ -261,7 +262,7 @@ static void parked(struct store_op *op)
     bool is_again = op->error.code != OK && error_is_retryable(op->error.code);
     free(p);
     r->in_flight--;
-    if (is_again && !r->runs->is_draining)
+    if (is_again && !r->flow->is_draining)
         run_rest(r, &e);
     else
         run_forget(r);
@@ -274,13 +275,13 @@ static void park(struct run *r, const struct error *error)
     CHECK(p);
     p->run = r;
     p->reason = *error;
-    p->op.loop = &r->worker->loop;
+    p->op.loop = r->env->loop;
     p->op.done = parked;
     r->stage = RUN_LEAVING;
     r->in_flight++;
     log_error("an execution is parked", LOG_STR("execution", r->id),
               LOG_STR("error", error->message));
-    store_durable_park(r->worker->server->store, &p->op, id_of(r), slice_cstr(error->message));
+    store_durable_park(r->env->store, &p->op, id_of(r), slice_cstr(error->message));
 }
 
 /* Tries that bring nothing: a reason that is the server's (its disk, its store) may pass at any
@@ -299,7 +300,7 @@ void run_rest(struct run *r, const struct error *error)
         run_check_over(r);
         return;
     }
-    if (is_hopeless(r, error) && !r->runs->is_draining) {
+    if (is_hopeless(r, error) && !r->flow->is_draining) {
         park(r, error);
         return;
     }
@@ -309,11 +310,10 @@ void run_rest(struct run *r, const struct error *error)
         log_warn("an execution cannot go on now, it is tried again", LOG_STR("execution", r->id),
                  LOG_STR("error", error->message));
     r->stage = RUN_RESTING;
-    if (r->runs->is_draining && run_is_settled(r))
+    if (r->flow->is_draining && run_is_settled(r))
         run_forget(r);
     else
-        timer_start(&r->worker->loop, &r->timer, ms < RUN_REST_MS_MAX ? ms : RUN_REST_MS_MAX,
-                    rest_over);
+        flow_timer_start(r->env, &r->timer, ms < RUN_REST_MS_MAX ? ms : RUN_REST_MS_MAX, rest_over);
 }
 
 /* ---- at rest ---- */
@@ -327,25 +327,25 @@ static void timer_fired(struct timer *t)
 }
 
 /* Milliseconds until us, rounded up, as a timer takes them. */
-static uint64_t ms_until(int64_t us)
+static uint64_t ms_until(const struct run *r, int64_t us)
 {
-    int64_t left = us - clock_wall_us();
+    int64_t left = us - flow_now_us(r->env);
     return left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
 }
 
 void run_settle_later(struct run *r)
 {
     int64_t wake_us = execution_wake_us(r->x);
-    uint64_t ms = wake_us != EXECUTION_NEVER ? ms_until(wake_us) : RUN_REST_MS;
-    timer_start(&r->worker->loop, &r->timer, ms < RUN_REST_MS ? ms : RUN_REST_MS, timer_fired);
+    uint64_t ms = wake_us != EXECUTION_NEVER ? ms_until(r, wake_us) : RUN_REST_MS;
+    flow_timer_start(r->env, &r->timer, ms < RUN_REST_MS ? ms : RUN_REST_MS, timer_fired);
 }
 
 static bool may_linger(const struct run *r, int64_t wake_us)
 {
-    if (r->waits_for_others || wake_us - clock_wall_us() < RUN_STAY_US)
+    if (r->waits_for_others || wake_us - flow_now_us(r->env) < RUN_STAY_US)
         return true;
-    return execution_waits_for_events(r->x) && r->linger_until_ns > clock_monotonic_ns() &&
-           r->worker->tasks_len == 0;
+    return execution_waits_for_events(r->x) && r->linger_until_ns > r->env->clock->monotonic_ns() &&
+           !r->env->place->is_crowded(r->env->ctx);
 }
 
 /* Executions whose end it waits for, and that may have come already. */
@@ -376,15 +376,15 @@ void run_settle(struct run *r)
     }
     if (is_idle && !r->is_lingering && !r->waits_for_others) {
         r->is_lingering = true;
-        list_push_back(&r->runs->lingering, &r->lingering);
+        list_push_back(&r->flow->lingering, &r->lingering);
     }
     uint64_t ms = UINT64_MAX;
     if (wake_us != EXECUTION_NEVER)
-        ms = ms_until(wake_us);
+        ms = ms_until(r, wake_us);
     if (is_idle && execution_waits_for_events(r->x) && !r->waits_for_others && ms > RUN_LINGER_MS)
         ms = RUN_LINGER_MS;
     if (ms != UINT64_MAX)
-        timer_start(&r->worker->loop, &r->timer, ms, timer_fired);
+        flow_timer_start(r->env, &r->timer, ms, timer_fired);
 }
 
 /* The module's database did not take what it did. If that was because another server has it now, so
@@ -404,11 +404,11 @@ static void rest_broken(struct run *r)
     struct error e;
     error_set(&e, ERR_IO, "the journal in the module's database could not be written");
     r->is_broken = false;
-    bool is_over = r->check || r->runs->is_draining; /* r may be gone then */
+    bool is_over = r->check || r->flow->is_draining; /* r may be gone then */
     run_rest(r, &e);
     if (is_over || r->stage != RUN_RESTING || r->owning)
         return;
-    r->owning = ask_new(&r->worker->asks, STORE_QUERY_OWNS, owner_known, r);
+    r->owning = ask_new(r->env->asks, STORE_QUERY_OWNS, owner_known, r);
     if (ask_start(r->owning) == OP_DONE)
         owner_known(r->owning);
 }
@@ -419,8 +419,8 @@ void run_stepped(struct guest *g, enum guest_status status)
     CHECK(r->guest == g);
     run_charge(r);
     stop_lingering(r);
-    timer_stop(&r->worker->loop, &r->timer);
-    r->linger_until_ns = clock_monotonic_ns() + RUN_LINGER_MS * 1000000ULL;
+    flow_timer_stop(r->env, &r->timer);
+    r->linger_until_ns = r->env->clock->monotonic_ns() + RUN_LINGER_MS * 1000000ULL;
     if (run_stop_replay(r))
         return;
     if (r->check) {
@@ -454,20 +454,25 @@ void run_stepped(struct guest *g, enum guest_status status)
 
 /* ---- all of a thread ---- */
 
-struct runs *runs_new(struct worker *w)
+struct flow_env *flow_env(struct flow *f)
 {
-    struct runs *rs = calloc(1, sizeof(*rs));
-    CHECK(rs);
-    rs->worker = w;
-    list_init(&rs->lingering);
-    list_init(&rs->all);
-    return rs;
+    return f->env;
 }
 
-void runs_reclaim(struct runs *rs)
+struct flow *flow_new(struct flow_env *env)
 {
-    struct list *n = rs->lingering.next;
-    if (n == &rs->lingering)
+    struct flow *f = calloc(1, sizeof(*f));
+    CHECK(f);
+    f->env = env;
+    list_init(&f->lingering);
+    list_init(&f->all);
+    return f;
+}
+
+void flow_reclaim(struct flow *f)
+{
+    struct list *n = f->lingering.next;
+    if (n == &f->lingering)
         return;
     struct run *r = container_of(n, struct run, lingering);
     stop_lingering(r);
@@ -479,7 +484,7 @@ void runs_reclaim(struct runs *rs)
 static void break_off(struct run *r)
 {
     if (r->stage == RUN_WAITING)
-        turn_withdraw(&r->task);
+        r->env->place->withdraw(&r->task);
     run_end_guest(r);
     if (r->stage == RUN_PREPARING || (r->check && r->stage == RUN_LEAVING))
         return; /* prepared() comes, or the store's answer */
@@ -493,19 +498,19 @@ static void break_off(struct run *r)
     }
 }
 
-void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg)
+void flow_drain(struct flow *f, void (*done)(void *arg), void *arg)
 {
-    rs->is_draining = true;
-    rs->drained = done;
-    rs->drained_arg = arg;
+    f->is_draining = true;
+    f->drained = done;
+    f->drained_arg = arg;
     /* Each ends and frees only itself: what it tells others goes by messages. */
-    LIST_FOREACH (n, &rs->all)
+    LIST_FOREACH (n, &f->all)
         break_off(container_of(n, struct run, member));
-    check_drained(rs);
+    check_drained(f);
 }
 
-void runs_free(struct runs *rs)
+void flow_free(struct flow *f)
 {
-    map_done(&rs->map);
-    free(rs);
+    map_done(&f->map);
+    free(f);
 }

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
-#include "server/director_internal.h"
+#include "flow/director_internal.h"
 
 enum {
     CHORE_PAUSE_MS = 100, /* doubled by each failure */
@@ -23,7 +23,7 @@ void *chore_new(struct director *d, const struct chore_kind *kind, size_t size)
 
 void chore_end(struct chore *c)
 {
-    timer_stop(control_loop(c->director->control), &c->timer);
+    flow_timer_stop(c->director->env, &c->timer);
     ask_drop(c->ask);
     list_remove(&c->link);
     free(c);
@@ -52,8 +52,7 @@ void chore_rest(struct chore *c, const struct error *error)
     if (c->failures == 0)
         log_warn("the store cannot be read, trying again", LOG_STR("what", c->kind->what),
                  LOG_STR("error", error->message));
-    timer_start(control_loop(c->director->control), &c->timer, chore_pause_ms(c->failures++),
-                chore_due);
+    flow_timer_start(c->director->env, &c->timer, chore_pause_ms(c->failures++), chore_due);
 }
 
 static void chore_take(struct chore *c)
@@ -73,7 +72,7 @@ static void chore_take(struct chore *c)
         chore_end(c);
         break;
     case CHORE_AGAIN:
-        timer_start(control_loop(c->director->control), &c->timer, 0, chore_due);
+        flow_timer_start(c->director->env, &c->timer, 0, chore_due);
         break;
     case CHORE_WAITS:
         break;
@@ -87,7 +86,7 @@ static void chore_answered(struct ask *a)
 
 void chore_ask(struct chore *c)
 {
-    c->ask = ask_new(c->director->asks, c->kind->query, chore_answered, c);
+    c->ask = ask_new(c->director->env->asks, c->kind->query, chore_answered, c);
     c->kind->fill(c, &c->ask->query, c->ask->arena);
     if (ask_start(c->ask) == OP_DONE)
         chore_take(c);

@@ -6,21 +6,21 @@
  * follows from its id; the director (control thread) sends wakes, the store holds the truth. */
 #pragma once
 
+#include "flow/env.h"
 #include "host/guest.h"
-#include "loop/post.h"
-#include "server/worker.h"
 
 struct arena;
 struct durable_row;
+struct flow;
 struct run;
-struct runs;
 
-struct runs *runs_new(struct worker *w);
+struct flow *flow_new(struct flow_env *env); /* which outlives it */
+struct flow_env *flow_env(struct flow *f);   /* any thread */
 /* Takes no more, lets what is being committed settle, then calls done. */
-void runs_drain(struct runs *rs, void (*done)(void *arg), void *arg);
-void runs_free(struct runs *rs); /* whatever is left is broken off: the journal has it */
+void flow_drain(struct flow *f, void (*done)(void *arg), void *arg);
+void flow_free(struct flow *f); /* whatever is left is broken off: the journal has it */
 /* Isolates are wanted by others: executions that only wait leave earlier. */
-void runs_reclaim(struct runs *rs);
+void flow_reclaim(struct flow *f);
 
 /* For the turn: a durable guest has been stepped. */
 void run_stepped(struct guest *g, enum guest_status status);
@@ -35,21 +35,21 @@ uint32_t run_witness(const struct guest *g); /* its slot in the witness */
 /* Look at execution `id`: it is due, or something happened to it. */
 struct run_wake {
     struct post post;
-    struct worker *worker;
+    struct flow *flow;
     struct deployment *deployment; /* of its version; the reference goes with it */
     char id[37];
     char child[37]; /* the one that has ended, "" if none */
 };
-void run_wake(struct worker *w, struct run_wake *m); /* takes over m, from malloc */
-/* On the worker's thread: an execution that has just been made, with its row (arena is taken over),
+void run_wake(struct flow *f, struct run_wake *m); /* takes over m, from malloc */
+/* On the engine thread: an execution that has just been made, with its row (arena is taken over),
  * which spares reading it. */
-void run_begin(struct worker *w, struct deployment *d, const char *id,
-               const struct durable_row *row, struct arena *arena);
+void run_begin(struct flow *f, struct deployment *d, const char *id, const struct durable_row *row,
+               struct arena *arena);
 
 /* Replays an execution on other code, without going on. The sender owns it until done. */
 struct run_check {
     struct post post;
-    struct worker *worker;
+    struct flow *flow;
     struct deployment *deployment;
     char id[37];
     bool migrates;         /* and pins it to that deployment's version if it agrees */
@@ -64,4 +64,4 @@ struct run_check {
     struct bytes recorded, did, stack; /* bytes_done() */
     struct error error;                /* could not be checked */
 };
-void run_check(struct worker *w, struct run_check *c);
+void run_check(struct flow *f, struct run_check *c);

@@ -18,15 +18,12 @@
  * replayed, and code that comes to its end first stands still (execution_is_behind). */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/database.h"
+#include "flow/run_internal.h"
+#include "flow/witness.h"
 #include "host/op.h"
-#include "host/sql_journal.h"
-#include "server/run_internal.h"
-#include "server/witness.h"
 
 enum { LOAD_AHEAD_BYTES_MAX = 64 * 1024 * 1024 };
 
@@ -47,7 +44,7 @@ static void ahead_arrived(struct ask *a)
 static void ahead_ask(struct run *r, int64_t first)
 {
     ask_drop(TAKE(r->ahead));
-    struct ask *a = r->ahead = ask_new(&r->worker->asks, STORE_QUERY_JOURNAL, ahead_arrived, r);
+    struct ask *a = r->ahead = ask_new(r->env->asks, STORE_QUERY_JOURNAL, ahead_arrived, r);
     a->query.journal.id = arena_copy(a->arena, slice_cstr(r->id));
     a->query.journal.first = first;
     a->query.journal.bytes_max = r->ahead_bytes;
@@ -101,25 +98,26 @@ static enum err port_read(void *ctx, int64_t first, struct bytes *out, int64_t *
 
 static int64_t port_now_us(void *ctx)
 {
-    return clock_wall_us();
+    const struct run *r = ctx;
+    return flow_now_us(r->env);
 }
 
 static void port_start(void *ctx, uint32_t id, uint32_t op, struct slice args)
 {
     struct run *r = ctx;
-    guest_start_call(r->guest, id, op, args);
+    r->env->isolates->start_call(r->guest, id, op, args);
 }
 
 static void port_stop(void *ctx, uint32_t id)
 {
     struct run *r = ctx;
-    guest_stop_call(r->guest, id);
+    r->env->isolates->stop_call(r->guest, id);
 }
 
 static void port_scope_over(void *ctx, uint32_t scope)
 {
     struct run *r = ctx;
-    guest_scope_over(r->guest, scope);
+    r->env->isolates->scope_over(r->guest, scope);
 }
 
 static void port_runnable(void *ctx)
@@ -146,7 +144,7 @@ static void load_answered(struct ask *a)
 /* What the stage asks: made by the first call, asked by load_wait(), there for the others. */
 static struct ask *load_ask(struct run *r, enum store_query_kind kind)
 {
-    r->loading = ask_new(&r->worker->asks, kind, load_answered, r);
+    r->loading = ask_new(r->env->asks, kind, load_answered, r);
     return r->loading;
 }
 
@@ -180,7 +178,7 @@ static enum load_step load_leave(struct run *r, bool is_other_version)
 /* What an attempt before a retry has left there is void. */
 static void load_name_tail(struct run *r)
 {
-    snprintf(r->tail_name, sizeof(r->tail_name), "%s.%lld", r->id, (long long)r->row.attempt);
+    snprintf(r->tail.name, sizeof(r->tail.name), "%s.%lld", r->id, (long long)r->row.attempt);
 }
 
 static enum load_step load_row(struct run *r)
@@ -202,94 +200,34 @@ static enum load_step load_row(struct run *r)
     load_name_tail(r);
     if (!is_wanted(r))
         return load_leave(r, false);
-    if (!r->check && r->row.version != r->slot->deployment->version)
+    if (!r->check && r->row.version != r->deployment->version)
         return load_leave(r, true);
     r->stage = RUN_READING_TAIL;
     return LOAD_ON;
 }
 
-/* Records that a transaction of the module's database kept and the store does not have yet. The run
- * may be gone when they have been read. */
-struct run_tail {
-    struct sql_use use;
-    struct run *run; /* NULL: gone */
-    char name[sizeof(((struct run *)0)->tail_name)];
-    int64_t from, first;
-    struct bytes records;
-    bool is_read, is_awaited;
-};
-
-/* Behind the lock of whoever had the lease before: it asks for the lease under it. */
-static void tail_run(struct sql_use *u, struct sql_conn *c)
+static void tail_read(struct tail *t)
 {
-    struct run_tail *t = container_of(u, struct run_tail, use);
-    u->error.code = sql_transaction(c, SQL_BEGIN, &u->error);
-    if (u->error.code == OK)
-        u->error.code =
-            sql_journal_get(c, slice_cstr(t->name), t->from, &t->records, &t->first, &u->error);
+    load_go(t->owner);
 }
 
-static void tail_free(struct run_tail *t)
-{
-    bytes_done(&t->records);
-    free(t);
-}
-
-static void tail_done(struct sql_use *u)
-{
-    struct run_tail *t = container_of(u, struct run_tail, use);
-    t->is_read = true;
-    if (!t->run)
-        tail_free(t);
-    else if (t->is_awaited)
-        load_go(t->run);
-}
-
-static void tail_start(struct run *r)
-{
-    struct run_tail *t = calloc(1, sizeof(*t));
-    CHECK(t);
-    t->run = r;
-    t->from = r->row.records;
-    memcpy(t->name, r->tail_name, sizeof(t->name));
-    t->use.run = tail_run;
-    t->use.done = tail_done;
-    r->reading_tail = t;
-    sql_use_start(r->slot, &t->use);
-}
-
-void run_tail_drop(struct run_tail *t)
-{
-    if (!t)
-        return;
-    t->run = NULL;
-    if (t->is_read)
-        tail_free(t);
-    else
-        sql_use_cancel(&t->use);
-}
-
+/* Records that a transaction of the module's database kept and the store does not have yet. */
 static enum load_step load_tail(struct run *r)
 {
-    struct database *b = r->slot->deployment->database;
-    bytes_done(&r->tail);
-    r->tail_first = 0;
-    if (!r->reading_tail && (database_is_open(b) || access(database_path(b), F_OK) == 0)) {
-        tail_start(r);
-        r->reading_tail->is_awaited = !r->reading_tail->is_read;
-        if (!r->reading_tail->is_read)
+    if (!r->is_tail_asked) {
+        bytes_done(&r->tail.records);
+        r->tail.error.code = OK;
+        r->tail.first = 0;
+        r->tail.from = r->row.records;
+        r->tail.done = tail_read;
+        r->tail.owner = r;
+        r->is_tail_asked = true;
+        if (r->env->place->tail_read(r->slot, &r->tail) == OP_PENDING)
             return LOAD_WAITS;
     }
-    struct run_tail *t = TAKE(r->reading_tail);
-    if (t) {
-        struct error e = t->use.error;
-        r->tail = t->records;
-        t->records = BYTES_INIT;
-        r->tail_first = t->first;
-        tail_free(t);
-        if (e.code != OK)
-            return load_fail(r, &e);
-    }
+    r->is_tail_asked = false;
+    if (r->tail.error.code != OK)
+        return load_fail(r, &r->tail.error);
     r->snapshot_records = 0;
     r->stage = r->row.records > 0 && !r->check && r->break_id == 0 ? RUN_READING_SNAPSHOT
                                                                    : RUN_READING_JOURNAL;
@@ -342,10 +280,10 @@ static enum err snapshot_split(struct slice saved, struct slice *ret_execution,
 /* Then by replay, from the first record. */
 static void snapshot_refuse(struct run *r, const struct error *error)
 {
-    metric_add(&r->worker->metrics.snapshots_refused, 1);
+    metric_add(&r->env->metrics->snapshots_refused, 1);
     log_debug("a snapshot was not usable, replaying", LOG_STR("execution", r->id),
               LOG_STR("error", error->message));
-    store_durable_snapshot_drop(r->worker->server->store, NULL, slice_cstr(r->id));
+    store_durable_snapshot_drop(r->env->store, NULL, slice_cstr(r->id));
     r->snapshot_records = 0;
     bytes_done(&r->saved);
     execution_free(TAKE(r->x));
@@ -361,8 +299,8 @@ static void make_execution(struct run *r)
         .id = slice_cstr(r->id),
         .started_us = r->row.created_us,
         .stored = r->row.records,
-        .tail = bytes_slice(&r->tail),
-        .tail_first = r->tail_first,
+        .tail = bytes_slice(&r->tail.records),
+        .tail_first = r->tail.first,
         .is_check = r->check != NULL,
         .break_id = r->break_id,
     };
@@ -455,26 +393,26 @@ static enum load_step load_begin(struct run *r)
     struct error e;
     struct guest *g = r->guest;
     begin_dispatch(r);
-    guest_make_durable(g, r->x, slice_cstr(r->tail_name), lines_stored(r));
+    guest_make_durable(g, r->x, slice_cstr(r->tail.name), lines_stored(r));
     r->stage = RUN_ACTIVE;
     if (r->snapshot_records > 0) {
         enum err err = snapshot_split(bytes_slice(&r->saved), &of_execution, &of_guest, &e);
         if (err == OK)
-            err = guest_resume(g, &r->dispatch, of_guest, &e);
+            err = r->env->isolates->resume(g, &r->dispatch, of_guest, &e);
         if (err != OK) {
             guest_make_ordinary(g);
             snapshot_refuse(r, &e);
             return LOAD_ON;
         }
-        metric_add(&r->worker->metrics.snapshots_used, 1);
+        metric_add(&r->env->metrics->snapshots_used, 1);
     } else {
         if (r->row.records > 0)
-            metric_add(&r->worker->metrics.replays, 1);
-        guest_add(g, &r->dispatch);
+            metric_add(&r->env->metrics->replays, 1);
+        r->env->isolates->add(g, &r->dispatch);
     }
     bytes_done(&r->saved);
-    bytes_done(&r->tail);
-    r->witness = witness_enter(r->worker->server->witness, (unsigned)r->worker->index, r->id);
+    bytes_done(&r->tail.records);
+    r->witness = witness_enter(r->env->witness, r->env->thread, r->id);
     if (!r->check && r->row.is_cancel_requested)
         execution_cancel(r->x);
     if (r->wants_look && !r->check) { /* woken meanwhile */
@@ -527,7 +465,7 @@ bool run_start(struct task *t, struct guest *g)
     struct run *r = container_of(t, struct run, task);
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
-    bytes_clear(&r->tail);
+    bytes_clear(&r->tail.records);
     r->guest = g;
     g->run = r;
     bool is_fresh = r->has_row && !r->wants_look;
