@@ -181,12 +181,13 @@ bool fair_enter(struct fair *f, struct fair_place *p, struct account *owner, con
     CHECK(!p->member);
     p->member = member_of(f, owner, member);
     p->is_held = false;
-    if (list_is_empty(&p->member->waiting) && member_may(f, p->member) &&
-        owner_pays(f, p->member->owner)) {
+    struct fair_member *m = p->member;
+    /* A member that may and yet waits does so for the account: it was there first. */
+    if (list_is_empty(&m->waiting) && member_may(f, m) && !owner_next(f, m->owner) &&
+        owner_pays(f, m->owner)) {
         place_take(f, p);
         return true;
     }
-    struct fair_member *m = p->member;
     list_push_back(&m->waiting, &p->link);
     f->waiting++;
     if (!list_is_linked(&m->link))

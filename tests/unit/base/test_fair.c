@@ -160,6 +160,25 @@ static void a_quota_bounds_an_owner(void **state)
     assert_int_equal(budget_used(&owners[0]->budgets[RESOURCE_CONNECTIONS]), 4);
 }
 
+/* What the account has again, by another thread, belongs to those of the owner who wait for it. */
+static void a_newcomer_overtakes_nobody_at_a_quota(void **state)
+{
+    (void)state;
+    account_limit(owners[0], RESOURCE_CONNECTIONS, 1);
+    assert_true(fair_enter(&f, &places[0], owners[0], &members[0]));
+    assert_false(fair_enter(&f, &places[1], owners[0], &members[1]));
+    account_limit(owners[0], RESOURCE_CONNECTIONS, 2);
+    assert_false(fair_enter(&f, &places[2], owners[0], &members[2]));
+    assert_true(fair_enter(&f, &places[3], owners[1], &members[3])); /* others do not see it */
+    fair_retry(&f);
+    assert_int_equal(grants, 1);
+    assert_ptr_equal(last, &places[1]);
+    account_limit(owners[0], RESOURCE_CONNECTIONS, 3);
+    fair_retry(&f);
+    assert_ptr_equal(last, &places[2]);
+    assert_true(fair_enter(&f, &places[4], owners[1], &members[4]));
+}
+
 static void an_owner_may_go_before_its_places(void **state)
 {
     (void)state;
@@ -213,6 +232,7 @@ int main(void)
         T(who_waits_may_leave),
         T(hands_over),
         T(a_quota_bounds_an_owner),
+        T(a_newcomer_overtakes_nobody_at_a_quota),
         T(an_owner_may_go_before_its_places),
         T(loses_nothing),
     };
