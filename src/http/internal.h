@@ -4,7 +4,7 @@
  *
  *   conn.c      a connection: socket, write queue, timeouts, closing. conn_run() is its one step.
  *   tls.c       the layer between socket and protocol, where there is one
- *   h1.c, h2.c  a protocol on a connection: bytes to exchanges and answers to bytes
+ *   h1*, h2*    a protocol on a connection: bytes to exchanges and answers to bytes
  *   exchange.c  the API of server.h for one request and its answer, and the request's body
  *   server.c    listener, pools, the ready list, drain and close
  *
