@@ -98,7 +98,7 @@ static void open_once(void)
     deployment->wall_ms_max = 60000;
     loop_init(&loop);
     host = (struct guest_host){
-        .loop = &loop, .engine = engine, .sql_take = no_sql, .sql_runner = sql_runner_new(&loop)};
+        .loop = &loop, .engine = engine, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
     CHECK(guest_new(&host, deployment, &guest, &e) == OK);
 }
 

@@ -14,7 +14,7 @@
 #include "durable/record.h"
 #include "host/sql.h"
 #include "host/sql_journal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "loop/loop.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,13 +32,13 @@ static const char tables[] =
     "CREATE VIRTUAL TABLE r USING rtree(id, x0, x1); INSERT INTO r VALUES (1, 0, 5)";
 
 static struct loop loop;
-static struct sql_runner *runner;
+static struct fiber_runner *runner;
 static struct sql_file *file;
 static struct sql_conn *conn;
 static struct bytes journal;
 
 struct run {
-    struct sql_task task;
+    struct fiber_task task;
     struct slice text, params;
     bool is_bare, has_ended;
     enum err err;
@@ -46,7 +46,7 @@ struct run {
     struct bytes result;
 };
 
-static void run_task(struct sql_task *t)
+static void run_task(struct fiber_task *t)
 {
     struct run *r = container_of(t, struct run, task);
     sql_conn_set_deadline(conn, UINT64_MAX);
@@ -55,7 +55,7 @@ static void run_task(struct sql_task *t)
     r->err = sql_exec(conn, r->text, r->params, &r->result, &r->error);
 }
 
-static void run_done(struct sql_task *t)
+static void run_done(struct fiber_task *t)
 {
     container_of(t, struct run, task)->has_ended = true;
     loop_stop(&loop);
@@ -67,7 +67,7 @@ static void run(struct run *r)
     r->task.done = run_done;
     r->task.cpu_ns_max = CPU_NS;
     r->task.memory_max = MEMORY_BYTES;
-    r->has_ended = sql_task_start(runner, &r->task);
+    r->has_ended = fiber_task_start(runner, &r->task);
     if (!r->has_ended)
         loop_run(&loop);
     CHECK(r->has_ended);
@@ -110,7 +110,7 @@ static void open_once(void)
         struct record r = {.kind = RECORD_SYNC, .op = 26, .at_us = 1, .payload = SLICE_LIT(SECRET)};
         record_append(&r, &journal);
         loop_init(&loop);
-        runner = sql_runner_new(&loop);
+        runner = fiber_runner_new(&loop);
     }
     if (!conn)
         database_open();

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The object __limpet that guest/runtime is written against; README.md documents each member. */
+ * The object __limpet that guest/runtime is written against; README.md documents each member. Ops
+ * that need nothing of their own here have theirs from native_op.c. */
 #include <stdlib.h>
 
 #include "engine.h"
 #include "module.h"
+#include "native.h"
 #include "op.h"
 #include "serialize.h"
 #include "source.h"
@@ -21,13 +23,7 @@ static uint32_t native_u32(JSContext *ctx, int argc, JSValueConst *argv, int ind
     return value;
 }
 
-/* Bytes of a string (UTF-8) or buffer; release with native_bytes_done(). .at NULL: exception. */
-struct native_bytes {
-    struct text text;
-    bool is_string;
-};
-
-static struct native_bytes native_bytes(JSContext *ctx, JSValueConst value)
+struct native_bytes native_bytes(JSContext *ctx, JSValueConst value)
 {
     struct native_bytes b = {.is_string = JS_IsString(value)};
     b.text = b.is_string ? text_of(ctx, value) : text_of_buffer(ctx, value);
@@ -36,7 +32,7 @@ static struct native_bytes native_bytes(JSContext *ctx, JSValueConst value)
     return b;
 }
 
-static void native_bytes_done(JSContext *ctx, struct native_bytes b)
+void native_bytes_done(JSContext *ctx, struct native_bytes b)
 {
     if (b.is_string && b.text.at)
         text_done(ctx, b.text);
@@ -62,21 +58,6 @@ static JSValue native_clock(JSContext *ctx, JSValueConst this_value, int argc, J
     int32_t len = op_call(OP_CLOCK, &(struct op_clock){.which = native_u32(ctx, argc, argv, 0)},
                           &now, sizeof now);
     return len < 0 ? op_throw(ctx, len) : JS_NewNumber(ctx, now);
-}
-
-static JSValue native_reply_bytes(JSContext *ctx, struct op_reply *reply)
-{
-    JSValue bytes = JS_NewUint8ArrayCopy(ctx, reply->data, reply->len);
-    op_reply_done(reply);
-    return bytes;
-}
-
-static JSValue native_random(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
-{
-    struct op_reply reply;
-    if (!op_ask(ctx, OP_RANDOM, &(struct op_random){.len = native_u32(ctx, argc, argv, 0)}, &reply))
-        return JS_EXCEPTION;
-    return native_reply_bytes(ctx, &reply);
 }
 
 static JSValue native_env_get(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
@@ -266,13 +247,6 @@ static JSValue native_codec_run(JSContext *ctx, JSValueConst this_value, int arg
         in.at < in.end ? JS_NewUint8ArrayCopy(ctx, in.at, (size_t)(in.end - in.at)) : JS_UNDEFINED;
     op_reply_done(&reply);
     return JS_NewArrayFrom(ctx, 3, values);
-}
-
-static JSValue native_codec_end(JSContext *ctx, JSValueConst this_value, int argc,
-                                JSValueConst *argv)
-{
-    op_tell(OP_CODEC_END, &(struct op_codec_end){.codec = native_u32(ctx, argc, argv, 0)});
-    return JS_UNDEFINED;
 }
 
 /* --- ops that the whole isolate waits for --------------------------------------------------------
@@ -638,7 +612,6 @@ static JSValue native_decode(JSContext *ctx, JSValueConst this_value, int argc, 
 static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("log", 2, native_log),
     JS_CFUNC_DEF("clock", 1, native_clock),
-    JS_CFUNC_DEF("random", 1, native_random),
     JS_CFUNC_DEF("envGet", 1, native_env_get),
     JS_CFUNC_DEF("envList", 0, native_env_list),
     JS_CFUNC_DEF("urlParse", 2, native_url_parse),
@@ -646,7 +619,6 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("digest", 2, native_digest),
     JS_CFUNC_DEF("codecNew", 2, native_codec_new),
     JS_CFUNC_DEF("codecRun", 3, native_codec_run),
-    JS_CFUNC_DEF("codecEnd", 1, native_codec_end),
     JS_CFUNC_DEF("crypto", 8, subtle_crypto),
     JS_CFUNC_DEF("cipher", 7, subtle_cipher),
     JS_CFUNC_DEF("equalBytes", 2, subtle_equal),
@@ -692,6 +664,7 @@ bool native_define(JSContext *ctx)
         !JS_IsException(native) &&
         JS_SetPropertyFunctionList(ctx, native, native_members,
                                    sizeof native_members / sizeof *native_members) >= 0 &&
+        native_define_ops(ctx, native) &&
         JS_DefinePropertyValueStr(ctx, global, "__limpet", native, JS_PROP_CONFIGURABLE) >= 0;
     JS_FreeValue(ctx, global);
     return is_ok;

@@ -40,13 +40,25 @@ int32_t op_call(enum op_code code, const void *args, void *ret, uint32_t ret_cap
     return op_call_in(op_whose(), code, args, ret, ret_cap);
 }
 
-/* It ends in its call, but the guest may stand still in it. A workflow's variables may have to be
- * read: they are what they were. */
+/* It ends in its call, but the guest may stand still in it. What is recorded has to be read only
+ * where there is a journal. */
 static bool op_may_stand(enum op_code code)
 {
-    return code == OP_SQL_EXEC || code == OP_SQL_TRANSACTION || code == OP_CHILD_START ||
-           code == OP_SIGNAL || code == OP_CHILD_CANCEL ||
-           (eng.is_durable && (code == OP_ENV_GET || code == OP_ENV_LIST));
+    enum { SYNC, ASYNC, STANDS };
+    enum { PURE, LOCAL, RECORDED, SQL, TRANSACTIONAL, SUSPENDING, EXTERNAL };
+    static const bool stands[] = {
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
+    [number] = (reply) == STANDS,
+#include "host/ops.def"
+#undef OP
+    };
+    static const bool is_recorded[] = {
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
+    [number] = (class) == RECORDED,
+#include "host/ops.def"
+#undef OP
+    };
+    return stands[code] && (eng.is_durable || !is_recorded[code]);
 }
 
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)

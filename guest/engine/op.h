@@ -27,13 +27,13 @@ typedef struct op_bytes op_slot_bytes;
 typedef struct op_bytes op_slot_mem;
 
 enum op_code {
-#define OP(CODE, name, number, class, reply, fields) OP_##CODE = number,
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields) OP_##CODE = number,
 #include "host/ops.def"
 #undef OP
 };
 
 #define F(type, name) op_slot_##type name;
-#define OP(CODE, op_name, number, class, reply, fields)                                            \
+#define OP(CODE, op_name, number, class, reply, when, handler, shows, fields)                      \
     struct op_##op_name {                                                                          \
         fields                                                                                     \
     };

@@ -1,39 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * One function for each shape of a result. `reader` takes values off the front of a payload and
+ * One function for each shape of a result, that ops.def says the op has. `reader` takes values off the front of a payload and
  * remembers when there was not enough; what was written until then is dropped. */
 #include "admin/journal_value.h"
 
 #include "admin/body.h"
 #include "admin/value.h"
 #include "base/json.h"
+#include "host/op_row.h"
 
 enum {
     VALUE_STEP_BYTES_MAX = 256 * 1024, /* of a step's result; what is beyond is cut */
     VALUE_BYTES_SHOWN = 64,            /* of a payload that cannot be read */
 };
 
-enum value_op {
-#define OP(CODE, name, number, class, reply, ...) VALUE_OP_##CODE = (number),
-#define F(...)
-#include "host/ops.def"
-#undef F
-#undef OP
-};
-
 const char *journal_value_op_name(uint32_t op)
 {
-    switch (op) {
-#define OP(CODE, name, number, class, reply, ...)                                                  \
-    case number:                                                                                   \
-        return #name;
-#define F(...)
-#include "host/ops.def"
-#undef F
-#undef OP
-    default:
-        return NULL;
-    }
+    return op_row(op)->name;
 }
 
 /* ---- reading ---- */
@@ -288,51 +271,50 @@ static void step_json(const struct reader *r, struct json_writer *w)
 
 bool journal_value_is_step(const struct record *r)
 {
-    return r->op == VALUE_OP_STEP;
+    return op_row(r->op)->shows == OP_SHOWS_STEP;
 }
 
 /* Does a failure of this op carry more than a message? */
 static bool is_error_value(const struct record *r)
 {
-    return r->op == VALUE_OP_CHILD_RESULT || r->kind == RECORD_END ||
-           (r->op == VALUE_OP_STEP && r->status == ERR_GUEST);
+    return op_row(r->op)->shows == OP_SHOWS_JSON || r->kind == RECORD_END ||
+           (journal_value_is_step(r) && r->status == ERR_GUEST);
 }
 
 static void result_json(const struct record *record, struct reader *r, struct json_writer *w)
 {
-    switch (record->op) {
-    case VALUE_OP_RANDOM:
+    switch (op_row(record->op)->shows) {
+    case OP_SHOWS_NOTHING:
+    case OP_SHOWS_BYTES:
         hex_json(w, r->rest);
         return;
-    case VALUE_OP_ENV_GET:
-        env_get_json(r, w);
-        return;
-    case VALUE_OP_ENV_LIST:
-        env_list_json(r, w);
-        return;
-    case VALUE_OP_CLOCK:
-        json_double(w, take_f64(r));
-        return;
-    case VALUE_OP_SQL_EXEC:
-        sql_json(r, w);
-        return;
-    case VALUE_OP_FETCH:
-        fetch_json(r, w);
-        return;
-    case VALUE_OP_STEP:
-        step_json(r, w);
-        return;
-    case VALUE_OP_EVENT_WAIT:
-        event_json(r, w);
-        return;
-    case VALUE_OP_CHILD_START:
+    case OP_SHOWS_TEXT:
         json_slice(w, r->rest);
         return;
-    case VALUE_OP_CHILD_RESULT:
+    case OP_SHOWS_NUMBER:
+        json_double(w, take_f64(r));
+        return;
+    case OP_SHOWS_JSON:
         raw_checked(r, w, r->rest);
         return;
-    default:
-        hex_json(w, r->rest);
+    case OP_SHOWS_RESPONSE:
+        fetch_json(r, w);
+        return;
+    case OP_SHOWS_ROWS:
+        sql_json(r, w);
+        return;
+    case OP_SHOWS_VARIABLE:
+        env_get_json(r, w);
+        return;
+    case OP_SHOWS_VARIABLES:
+        env_list_json(r, w);
+        return;
+    case OP_SHOWS_STEP:
+        step_json(r, w);
+        return;
+    case OP_SHOWS_SIGNAL:
+        event_json(r, w);
+        return;
     }
 }
 

@@ -17,7 +17,7 @@
 #include "base/random.h"
 #include "durable/record.h"
 #include "flow/director_internal.h"
-#include "host/op.h"
+#include "host/op_row.h"
 
 enum { SURVEY_BYTES = 256 * 1024 }; /* of a journal, read at once */
 
@@ -65,9 +65,10 @@ static void cut_fail(struct cut *c, const struct error *error)
 
 static void note_record(struct cut *c, const struct record *r)
 {
-    if (r->kind == RECORD_DONE && r->op == OP_NUMBER_STEP && r->status != OK)
+    const struct op_row *row = op_row(r->op);
+    if (r->kind == RECORD_DONE && row->shows == OP_SHOWS_STEP && r->status != OK)
         c->last_failed_step = c->count;
-    if (r->kind == RECORD_DONE && r->op == OP_NUMBER_FETCH)
+    if (r->kind == RECORD_DONE && row->class == OP_EXTERNAL)
         c->last_external = c->count;
     if (r->kind == RECORD_CANCEL && c->cancel < 0)
         c->cancel = c->count;
@@ -189,8 +190,8 @@ static enum err take_taken(struct cut *c, struct slice rest, int64_t first, int6
     struct record r;
     for (int64_t n = first; rest.len > 0; n++) {
         enum err err = record_take(&rest, &r, ret_error);
-        if (err == OK && n >= c->records && r.kind == RECORD_DONE && r.op == OP_NUMBER_EVENT_WAIT &&
-            r.status == OK)
+        if (err == OK && n >= c->records && r.kind == RECORD_DONE &&
+            op_row(r.op)->shows == OP_SHOWS_SIGNAL && r.status == OK)
             err = take_back(c, &r, ret_error);
         if (err != OK)
             return err;

@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/map.h"
 #include "host/sql_internal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "loop/loop.h"
 #include "loop/work.h"
 
@@ -62,7 +62,7 @@ struct waiter {
     struct list link;
     struct post post;
     struct loop *loop;
-    struct sql_task *task;
+    struct fiber_task *task;
     struct sql_conn *conn; /* NULL: look again */
     struct error error;    /* of the opening that it shared */
     bool is_woken;
@@ -75,7 +75,7 @@ static void waiter_posted(struct post *p)
     struct waiter *w = container_of(p, struct waiter, post);
     loop_arrived(w->loop);
     w->is_woken = true;
-    sql_task_wake(w->task);
+    fiber_task_wake(w->task);
 }
 
 static void waiter_post(struct waiter *w)
@@ -106,7 +106,7 @@ static enum op_status waiter_awaits(void *arg)
 static bool waiter_stand(struct database *b, struct waiter *w)
 {
     while (!w->is_woken) {
-        if (sql_task_is_cancelled(w->task)) {
+        if (fiber_task_is_cancelled(w->task)) {
             pthread_mutex_lock(&b->mutex);
             bool is_in_line = list_is_linked(&w->link);
             list_remove(&w->link);
@@ -116,7 +116,7 @@ static bool waiter_stand(struct database *b, struct waiter *w)
                 return false;
             }
         }
-        sql_task_await(waiter_awaits, w);
+        fiber_task_await(waiter_awaits, w);
     }
     return true;
 }
@@ -332,8 +332,8 @@ static enum err database_open(struct database *b, struct error *ret_error)
 {
     struct databases *d = b->of;
     struct error e = {0};
-    sql_task_ahead();
-    sql_task_bill(false);
+    fiber_task_ahead();
+    fiber_task_bill(false);
     descriptors_take(d, FILE_DESCRIPTORS);
     enum err err = sql_file_attach(b->file, &e);
     if (err == ERR_OVERLOAD && make_room(d, 0)) { /* others have used up the process's */
@@ -342,7 +342,7 @@ static enum err database_open(struct database *b, struct error *ret_error)
     }
     if (err != OK)
         descriptors_give(d, FILE_DESCRIPTORS);
-    sql_task_bill(true);
+    fiber_task_bill(true);
     opening_over(b, &e);
     if (err != OK && ret_error)
         *ret_error = e;
@@ -354,13 +354,13 @@ static enum err database_connect(struct database *b, struct sql_conn **ret_conn,
                                  struct error *ret_error)
 {
     struct databases *d = b->of;
-    sql_task_ahead();
-    sql_task_bill(false);
+    fiber_task_ahead();
+    fiber_task_bill(false);
     descriptors_take(d, CONN_DESCRIPTORS);
     enum err err = sql_conn_open(b->file, ret_conn, ret_error);
     if (err == ERR_OVERLOAD && make_room(d, 0))
         err = sql_conn_open(b->file, ret_conn, ret_error);
-    sql_task_bill(true);
+    fiber_task_bill(true);
     if (err == OK)
         return OK;
     descriptors_give(d, CONN_DESCRIPTORS);
@@ -432,9 +432,9 @@ enum err database_take(struct database *b, struct loop *loop, struct sql_conn **
 {
     enum err err = OK;
     struct sql_conn *conn = NULL;
-    CHECK(sql_task_current());
+    CHECK(fiber_task_current());
     while (err == OK && !conn) {
-        struct waiter w = {.loop = loop, .task = sql_task_current()};
+        struct waiter w = {.loop = loop, .task = fiber_task_current()};
         pthread_mutex_lock(&b->mutex);
         enum step step = take_step(b, loop, &w, &conn);
         pthread_mutex_unlock(&b->mutex);
@@ -446,7 +446,7 @@ enum err database_take(struct database *b, struct loop *loop, struct sql_conn **
             err = database_open(b, ret_error);
         if (err == OK && (step == STEP_OPEN || step == STEP_CONNECT))
             err = database_connect(b, &conn, ret_error);
-        sql_task_home();
+        fiber_task_home();
     }
     if (err == OK)
         err = sql_conn_bound(conn, size_max(b), ret_error);

@@ -7,7 +7,7 @@
  *   closed --take--> opening --> open --rest, or others want descriptors--> closing --> closed
  *
  * Opening recovers what a killed process has left in the log, up to hundreds of MiB, so it happens
- * on the task of whoever comes first, away from the engine thread (sql_task.h), and is not of its
+ * on the task of whoever comes first, away from the engine thread (fiber_task.h), and is not of its
  * CPU time; who comes meanwhile stands still and shares the opening. A connection is used by one at
  * a time and goes to the next in line when it is given back. Closing, on the pool, syncs what is not
  * durable yet; the file's counters outlive it. A database whose disk has failed stays open: what

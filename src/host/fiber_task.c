@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See sql_task.h. The pool is the process's: SQL_POOL_THREADS threads, made with the first runner
+ * See fiber_task.h. The pool is the process's: FIBER_POOL_THREADS threads, made with the first runner
  * and ended with the last, and one queue under a mutex, in which a task that has used up its slice
  * goes to the end. A task that comes home is put onto its runner's list, and the runner's post
  * tells the loop. SQLite calls the hooks and the progress handler without holding a mutex
  * (multi-thread mode, no shared cache, each page cache with its own group), so that a task can
  * leave there. */
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,17 +19,17 @@
 #include "loop/loop.h"
 
 enum {
-    SQL_POOL_THREADS = 4,
-    SQL_STACK_BYTES = 1024 * 1024, /* as far as it is touched */
-    SQL_FIBERS_KEPT = 16,          /* a runner's */
+    FIBER_POOL_THREADS = 4,
+    FIBER_STACK_BYTES = 1024 * 1024, /* as far as it is touched */
+    FIBERS_KEPT = 16,                /* a runner's */
 };
-#define SQL_INLINE_NS (2 * UINT64_C(1000000)) /* on the engine thread */
-#define SQL_HURRY_NS (UINT64_C(300000))       /* ... with a sort to come */
-#define SQL_AWAY_NS (10 * UINT64_C(1000000))  /* a turn on the pool */
+#define FIBER_INLINE_NS (2 * UINT64_C(1000000)) /* on the engine thread */
+#define FIBER_HURRY_NS (UINT64_C(300000))       /* ... with a sort to come */
+#define FIBER_AWAY_NS (10 * UINT64_C(1000000))  /* a turn on the pool */
 
-struct sql_runner {
+struct fiber_runner {
     struct loop *loop;
-    struct fiber *fibers[SQL_FIBERS_KEPT];
+    struct fiber *fibers[FIBERS_KEPT];
     size_t fibers_len;
     struct post post;
     /* under the pool's mutex */
@@ -42,23 +42,23 @@ static struct {
     pthread_mutex_t mutex;
     pthread_cond_t work, home;
     struct list queue;
-    pthread_t threads[SQL_POOL_THREADS];
+    pthread_t threads[FIBER_POOL_THREADS];
     unsigned runners;
     bool is_ending;
 } pool = {.mutex = PTHREAD_MUTEX_INITIALIZER,
           .work = PTHREAD_COND_INITIALIZER,
           .home = PTHREAD_COND_INITIALIZER};
 
-static _Thread_local struct sql_task *task_current;
+static _Thread_local struct fiber_task *task_current;
 
 /* Not inlined: a task changes threads, and with them the address. */
-__attribute__((noinline)) struct sql_task *sql_task_current(void)
+__attribute__((noinline)) struct fiber_task *fiber_task_current(void)
 {
     __asm__ volatile("");
     return task_current;
 }
 
-__attribute__((noinline)) static void task_set_current(struct sql_task *t)
+__attribute__((noinline)) static void task_set_current(struct fiber_task *t)
 {
     __asm__ volatile("");
     task_current = t;
@@ -66,13 +66,13 @@ __attribute__((noinline)) static void task_set_current(struct sql_task *t)
 
 static void task_main(void *arg)
 {
-    struct sql_task *t = arg;
+    struct fiber_task *t = arg;
     t->run(t);
-    sql_task_home();
+    fiber_task_home();
 }
 
 /* One stretch, on whatever thread. */
-static void task_enter(struct sql_task *t, uint64_t ns)
+static void task_enter(struct fiber_task *t, uint64_t ns)
 {
     t->leaves_ns = clock_monotonic_ns() + ns;
     if (t->is_away)
@@ -88,9 +88,9 @@ static void task_enter(struct sql_task *t, uint64_t ns)
 
 static void on_post(struct post *p);
 
-static void pool_give_home(struct sql_task *t)
+static void pool_give_home(struct fiber_task *t)
 {
-    struct sql_runner *r = t->runner;
+    struct fiber_runner *r = t->runner;
     list_push_back(&r->home, &t->link);
     r->away--;
     if (!r->is_posted) {
@@ -111,12 +111,12 @@ static void *pool_main(void *arg)
         struct list *n = list_pop_front(&pool.queue);
         if (!n)
             break;
-        struct sql_task *t = container_of(n, struct sql_task, link);
+        struct fiber_task *t = container_of(n, struct fiber_task, link);
         pthread_mutex_unlock(&pool.mutex);
-        task_enter(t, SQL_AWAY_NS);
+        task_enter(t, FIBER_AWAY_NS);
         pthread_mutex_lock(&pool.mutex);
         CHECK(!t->is_ended);
-        if (t->want == SQL_TASK_POOL)
+        if (t->want == FIBER_TASK_POOL)
             list_push_back(&pool.queue, &t->link);
         else
             pool_give_home(t);
@@ -125,7 +125,7 @@ static void *pool_main(void *arg)
     return NULL;
 }
 
-static void pool_take(struct sql_task *t)
+static void pool_take(struct fiber_task *t)
 {
     t->is_away = true;
     pthread_mutex_lock(&pool.mutex);
@@ -141,7 +141,7 @@ static void pool_ref(void)
     if (pool.runners++ == 0) {
         list_init(&pool.queue);
         pool.is_ending = false;
-        for (size_t i = 0; i < SQL_POOL_THREADS; i++)
+        for (size_t i = 0; i < FIBER_POOL_THREADS; i++)
             CHECK(pthread_create(&pool.threads[i], NULL, pool_main, NULL) == 0);
     }
     pthread_mutex_unlock(&pool.mutex);
@@ -154,15 +154,15 @@ static void pool_unref(void)
     pool.is_ending = is_last;
     pthread_cond_broadcast(&pool.work);
     pthread_mutex_unlock(&pool.mutex);
-    for (size_t i = 0; is_last && i < SQL_POOL_THREADS; i++)
+    for (size_t i = 0; is_last && i < FIBER_POOL_THREADS; i++)
         CHECK(pthread_join(pool.threads[i], NULL) == 0);
 }
 
 /* ---- the loop's side ---- */
 
-struct sql_runner *sql_runner_new(struct loop *loop)
+struct fiber_runner *fiber_runner_new(struct loop *loop)
 {
-    struct sql_runner *r = calloc(1, sizeof(*r));
+    struct fiber_runner *r = calloc(1, sizeof(*r));
     if (!r)
         check_out_of_memory(sizeof(*r));
     r->loop = loop;
@@ -171,7 +171,7 @@ struct sql_runner *sql_runner_new(struct loop *loop)
     return r;
 }
 
-void sql_runner_free(struct sql_runner *r)
+void fiber_runner_free(struct fiber_runner *r)
 {
     if (!r)
         return;
@@ -182,10 +182,10 @@ void sql_runner_free(struct sql_runner *r)
     pool_unref();
 }
 
-static void task_end(struct sql_task *t)
+static void task_end(struct fiber_task *t)
 {
-    struct sql_runner *r = t->runner;
-    if (r->fibers_len < SQL_FIBERS_KEPT)
+    struct fiber_runner *r = t->runner;
+    if (r->fibers_len < FIBERS_KEPT)
         r->fibers[r->fibers_len++] = t->fiber;
     else
         fiber_free(t->fiber);
@@ -195,28 +195,28 @@ static void task_end(struct sql_task *t)
 static void task_woken(struct timer *timer);
 
 /* Goes on on the loop's thread. True: it has ended. */
-static bool task_step(struct sql_task *t)
+static bool task_step(struct fiber_task *t)
 {
     for (;;) {
-        task_enter(t, SQL_INLINE_NS);
+        task_enter(t, FIBER_INLINE_NS);
         if (t->is_ended) {
             task_end(t);
             return true;
         }
-        if (t->want == SQL_TASK_POOL) {
+        if (t->want == FIBER_TASK_POOL) {
             pool_take(t);
             return false;
         }
-        if (t->want == SQL_TASK_NAP) {
+        if (t->want == FIBER_TASK_NAP) {
             timer_start(t->runner->loop, &t->timer, t->nap_ms, task_woken);
             return false;
         }
-        if (t->want == SQL_TASK_AWAIT && t->start(t->start_arg) == OP_PENDING)
+        if (t->want == FIBER_TASK_AWAIT && t->start(t->start_arg) == OP_PENDING)
             return false;
     }
 }
 
-static void task_go_on(struct sql_task *t)
+static void task_go_on(struct fiber_task *t)
 {
     if (task_step(t))
         t->done(t); /* t may be gone now */
@@ -224,19 +224,19 @@ static void task_go_on(struct sql_task *t)
 
 static void task_woken(struct timer *timer)
 {
-    task_go_on(container_of(timer, struct sql_task, timer));
+    task_go_on(container_of(timer, struct fiber_task, timer));
 }
 
-static void task_arrived(struct sql_task *t)
+static void task_arrived(struct fiber_task *t)
 {
     t->is_away = false;
-    if (t->want == SQL_TASK_NAP && !sql_task_is_cancelled(t))
+    if (t->want == FIBER_TASK_NAP && !fiber_task_is_cancelled(t))
         timer_start(t->runner->loop, &t->timer, t->nap_ms, task_woken);
     else
         task_go_on(t);
 }
 
-static void runner_take_home(struct sql_runner *r)
+static void runner_take_home(struct fiber_runner *r)
 {
     struct list arrived, *n;
     list_init(&arrived);
@@ -245,15 +245,15 @@ static void runner_take_home(struct sql_runner *r)
     list_splice_back(&arrived, &r->home);
     pthread_mutex_unlock(&pool.mutex);
     while ((n = list_pop_front(&arrived)))
-        task_arrived(container_of(n, struct sql_task, link));
+        task_arrived(container_of(n, struct fiber_task, link));
 }
 
 static void on_post(struct post *p)
 {
-    runner_take_home(container_of(p, struct sql_runner, post));
+    runner_take_home(container_of(p, struct fiber_runner, post));
 }
 
-void sql_runner_drain(struct sql_runner *r)
+void fiber_runner_drain(struct fiber_runner *r)
 {
     for (;;) {
         pthread_mutex_lock(&pool.mutex);
@@ -269,10 +269,10 @@ void sql_runner_drain(struct sql_runner *r)
     }
 }
 
-bool sql_task_start(struct sql_runner *r, struct sql_task *t)
+bool fiber_task_start(struct fiber_runner *r, struct fiber_task *t)
 {
     t->runner = r;
-    t->fiber = r->fibers_len ? r->fibers[--r->fibers_len] : fiber_new(SQL_STACK_BYTES);
+    t->fiber = r->fibers_len ? r->fibers[--r->fibers_len] : fiber_new(FIBER_STACK_BYTES);
     t->timer = (struct timer){0};
     t->is_away = t->is_ended = t->is_cancelled = t->is_late = t->is_free = false;
     t->cpu_ns = 0;
@@ -281,44 +281,44 @@ bool sql_task_start(struct sql_runner *r, struct sql_task *t)
     return task_step(t);
 }
 
-void sql_task_cancel(struct sql_task *t)
+void fiber_task_cancel(struct fiber_task *t)
 {
     __atomic_store_n(&t->is_cancelled, true, __ATOMIC_RELAXED);
     if (t->is_away)
         return;
-    CHECK(timer_is_running(&t->timer) || t->want == SQL_TASK_AWAIT);
+    CHECK(timer_is_running(&t->timer) || t->want == FIBER_TASK_AWAIT);
     timer_stop(t->runner->loop, &t->timer);
     task_go_on(t);
 }
 
 /* ---- from inside ---- */
 
-static void task_leave(struct sql_task *t, enum sql_task_want want)
+static void task_leave(struct fiber_task *t, enum fiber_task_want want)
 {
     t->want = want;
     fiber_leave();
 }
 
-void sql_task_ahead(void)
+void fiber_task_ahead(void)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     if (t && !t->is_away)
-        task_leave(t, SQL_TASK_POOL);
+        task_leave(t, FIBER_TASK_POOL);
 }
 
-void sql_task_hurry(void)
+void fiber_task_hurry(void)
 {
-    struct sql_task *t = sql_task_current();
-    if (t && !t->is_away && t->leaves_ns > clock_monotonic_ns() + SQL_HURRY_NS)
-        t->leaves_ns = clock_monotonic_ns() + SQL_HURRY_NS;
+    struct fiber_task *t = fiber_task_current();
+    if (t && !t->is_away && t->leaves_ns > clock_monotonic_ns() + FIBER_HURRY_NS)
+        t->leaves_ns = clock_monotonic_ns() + FIBER_HURRY_NS;
 }
 
-bool sql_task_tick(void)
+bool fiber_task_tick(void)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     if (!t)
         return false;
-    if (sql_task_is_cancelled(t))
+    if (fiber_task_is_cancelled(t))
         return true;
     if (clock_monotonic_ns() < t->leaves_ns)
         return t->is_late;
@@ -326,44 +326,44 @@ bool sql_task_tick(void)
         t->is_late =
             !t->is_free && t->cpu_ns + clock_thread_cpu_ns() - t->entered_cpu_ns > t->cpu_ns_max;
     if (!t->is_late)
-        task_leave(t, SQL_TASK_POOL);
-    return t->is_late || sql_task_is_cancelled(t);
+        task_leave(t, FIBER_TASK_POOL);
+    return t->is_late || fiber_task_is_cancelled(t);
 }
 
-void sql_task_home(void)
+void fiber_task_home(void)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     if (t && t->is_away)
-        task_leave(t, SQL_TASK_HOME);
+        task_leave(t, FIBER_TASK_HOME);
 }
 
-void sql_task_nap(uint32_t ms)
+void fiber_task_nap(uint32_t ms)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     CHECK(t);
     t->nap_ms = ms;
-    task_leave(t, SQL_TASK_NAP);
+    task_leave(t, FIBER_TASK_NAP);
 }
 
-void sql_task_await(enum op_status (*start)(void *arg), void *arg)
+void fiber_task_await(enum op_status (*start)(void *arg), void *arg)
 {
-    sql_task_home();
-    struct sql_task *t = sql_task_current();
+    fiber_task_home();
+    struct fiber_task *t = fiber_task_current();
     CHECK(t);
     t->start = start;
     t->start_arg = arg;
-    task_leave(t, SQL_TASK_AWAIT);
+    task_leave(t, FIBER_TASK_AWAIT);
 }
 
-void sql_task_wake(struct sql_task *t)
+void fiber_task_wake(struct fiber_task *t)
 {
     task_go_on(t);
 }
 
 /* cpu_ns is corrected by what this stretch has used so far, and may be below 0 until it ends. */
-void sql_task_bill(bool is_own)
+void fiber_task_bill(bool is_own)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     if (!t || t->is_free == !is_own)
         return;
     uint64_t used = t->is_away ? clock_thread_cpu_ns() - t->entered_cpu_ns : 0;
@@ -376,12 +376,12 @@ void sql_task_bill(bool is_own)
 
 static int hook_working(void)
 {
-    return sql_task_tick();
+    return fiber_task_tick();
 }
 
 static int hook_charge(ptrdiff_t bytes)
 {
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     if (!t)
         return 0;
     if (bytes > 0 && t->memory > 0 && (size_t)(t->memory + bytes) > t->memory_max)
@@ -390,8 +390,8 @@ static int hook_charge(ptrdiff_t bytes)
     return 0;
 }
 
-void sql_task_install_hooks(void)
+void fiber_task_install_hooks(void)
 {
-    static const struct limpet_sqlite_hooks hooks = {sql_task_ahead, hook_working, hook_charge};
+    static const struct limpet_sqlite_hooks hooks = {fiber_task_ahead, hook_working, hook_charge};
     limpet_sqlite_set_hooks(&hooks);
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * SQL on a stack of its own, so that no statement holds an engine thread: it begins there, and when
- * it has used up a short budget, or when SQLite tells that something long comes next (deps/sqlite),
- * it leaves in the middle and goes on on a few threads that do nothing else, in turns. A wait for
- * another writer's lock is a timer of the loop.
+ * Work on a stack of its own: ops in which a guest stands still, and the server's own work on
+ * databases. It begins on the engine thread and may await something of the loop. SQL does not hold
+ * that thread: when a statement has used up a short budget, or when SQLite tells that something long
+ * comes next (deps/sqlite), the task leaves in the middle and goes on on a few threads that do nothing
+ * else, in turns. A wait for another writer's lock is a timer of the loop.
  *
  * A task's function runs on its fiber and may change threads in each call into SQLite; after
- * sql_task_home() it is on its loop's thread, where guests' memory and the rest of the host are.
+ * fiber_task_home() it is on its loop's thread, where guests' memory and the rest of the host are.
  *
  *   begins  loop thread, inline        ahead, tick  -> pool, in slices
  *   naps    loop's timer               home         -> loop thread
@@ -26,28 +27,28 @@
 
 struct fiber;
 struct loop;
-struct sql_runner;
+struct fiber_runner;
 
 /* A loop's place to run tasks. */
-struct sql_runner *sql_runner_new(struct loop *loop);
+struct fiber_runner *fiber_runner_new(struct loop *loop);
 /* The loop runs no more; tasks have been cancelled: waits for those away and ends them here. */
-void sql_runner_drain(struct sql_runner *r);
-void sql_runner_free(struct sql_runner *r); /* after the loop */
+void fiber_runner_drain(struct fiber_runner *r);
+void fiber_runner_free(struct fiber_runner *r); /* after the loop */
 
-enum sql_task_want { SQL_TASK_POOL, SQL_TASK_HOME, SQL_TASK_NAP, SQL_TASK_AWAIT };
+enum fiber_task_want { FIBER_TASK_POOL, FIBER_TASK_HOME, FIBER_TASK_NAP, FIBER_TASK_AWAIT };
 
-struct sql_task {
-    void (*run)(struct sql_task *t); /* on the fiber */
-    /* Loop thread, when it has ended, unless sql_task_start() said so. */
-    void (*done)(struct sql_task *t);
+struct fiber_task {
+    void (*run)(struct fiber_task *t); /* on the fiber */
+    /* Loop thread, when it has ended, unless fiber_task_start() said so. */
+    void (*done)(struct fiber_task *t);
     uint64_t cpu_ns_max; /* away */
     size_t memory_max;
     /* private */
-    struct sql_runner *runner;
+    struct fiber_runner *runner;
     struct fiber *fiber;
     struct list link; /* the pool's queue, or the runner's list of those come home */
     struct timer timer;
-    enum sql_task_want want;
+    enum fiber_task_want want;
     bool is_away; /* the pool has it */
     bool is_ended;
     bool is_cancelled; /* atomic */
@@ -63,27 +64,27 @@ struct sql_task {
 };
 
 /* Loop thread. True: it has ended already. */
-bool sql_task_start(struct sql_runner *r, struct sql_task *t);
+bool fiber_task_start(struct fiber_runner *r, struct fiber_task *t);
 /* Loop thread. It ends soon; if it is not away, it has gone on and may have ended, with done(). */
-void sql_task_cancel(struct sql_task *t);
-static inline bool sql_task_is_cancelled(const struct sql_task *t)
+void fiber_task_cancel(struct fiber_task *t);
+static inline bool fiber_task_is_cancelled(const struct fiber_task *t)
 {
     return __atomic_load_n(&t->is_cancelled, __ATOMIC_RELAXED);
 }
 
 /* From inside, without effect outside of a task. */
-struct sql_task *sql_task_current(void);
-void sql_task_ahead(void); /* something long comes */
-void sql_task_hurry(void); /* what comes may be long after little: a shorter budget */
-bool sql_task_tick(void);  /* now and then. True: stop, it is cancelled or late */
-void sql_task_home(void);
-void sql_task_nap(uint32_t ms); /* comes back on the loop's thread */
+struct fiber_task *fiber_task_current(void);
+void fiber_task_ahead(void); /* something long comes */
+void fiber_task_hurry(void); /* what comes may be long after little: a shorter budget */
+bool fiber_task_tick(void);  /* now and then. True: stop, it is cancelled or late */
+void fiber_task_home(void);
+void fiber_task_nap(uint32_t ms); /* comes back on the loop's thread */
 /* start() is called on the loop's thread, outside of the fiber; comes back there when that has said
- * OP_DONE, or after sql_task_wake(). It may have been cancelled meanwhile. */
-void sql_task_await(enum op_status (*start)(void *arg), void *arg);
+ * OP_DONE, or after fiber_task_wake(). It may have been cancelled meanwhile. */
+void fiber_task_await(enum op_status (*start)(void *arg), void *arg);
 /* Loop thread: what it awaits is there. Not once it has been cancelled,
  * unless it awaits again. */
-void sql_task_wake(struct sql_task *t);
-void sql_task_bill(bool is_own); /* is its CPU time from now on its own? At the start it is. */
+void fiber_task_wake(struct fiber_task *t);
+void fiber_task_bill(bool is_own); /* is its CPU time from now on its own? At the start it is. */
 /* For limpet_sqlite_set_hooks(). */
-void sql_task_install_hooks(void);
+void fiber_task_install_hooks(void);

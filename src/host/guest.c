@@ -303,7 +303,7 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
             *ret_status = ISOLATE_TRAPPED;
             return true;
         }
-        if (g->waiting || g->sql.is_working || (g->waiting_call != 0 && !op_wait_delivered(g))) {
+        if (g->waiting || g->stand.is_working || (g->waiting_call != 0 && !op_wait_delivered(g))) {
             *ret_status = ISOLATE_WAITING;
         } else if (g->pauses) {
             g->pauses = false;
@@ -394,7 +394,8 @@ static enum guest_status rest(struct guest *g)
 {
     if (g->durable)
         return rest_durable(g);
-    bool is_quiet = g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated && !g->sql.is_working;
+    bool is_quiet =
+        g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated && !g->stand.is_working;
     if (is_quiet && !list_is_empty(&g->running))
         fail_hung(g);
     if (list_is_empty(&g->running)) {
@@ -469,8 +470,8 @@ void guest_end(struct guest *g, const struct error *error)
     g->waiting = NULL;
     g->waiting_call = 0;
     contexts_end(g);
-    if (g->sql.is_working)
-        sql_task_cancel(&g->sql.task);
+    if (g->stand.is_working)
+        fiber_task_cancel(&g->stand.task);
     (void)guest_sql_end(g); /* else when the task comes home */
 }
 
@@ -494,7 +495,7 @@ void guest_make_ordinary(struct guest *g)
 bool guest_recycle(struct guest *g)
 {
     CHECK(!guest_has_work(g));
-    if (g->sql.is_working || g->sql.is_gated)
+    if (g->stand.is_working || g->sql.is_gated)
         return false; /* its wait is in the hands of the gate; see guest_free */
     uint64_t start = clock_monotonic_ns();
     if (!isolate_restore(g->isolate))
@@ -536,8 +537,8 @@ void guest_free(struct guest *g)
     if (!g)
         return;
     CHECK(!guest_has_work(g));
-    if (g->sql.is_working)
-        g->sql.is_freed = true;
+    if (g->stand.is_working)
+        g->stand.is_freed = true;
     else if (g->sql.is_gated)
         g->sql.gate.done =
             gate_open_freed; /* the gate holds a pointer to it until the sync is over */

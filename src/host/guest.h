@@ -18,8 +18,9 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "guest/abi.h"
+#include "host/fiber_task.h"
+#include "host/op.h"
 #include "host/sql.h"
-#include "host/sql_task.h"
 #include "http/server.h" /* struct http_header */
 #include "loop/timer.h"
 
@@ -46,12 +47,12 @@ struct guest_host {
     struct engine *engine;
     struct http_client *client;
     const struct egress *egress;
-    struct sql_runner *sql_runner;
+    struct fiber_runner *fiber_runner;
     struct job_runner *jobs; /* NULL: what takes long is done where it is asked for */
-    /* A SQL op of the guest begins and ends: in between it may have been ended, and be away. Time
-     * that it has used elsewhere. May be NULL. */
-    void (*sql_enter)(void *ctx, struct guest *g);
-    void (*sql_leave)(void *ctx, struct guest *g, uint64_t cpu_ns);
+    /* The guest stands still in an op, and no more: in between it may have been ended, while the op is
+     * away. Time that it has used elsewhere. May be NULL. */
+    void (*stand_begin)(void *ctx, struct guest *g);
+    void (*stand_end)(void *ctx, struct guest *g, uint64_t cpu_ns);
     /* Inside the op's task: a connection to the database of the guest's deployment that nobody
      * uses, the guest's until sql_give(). The task may stand still for it. */
     enum err (*sql_take)(void *ctx, struct guest *g, struct sql_conn **ret_conn,
@@ -155,6 +156,17 @@ struct context {
     struct timer tail;    /* bounds waitUntil work after the dispatch is over */
 };
 
+/* The op in which the guest stands still (op_stand.c). */
+struct guest_stand {
+    struct fiber_task task;
+    bool is_working; /* task is in the middle */
+    enum err (*run)(struct guest *g);
+    enum err err;          /* what came of it */
+    union op_args args;    /* slices lie in the guest's memory */
+    uint32_t ret, ret_cap; /* where its result goes */
+    bool is_freed;         /* guest_free() waits for the task to come home */
+};
+
 struct guest_sql {
     struct sql_conn *conn;   /* during an op, and through a transaction */
     struct sql_file *file;   /* NULL: not used yet */
@@ -166,15 +178,7 @@ struct guest_sql {
     /* What its statements see. A durable execution has two: those of steps are not made again by a
      * replay, so code outside of them does not see them. */
     struct sql_counters counters, step_counters;
-    struct sql_task task; /* the op that runs */
-    bool is_working;      /* task is in the middle, and the guest stands still */
-    enum err (*run)(struct guest *g);
-    enum err err;                    /* what came of it */
-    struct slice text, params, more; /* arguments, in the guest's memory */
-    uint32_t action;
-    uint32_t ret, ret_cap; /* where its result goes */
-    bool is_freed;         /* guest_free() waits for the task to come home */
-    uint64_t gate_seq;     /* what its outputs depend on */
+    uint64_t gate_seq; /* what its outputs depend on */
     struct sql_gate_wait gate;
     bool is_gated;    /* gate is waiting */
     struct list held; /* struct held: outputs that wait */
@@ -184,6 +188,7 @@ struct guest_durable {
     struct execution *execution; /* durable/execution.h; the owner's */
     struct slice tail;           /* names its records in the module's database; the owner's */
     int64_t started_us;
+    int64_t place;                   /* of the record of the op that runs */
     int64_t lines, lines_stored;     /* of the log, outside of steps; stored -1: not known */
     unsigned code_lines, step_lines; /* since the last delivery: outside of steps, in them */
     bool has_news;                   /* the execution may have a delivery */
@@ -247,6 +252,7 @@ struct guest {
     bool may_stand;        /* it was called by op_wait */
     uint32_t wait_ret, wait_ret_cap;
 
+    struct guest_stand stand;
     struct guest_sql sql;
     struct guest_durable *durable; /* NULL: an ordinary guest */
     struct guest_loading *loading; /* NULL: it has been loaded */

@@ -4,7 +4,6 @@
 #pragma once
 
 #include "host/guest.h"
-#include "host/op.h"
 
 /* Pages that an isolate has of its own once it has run, as a rule; more is asked for as it grows.
  */
@@ -81,14 +80,8 @@ void guest_forget_scope(struct guest *g, uint32_t scope);
 /* Ends what the guest has open in its database, for it does not. False: a statement is away; then
  * this is done, and guest_free() called if is_freed, when that comes home. */
 bool guest_sql_end(struct guest *g);
-/* Runs the op on a fiber, where it may await something of the loop while the guest stands still. Its
- * arguments are in g->sql; when it has waited, the guest may have been ended (op_is_over), and
- * g->result and g->op_error are another's until it sets them. */
-enum err op_stand(struct guest *g, enum err (*run)(struct guest *g));
-static inline bool op_is_over(const struct guest *g)
-{
-    return sql_task_is_cancelled(&g->sql.task);
-}
+/* The op in which the guest stood still is over: what it has not kept of the database is given back. */
+void guest_sql_stood(struct guest *g, uint64_t cpu_ns);
 /* Also in a replay, which is refused what its first run was. */
 static inline bool guest_is_in_transaction(const struct guest *g)
 {
@@ -99,6 +92,22 @@ static inline bool guest_is_in_transaction(const struct guest *g)
 void guest_sql_rest(struct guest *g);
 /* A slice is over: has the open transaction lasted too long? */
 void guest_sql_check(struct guest *g);
+
+/* ---- op_stand.c ---- */
+
+/* Calls run() on a fiber, where it may await something of the loop, or go on in the pool, while the
+ * guest stands still. Its arguments are g->stand.args; when it has waited, the guest may have been ended
+ * (op_is_over), and g->result and g->op_error are another's until it sets them. */
+enum err op_stand(struct guest *g, enum err (*run)(struct guest *g));
+static inline bool op_is_over(const struct guest *g)
+{
+    return fiber_task_is_cancelled(&g->stand.task);
+}
+
+/* ---- op_table.c ---- */
+
+/* Decodes the arguments of op `number`, at slots in guest memory, and does with it what its row says. */
+enum err op_run(struct guest *g, const struct op_row *row, uint32_t args_at);
 
 /* ---- op.c ---- */
 

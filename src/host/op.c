@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The imports that guests call, and the dispatch of ops generated from ops.def. An op number, a
- * pointer or a length that the guest got wrong is its error, never ours: every field is checked
- * before a handler sees it. What may be large (type mem) is only shown to the handler where it lies;
- * large results are copied into the guest in pieces, between which others may have their turn. */
+ * The imports that guests call, pending ops and their completions; what an op does is op_table.c's
+ * business. Large results are copied into the guest in pieces, between which others may have their
+ * turn. */
 #include "host/internal.h"
 
 #include <stdarg.h>
@@ -19,111 +18,6 @@
 #include "script/engine.h"
 
 enum { RESULT_KEPT_BYTES = 64 * 1024 /* storage kept for the next result */ };
-
-/* ---- decoding ---- */
-
-struct decoder {
-    struct guest *guest;
-    const char *op; /* its name */
-    const char *slots;
-};
-
-static uint64_t next_slot(struct decoder *d)
-{
-    uint64_t v;
-    memcpy(&v, d->slots, sizeof(v));
-    d->slots += sizeof(v);
-    return v;
-}
-
-static bool decode_u32(struct decoder *d, const char *field, uint32_t *ret)
-{
-    *ret = (uint32_t)next_slot(d);
-    return true;
-}
-
-static bool decode_f64(struct decoder *d, const char *field, double *ret)
-{
-    uint64_t v = next_slot(d);
-    memcpy(ret, &v, sizeof(v));
-    return true;
-}
-
-static bool decode_mem(struct decoder *d, const char *field, struct slice *ret)
-{
-    uint64_t v = next_slot(d);
-    size_t len = (size_t)(v >> 32);
-    char *ptr = isolate_memory(d->guest->isolate, (uint32_t)v, len);
-    if (!ptr) {
-        (void)op_refuse(d->guest, ERR_INVALID, "%s: %s lies outside of memory", d->op, field);
-        return false;
-    }
-    *ret = slice_of(ptr, len);
-    return true;
-}
-
-/* Apart, so that its buffer is no part of each argument's decoding. */
-__attribute__((noinline, cold)) static bool refuse_large(struct decoder *d, const char *field,
-                                                         size_t len)
-{
-    char what[64];
-    snprintf(what, sizeof(what), "%s: %s", d->op, field);
-    (void)op_refuse_large(d->guest, what, len, "give less in one call");
-    return false;
-}
-
-static bool decode_bytes(struct decoder *d, const char *field, struct slice *ret)
-{
-    if (!decode_mem(d, field, ret))
-        return false;
-    return ret->len <= LIMIT_VALUE_BYTES || refuse_large(d, field, ret->len);
-}
-
-static bool decode_str(struct decoder *d, const char *field, struct slice *ret)
-{
-    if (!decode_bytes(d, field, ret))
-        return false;
-    if (slice_is_utf8(*ret))
-        return true;
-    (void)op_refuse(d->guest, ERR_INVALID, "%s: %s is not UTF-8", d->op, field);
-    return false;
-}
-
-/* How many slots each op takes. */
-#define F(type, name) +1
-static const uint8_t fields_len[] = {
-#define OP(CODE, name, number, class, reply, fields) [number] = 0 fields,
-#include "host/ops.def"
-#undef OP
-};
-#undef F
-
-static const bool is_async[] = {
-#define SYNC false
-#define ASYNC true
-#define OP(CODE, name, number, class, reply, fields) [number] = reply,
-#include "host/ops.def"
-#undef OP
-#undef ASYNC
-#undef SYNC
-};
-
-static const uint8_t classes[] = {
-#define OP(CODE, name, number, class, reply, fields) [number] = OP_##class,
-#include "host/ops.def"
-#undef OP
-};
-
-static const char *const names[] = {
-#define OP(CODE, name, number, class, reply, fields) [number] = #name,
-#include "host/ops.def"
-#undef OP
-};
-
-const char *op_name(uint32_t number)
-{
-    return number < ARRAY_LEN(names) ? names[number] : NULL;
-}
 
 enum err op_refuse(struct guest *g, enum err code, const char *format, ...)
 {
@@ -164,36 +58,6 @@ struct slice op_text_clip(struct slice text, size_t len_max)
     return slice_is_utf8(text) ? text : SLICE_EMPTY;
 }
 
-#define F(type, name)                                                                              \
-    if (!decode_##type(&d, #name, &a.name))                                                        \
-        return g->op_error.code;
-static enum err run_op(struct guest *g, uint32_t number, const char *slots)
-{
-    struct decoder d = {g, names[number], slots};
-    (void)d;
-    switch (number) {
-#define OP(CODE, name, number_, class, reply, fields)                                              \
-    case number_: {                                                                                \
-        struct op_##name##_args a;                                                                 \
-        fields return op_##name(g, &a);                                                            \
-    }
-#include "host/ops.def"
-#undef OP
-    }
-    return op_refuse(g, ERR_INVALID, "there is no op %u", number);
-}
-#undef F
-
-/* Top-level code runs once, into an image that many isolates start from: what it learned from
- * outside would be frozen, and what it did outside would be done once instead of once a request. */
-static bool is_allowed_while_loading(uint32_t number)
-{
-    if (number == OP_NUMBER_FAIL || number == OP_NUMBER_LOADED) /* how loading ends */
-        return true;
-    return (classes[number] == OP_PURE || classes[number] == OP_RECORDED) &&
-           number != OP_NUMBER_RANDOM && number != OP_NUMBER_CRYPTO_RANDOM;
-}
-
 void op_result_clear(struct guest *g)
 {
     if (g->result_charged) {
@@ -216,19 +80,19 @@ static enum err start_op(struct guest *g, uint32_t code, uint32_t args_at)
     op_result_clear(g);
     g->op_error.code = OK;
     g->op_error.hint[0] = '\0';
-    if (!op_name(number))
+    const struct op_row *row = op_row(number);
+    if (!row->name)
         return op_refuse(g, ERR_INVALID, "there is no op %u", number);
-    if (g->loading && !is_allowed_while_loading(number)) {
-        op_refuse(g, ERR_FORBIDDEN, "%s is not available in top-level code", names[number]);
+    /* Top-level code runs once, into an image that many isolates start from: what it learned from
+     * outside would be frozen, and what it did outside would be done once instead of once a request. */
+    if (g->loading && row->when != OP_WHEN_ALWAYS) {
+        op_refuse(g, ERR_FORBIDDEN, "%s is not available in top-level code", row->name);
         error_hint(&g->op_error, "call it inside the handler: top-level code runs once, at deploy");
         return ERR_FORBIDDEN;
     }
-    const char *slots = isolate_memory(g->isolate, args_at, (size_t)fields_len[number] * 8);
-    if (!slots)
-        return op_refuse(g, ERR_INVALID, "the arguments lie outside of memory");
     if (g->host)
         g->host->ops++;
-    return run_op(g, number, slots);
+    return op_run(g, row, args_at);
 }
 
 /* Leaves the result (or the message of an error) where the guest finds it; returns what op()
@@ -351,33 +215,24 @@ bool op_wait_delivered(struct guest *g)
     return true;
 }
 
-/* Ops that end in their call, but in which the guest may stand still. */
-static bool may_stand(uint32_t number)
-{
-    return number == OP_NUMBER_SQL_EXEC || number == OP_NUMBER_SQL_TRANSACTION ||
-           number == OP_NUMBER_CHILD_START || number == OP_NUMBER_SIGNAL ||
-           number == OP_NUMBER_CHILD_CANCEL || number == OP_NUMBER_ENV_GET ||
-           number == OP_NUMBER_ENV_LIST;
-}
-
 static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 {
     struct guest *g = isolate_user(i);
     uint32_t code = (uint32_t)args[0], id = 0;
-    uint32_t number = code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1);
+    const struct op_row *row = op_row(code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1));
     g->may_stand = true;
     enum err err = start_op(g, code, (uint32_t)args[1]);
     g->may_stand = false;
     if (guest_is_to_stand(g))
         isolate_end_slice(i);
-    if (may_stand(number)) {
-        g->sql.ret = (uint32_t)args[2];
-        g->sql.ret_cap = (uint32_t)args[3];
-        return g->sql.is_working ? SANDBOX_WAIT
-                                 : op_give_result(g, err, g->sql.ret, g->sql.ret_cap);
+    if (row->reply == OP_REPLY_STANDS) {
+        g->stand.ret = (uint32_t)args[2];
+        g->stand.ret_cap = (uint32_t)args[3];
+        return g->stand.is_working ? SANDBOX_WAIT
+                                   : op_give_result(g, err, g->stand.ret, g->stand.ret_cap);
     }
-    if (err == OK && (number >= ARRAY_LEN(is_async) || !is_async[number]))
-        err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", op_name(number));
+    if (err == OK && row->reply != OP_REPLY_ASYNC)
+        err = op_refuse(g, ERR_INVALID, "%s is not an op to wait for", row->name);
     if (err == OK)
         memcpy(&id, g->result.ptr, sizeof(id));
     if (err == OK && id == 0) { /* done already, the result follows */

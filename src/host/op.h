@@ -2,8 +2,10 @@
  *
  * Ops on the host's side: typed arguments generated from ops.def, and how a handler answers. A
  * handler op_NAME() gets its decoded arguments (slices point into guest memory, valid until it
- * returns, or as long as the guest has lent them) and appends its result to g->result. Handlers of ASYNC ops make a pending op with
- * op_begin() and complete it later with op_complete(). Loop thread of the guest. */
+ * returns, or as long as the guest has lent them) and appends its result to g->result, or refuses. That
+ * it is recorded, and not called in a replay, is its class's business (op_table.c). Handlers of ASYNC
+ * ops make a pending op with op_begin() and complete it later with op_complete(). Loop thread of the
+ * guest. */
 #pragma once
 
 #include <stdint.h>
@@ -11,26 +13,12 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "host/op_row.h"
 #include "sandbox/sandbox.h"
 
 struct context;
 struct guest;
-
-enum op_number {
-#define OP(CODE, name, number, class, reply, fields) OP_NUMBER_##CODE = number,
-#include "host/ops.def"
-#undef OP
-};
-
-enum op_class {
-    OP_PURE,
-    OP_RECORDED,
-    OP_EXTERNAL,
-    OP_TRANSACTIONAL,
-    OP_SQL,
-    OP_SUSPENDING,
-    OP_LOCAL
-};
+struct op_call;
 
 #define OP_FIELD_u32 uint32_t
 #define OP_FIELD_i64 int64_t
@@ -39,14 +27,31 @@ enum op_class {
 #define OP_FIELD_bytes struct slice
 #define OP_FIELD_mem struct slice
 #define F(type, name) OP_FIELD_##type name;
-#define OP(CODE, name, number, class, reply, fields)                                               \
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
     struct op_##name##_args {                                                                      \
         fields                                                                                     \
-    };                                                                                             \
-    NODISCARD enum err op_##name(struct guest *g, const struct op_##name##_args *a);
+    };
 #include "host/ops.def"
 #undef OP
 #undef F
+
+union op_args {
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
+    struct op_##name##_args name;
+#include "host/ops.def"
+#undef OP
+};
+
+/* What the files of ops have, as far as their rows ask for it: see ops.def. */
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
+    NODISCARD enum err op_##name(struct guest *g, const struct op_##name##_args *a);               \
+    NODISCARD enum err op_##name##_check(struct guest *g, struct op_##name##_args *a);             \
+    void op_##name##_effect(struct guest *g, const struct op_##name##_args *a);                    \
+    NODISCARD enum err op_##name##_call(struct guest *g, const struct op_##name##_args *a,         \
+                                        struct op_call *c);                                        \
+    NODISCARD enum err op_##name##_start(struct guest *g, uint32_t id, struct op_##name##_args *a);
+#include "host/ops.def"
+#undef OP
 
 /* An op that has been started and not completed. Embedded in what it waits for. */
 struct op {
@@ -74,4 +79,4 @@ struct op *op_find(struct guest *g, uint32_t id);
 /* What guests import: for engine_new(). */
 extern const struct sandbox_import op_imports[];
 extern const size_t op_imports_len;
-const char *op_name(uint32_t number); /* "fetch"; NULL if there is none */
+const char *op_name(uint32_t number); /* "fetch"; NULL: there is no such op */

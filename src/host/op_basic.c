@@ -113,20 +113,20 @@ enum err op_clock(struct guest *g, const struct op_clock_args *a)
     return OK;
 }
 
+enum err op_random_check(struct guest *g, struct op_random_args *a)
+{
+    if (a->len <= RANDOM_MAX)
+        return OK;
+    return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d",
+                     a->len, RANDOM_MAX);
+}
+
 enum err op_random(struct guest *g, const struct op_random_args *a)
 {
-    if (a->len > RANDOM_MAX)
-        return op_refuse(g, ERR_INVALID, "%u random bytes in one call are above the limit of %d",
-                         a->len, RANDOM_MAX);
-    struct recording r;
-    enum err err;
-    if (recording_replays(g, &r, OP_NUMBER_RANDOM, SLICE_EMPTY, &err,
-                          RECORDING_ARGS(RECORDING_VALUE(a->len))))
-        return err;
     bytes_reserve(&g->result, a->len);
     random_bytes(g->result.ptr, a->len);
     g->result.len = a->len;
-    return recording_done(&r, OK);
+    return OK;
 }
 
 /* ---- variables ----
@@ -187,13 +187,13 @@ static int64_t env_take_i64(struct slice *in)
 }
 
 /* What the code gets for the record in g->result. */
-static enum err env_get_replayed(struct guest *g)
+static enum err env_get_replayed(struct guest *g, struct slice name)
 {
     struct slice in = bytes_slice(&g->result);
     if (env_take_u32(&in) != ENV_VERSION)
         return OK;
     CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
-    bool is_there = env_append(g, g->sql.text, env_take_i64(&in), &value);
+    bool is_there = env_append(g, name, env_take_i64(&in), &value);
     if (op_is_over(g))
         return ERR_CANCELLED;
     bytes_clear(&g->result);
@@ -206,10 +206,8 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
 {
     struct recording r;
     enum err err;
-    if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a->name, &err, RECORDING_ARGS(a->name))) {
-        g->sql.text = a->name;
-        return err == OK ? op_stand(g, env_get_replayed) : err;
-    }
+    if (recording_replays(g, &r, OP_NUMBER_ENV_GET, a, a->name, &err))
+        return err == OK ? env_get_replayed(g, a->name) : err;
     const struct deployment_env *env = env_find(g->deployment, a->name);
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, env ? ENV_VALUE : ENV_NONE);
@@ -261,9 +259,8 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     const struct deployment *d = g->deployment;
     struct recording r;
     enum err err;
-    if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, SLICE_EMPTY, &err, 0, NULL)) {
-        return err == OK ? op_stand(g, env_list_replayed) : err;
-    }
+    if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, a, SLICE_EMPTY, &err))
+        return err == OK ? env_list_replayed(g) : err;
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);
     bytes_append_u32(&payload, ENV_VERSIONS);
@@ -404,21 +401,26 @@ static void label_sleep(double ms, char *ret_text, size_t size)
              units[k].name);
 }
 
-static enum err timer_durably(struct guest *g, double ms)
+/* NaN and negative ones: at once. */
+enum err op_timer_check(struct guest *g, struct op_timer_args *a)
+{
+    a->delay_ms = a->delay_ms > 0 ? a->delay_ms : 0;
+    return OK;
+}
+
+enum err op_timer_call(struct guest *g, const struct op_timer_args *a, struct op_call *c)
 {
     char label[64];
-    label_sleep(ms, label, sizeof(label));
-    struct execution_call call = {.kind = EXECUTION_TIMER,
-                                  .op = OP_NUMBER_TIMER,
-                                  .label = slice_cstr(label),
-                                  .delay_us = ms < 9e12 ? (int64_t)(ms * 1000) : EXECUTION_NEVER};
-    return recording_call(g, &call, NULL, RECORDING_ARGS(RECORDING_VALUE(ms)));
+    label_sleep(a->delay_ms, label, sizeof(label));
+    bytes_append_cstr(&c->label, label);
+    c->call.kind = EXECUTION_TIMER;
+    if (a->delay_ms < 9e12)
+        c->call.delay_us = (int64_t)(a->delay_ms * 1000);
+    return OK;
 }
 
 enum err op_timer(struct guest *g, const struct op_timer_args *a)
 {
-    if (guest_is_recorded(g))
-        return timer_durably(g, a->delay_ms > 0 ? a->delay_ms : 0);
     struct timer_op *o = calloc(1, sizeof(*o));
     CHECK(o);
     enum err err = op_begin(g, &o->op, timer_cancelled);
@@ -426,8 +428,8 @@ enum err op_timer(struct guest *g, const struct op_timer_args *a)
         free(o);
         return err;
     }
-    double ms = a->delay_ms > 0 ? ceil(a->delay_ms) : 0; /* NaN and negative ones: at once */
-    timer_start(g->host->loop, &o->timer, (uint64_t)fmin(ms, TIMER_MS_MAX), timer_fired);
+    timer_start(g->host->loop, &o->timer, (uint64_t)fmin(ceil(a->delay_ms), TIMER_MS_MAX),
+                timer_fired);
     return OK;
 }
 

@@ -255,10 +255,7 @@ enum err op_crypto_random(struct guest *g, const struct op_crypto_random_args *a
     if (err != OK)
         return err;
     bytes_append_u32(&g->result, 0);
-    if (recording_replays(g, &r, OP_NUMBER_CRYPTO_RANDOM, SLICE_EMPTY, &err,
-                          RECORDING_ARGS(RECORDING_VALUE(a->function), RECORDING_VALUE(a->hash),
-                                         RECORDING_VALUE(a->a), RECORDING_VALUE(a->b), a->key,
-                                         a->salt, a->info, a->data)))
+    if (recording_replays(g, &r, OP_NUMBER_CRYPTO_RANDOM, a, SLICE_EMPTY, &err))
         return err;
     if (!is_long)
         return call_now(g, &call, &r);

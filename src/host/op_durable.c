@@ -78,27 +78,21 @@ enum err op_next(struct guest *g, const struct op_next_args *a)
 
 enum err op_step(struct guest *g, const struct op_step_args *a)
 {
-    enum err err = check_main(g, "step()");
-    if (err != OK)
-        return err;
-    struct execution_call call = {
-        .kind = EXECUTION_STEP,
-        .op = OP_NUMBER_STEP,
-        .label = a->name,
-        .name = a->name,
-        .retry =
-            {
-                .attempts_max = a->attempts_max,
-                .delay_us = us_of_ms(a->delay_ms),
-                .factor = a->factor >= 1 || a->factor == 0 ? a->factor : 1,
-                .delay_max_us = us_of_ms(a->delay_max_ms),
-                .timeout_us = a->timeout_ms > 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
-            },
+    return check_main(g, "step()");
+}
+
+enum err op_step_call(struct guest *g, const struct op_step_args *a, struct op_call *c)
+{
+    c->call.kind = EXECUTION_STEP;
+    c->call.name = a->name;
+    c->call.retry = (struct execution_retry){
+        .attempts_max = a->attempts_max,
+        .delay_us = us_of_ms(a->delay_ms),
+        .factor = a->factor >= 1 || a->factor == 0 ? a->factor : 1,
+        .delay_max_us = us_of_ms(a->delay_max_ms),
+        .timeout_us = a->timeout_ms > 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
     };
-    uint32_t scope = 0;
-    err = recording_call(g, &call, &scope, RECORDING_ARGS(a->name));
-    bytes_append_u32(&g->result, scope);
-    return err;
+    return OK;
 }
 
 /* Whatever is wrong with the value, the step ends: nothing else ever would tell of it. */
@@ -131,19 +125,15 @@ static enum err check_signal_name(struct guest *g, struct slice name)
 
 enum err op_event_wait(struct guest *g, const struct op_event_wait_args *a)
 {
-    enum err err = check_main(g, "waitForEvent()");
-    if (err == OK)
-        err = check_signal_name(g, a->name);
-    if (err != OK)
-        return err;
-    struct execution_call call = {
-        .kind = EXECUTION_EVENT,
-        .op = OP_NUMBER_EVENT_WAIT,
-        .label = a->name,
-        .name = a->name,
-        .delay_us = a->timeout_ms >= 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER,
-    };
-    return recording_call(g, &call, NULL, RECORDING_ARGS(a->name));
+    return check_main(g, "waitForEvent()");
+}
+
+enum err op_event_wait_call(struct guest *g, const struct op_event_wait_args *a, struct op_call *c)
+{
+    c->call.kind = EXECUTION_EVENT;
+    c->call.name = a->name;
+    c->call.delay_us = a->timeout_ms >= 0 ? us_of_ms(a->timeout_ms) : EXECUTION_NEVER;
+    return check_signal_name(g, a->name);
 }
 
 /* ---- children and messages: an effect in the same commit as the record ---- */
@@ -211,132 +201,86 @@ static void child_id(struct guest *g, struct slice workflow, const struct op_chi
                      char ret_id[37])
 {
     char place[24];
-    snprintf(place, sizeof(place), "%lld", (long long)execution_end(g->durable->execution));
+    snprintf(place, sizeof(place), "%lld", (long long)g->durable->place);
     if (a->key.len > 0)
         g->host->id_of_key(g->host->ctx, workflow, a->key, ret_id);
     else
         durable_id_of_key(execution_id(g->durable->execution), slice_cstr(place), ret_id);
 }
 
-static void start_child(struct guest *g, struct slice workflow, const struct op_child_start_args *a,
-                        struct slice id)
+enum err op_child_start_check(struct guest *g, struct op_child_start_args *a)
 {
-    struct execution_effect effect = {.kind = EXECUTION_START_CHILD,
-                                      .target = workflow,
-                                      .name = a->key,
-                                      .value = a->input,
-                                      .id = id};
-    execution_effect(g->durable->execution, &effect);
+    enum err err = check_main(g, "startChild()");
+    return err == OK ? op_check_value(g, "the input of a child", a->input, INSTEAD_OF_LARGE) : err;
 }
 
-static enum err run_child_start(struct guest *g)
+enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
 {
-    const struct op_child_start_args a = {g->sql.text, g->sql.params, g->sql.more};
-    struct recording r;
     struct error error = {0};
     CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
-    enum err err, reach = child_workflow(g, a.workflow, &workflow, &error);
-    if (recording_replays(g, &r, OP_NUMBER_CHILD_START, a.workflow, &err,
-                          RECORDING_ARGS(a.workflow, a.input, a.key))) {
-        if (r.is_tail && err == OK)
-            start_child(g, bytes_slice(&workflow), &a, bytes_slice(&g->result));
-        return err;
-    }
+    enum err err = child_workflow(g, a->workflow, &workflow, &error);
     struct slice rest = bytes_slice(&workflow), module = slice_split(&rest, '.');
     char id[37];
-    err = reach == OK ? g->host->workflow(g->host->ctx, module, &error) : reach;
-    if (!op_is_over(g) && err == OK)
-        child_id(g, bytes_slice(&workflow), &a, id);
+    if (err == OK)
+        err = g->host->workflow(g->host->ctx, module, &error);
     if (op_is_over(g))
         return ERR_CANCELLED;
     bytes_clear(&g->result);
     if (err != OK) {
         g->op_error = error;
-    } else {
-        bytes_append_cstr(&g->result, id);
-        start_child(g, bytes_slice(&workflow), &a, slice_cstr(id));
+        return err;
     }
-    return recording_done(&r, err);
+    child_id(g, bytes_slice(&workflow), a, id);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    bytes_clear(&g->result);
+    bytes_append_cstr(&g->result, id);
+    return OK;
 }
 
-enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
+/* The result is its id. */
+void op_child_start_effect(struct guest *g, const struct op_child_start_args *a)
 {
-    enum err err = check_main(g, "startChild()");
-    if (err == OK)
-        err = op_check_value(g, "the input of a child", a->input, INSTEAD_OF_LARGE);
-    if (err != OK)
-        return err;
-    g->sql.text = a->workflow;
-    g->sql.params = a->input;
-    g->sql.more = a->key;
-    return op_stand(g, run_child_start);
+    struct error ignored; /* it was in its namespace when it was recorded */
+    CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
+    (void)child_workflow(g, a->workflow, &workflow, &ignored);
+    struct execution_effect effect = {.kind = EXECUTION_START_CHILD,
+                                      .target = bytes_slice(&workflow),
+                                      .name = a->key,
+                                      .value = a->input,
+                                      .id = bytes_slice(&g->result)};
+    execution_effect(g->durable->execution, &effect);
 }
 
 enum err op_child_result(struct guest *g, const struct op_child_result_args *a)
 {
-    enum err err = check_main(g, "result()");
-    if (err != OK)
-        return err;
-    struct execution_call call = {
-        .kind = EXECUTION_CHILD_RESULT,
-        .op = OP_NUMBER_CHILD_RESULT,
-        .label = a->execution,
-        .name = a->execution,
-        .delay_us = EXECUTION_NEVER,
-    };
-    return recording_call(g, &call, NULL, RECORDING_ARGS(a->execution));
+    return check_main(g, "result()");
 }
 
-/* An op whose only effect is stored with its record. */
-static enum err record_effect(struct guest *g, enum op_number op,
-                              const struct execution_effect *effect)
+enum err op_child_result_call(struct guest *g, const struct op_child_result_args *a,
+                              struct op_call *c)
 {
-    struct recording r;
-    enum err err = OK;
-    struct error error;
-    struct slice label = effect->name.len > 0 ? effect->name : effect->target;
-    bool is_known = recording_replays(g, &r, op, label, &err,
-                                      RECORDING_ARGS(effect->target, effect->name, effect->value));
-    if (!is_known && effect->target.len > 0 && g->host->is_divided) {
-        err = g->host->may_reach(g->host->ctx, g->deployment, effect->target, &error);
-        if (op_is_over(g))
-            return ERR_CANCELLED;
-        bytes_clear(&g->result);
-        if (err != OK)
-            g->op_error = error;
-    }
-    if ((!is_known || r.is_tail) && err == OK)
-        execution_effect(g->durable->execution, effect);
-    return is_known ? err : recording_done(&r, err);
-}
-
-static enum err run_signal(struct guest *g)
-{
-    struct slice execution = g->sql.text, data = g->sql.params, name = g->sql.more;
-    /* The same signal from the same place is one, also after a retry; another one is another. */
-    char once[80];
-    struct record_hash h;
-    record_hash_init(&h, OP_NUMBER_SIGNAL);
-    record_hash_add(&h, name);
-    record_hash_add(&h, data);
-    snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable->execution).ptr,
-             (long long)execution_end(g->durable->execution),
-             (unsigned long long)record_hash_end(&h));
-    struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
-                                      .target = execution,
-                                      .name = name,
-                                      .value = data.len > 0 ? data : SLICE_LIT("null"),
-                                      .id = slice_cstr(once)};
-    return record_effect(g, OP_NUMBER_SIGNAL, &effect);
+    c->call.kind = EXECUTION_CHILD_RESULT;
+    c->call.name = a->execution;
+    return OK;
 }
 
 /* Where there are several namespaces the store is asked about the receiver, which may take time. */
-static enum err stand_if_divided(struct guest *g, enum err (*run)(struct guest *g))
+static enum err check_reach(struct guest *g, struct slice execution)
 {
-    return g->host->is_divided ? op_stand(g, run) : run(g);
+    struct error error;
+    if (!g->host->is_divided)
+        return OK;
+    enum err err = g->host->may_reach(g->host->ctx, g->deployment, execution, &error);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    bytes_clear(&g->result);
+    if (err != OK)
+        g->op_error = error;
+    return err;
 }
 
-enum err op_signal(struct guest *g, const struct op_signal_args *a)
+enum err op_signal_check(struct guest *g, struct op_signal_args *a)
 {
     if (a->name.len == 0)
         return op_refuse(g, ERR_INVALID, "a signal needs a name");
@@ -345,42 +289,67 @@ enum err op_signal(struct guest *g, const struct op_signal_args *a)
     enum err err = check_main(g, "signal()");
     if (err == OK)
         err = op_check_value(g, "the data of a signal", a->data, INSTEAD_OF_LARGE);
-    if (err != OK)
-        return err;
-    g->sql.text = a->execution;
-    g->sql.params = a->data;
-    g->sql.more = a->name;
-    return stand_if_divided(g, run_signal);
+    if (a->data.len == 0)
+        a->data = SLICE_LIT("null");
+    return err;
 }
 
-static enum err run_child_cancel(struct guest *g)
+enum err op_signal(struct guest *g, const struct op_signal_args *a)
 {
-    struct execution_effect effect = {.kind = EXECUTION_CANCEL_CHILD, .target = g->sql.text};
-    return record_effect(g, OP_NUMBER_CHILD_CANCEL, &effect);
+    return check_reach(g, a->execution);
+}
+
+/* The same signal from the same place is one, also after a retry; another one is another. */
+void op_signal_effect(struct guest *g, const struct op_signal_args *a)
+{
+    char once[80];
+    struct record_hash h;
+    record_hash_init(&h, OP_NUMBER_SIGNAL);
+    record_hash_add(&h, a->name);
+    record_hash_add(&h, a->data);
+    snprintf(once, sizeof(once), "%.36s-%lld-%016llx", execution_id(g->durable->execution).ptr,
+             (long long)g->durable->place, (unsigned long long)record_hash_end(&h));
+    struct execution_effect effect = {.kind = EXECUTION_SEND_SIGNAL,
+                                      .target = a->execution,
+                                      .name = a->name,
+                                      .value = a->data,
+                                      .id = slice_cstr(once)};
+    execution_effect(g->durable->execution, &effect);
+}
+
+enum err op_child_cancel_check(struct guest *g, struct op_child_cancel_args *a)
+{
+    return check_main(g, "cancel()");
 }
 
 enum err op_child_cancel(struct guest *g, const struct op_child_cancel_args *a)
 {
-    enum err err = check_main(g, "cancel()");
-    if (err != OK)
-        return err;
-    g->sql.text = a->execution;
-    return stand_if_divided(g, run_child_cancel);
+    return check_reach(g, a->execution);
+}
+
+void op_child_cancel_effect(struct guest *g, const struct op_child_cancel_args *a)
+{
+    struct execution_effect effect = {.kind = EXECUTION_CANCEL_CHILD, .target = a->execution};
+    execution_effect(g->durable->execution, &effect);
+}
+
+enum err op_progress_check(struct guest *g, struct op_progress_args *a)
+{
+    enum err err = op_check_value(g, "the progress of an execution", a->json, INSTEAD_OF_LARGE);
+    return err == OK && (!g->durable || g->scope == 0) ? check_main(g, "progress()") : err;
 }
 
 enum err op_progress(struct guest *g, const struct op_progress_args *a)
 {
-    struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
-    enum err err = op_check_value(g, "the progress of an execution", a->json, INSTEAD_OF_LARGE);
-    if (err != OK)
-        return err;
-    if (!g->durable || g->scope == 0) {
-        err = check_main(g, "progress()");
-        return err == OK ? record_effect(g, OP_NUMBER_PROGRESS, &effect) : err;
-    }
-    execution_effect(g->durable->execution, &effect); /* from inside a step: shown, not recorded */
-    guest_report(g);
     return OK;
+}
+
+void op_progress_effect(struct guest *g, const struct op_progress_args *a)
+{
+    struct execution_effect effect = {.kind = EXECUTION_PUBLISH, .value = a->json};
+    execution_effect(g->durable->execution, &effect);
+    if (g->scope != 0) /* from inside a step: shown, not recorded */
+        guest_report(g);
 }
 
 /* ---- scopes ---- */

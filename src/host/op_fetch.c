@@ -12,7 +12,7 @@
  * request is redirected or repeated, until the op `lent` completes.
  *
  * In a durable execution a fetch carries an Idempotency-Key that is the same on each try. Outside
- * of steps it is a call of the execution, started by guest_start_call() when there is no record of
+ * of steps it is a call of the execution, started by op_fetch_start() when there is no record of
  * its answer, and its answer is complete with the whole body, since a record is made of it. */
 #include "host/recording.h"
 
@@ -555,7 +555,7 @@ static void fetch_go(struct guest *g, struct fetch *f)
 
 /* ---- calls of a durable execution ---- */
 
-static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
+enum err op_fetch_call(struct guest *g, const struct op_fetch_args *a, struct op_call *c)
 {
     const char *instead = "send it inside step(), where a body may have any size";
     if (a->body.len > LIMIT_VALUE_BYTES)
@@ -565,70 +565,27 @@ static enum err fetch_durably(struct guest *g, const struct op_fetch_args *a)
         error_hint(&g->op_error, "give the whole body, or fetch inside step()");
         return ERR_INVALID;
     }
-    CLEANUP(bytes_done) struct bytes label = BYTES_INIT, args = BYTES_INIT;
-    bytes_append_slice(&label, a->method);
-    bytes_append_char(&label, ' ');
-    bytes_append_slice(&label, slice_utf8_clip(a->url, RECORD_LABEL_BYTES_MAX));
-    bytes_append_lstr(&args, a->method);
-    bytes_append_lstr(&args, a->url);
-    bytes_append_lstr(&args, a->headers);
-    bytes_append_lstr(&args, a->body);
-    bytes_append_u32(&args, a->body_kind == ABI_BODY_LENT ? ABI_BODY_INLINE : a->body_kind);
-    bytes_append_u32(&args, a->redirect);
-    struct execution_call call = {.kind = EXECUTION_EXTERNAL,
-                                  .op = OP_NUMBER_FETCH,
-                                  .label = bytes_slice(&label),
-                                  .args = bytes_slice(&args),
-                                  .delay_us = EXECUTION_NEVER};
-    enum err err = recording_call(
-        g, &call, NULL,
-        RECORDING_ARGS(a->method, a->url, a->headers, a->body, RECORDING_VALUE(a->redirect)));
-    bytes_append_u32(&g->result, 0); /* no sink */
-    bytes_append_u32(&g->result, 0); /* a copy of the body was made */
-    return err;
+    c->call.kind = EXECUTION_EXTERNAL;
+    bytes_append_slice(&c->label, a->method);
+    bytes_append_char(&c->label, ' ');
+    bytes_append_slice(&c->label, slice_utf8_clip(a->url, RECORD_LABEL_BYTES_MAX));
+    bytes_append_u32(&c->more, 0); /* no sink */
+    bytes_append_u32(&c->more, 0); /* a copy of the body was made */
+    return OK;
 }
 
-static uint32_t unpack_u32(struct slice *in)
+enum err op_fetch_start(struct guest *g, uint32_t id, struct op_fetch_args *a)
 {
-    uint32_t v;
-    memcpy(&v, in->ptr, sizeof(v)); /* packed by fetch_durably() */
-    *in = slice_skip(*in, sizeof(v));
-    return v;
-}
-
-static struct slice unpack_lstr(struct slice *in)
-{
-    uint32_t len = unpack_u32(in);
-    struct slice s = slice_of(in->ptr, len);
-    *in = slice_skip(*in, len);
-    return s;
-}
-
-void guest_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice args)
-{
-    CHECK(op == OP_NUMBER_FETCH); /* the only external one */
-    struct op_fetch_args a;
-    a.method = unpack_lstr(&args);
-    a.url = unpack_lstr(&args);
-    a.headers = unpack_lstr(&args);
-    a.body = unpack_lstr(&args);
-    a.body_kind = unpack_u32(&args);
-    a.redirect = unpack_u32(&args);
+    if (a->body_kind == ABI_BODY_LENT)
+        a->body_kind = ABI_BODY_INLINE; /* it is the execution's copy */
     struct fetch *f = calloc(1, sizeof(*f));
     CHECK(f);
-    if (fetch_prepare(g, &a, id, f) == OK) {
+    enum err err = fetch_prepare(g, a, id, f);
+    if (err == OK)
         fetch_go(g, f);
-        return;
-    }
-    fetch_free(f);
-    execution_arrive(g->durable->execution, id, g->op_error.code, slice_cstr(g->op_error.message));
-}
-
-void guest_stop_call(struct guest *g, uint32_t id)
-{
-    struct op *op = op_find(g, id);
-    if (op)
-        op_give_up(op);
+    else
+        fetch_free(f);
+    return err;
 }
 
 /* ---- the op ---- */
@@ -647,8 +604,6 @@ static enum err fetch_lend(struct guest *g, struct fetch *f)
 
 enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
 {
-    if (guest_is_recorded(g))
-        return fetch_durably(g, a);
     struct fetch *f = calloc(1, sizeof(*f));
     CHECK(f);
     enum err err = fetch_prepare(g, a, 0, f);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The SQL ops: synchronous to the guest, which stands still if its statement is not done at once
- * (sql_task.h). What it lets out from now on depends on what the connection has seen, which the
+ * (fiber_task.h). What it lets out from now on depends on what the connection has seen, which the
  * output gate checks. A connection is a guest's for one op, or for a whole transaction, which is
  * bounded by the version's sql_transaction_ms of its own time and ended here if its code does not. All of
  * setup() is one transaction: it begins with the first statement, lasts through awaits, is not
  * bounded apart from setup() itself, and is committed by the engine when setup() has returned, with
  * the mark that this version's is done (sql_setup_mark).
  *
- * Everything below runs on the task's fiber; a call into sql.h may take long, and the guest may
+ * Everything below runs on the fiber of op_stand(); a call into sql.h may take long, and the guest may
  * have been ended when it returns: then nothing but the connection is touched any more (op_is_over).
  *
  * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
@@ -57,7 +57,7 @@ static void expire(struct guest *g)
 
 void guest_sql_check(struct guest *g)
 {
-    if (g->sql.depth == 0 || g->sql.is_setup || !g->sql.conn || g->sql.is_working)
+    if (g->sql.depth == 0 || g->sql.is_setup || !g->sql.conn || g->stand.is_working)
         return;
     g->sql.held_ns += LIMIT_GUEST_SLICE_MS * UINT64_C(1000000);
     if (g->sql.held_ns > transaction_ns(g))
@@ -66,7 +66,7 @@ void guest_sql_check(struct guest *g)
 
 bool guest_sql_end(struct guest *g)
 {
-    if (g->sql.is_working)
+    if (g->stand.is_working)
         return false;
     if ((g->sql.depth > 0 || g->sql.is_setup) && g->sql.conn)
         sql_rollback_all(g->sql.conn);
@@ -95,7 +95,7 @@ void guest_sql_rest(struct guest *g)
 
 bool guest_is_in_sql(const struct guest *g)
 {
-    return g->sql.is_working || g->sql.depth > 0;
+    return g->stand.is_working || g->sql.depth > 0;
 }
 
 static enum err refuse_expired(struct guest *g)
@@ -261,16 +261,17 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
     enum err err = connect_begun(g);
     if (err != OK)
         return err;
-    uint64_t left = s->task.cpu_ns_max;
+    struct fiber_task *task = &g->stand.task;
+    uint64_t left = task->cpu_ns_max;
     if (s->depth > 0 && !s->is_setup) {
         uint64_t used = s->held_ns;
         uint64_t rest = used < transaction_ns(g) ? transaction_ns(g) - used : 0;
-        s->task.cpu_ns_max = rest < left ? rest : left;
+        task->cpu_ns_max = rest < left ? rest : left;
     }
-    bool is_bound_by_transaction = s->task.cpu_ns_max < left;
+    bool is_bound_by_transaction = task->cpu_ns_max < left;
     give_room(g);
     err = exec_counted(g, text, params, &result, &error);
-    s->task.cpu_ns_max = left;
+    task->cpu_ns_max = left;
     take_result(g, &result);
     if (op_is_over(g))
         return ERR_CANCELLED;
@@ -352,7 +353,8 @@ static enum err commit_recorded(struct guest *g, struct recording *r)
 }
 
 /* A statement outside of the guest's own transactions gets one, so that its record is in it. */
-static enum err exec_recorded(struct guest *g, struct recording *r)
+static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
+                              struct recording *r)
 {
     struct sql_counters before = g->sql.counters;
     bool is_alone = g->sql.depth == 0;
@@ -361,7 +363,7 @@ static enum err exec_recorded(struct guest *g, struct recording *r)
         err = transaction(g, SQL_BEGIN);
     if (err != OK)
         return sql_recorded(g, r, err);
-    err = exec(g, g->sql.text, g->sql.params);
+    err = exec(g, a->sql, a->params);
     if (err == OK) {
         record_result(g, r, before); /* goes with the others into the transaction that it ends */
         err = is_alone ? commit_recorded(g, r) : OK;
@@ -375,20 +377,19 @@ static enum err exec_recorded(struct guest *g, struct recording *r)
     return err;
 }
 
-static enum err run_exec(struct guest *g)
+static enum err run_exec(struct guest *g, const struct op_sql_exec_args *a)
 {
     struct recording r;
     enum err err;
-    struct slice text = g->sql.text, params = g->sql.params;
     if (!guest_is_recorded(g))
-        return exec(g, text, params);
-    if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, slice_utf8_clip(slice_trim(text), 80), &err,
-                          RECORDING_ARGS(text, params))) {
+        return exec(g, a->sql, a->params);
+    if (recording_replays(g, &r, OP_NUMBER_SQL_EXEC, a, slice_utf8_clip(slice_trim(a->sql), 80),
+                          &err)) {
         if (err == OK)
             counters_replay(g);
         return err;
     }
-    return exec_recorded(g, &r);
+    return exec_recorded(g, a, &r);
 }
 
 static enum err transact(struct guest *g, uint32_t action, struct recording *r)
@@ -449,15 +450,15 @@ static enum err run_setup_end(struct guest *g)
     return err;
 }
 
-static enum err run_transaction(struct guest *g)
+static enum err run_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
     static const char *const labels[] = {"begin", "commit", "rollback"};
     struct recording r;
     enum err err;
-    uint32_t action = g->sql.action;
+    uint32_t action = a->action;
     struct slice label = action <= SQL_ROLLBACK ? slice_cstr(labels[action]) : SLICE_EMPTY;
-    if (recording_replays(g, &r, OP_NUMBER_SQL_TRANSACTION, label, &err,
-                          RECORDING_ARGS(RECORDING_VALUE(action)))) {
+    /* It has to end by itself, however much there is to be stored. */
+    if (recording_replays_always(g, &r, OP_NUMBER_SQL_TRANSACTION, a, label, &err)) {
         if (err == OK)
             depth_replay(g, action);
         return err;
@@ -467,64 +468,10 @@ static enum err run_transaction(struct guest *g)
     return is_last && r.guest ? err : sql_recorded(g, &r, err);
 }
 
-/* ---- the task ---- */
-
-static void task_run(struct sql_task *t)
+void guest_sql_stood(struct guest *g, uint64_t cpu_ns)
 {
-    struct guest *g = container_of(t, struct guest, sql.task);
-    g->sql.err = g->sql.run(g);
-}
-
-static void task_over(struct guest *g)
-{
-    g->sql.is_working = false;
-    isolate_add_cpu(g->isolate, g->sql.task.cpu_ns);
-    g->sql.held_ns += g->sql.task.cpu_ns;
+    g->sql.held_ns += cpu_ns;
     release_sql(g);
-}
-
-/* The owner may forget the guest with this. */
-static void leave(struct guest *g)
-{
-    if (g->host->sql_leave)
-        g->host->sql_leave(g->host->ctx, g, g->sql.task.cpu_ns);
-}
-
-static void task_done(struct sql_task *t)
-{
-    struct guest *g = container_of(t, struct guest, sql.task);
-    task_over(g);
-    if (g->is_ending) {
-        (void)guest_sql_end(g);
-        leave(g);
-        if (g->sql.is_freed)
-            guest_free(g);
-        return;
-    }
-    leave(g);
-    g->pauses = guest_is_to_stand(g);
-    isolate_wake(g->isolate, op_give_result(g, g->sql.err, g->sql.ret, g->sql.ret_cap));
-    guest_report(g);
-}
-
-enum err op_stand(struct guest *g, enum err (*run)(struct guest *g))
-{
-    uint64_t used = isolate_cpu_used_ns(g->isolate), max = g->deployment->cpu_ns_max;
-    if (!g->may_stand)
-        return op_refuse(g, ERR_INVALID, "that is an op to wait for");
-    g->sql.run = run;
-    g->sql.task.run = task_run;
-    g->sql.task.done = task_done;
-    g->sql.task.cpu_ns_max = used < max ? max - used : 0;
-    g->sql.task.memory_max = g->deployment->memory_bytes_max;
-    g->sql.is_working = true;
-    if (g->host->sql_enter)
-        g->host->sql_enter(g->host->ctx, g);
-    if (!sql_task_start(g->host->sql_runner, &g->sql.task))
-        return OK;
-    task_over(g);
-    leave(g);
-    return g->sql.err;
 }
 
 enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
@@ -535,13 +482,10 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
     /* A longer text is refused for its length. */
     if (a->sql.len <= LIMIT_VALUE_BYTES && !slice_is_utf8(a->sql))
         return op_refuse(g, ERR_INVALID, "the SQL text is not UTF-8");
-    g->sql.text = a->sql;
-    g->sql.params = a->params;
-    return op_stand(g, run_exec);
+    return run_exec(g, a);
 }
 
 enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
-    g->sql.action = a->action;
-    return op_stand(g, a->action == SQL_END_SETUP ? run_setup_end : run_transaction);
+    return a->action == SQL_END_SETUP ? run_setup_end(g) : run_transaction(g, a);
 }

@@ -23,15 +23,6 @@ enum err recording_diverged(struct guest *g)
     return ERR_DIVERGED;
 }
 
-static uint64_t digest_of(uint32_t op, size_t args_len, const struct slice *args)
-{
-    struct record_hash h;
-    record_hash_init(&h, op);
-    for (size_t k = 0; k < args_len; k++)
-        record_hash_add(&h, args[k]);
-    return record_hash_end(&h);
-}
-
 static enum err give_replayed(struct guest *g, const struct execution_result *result)
 {
     if (result->status != OK)
@@ -40,25 +31,18 @@ static enum err give_replayed(struct guest *g, const struct execution_result *re
     return OK;
 }
 
-bool recording_replays(struct guest *g, struct recording *r, enum op_number op, struct slice label,
-                       enum err *ret_err, size_t args_len, const struct slice *args)
+bool recording_replays_always(struct guest *g, struct recording *r, enum op_number op,
+                              const void *args, struct slice label, enum err *ret_err)
 {
     *r = (struct recording){.op = op, .label = label};
     if (!guest_is_recorded(g))
         return false;
     struct execution_result result = {0};
     r->guest = g;
-    r->digest = digest_of(op, args_len, args);
+    r->digest = recording_digest(op, args);
     switch (execution_sync(g->durable->execution, op, r->digest, label, &result)) {
     case EXECUTION_LIVE:
-        /* A transaction has to end by itself. */
-        if (!execution_is_overfull(g->durable->execution) || op == OP_NUMBER_SQL_TRANSACTION)
-            return false;
-        op_refuse(g, ERR_LIMIT, "more than %d MiB of results and effects in one transaction",
-                  EXECUTION_UNSTORED_BYTES_LIMIT >> 20);
-        error_hint(&g->op_error, "read less in it, or do what is independent in several");
-        *ret_err = recording_done(r, ERR_LIMIT);
-        return true;
+        return false;
     case EXECUTION_REPLAYED:
         r->is_tail = execution_is_tail(g->durable->execution);
         *ret_err = give_replayed(g, &result);
@@ -67,6 +51,20 @@ bool recording_replays(struct guest *g, struct recording *r, enum op_number op, 
         break;
     }
     *ret_err = recording_diverged(g);
+    return true;
+}
+
+bool recording_replays(struct guest *g, struct recording *r, enum op_number op, const void *args,
+                       struct slice label, enum err *ret_err)
+{
+    if (recording_replays_always(g, r, op, args, label, ret_err))
+        return true;
+    if (!r->guest || !execution_is_overfull(g->durable->execution))
+        return false;
+    op_refuse(g, ERR_LIMIT, "more than %d MiB of results and effects in one transaction",
+              EXECUTION_UNSTORED_BYTES_LIMIT >> 20);
+    error_hint(&g->op_error, "read less in it, or do what is independent in several");
+    *ret_err = recording_done(r, ERR_LIMIT);
     return true;
 }
 
@@ -94,21 +92,21 @@ void recording_done_as(struct recording *r, struct slice payload)
         execution_sync_done(r->guest->durable->execution, r->op, r->digest, r->label, OK, payload);
 }
 
-enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *ret_scope,
-                        size_t args_len, const struct slice *args)
+enum err recording_call(struct guest *g, struct op_call *c, const void *args)
 {
     uint32_t id = 0, scope = 0;
     enum err err = op_check_wait(g);
     if (err != OK)
         return err;
-    call->digest = digest_of(call->op, args_len, args);
-    err = execution_call(g->durable->execution, call, &id, &scope, &g->op_error);
+    c->call.digest = recording_digest((enum op_number)c->call.op, args);
+    err = execution_call(g->durable->execution, &c->call, &id, &scope, &g->op_error);
     if (err == ERR_DIVERGED)
         return recording_diverged(g);
     if (err != OK)
         return err;
     bytes_append_u32(&g->result, id);
-    if (ret_scope)
-        *ret_scope = scope;
+    if (c->call.kind == EXECUTION_STEP)
+        bytes_append_u32(&g->result, scope);
+    bytes_append_slice(&g->result, bytes_slice(&c->more));
     return OK;
 }

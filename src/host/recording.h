@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Ops of durable executions: a handler in op_*.c that takes something from outside asks here first
- * whether the journal knows the answer, and afterwards has its answer recorded. In ordinary guests,
- * and inside the body of a step, none of this does anything. Loop thread. */
+ * Ops of durable executions: before one that takes something from outside is done, the journal is
+ * asked for the answer, and afterwards its answer is recorded. op_table.c does so by the op's class; an
+ * op whose row says OWN does it in its handler. In ordinary guests, and inside the body of a step, none of
+ * this does anything. Loop thread. */
 #pragma once
 
 #include "durable/execution.h"
@@ -21,34 +22,39 @@ static inline bool guest_is_to_stand(const struct guest *g)
            (execution_is_full(g->durable->execution) || execution_is_behind(g->durable->execution));
 }
 
-/* A synchronous op. */
+/* A synchronous op. Rows that are not OWN get all of this from op_table.c. */
 struct recording {
     struct guest *guest; /* NULL: nothing is recorded */
-    uint32_t op;
+    enum op_number op;
     uint64_t digest;
     struct slice label;
     bool is_tail; /* replayed, but its effects are to be stored again */
 };
 
-/* args: what the call is recognized by, ended by SLICE_END. True: the answer is known and in
- * g->result, return *ret_err; false: do it, then recording_done(). */
-bool recording_replays(struct guest *g, struct recording *r, enum op_number op, struct slice label,
-                       enum err *ret_err, size_t args_len, const struct slice *args);
-#define RECORDING_ARGS(...)                                                                        \
-    (sizeof((struct slice[]){__VA_ARGS__}) / sizeof(struct slice)), (struct slice[])               \
-    {                                                                                              \
-        __VA_ARGS__                                                                                \
-    }
+/* args: of the op. True: the answer is known and in g->result, or it is refused: return *ret_err; false:
+ * do it, then recording_done(). */
+bool recording_replays(struct guest *g, struct recording *r, enum op_number op, const void *args,
+                       struct slice label, enum err *ret_err);
+/* The same for an op that must not be refused for how much its execution has to store. */
+bool recording_replays_always(struct guest *g, struct recording *r, enum op_number op,
+                              const void *args, struct slice label, enum err *ret_err);
 /* Records g->result, or the error, and returns err. */
 enum err recording_done(struct recording *r, enum err err);
 /* Records this instead of the result that the code gets. */
 void recording_done_as(struct recording *r, struct slice payload);
-/* The bytes of a number, as an argument. */
-#define RECORDING_VALUE(v) slice_of((const char *)&(v), sizeof(v))
 
-/* An asynchronous op: fills in digest and number, appends the call's number to g->result. */
-NODISCARD enum err recording_call(struct guest *g, struct execution_call *call, uint32_t *ret_scope,
-                                  size_t args_len, const struct slice *args);
+/* An asynchronous op, as its op_NAME_call() describes it. */
+struct op_call {
+    struct execution_call call; /* kind, and what goes with that; the rest is filled in */
+    struct bytes label;         /* if none of its fields is it */
+    struct bytes more;          /* of the result, after the number of the call */
+};
+/* Appends the call's number, of a step its scope, and what is more, to g->result. */
+NODISCARD enum err recording_call(struct guest *g, struct op_call *c, const void *args);
+
+/* What its records are recognized by: the number, and those fields that say what is done. args: those of
+ * the op, or the union. */
+uint64_t recording_digest(enum op_number op, const void *args);
 
 /* What the replay found instead of what the journal says; sets g->op_error. */
 enum err recording_diverged(struct guest *g);

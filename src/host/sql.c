@@ -21,7 +21,7 @@
 #include "base/clock.h"
 #include "host/sql_internal.h"
 #include "host/sql_journal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "limpet_sqlite.h"
 
 struct sql_cached {
@@ -101,7 +101,7 @@ enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error)
         (void)error_set(ret_error, ERR_FORBIDDEN, "%s", c->refusal);
         return ERR_FORBIDDEN;
     case SQLITE_INTERRUPT:
-        if (sql_task_current() && sql_task_is_cancelled(sql_task_current()))
+        if (fiber_task_current() && fiber_task_is_cancelled(fiber_task_current()))
             return error_set(ret_error, ERR_CANCELLED, "the guest has ended");
         return error_set(ret_error, ERR_LIMIT_CPU, "a SQL statement ran into the CPU limit");
     case SQLITE_FULL:
@@ -294,9 +294,9 @@ size_t sql_conn_room_taken(const struct sql_conn *c)
 static void announce(enum limpet_sqlite_weight weight)
 {
     if (weight == LIMPET_SQLITE_HEAVY)
-        sql_task_ahead();
+        fiber_task_ahead();
     else if (weight == LIMPET_SQLITE_SORTS)
-        sql_task_hurry();
+        fiber_task_hurry();
 }
 
 /* The statement of that text if it was kept. */
@@ -560,12 +560,12 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
     c->refusal[0] = 0;
     c->text = sql;
     if (sql.len > SQL_TEXT_AHEAD_BYTES || params.len > SQL_PARAMS_AHEAD_BYTES)
-        sql_task_ahead();
+        fiber_task_ahead();
     sqlite3_stmt *stmt = cache_get(c, sql);
     enum err err = stmt ? stmt_run(c, stmt, params, ret_result, ret_error)
                         : exec_text(c, sql, params, ret_result, ret_error);
     c->text = SLICE_EMPTY;
-    sql_task_home();
+    fiber_task_home();
     return err;
 }
 
@@ -648,7 +648,7 @@ enum err sql_transaction(struct sql_conn *c, enum sql_action action, struct erro
     else
         err = transaction_rollback(c, ret_error);
     sql_conn_settle(c);
-    sql_task_home();
+    fiber_task_home();
     return err;
 }
 
@@ -672,7 +672,7 @@ void sql_rollback_all(struct sql_conn *c)
     }
     c->is_aborted = false;
     sql_conn_settle(c);
-    sql_task_home();
+    fiber_task_home();
 }
 
 bool sql_is_writing(struct sql_conn *c)

@@ -45,7 +45,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "host/sql_internal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "loop/loop.h"
 
 enum { SQL_WAL_HEADER_BYTES = 32, SQL_WAL_FRAME_BYTES = 4096 + 24 };
@@ -115,20 +115,20 @@ static int temp_write(sqlite3_file *file, const void *data, int len, sqlite3_int
 {
     if (at + len > LIMIT_SQL_TEMP_BYTES || !may_write(len))
         return SQLITE_FULL;
-    (void)sql_task_tick();
+    (void)fiber_task_tick();
     return temp_methods_default->xWrite(file, data, len, at);
 }
 
 /* What SQLite does in one step over many pages, it reads or writes; a task can leave here. */
 static int main_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
 {
-    (void)sql_task_tick();
+    (void)fiber_task_tick();
     return main_methods_default->xRead(file, to, len, at);
 }
 
 static int wal_read(sqlite3_file *file, void *to, int len, sqlite3_int64 at)
 {
-    (void)sql_task_tick();
+    (void)fiber_task_tick();
     return wal_methods_default->xRead(file, to, len, at);
 }
 
@@ -141,7 +141,7 @@ static int wal_write(sqlite3_file *file, const void *data, int len, sqlite3_int6
     }
     if (!may_write(len))
         return SQLITE_FULL;
-    (void)sql_task_tick();
+    (void)fiber_task_tick();
     return wal_methods_default->xWrite(file, data, len, at);
 }
 
@@ -195,7 +195,7 @@ static void vfs_init(void)
 {
     if (sqlite3_initialize() != SQLITE_OK)
         check_fatal("SQLite does not start");
-    sql_task_install_hooks();
+    fiber_task_install_hooks();
     vfs_default = sqlite3_vfs_find(NULL);
     CHECK(vfs_default);
     vfs = *vfs_default;

@@ -15,7 +15,7 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 
 enum {
     GUARD_FUNCTION_ARGS = 100,
@@ -359,8 +359,8 @@ static bool guard_is_late(const struct sql_conn *c, uint64_t now)
 static int guard_progress(void *arg)
 {
     const struct sql_conn *c = arg;
-    if (sql_task_current())
-        return sql_task_tick() && c->deadline_ns; /* without one it is ours, and is to end */
+    if (fiber_task_current())
+        return fiber_task_tick() && c->deadline_ns; /* without one it is ours, and is to end */
     return c->deadline_ns && guard_is_late(c, clock_monotonic_ns());
 }
 
@@ -373,15 +373,15 @@ static int guard_busy(void *arg, int count)
     if (count == 0)
         c->busy_since_ns = now;
     uint64_t waited = now - c->busy_since_ns;
-    struct sql_task *t = sql_task_current();
+    struct fiber_task *t = fiber_task_current();
     uint64_t max_ms = t ? SQL_BUSY_MS : SQL_BUSY_HERE_MS;
     if (waited > max_ms * UINT64_C(1000000) ||
-        (t ? sql_task_is_cancelled(t) : guard_is_late(c, now)))
+        (t ? fiber_task_is_cancelled(t) : guard_is_late(c, now)))
         return 0;
     if (waited < GUARD_SPIN_NS)
         (void)sched_yield();
     else if (t)
-        sql_task_nap(GUARD_NAP_MS);
+        fiber_task_nap(GUARD_NAP_MS);
     else
         (void)nanosleep(&(struct timespec){.tv_nsec = GUARD_NAP_NS}, NULL);
     return 1;

@@ -13,7 +13,7 @@
 
 #include "durable/record.h"
 #include "host/sql_internal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 
 static const char journal_create[] = "CREATE TABLE IF NOT EXISTS main." SQL_JOURNAL_TABLE
                                      "(execution BLOB NOT NULL, first INTEGER NOT NULL,"
@@ -48,7 +48,7 @@ static void journal_leave(struct sql_conn *c, uint64_t deadline_ns)
     c->deadline_ns = deadline_ns;
     c->is_internal = false;
     sql_conn_settle(c);
-    sql_task_home();
+    fiber_task_home();
 }
 
 static bool journal_exists(struct sql_conn *c)

@@ -230,7 +230,7 @@ static void leave_deployment(struct slot *s)
 
 void slot_release(struct slot *s)
 {
-    if (s->is_routed || s->guests > 0 || s->invocations > 0 || s->sql_used > 0)
+    if (s->is_routed || s->guests > 0 || s->invocations > 0 || s->fibers > 0)
         return;
     CHECK(list_is_empty(&s->tasks));
     slot_meter(s);

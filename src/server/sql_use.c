@@ -10,7 +10,7 @@
 
 enum { USE_CPU_MS = 10 * 1000, USE_MEMORY_BYTES = 64 * 1024 * 1024 };
 
-static void use_run(struct sql_task *t)
+static void use_run(struct fiber_task *t)
 {
     struct sql_use *u = container_of(t, struct sql_use, task);
     struct database *b = u->slot->deployment->database;
@@ -29,11 +29,11 @@ static void use_over(struct sql_use *u)
     struct slot *s = u->slot;
     list_remove(&u->link);
     u->done(u); /* u may be gone now */
-    s->sql_used--;
+    s->fibers--;
     slot_release(s);
 }
 
-static void use_done(struct sql_task *t)
+static void use_done(struct fiber_task *t)
 {
     use_over(container_of(t, struct sql_use, task));
 }
@@ -47,15 +47,15 @@ void sql_use_start(struct slot *s, struct sql_use *u)
     u->task.done = use_done;
     u->task.cpu_ns_max = USE_CPU_MS * UINT64_C(1000000);
     u->task.memory_max = USE_MEMORY_BYTES;
-    s->sql_used++;
+    s->fibers++;
     list_push_back(&w->sql_uses, &u->link);
-    if (sql_task_start(w->host.sql_runner, &u->task))
+    if (fiber_task_start(w->host.fiber_runner, &u->task))
         use_over(u);
 }
 
 void sql_use_cancel(struct sql_use *u)
 {
-    sql_task_cancel(&u->task);
+    fiber_task_cancel(&u->task);
 }
 
 /* Each ends only itself. */

@@ -4,7 +4,7 @@
  * that an engine thread waits neither for the opening nor for a lock. Loop thread. */
 #pragma once
 
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "server/worker.h"
 
 struct sql_conn;
@@ -15,7 +15,7 @@ struct sql_use {
     void (*done)(struct sql_use *u); /* also when there was no connection, or the server stops */
     struct error error;
     /* private */
-    struct sql_task task;
+    struct fiber_task task;
     struct slot *slot;
     struct list link; /* worker->sql_uses */
 };

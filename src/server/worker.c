@@ -28,17 +28,17 @@ enum { TRIM_MS = 2000 };
 /* ---- services for guests ---- */
 
 /* The slot is needed until its ops have ended, whatever becomes of their guests. */
-static void worker_sql_enter(void *ctx, struct guest *g)
+static void worker_stand_begin(void *ctx, struct guest *g)
 {
     struct slot *s = g->owner;
-    s->sql_used++;
+    s->fibers++;
 }
 
-static void worker_sql_leave(void *ctx, struct guest *g, uint64_t cpu_ns)
+static void worker_stand_end(void *ctx, struct guest *g, uint64_t cpu_ns)
 {
     struct slot *s = g->owner;
     s->cpu_ns += cpu_ns;
-    s->sql_used--;
+    s->fibers--;
     slot_release(s);
 }
 
@@ -78,13 +78,13 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
  */
 struct worker_read {
     struct ask *ask;
-    struct sql_task *task;
+    struct fiber_task *task;
 };
 
 static void worker_answered(struct ask *a)
 {
     struct worker_read *r = a->owner;
-    sql_task_wake(r->task);
+    fiber_task_wake(r->task);
 }
 
 static enum op_status worker_read_start(void *arg)
@@ -100,9 +100,9 @@ static struct ask *worker_ask(struct worker *w, enum store_query_kind kind)
 /* ERR_CANCELLED: the guest is being ended. */
 static enum err worker_read(struct ask *a, struct error *ret_error)
 {
-    struct worker_read r = {.ask = a, .task = sql_task_current()};
+    struct worker_read r = {.ask = a, .task = fiber_task_current()};
     a->owner = &r;
-    sql_task_await(worker_read_start, &r);
+    fiber_task_await(worker_read_start, &r);
     if (!a->is_answered)
         return error_set(ret_error, ERR_CANCELLED, "the code was ended");
     if (a->query.error.code != OK)
@@ -348,7 +348,7 @@ static void worker_close_all(struct worker *w)
     if (w->client)
         http_client_free(w->client);
     sql_uses_cancel(w);
-    sql_runner_drain(w->host.sql_runner); /* statements of guests that have ended */
+    fiber_runner_drain(w->host.fiber_runner); /* statements of guests that have ended */
     flow_free(w->flow);
 }
 
@@ -368,7 +368,7 @@ static void *worker_main(void *arg)
     }
     worker_close_all(w);
     loop_done(&w->loop);
-    sql_runner_free(w->host.sql_runner);
+    fiber_runner_free(w->host.fiber_runner);
     job_runner_free(w->host.jobs);
     return NULL;
 }
@@ -395,13 +395,13 @@ static void worker_init(struct worker *w, struct server *s, int index)
     loop_on_turn(&w->loop, worker_turn, w);
     w->host = (struct guest_host){
         .ctx = w,
-        .sql_runner = sql_runner_new(&w->loop),
+        .fiber_runner = fiber_runner_new(&w->loop),
         .jobs = job_runner_new(&w->loop),
         .loop = &w->loop,
         .engine = s->engine,
         .egress = s->egress,
-        .sql_enter = worker_sql_enter,
-        .sql_leave = worker_sql_leave,
+        .stand_begin = worker_stand_begin,
+        .stand_end = worker_stand_end,
         .sql_take = worker_sql_take,
         .sql_give = worker_sql_give,
         .log = worker_log,

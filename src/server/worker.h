@@ -39,7 +39,7 @@ struct slot {
     unsigned invocations;
     /* used since the last trim, then added to the module's meter */
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
-    unsigned sql_used; /* SQL ops and uses under way */
+    unsigned fibers; /* ops of its guests and uses of its database on fibers */
     bool is_routed;    /* more work may come */
     bool is_workflow;  /* reached by worker_slot(), not by name */
     bool is_user;      /* of the deployment's image */

@@ -19,14 +19,14 @@ const errorTable = readFileSync(root + "src/base/error.h", "utf8").match(/#defin
 for (const [, name] of errorTable.matchAll(/X\((\w+), "(\w+)"/g)) ERR[name] = Object.keys(ERR).length + 1;
 
 const ops = new Map();
-for (const [, code, name, number, , reply, fields] of readFileSync(root + "src/host/ops.def", "utf8").matchAll(
-  /^OP\((\w+), (\w+), (\d+), (\w+), (\w+), ?((?:F\([^)]*\)\s*)*)\)/gm,
+for (const [, code, name, number, reply, fields] of readFileSync(root + "src/host/ops.def", "utf8").matchAll(
+  /^OP\((\w+), (\w+), (\d+), \w+, (\w+), \w+, \w+, \w+,\s*((?:[FLH]\([^)]*\)\s*|BLANK\s*)*)\)/gm,
 ))
   ops.set(Number(number), {
     code,
     name,
     reply,
-    fields: [...fields.matchAll(/F\((\w+), (\w+)\)/g)].map(([, type, field]) => ({ type, field })),
+    fields: [...fields.matchAll(/[FLH]\((\w+), (\w+)\)/g)].map(([, type, field]) => ({ type, field })),
   });
 
 export class OpError extends Error {

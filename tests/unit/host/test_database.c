@@ -21,7 +21,7 @@
 #include "base/budget.h"
 #include "host/database.h"
 #include "host/sql_internal.h"
-#include "host/sql_task.h"
+#include "host/fiber_task.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sql_fixture.h"
@@ -33,14 +33,14 @@ struct place {
     struct databases *all;
     struct account *account;
     struct loop loop;
-    struct sql_runner *runner;
+    struct fiber_runner *runner;
     unsigned pending; /* users of this thread; 0 stops the loop if it runs for them */
     bool is_settling;
 };
 
 /* One who takes a connection, runs a statement, and gives it back, at once or when told. */
 struct user {
-    struct sql_task task;
+    struct fiber_task task;
     struct place *place;
     struct database *database;
     const char *sql;
@@ -52,7 +52,7 @@ struct user {
     int ends;
 };
 
-static void user_run(struct sql_task *t)
+static void user_run(struct fiber_task *t)
 {
     struct user *u = container_of(t, struct user, task);
     u->err = database_take(u->database, &u->place->loop, &u->conn, &u->error);
@@ -67,7 +67,7 @@ static void user_give(struct user *u)
     u->conn = NULL;
 }
 
-static void user_done(struct sql_task *t)
+static void user_done(struct fiber_task *t)
 {
     struct user *u = container_of(t, struct user, task);
     u->ends++;
@@ -85,7 +85,7 @@ static void user_start(struct user *u, struct place *p, struct database *b, cons
     u->task.cpu_ns_max = UINT64_MAX / 2;
     u->task.memory_max = SIZE_MAX / 2;
     p->pending++;
-    if (sql_task_start(p->runner, &u->task))
+    if (fiber_task_start(p->runner, &u->task))
         user_done(&u->task);
 }
 
@@ -152,15 +152,15 @@ static unsigned held_files(const struct place *p)
 static void place_begin(struct place *p)
 {
     loop_init(&p->loop);
-    p->runner = sql_runner_new(&p->loop);
+    p->runner = fiber_runner_new(&p->loop);
     p->pending = 0;
 }
 
 static void place_end(struct place *p)
 {
-    sql_runner_drain(p->runner);
+    fiber_runner_drain(p->runner);
     loop_done(&p->loop);
-    sql_runner_free(p->runner);
+    fiber_runner_free(p->runner);
 }
 
 static int up(void **state)
@@ -278,12 +278,12 @@ static void who_is_cancelled_leaves_the_line(void **state)
     user_start(&first, p, b, NULL);
     user_start(&second, p, b, NULL);
     user_start(&third, p, b, NULL);
-    sql_task_cancel(&first.task);
+    fiber_task_cancel(&first.task);
     assert_int_equal(first.ends, 1);
     assert_int_equal(first.err, ERR_CANCELLED);
     /* The second one is given a connection, and cancelled before it hears of it. */
     user_give(&holders[0]);
-    sql_task_cancel(&second.task);
+    fiber_task_cancel(&second.task);
     assert_int_equal(second.ends, 0);
     user_give(&holders[1]);
     settle(p);
@@ -311,8 +311,8 @@ static void a_loop_ends_with_its_line(void **state)
     user_start(&waiting, &other, b, NULL);
     user_start(&in_line, &other, b, NULL);
     user_give(&holders[0]);
-    sql_task_cancel(&waiting.task);
-    sql_task_cancel(&in_line.task);
+    fiber_task_cancel(&waiting.task);
+    fiber_task_cancel(&in_line.task);
     assert_int_equal(in_line.ends, 1);
     assert_int_equal(waiting.ends, 0);
     place_end(&other);

@@ -576,7 +576,7 @@ static void open_all(void)
     loop_on_turn(&loop, turn, NULL);
     host = (struct guest_host){.loop = &loop,
                                .engine = engine,
-                               .sql_runner = sql_runner_new(&loop),
+                               .fiber_runner = fiber_runner_new(&loop),
                                .jobs = job_runner_new(&loop),
                                .sql_take = on_sql,
                                .sql_give = on_sql_give,
@@ -593,8 +593,8 @@ static void open_all(void)
 static void close_all(void)
 {
     static const char *const suffixes[] = {"", "-wal", "-shm"};
-    sql_runner_drain(host.sql_runner);
-    sql_runner_free(host.sql_runner);
+    fiber_runner_drain(host.fiber_runner);
+    fiber_runner_free(host.fiber_runner);
     sql_conn_close(conn);
     sql_file_unref(file);
     for (size_t k = 0; k < ARRAY_LEN(suffixes); k++) {

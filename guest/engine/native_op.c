@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Ops as functions for guest/runtime, made from ops.def: `native.someName(field, …)` for op some_name
+ * whose reply is there when the call returns, whose fields are plain (numbers, strings, buffers) and
+ * whose result is BYTES, TEXT, NUMBER, JSON or NOTHING. What wants more has a function of its own in native.c,
+ * which goes before. LOCAL ops are the engine's business. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine.h"
+#include "json.h"
+#include "native.h"
+#include "op.h"
+
+enum { FIELDS_MAX = 8, NAME_BYTES_MAX = 48 };
+
+enum { SYNC, STANDS, ASYNC };
+enum { LOCAL, PURE, RECORDED, SQL, TRANSACTIONAL, EXTERNAL, SUSPENDING };
+enum { NOTHING, BYTES, TEXT, NUMBER, JSON, RESPONSE, ROWS, VARIABLE, VARIABLES, STEP, SIGNAL };
+
+struct native_row {
+    const char *name;
+    const char *fields; /* a letter each */
+    uint8_t reply, class, shows;
+};
+
+#define FIELD_u32 "u"
+#define FIELD_f64 "d"
+#define FIELD_str "s"
+#define FIELD_bytes "b"
+#define FIELD_mem "b"
+#define F(type, name) FIELD_##type
+static const struct native_row rows[] = {
+#define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
+    [number] = {#name, "" fields, reply, class, shows},
+#include "host/ops.def"
+#undef OP
+};
+#undef F
+
+/* An argument of a call: its slot, and what has to be released after it. */
+struct native_argument {
+    union {
+        uint64_t u32;
+        double f64;
+        struct op_bytes bytes;
+    } slot;
+    struct native_bytes bytes;
+};
+
+static bool argument_read(JSContext *ctx, char field, JSValueConst value,
+                          struct native_argument *ret)
+{
+    uint32_t number;
+    *ret = (struct native_argument){0};
+    switch (field) {
+    case 'u':
+        if (JS_ToUint32(ctx, &number, value) < 0)
+            return false;
+        ret->slot.u32 = number;
+        return true;
+    case 'd':
+        return JS_ToFloat64(ctx, &ret->slot.f64, value) == 0;
+    case 's':
+        ret->bytes = (struct native_bytes){.text = text_of(ctx, value), .is_string = true};
+        break;
+    default:
+        ret->bytes = native_bytes(ctx, value);
+    }
+    ret->slot.bytes = op_bytes(ret->bytes.text.at, ret->bytes.text.len);
+    return ret->bytes.text.at != NULL;
+}
+
+static JSValue result_of(JSContext *ctx, uint8_t shows, const struct op_reply *reply)
+{
+    double number = 0;
+    switch (shows) {
+    case BYTES:
+        return JS_NewUint8ArrayCopy(ctx, reply->data, reply->len);
+    case TEXT:
+        return text_decode(ctx, reply->data, reply->len, true);
+    case JSON:
+        return json_parse(ctx, reply->data, reply->len);
+    case NUMBER:
+        memcpy(&number, reply->data, reply->len < sizeof number ? reply->len : sizeof number);
+        return JS_NewNumber(ctx, number);
+    default:
+        return JS_UNDEFINED;
+    }
+}
+
+static JSValue native_op(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
+                         int code)
+{
+    const struct native_row *row = &rows[code];
+    struct native_argument arguments[FIELDS_MAX];
+    uint64_t slots[FIELDS_MAX];
+    struct op_reply reply;
+    int len = 0;
+    bool is_ok = true;
+    for (; is_ok && row->fields[len]; len++) {
+        is_ok = argument_read(ctx, row->fields[len], len < argc ? argv[len] : JS_UNDEFINED,
+                              &arguments[len]);
+        memcpy(&slots[len], &arguments[len].slot, sizeof slots[len]);
+    }
+    is_ok = is_ok && op_ask(ctx, (enum op_code)code, slots, &reply);
+    while (len-- > 0)
+        native_bytes_done(ctx, arguments[len].bytes);
+    if (!is_ok)
+        return JS_EXCEPTION;
+    JSValue result = result_of(ctx, row->shows, &reply);
+    op_reply_done(&reply);
+    return result;
+}
+
+/* some_name -> someName */
+static void member_name(const char *name, char *ret_name)
+{
+    size_t len = 0;
+    for (; *name; name++) {
+        bool is_next_upper = *name == '_';
+        name += is_next_upper;
+        ret_name[len++] = (char)(is_next_upper ? *name - 'a' + 'A' : *name);
+    }
+    ret_name[len] = '\0';
+}
+
+static bool is_plain(const struct native_row *row)
+{
+    return row->name && row->reply != ASYNC && row->class != LOCAL && row->shows <= JSON &&
+           strlen(row->fields) <= FIELDS_MAX && strlen(row->name) < NAME_BYTES_MAX;
+}
+
+bool native_define_ops(JSContext *ctx, JSValueConst native)
+{
+    for (int code = 0; code < (int)(sizeof rows / sizeof *rows); code++) {
+        char name[NAME_BYTES_MAX];
+        if (!is_plain(&rows[code]))
+            continue;
+        member_name(rows[code].name, name);
+        JSAtom atom = JS_NewAtom(ctx, name);
+        bool is_there = JS_HasProperty(ctx, native, atom) > 0;
+        JS_FreeAtom(ctx, atom);
+        if (is_there)
+            continue;
+        JSValue function = JS_NewCFunctionMagic(
+            ctx, native_op, name, (int)strlen(rows[code].fields), JS_CFUNC_generic_magic, code);
+        if (JS_IsException(function) ||
+            JS_DefinePropertyValueStr(ctx, native, name, function, JS_PROP_C_W_E) < 0)
+            return false;
+    }
+    return true;
+}
