@@ -12,8 +12,8 @@
 #include "host/guest.h"
 #include "host/op.h"
 #include "loop/loop.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 #include "script/engine.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

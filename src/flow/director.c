@@ -16,7 +16,7 @@
 #include "base/log.h"
 #include "flow/director_internal.h"
 #include "flow/run.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 enum {
     DIRECTOR_PAGE = 500, /* rows read at once; then others have their turn */

@@ -12,7 +12,7 @@
 #include "flow/director_internal.h"
 #include "flow/run.h"
 #include "host/guest.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 struct request {
     struct store_op op;

@@ -10,7 +10,7 @@
 #include "base/json.h"
 #include "flow/director_internal.h"
 #include "flow/run.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 enum { CHECKS_AT_ONCE = 64, CHECK_TRIES = 100, CHECK_RETRY_MS = 20, CHECK_PAGE = 200 };
 

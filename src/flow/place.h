@@ -8,7 +8,7 @@
 #include "base/list.h"
 #include "host/guest.h"
 #include "loop/op.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 struct ask;
 struct deployments;

@@ -11,7 +11,7 @@
 
 #include "base/log.h"
 #include "flow/run_internal.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 static void check_told(struct post *p)
 {

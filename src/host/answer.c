@@ -10,8 +10,8 @@
 
 #include "base/limits.h"
 #include "http/grammar.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 
 enum {
     ANSWER_HEADERS_MAX = 128,

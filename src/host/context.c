@@ -12,8 +12,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 #include "script/engine.h"
 
 enum { CODE_NUMBER_MASK = 0xffff /* of a dispatch, in the code of an op; see guest/abi.h */ };

@@ -11,8 +11,8 @@
 #include "base/limits.h"
 #include "host/recording.h"
 #include "loop/loop.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 #include "script/engine.h"
 
 static void guest_init(struct guest *g)

@@ -8,7 +8,7 @@
 
 #include "base/limits.h"
 #include "http/grammar.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 static void encode_url(const struct http_request *r, const struct deployment *d, struct bytes *out)
 {

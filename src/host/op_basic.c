@@ -15,7 +15,7 @@
 #include "crypto/crypto.h"
 #include "limpet_deps.h"
 #include "loop/loop.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 #include "script/sourcemap.h"
 
 enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };

@@ -17,7 +17,7 @@
 #include "crypto/cipher.h"
 #include "crypto/crypto.h"
 #include "host/job.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 enum { PIECE_BYTES = 512 * 1024, PIECE_MORE = 64 /* what its result may have more */ };
 

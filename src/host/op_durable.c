@@ -12,8 +12,8 @@
 #include "base/limits.h"
 #include "base/module_name.h"
 #include "host/recording.h"
+#include "module/deployment.h"
 #include "sandbox/snapshot.h"
-#include "script/deployment.h"
 
 static int64_t us_of_ms(double ms)
 {

@@ -24,7 +24,7 @@
 #include "http/decode.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
 

@@ -27,8 +27,8 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/limits.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 
 static uint64_t transaction_ns(const struct guest *g)
 {

@@ -11,7 +11,8 @@
 #include "base/module_name.h"
 #include "host/database.h"
 #include "loop/work.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
+#include "script/sourcemap.h"
 #include "server/accounts.h"
 #include "server/worker.h"
 
@@ -108,6 +109,7 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     databases_path(ds->server, f, &path);
     d->database = databases_get(ds->server->databases, bytes_cstr(&path), d->account);
     d->release_database = database_unref;
+    d->release_map = sourcemap_free;
     options.domains = arena_copy(d->arena, options.domains);
     set_options(d, &options);
     struct deployment_env *env = arena_array(d->arena, q->module.env_len + 1, sizeof(*env));

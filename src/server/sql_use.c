@@ -5,7 +5,7 @@
 
 #include "host/database.h"
 #include "host/sql.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 #include "server/slot.h"
 
 enum { USE_CPU_MS = 10 * 1000, USE_MEMORY_BYTES = 64 * 1024 * 1024 };

@@ -7,7 +7,7 @@
 #include "admin/admin.h"
 #include "flow/env.h"
 #include "host/guest.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 #include "server/metrics.h"
 #include "server/schedule.h"
 #include "server/server.h"

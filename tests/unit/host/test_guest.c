@@ -15,8 +15,8 @@
 #include "host/guest.h"
 #include "host/job.h"
 #include "loop/loop.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
 #include "script/engine.h"
 
 static struct engine *engine;

@@ -15,9 +15,9 @@
 #include "host/guest.h"
 #include "host/internal.h"
 #include "loop/loop.h"
+#include "module/deployment.h"
 #include "sandbox/isolate.h"
 #include "sandbox/snapshot.h"
-#include "script/deployment.h"
 #include "script/engine.h"
 
 enum { MEMORY_BYTES_MAX = 32 << 20, SNAPSHOT_BYTES_MAX = 30 * 1024 };

@@ -58,7 +58,8 @@ struct deployment {
     size_t env_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
     struct database *database;  /* a reference; NULL: it has none */
-    void (*release_database)(struct database *b); /* host/database.h lies above this folder */
+    void (*release_database)(struct database *b); /* host/database.h lies above this folder, */
+    void (*release_map)(struct sourcemap *map);   /* and script/sourcemap.h */
 
     /* under mutex */
     pthread_mutex_t mutex;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * See deployment.h. */
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 #include <stdlib.h>
 
@@ -9,7 +9,6 @@
 #include "base/limits.h"
 #include "guest/abi.h"
 #include "sandbox/isolate.h"
-#include "script/sourcemap.h"
 
 struct deployment *deployment_new(void)
 {
@@ -36,7 +35,8 @@ void deployment_unref(struct deployment *d)
     CHECK(list_is_empty(&d->waiters));
     account_unref(d->account);
     image_unref(d->image);
-    sourcemap_free(d->map);
+    if (d->map)
+        d->release_map(d->map);
     if (d->release_database)
         d->release_database(d->database);
     pthread_mutex_destroy(&d->mutex);
@@ -98,7 +98,8 @@ void deployment_leave(struct deployment *d)
     }
     pthread_mutex_unlock(&d->mutex);
     image_unref(image);
-    sourcemap_free(map);
+    if (map)
+        d->release_map(map);
 }
 
 static void waiter_posted(struct post *p)
