@@ -14,13 +14,13 @@
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FIELDS_MAX = 7, OPS_MAX = 64 };
 
-static struct engine *engine;
+static struct script *script;
 static struct deployment *deployment;
 static struct loop loop;
 static struct guest_host host;
@@ -80,16 +80,16 @@ static void open_once(void)
     static const char code[] =
         "export default { fetch() { return new Promise(() => setTimeout(() => {}, 1e6)) } }";
     struct error e = {0};
-    if (engine)
+    if (script)
         return;
-    CHECK(guest_engine_new(SLICE_EMPTY, &engine, &e) == OK);
+    CHECK(guest_script_new(SLICE_EMPTY, &script, &e) == OK);
     struct guest_load load = {
         .name = SLICE_LIT("f"),
         .code = slice_cstr(code),
         .memory_bytes_max = 16 << 20,
         .cpu_ns_max = 1000000000,
     };
-    CHECK(guest_load(engine, &load, &e) == OK);
+    CHECK(guest_load(script, &load, &e) == OK);
     deployment = deployment_new();
     deployment->name = SLICE_LIT("f");
     deployment->image = load.image;
@@ -98,7 +98,7 @@ static void open_once(void)
     deployment->wall_ms_max = 60000;
     loop_init(&loop);
     host = (struct guest_host){
-        .loop = &loop, .engine = engine, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
+        .loop = &loop, .script = script, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
     CHECK(guest_new(&host, deployment, &guest, &e) == OK);
 }
 
@@ -115,7 +115,7 @@ static enum guest_status step_whole(void)
 static void run_ops(const uint8_t *data, size_t size)
 {
     enum { SLOTS_BYTES = FIELDS_MAX * 8, REGION = 8192 };
-    uint32_t slots_at = engine->head, region_at = slots_at + SLOTS_BYTES;
+    uint32_t slots_at = script->head, region_at = slots_at + SLOTS_BYTES;
     char *region = isolate_memory(guest->isolate, region_at, REGION);
     CHECK(region);
     memcpy(region, data, size < REGION ? size : REGION);

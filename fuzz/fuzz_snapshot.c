@@ -21,25 +21,27 @@ enum { MEMORY_BYTES = 4 * WASM_PAGE, MEMORY_BYTES_MAX = 6 * WASM_PAGE, HEAD_BYTE
 static const char wat[] = "(module (memory (export \"memory\") 4) (data (i32.const 5000) \"x\")"
                           " (global (export \"__stack_pointer\") (mut i32) (i32.const 65536)))";
 
-static struct sandbox *sandbox;
+static struct engine *engine;
+static struct code *code;
 static struct image *image;
 static struct isolate *pristine, *first, *second;
 
 static struct isolate *make(struct image *from)
 {
     struct isolate *i = NULL;
-    CHECK(isolate_new(sandbox, from, MEMORY_BYTES_MAX, &i, NULL) == OK);
+    CHECK(isolate_new(code, from, MEMORY_BYTES_MAX, &i, NULL) == OK);
     return i;
 }
 
 static void open_once(void)
 {
-    if (sandbox)
+    if (code)
         return;
     wasm_byte_vec_t wasm;
     CHECK(!wasmtime_wat2wasm(wat, sizeof(wat) - 1, &wasm));
-    struct sandbox_config config = {.wasm = slice_of(wasm.data, wasm.size)};
-    CHECK(sandbox_new(&config, &sandbox, NULL) == OK);
+    struct code_config config = {.wasm = slice_of(wasm.data, wasm.size)};
+    engine = engine_new();
+    CHECK(code_new(engine, &config, &code, NULL) == OK);
     wasm_byte_vec_delete(&wasm);
     struct isolate *i = make(NULL);
     CHECK(image_capture(i, &image, NULL) == OK);
@@ -73,7 +75,7 @@ static void build(struct slice input, struct bytes *out)
         CHECK(!ZSTD_isError(frame.len));
     }
     memcpy(h.magic, snapshot_magic, sizeof(h.magic));
-    memcpy(h.engine, sandbox->digest, sizeof(h.engine));
+    memcpy(h.engine, code->digest, sizeof(h.engine));
     image_digest(image, h.image);
     h.crc = htole32(checksum(&h, bytes_slice(&frame)));
     bytes_append(out, &h, sizeof(h));

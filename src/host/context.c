@@ -14,7 +14,7 @@
 
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 
 enum { CODE_NUMBER_MASK = 0xffff /* of a dispatch, in the code of an op; see guest/abi.h */ };
 

@@ -13,7 +13,7 @@
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 
 static void guest_init(struct guest *g)
 {
@@ -104,8 +104,8 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
     g->deployment = deployment_ref(d);
     enum err err = charge_isolate(g, ret_error);
     if (err == OK) {
-        err = isolate_new(host->engine->sandbox, d->image, d->memory_bytes_max, &g->isolate,
-                          ret_error);
+        err =
+            isolate_new(host->script->code, d->image, d->memory_bytes_max, &g->isolate, ret_error);
         if (err != OK)
             uncharge_isolate(g);
     }
@@ -234,7 +234,7 @@ void guest_add(struct guest *g, struct dispatch *d)
 /* Puts the input where the guest reads it. 0: it has no memory for it. */
 static uint32_t write_input(struct guest *g, struct slice input)
 {
-    int32_t at = (int32_t)g->host->engine->head, size = (int32_t)input.len;
+    int32_t at = (int32_t)g->host->script->head, size = (int32_t)input.len;
     if (input.len > ABI_HEAD_BYTES && !isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at))
         return 0;
     char *to = at ? isolate_memory(g->isolate, (uint32_t)at, input.len) : NULL;
@@ -566,7 +566,7 @@ static void load_log(void *ctx, const struct deployment *d, const struct dispatc
 static enum err load_in(struct guest *g, struct guest_load *load, struct error *ret_error)
 {
     isolate_set_cpu_budget(g->isolate, load->cpu_ns_max);
-    enum err err = engine_load(g->isolate, ABI_LOAD_MODULE, load->name, load->code, ret_error);
+    enum err err = script_load(g->isolate, ABI_LOAD_MODULE, load->name, load->code, ret_error);
     struct guest_loading *said = g->loading;
     if (said->error.code != OK && ret_error) {
         *ret_error = said->error;
@@ -584,14 +584,14 @@ static enum err load_in(struct guest *g, struct guest_load *load, struct error *
     return image_capture(g->isolate, &load->image, ret_error);
 }
 
-enum err guest_load(struct engine *engine, struct guest_load *load, struct error *ret_error)
+enum err guest_load(struct script *script, struct guest_load *load, struct error *ret_error)
 {
     struct guest_host host = {.log = load_log, .ctx = load};
     struct guest_loading said = {.random_seed = load->random_seed};
     struct guest g = {.loading = &said, .host = &host};
     guest_init(&g);
     enum err err =
-        isolate_new(engine->sandbox, engine->base, load->memory_bytes_max, &g.isolate, ret_error);
+        isolate_new(script->code, script->base, load->memory_bytes_max, &g.isolate, ret_error);
     if (err != OK)
         return err;
     isolate_set_user(g.isolate, &g);
@@ -603,12 +603,12 @@ enum err guest_load(struct engine *engine, struct guest_load *load, struct error
     return err;
 }
 
-enum err guest_engine_new(struct slice booted, struct engine **ret_engine, struct error *ret_error)
+enum err guest_script_new(struct slice booted, struct script **ret_script, struct error *ret_error)
 {
     struct guest_loading said = {0};
     struct guest g = {.loading = &said};
     guest_init(&g);
-    enum err err = engine_new(op_imports, op_imports_len, &g, booted, ret_engine, ret_error);
+    enum err err = script_new(op_imports, op_imports_len, &g, booted, ret_script, ret_error);
     if (err != OK && said.error.code != OK && ret_error) {
         *ret_error = said.error;
         error_context(ret_error, err, "the runtime");

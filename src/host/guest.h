@@ -28,7 +28,7 @@ struct deployment;
 struct dispatch;
 struct held_answer;
 struct egress;
-struct engine;
+struct script;
 struct execution;
 struct guest;
 struct http_client;
@@ -44,7 +44,7 @@ struct source;
 struct guest_host {
     void *ctx;
     struct loop *loop;
-    struct engine *engine;
+    struct script *script;
     struct http_client *client;
     const struct egress *egress;
     struct fiber_runner *fiber_runner;
@@ -333,8 +333,8 @@ struct guest_load {
     void *ctx;
 };
 /* Blocking; any thread. */
-NODISCARD enum err guest_load(struct engine *engine, struct guest_load *load,
+NODISCARD enum err guest_load(struct script *script, struct guest_load *load,
                               struct error *ret_error);
 /* The engine with its runtime; booted as for engine_new(). */
-NODISCARD enum err guest_engine_new(struct slice booted, struct engine **ret_engine,
+NODISCARD enum err guest_script_new(struct slice booted, struct script **ret_script,
                                     struct error *ret_error);

@@ -15,7 +15,7 @@
 #include "base/log.h"
 #include "host/recording.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 
 enum { RESULT_KEPT_BYTES = 64 * 1024 /* storage kept for the next result */ };
 

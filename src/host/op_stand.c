@@ -7,7 +7,7 @@
 #include "host/recording.h"
 
 #include "sandbox/isolate.h"
-#include "script/deployment.h"
+#include "module/deployment.h"
 
 static void stand_run(struct fiber_task *t)
 {

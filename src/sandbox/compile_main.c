@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "sandbox/sandbox.h"
+#include "sandbox/code.h"
 
 static bool read_file(const char *path, struct bytes *ret)
 {
@@ -43,7 +43,7 @@ int main(int argc, char **argv)
         perror(argv[1]);
         return 1;
     }
-    if (sandbox_compile(bytes_slice(&wasm), &compiled, &error) != OK) {
+    if (code_compile(bytes_slice(&wasm), &compiled, &error) != OK) {
         fprintf(stderr, "%s: %s\n", argv[1], error.message);
         return 1;
     }

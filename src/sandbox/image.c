@@ -127,11 +127,12 @@ static size_t bitmap_bytes(size_t len)
     return len / HOST_PAGE / 8;
 }
 
-static struct image *image_new(size_t len)
+static struct image *image_new(struct code *c, size_t len)
 {
     struct image *m = calloc(1, sizeof(*m));
     CHECK(m);
     m->refs = 1;
+    m->code = code_ref(c);
     m->len = m->delta.memory_len = len;
     CHECK(pthread_mutex_init(&m->lock, NULL) == 0);
     return m;
@@ -157,7 +158,13 @@ void image_unref(struct image *m)
     delta_done(&m->delta);
     pthread_mutex_destroy(&m->lock);
     image_unref(m->base);
+    code_unref(m->code);
     free(m);
+}
+
+struct code *image_code(const struct image *m)
+{
+    return m->code;
 }
 
 size_t image_bytes(const struct image *m)
@@ -167,7 +174,7 @@ size_t image_bytes(const struct image *m)
 
 struct image *image_of_delta(struct image *base, const struct delta *d)
 {
-    struct image *m = image_new(d->memory_len);
+    struct image *m = image_new(base->code, d->memory_len);
     CHECK(!base->base);
     m->base = image_ref(base);
     m->delta = *d;
@@ -340,7 +347,7 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
         *ret_image = capture_delta(i, &globals);
         return OK;
     }
-    struct image *m = image_new(i->memory.len);
+    struct image *m = image_new(i->code, i->memory.len);
     m->delta.globals = globals;
     m->is_nonzero = calloc(1, bitmap_bytes(m->len));
     CHECK(m->is_nonzero);
@@ -401,7 +408,8 @@ static bool spread(struct image *m, struct slice pages)
     return m->view;
 }
 
-static enum err check_saved(struct slice saved, struct image_header *ret, struct error *ret_error)
+static enum err check_saved(const struct code *c, struct slice saved, struct image_header *ret,
+                            struct error *ret_error)
 {
     if (saved.len < sizeof(*ret))
         return error_set(ret_error, ERR_CORRUPT, "the saved image is cut short");
@@ -409,7 +417,7 @@ static enum err check_saved(struct slice saved, struct image_header *ret, struct
     const size_t fixed = sizeof(*ret) + ret->globals * sizeof(uint64_t) + bitmap_bytes(ret->len);
     size_t pages = 0;
     if (memcmp(ret->magic, image_magic, sizeof(ret->magic)) != 0 || ret->len % WASM_PAGE != 0 ||
-        ret->len > UINT32_MAX || ret->globals > SANDBOX_GLOBALS_MAX ||
+        ret->len > UINT32_MAX || ret->globals != c->globals_len ||
         saved.len != fixed + (size_t)ret->pages * HOST_PAGE)
         return error_set(ret_error, ERR_CORRUPT, "the saved image is malformed");
     for (size_t k = fixed - bitmap_bytes(ret->len); k < fixed; k++)
@@ -420,13 +428,14 @@ static enum err check_saved(struct slice saved, struct image_header *ret, struct
     return OK;
 }
 
-enum err image_load(struct slice saved, struct image **ret_image, struct error *ret_error)
+enum err image_load(struct code *c, struct slice saved, struct image **ret_image,
+                    struct error *ret_error)
 {
     struct image_header h;
-    enum err err = check_saved(saved, &h, ret_error);
+    enum err err = check_saved(c, saved, &h, ret_error);
     if (err != OK)
         return err;
-    struct image *m = image_new(h.len);
+    struct image *m = image_new(c, h.len);
     struct globals *g = &m->delta.globals;
     saved = slice_skip(saved, sizeof(h));
     g->stack_pointer = h.stack_pointer;

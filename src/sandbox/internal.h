@@ -9,6 +9,7 @@
 #include <endian.h>
 #include <pthread.h>
 
+#include "sandbox/engine.h"
 #include "sandbox/isolate.h"
 #include "sandbox/snapshot.h"
 
@@ -24,8 +25,15 @@ enum {
     PAGE_MASKS = PAGE_WORDS / 64,
 };
 
-struct sandbox {
-    wasm_engine_t *engine;
+struct engine {
+    wasm_engine_t *wasm;
+    struct ticker *ticker;
+};
+wasm_engine_t *engine_configure(void); /* without a ticker */
+
+struct code {
+    int refs; /* atomic */
+    struct engine *engine;
     wasmtime_module_t *module;
     wasmtime_linker_t *linker;
     wasmtime_instance_pre_t *pre;
@@ -35,7 +43,6 @@ struct sandbox {
     size_t exports_len;
     bool was_precompiled;
     uint8_t digest[IMAGE_DIGEST_BYTES]; /* of the module */
-    struct ticker *ticker;
     /* Mutable globals other than the stack pointer, which isolates must be given back, too. */
     char *globals[SANDBOX_GLOBALS_MAX];
     uint32_t globals_len;
@@ -45,7 +52,7 @@ struct sandbox {
 struct globals {
     int32_t stack_pointer;
     uint32_t len;
-    uint64_t value[SANDBOX_GLOBALS_MAX]; /* in the order of sandbox.globals */
+    uint64_t value[SANDBOX_GLOBALS_MAX]; /* in the order of code.globals */
 };
 
 /* Numbers of host pages in a memory, rising. */
@@ -133,6 +140,7 @@ static inline uint32_t delta_page(const struct delta *d, size_t k)
  * both; once whole it stays so. */
 struct image {
     int refs;           /* atomic */
+    struct code *code;  /* whose memory it is, a reference */
     struct image *base; /* a whole one without a base, or NULL */
     struct delta delta; /* from base; without one, only memory_len and globals */
     size_t len;         /* of the linear memory */
@@ -177,7 +185,7 @@ void image_list_private(const struct memory *memory, struct page_list *ret);
 bool page_is_zero(const char *page);
 
 struct isolate {
-    struct sandbox *sandbox;
+    struct code *code; /* a reference */
     wasmtime_store_t *store;
     wasmtime_context_t *context;
     wasmtime_instance_t instance;
@@ -204,9 +212,8 @@ struct isolate {
     struct error error; /* pending (set inside) or final */
 };
 
-/* state.c: fills in s->globals. ERR_INVALID: the module has state that cannot be given back. */
-NODISCARD enum err sandbox_find_globals(struct sandbox *s, struct slice wasm,
-                                        struct error *ret_error);
+/* state.c: fills in c->globals. ERR_INVALID: the module has state that cannot be given back. */
+NODISCARD enum err code_find_globals(struct code *c, struct slice wasm, struct error *ret_error);
 
 /* ticker.c: increments the engine's epoch while guests run. */
 struct ticker *ticker_new(wasm_engine_t *engine);

@@ -43,7 +43,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
                                  wasmtime_update_deadline_kind_t *ret_kind)
 {
     struct isolate *i = data;
-    ticker_touch(i->sandbox->ticker); /* still running: it must not fall asleep */
+    ticker_touch(i->code->engine->ticker); /* still running: it must not fall asleep */
     uint64_t used = stretch_ns(i, clock_monotonic_ns());
     *ret_delta = 1;
     *ret_kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
@@ -64,7 +64,7 @@ static void enter(struct isolate *i)
     i->entered_cpu_ns = recent_cpu_ns(i->entered_ns);
     i->ends_slice = false;
     wasmtime_context_set_epoch_deadline(i->context, 1);
-    ticker_touch(i->sandbox->ticker);
+    ticker_touch(i->code->engine->ticker);
 }
 
 static void leave(struct isolate *i)
@@ -111,22 +111,22 @@ static enum err lookup_global(struct isolate *i, const char *name, wasmtime_glob
 
 static enum err lookup_exports(struct isolate *i, struct error *ret_error)
 {
-    struct sandbox *s = i->sandbox;
+    struct code *c = i->code;
     wasmtime_extern_t x;
-    for (size_t k = 0; k < s->exports_len; k++) {
-        const char *name = s->exports[k].name;
+    for (size_t k = 0; k < c->exports_len; k++) {
+        const char *name = c->exports[k].name;
         if (!wasmtime_instance_export_get(i->context, &i->instance, name, strlen(name), &x) ||
             x.kind != WASMTIME_EXTERN_FUNC)
             return error_set(ret_error, ERR_INVALID, "the module has no function %s", name);
         i->exports[k] = x.of.func;
     }
     enum err err = lookup_global(i, "__stack_pointer", &i->stack_pointer, ret_error);
-    for (size_t k = 0; err == OK && k < s->globals_len; k++)
-        err = lookup_global(i, s->globals[k], &i->globals[k], ret_error);
+    for (size_t k = 0; err == OK && k < c->globals_len; k++)
+        err = lookup_global(i, c->globals[k], &i->globals[k], ret_error);
     return err;
 }
 
-/* Numbers of 8 bytes at most (sandbox.c), so that their bits fit. */
+/* Numbers of 8 bytes at most (state.c), so that their bits fit. */
 static void set_global(struct isolate *i, const wasmtime_global_t *global, uint64_t bits)
 {
     wasmtime_val_t v;
@@ -141,7 +141,7 @@ void isolate_set_globals(struct isolate *i, const struct globals *globals)
     wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = globals->stack_pointer};
     wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
     CHECK(!e);
-    CHECK(globals->len == i->sandbox->globals_len);
+    CHECK(globals->len == i->code->globals_len);
     for (size_t k = 0; k < globals->len; k++)
         set_global(i, &i->globals[k], globals->value[k]);
 }
@@ -149,7 +149,7 @@ void isolate_set_globals(struct isolate *i, const struct globals *globals)
 void isolate_get_globals(struct isolate *i, struct globals *ret)
 {
     ret->stack_pointer = isolate_stack_pointer(i);
-    ret->len = i->sandbox->globals_len;
+    ret->len = i->code->globals_len;
     for (size_t k = 0; k < ret->len; k++) {
         wasmtime_val_t v;
         wasmtime_global_get(i->context, &i->globals[k], &v);
@@ -170,8 +170,8 @@ static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct e
     wasm_trap_t *trap = NULL;
     wasmtime_error_t *e = NULL;
     memory_expect(&i->memory, memory_bytes_max);
-    wasmtime_call_future_t *f = wasmtime_instance_pre_instantiate_async(i->sandbox->pre, i->context,
-                                                                        &i->instance, &trap, &e);
+    wasmtime_call_future_t *f =
+        wasmtime_instance_pre_instantiate_async(i->code->pre, i->context, &i->instance, &trap, &e);
     while (!wasmtime_call_future_poll(f))
         ;
     wasmtime_call_future_delete(f);
@@ -215,14 +215,15 @@ static enum err adopt_image(struct isolate *i, struct image *image, struct error
     return err;
 }
 
-enum err isolate_new(struct sandbox *s, struct image *image, size_t memory_bytes_max,
+enum err isolate_new(struct code *c, struct image *image, size_t memory_bytes_max,
                      struct isolate **ret_isolate, struct error *ret_error)
 {
+    CHECK(!image || image->code == c);
     struct isolate *i = calloc(1, sizeof(*i));
     CHECK(i);
-    i->sandbox = s;
+    i->code = code_ref(c);
     i->cpu_budget_ns = UINT64_MAX / 2;
-    i->store = wasmtime_store_new(s->engine, i, NULL);
+    i->store = wasmtime_store_new(c->engine->wasm, i, NULL);
     i->context = wasmtime_store_context(i->store);
     wasmtime_store_epoch_deadline_callback(i->store, on_tick, i, NULL);
     enter(i);
@@ -246,6 +247,7 @@ void isolate_free(struct isolate *i)
         image_unmap(i->image, &i->memory);
     wasmtime_store_delete(i->store); /* releases the memory */
     image_unref(i->image);
+    code_unref(i->code);
     page_list_done(&i->memory.private_pages);
     free(i);
 }
@@ -321,11 +323,11 @@ enum isolate_status isolate_call(struct isolate *i, unsigned fn, const int32_t *
                                  size_t args_len)
 {
     CHECK(!i->future);
-    CHECK(fn < i->sandbox->exports_len);
+    CHECK(fn < i->code->exports_len);
     CHECK(args_len <= SANDBOX_ARGS_MAX);
     for (size_t k = 0; k < args_len; k++)
         i->args[k] = (wasmtime_val_t){.kind = WASMTIME_I32, .of.i32 = args[k]};
-    size_t results_len = i->sandbox->exports[fn].has_result ? 1 : 0;
+    size_t results_len = i->code->exports[fn].has_result ? 1 : 0;
     i->result.of.i32 = 0;
     i->future = wasmtime_func_call_async(i->context, &i->exports[fn], i->args, args_len, &i->result,
                                          results_len, &i->trap, &i->wasm_error);

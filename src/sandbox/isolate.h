@@ -11,7 +11,7 @@
  * An isolate belongs to one thread at a time. */
 #pragma once
 
-#include "sandbox/sandbox.h"
+#include "sandbox/code.h"
 
 struct image;
 
@@ -22,8 +22,8 @@ enum isolate_status {
     ISOLATE_TRAPPED, /* isolate_error() says why; restore or free it */
 };
 
-/* image NULL: a fresh instance with the module's own initial memory. */
-NODISCARD enum err isolate_new(struct sandbox *s, struct image *image, size_t memory_bytes_max,
+/* image: of this code; NULL: a fresh instance with the module's own initial memory. */
+NODISCARD enum err isolate_new(struct code *c, struct image *image, size_t memory_bytes_max,
                                struct isolate **ret_isolate, struct error *ret_error);
 void isolate_free(struct isolate *i); /* NULL is allowed; a running call is unwound */
 
@@ -83,12 +83,13 @@ size_t image_bytes(const struct image *m); /* held in memory */
 /* An image as bytes, for another process with the same module: made at build time, so that a start
  * need not boot the engine. Format: struct image_header, bitmap of nonzero pages, those pages. */
 void image_save(const struct image *m, struct bytes *out);
-NODISCARD enum err image_load(struct slice saved, struct image **ret_image,
+NODISCARD enum err image_load(struct code *c, struct slice saved, struct image **ret_image,
                               struct error *ret_error);
+struct code *image_code(const struct image *m); /* borrowed */
 /* The same for an image that was captured from an isolate of another, `base`: only what differs, as
  * a snapshot (snapshot.h) of that isolate. ERR_TOO_LARGE as there; ERR_CORRUPT; ERR_CONFLICT: of
  * another engine, base or format. */
-NODISCARD enum err image_save_delta(const struct sandbox *s, const struct image *m,
-                                    struct bytes *out, struct error *ret_error);
-NODISCARD enum err image_load_delta(const struct sandbox *s, struct image *base, struct slice saved,
+NODISCARD enum err image_save_delta(const struct image *m, struct bytes *out,
+                                    struct error *ret_error);
+NODISCARD enum err image_load_delta(struct image *base, struct slice saved,
                                     struct image **ret_image, struct error *ret_error);

@@ -41,9 +41,9 @@ static uint32_t checksum(const struct snapshot_header *h, struct slice frame)
 }
 
 /* Writes what delta_collect() has found. */
-static enum err write_snapshot(const struct sandbox *sandbox, struct image *image,
-                               size_t memory_len, const struct globals *globals,
-                               struct delta_scratch *s, struct bytes *out, struct error *ret_error)
+static enum err write_snapshot(struct image *image, size_t memory_len,
+                               const struct globals *globals, struct delta_scratch *s,
+                               struct bytes *out, struct error *ret_error)
 {
     struct snapshot_header h = {
         .version = htole32(SNAPSHOT_VERSION),
@@ -56,7 +56,7 @@ static enum err write_snapshot(const struct sandbox *sandbox, struct image *imag
     if (err != OK)
         return err;
     memcpy(h.magic, snapshot_magic, sizeof(h.magic));
-    memcpy(h.engine, sandbox->digest, sizeof(h.engine));
+    memcpy(h.engine, image->code->digest, sizeof(h.engine));
     image_digest(image, h.image);
     h.crc = htole32(checksum(&h, bytes_slice(&s->packed)));
     bytes_append(out, &h, sizeof(h));
@@ -83,14 +83,13 @@ enum err snapshot_save(struct isolate *i, struct bytes *out, struct error *ret_e
     if (err == OK) {
         isolate_get_globals(i, &globals);
         delta_collect(i->memory.base, i->image, &globals, s);
-        err = write_snapshot(i->sandbox, i->image, i->memory.len, &globals, s, out, ret_error);
+        err = write_snapshot(i->image, i->memory.len, &globals, s, out, ret_error);
     }
     delta_scratch_trim(s);
     return err;
 }
 
-enum err image_save_delta(const struct sandbox *sandbox, const struct image *m, struct bytes *out,
-                          struct error *ret_error)
+enum err image_save_delta(const struct image *m, struct bytes *out, struct error *ret_error)
 {
     const struct delta *d = &m->delta;
     CHECK(m->base);
@@ -103,7 +102,7 @@ enum err image_save_delta(const struct sandbox *sandbox, const struct image *m, 
     s->list.len = d->pages_len;
     enum err err = check_count(s, ret_error);
     if (err == OK)
-        err = write_snapshot(sandbox, m->base, d->memory_len, &d->globals, s, out, ret_error);
+        err = write_snapshot(m->base, d->memory_len, &d->globals, s, out, ret_error);
     delta_scratch_trim(s);
     return err;
 }
@@ -111,8 +110,8 @@ enum err image_save_delta(const struct sandbox *sandbox, const struct image *m, 
 /* ---- reading ---- */
 
 /* The parts that tell whether it is ours to read, and the checksum over all of it. */
-static enum err check_header(const struct sandbox *sandbox, struct image *of, struct slice saved,
-                             struct snapshot_header *ret, struct error *ret_error)
+static enum err check_header(struct image *of, struct slice saved, struct snapshot_header *ret,
+                             struct error *ret_error)
 {
     uint8_t image[IMAGE_DIGEST_BYTES];
     if (saved.len < sizeof(*ret))
@@ -126,7 +125,7 @@ static enum err check_header(const struct sandbox *sandbox, struct image *of, st
         return error_set(ret_error, ERR_CONFLICT,
                          "the snapshot has format %u, this server reads %d", le32toh(ret->version),
                          SNAPSHOT_VERSION);
-    if (memcmp(ret->engine, sandbox->digest, sizeof(ret->engine)) != 0)
+    if (memcmp(ret->engine, of->code->digest, sizeof(ret->engine)) != 0)
         return error_set(ret_error, ERR_CONFLICT, "the snapshot was made by another engine build");
     image_digest(of, image);
     if (memcmp(ret->image, image, sizeof(image)) != 0)
@@ -134,25 +133,25 @@ static enum err check_header(const struct sandbox *sandbox, struct image *of, st
     return OK;
 }
 
-static enum err check_size(const struct sandbox *sandbox, const struct image *of,
-                           const struct snapshot_header *h, struct error *ret_error)
+static enum err check_size(const struct image *of, const struct snapshot_header *h,
+                           struct error *ret_error)
 {
     uint64_t len = le64toh(h->memory_len);
     if (len % WASM_PAGE != 0 || len < of->len || len > UINT64_C(1) << 32 ||
         le32toh(h->pages) > len / HOST_PAGE || le32toh(h->pages) > SNAPSHOT_PAGES_MAX ||
-        le32toh(h->globals) != sandbox->globals_len)
+        le32toh(h->globals) != of->code->globals_len)
         return error_set(ret_error, ERR_CORRUPT, "the snapshot's header is malformed");
     return OK;
 }
 
 /* What is in the delta lies in s. */
-static enum err parse(const struct sandbox *sandbox, struct image *of, struct slice saved,
-                      struct delta_scratch *s, struct delta *ret, struct error *ret_error)
+static enum err parse(struct image *of, struct slice saved, struct delta_scratch *s,
+                      struct delta *ret, struct error *ret_error)
 {
     struct snapshot_header h = {0};
-    enum err err = check_header(sandbox, of, saved, &h, ret_error);
+    enum err err = check_header(of, saved, &h, ret_error);
     if (err == OK)
-        err = check_size(sandbox, of, &h, ret_error);
+        err = check_size(of, &h, ret_error);
     if (err != OK)
         return err;
     *ret = (struct delta){
@@ -169,7 +168,7 @@ enum err snapshot_apply(struct isolate *i, struct slice saved, struct error *ret
     CHECK(!isolate_is_running(i));
     struct delta_scratch *s = delta_scratch_get();
     struct delta d;
-    enum err err = parse(i->sandbox, i->image, saved, s, &d, ret_error);
+    enum err err = parse(i->image, saved, s, &d, ret_error);
     if (err == OK && d.memory_len > i->memory.len_max)
         err = error_set(ret_error, ERR_LIMIT_MEMORY,
                         "the snapshot needs %zu bytes of memory, the limit is %zu", d.memory_len,
@@ -185,12 +184,12 @@ enum err snapshot_apply(struct isolate *i, struct slice saved, struct error *ret
     return err;
 }
 
-enum err image_load_delta(const struct sandbox *sandbox, struct image *base, struct slice saved,
-                          struct image **ret_image, struct error *ret_error)
+enum err image_load_delta(struct image *base, struct slice saved, struct image **ret_image,
+                          struct error *ret_error)
 {
     struct delta_scratch *s = delta_scratch_get();
     struct delta d;
-    enum err err = parse(sandbox, base, saved, s, &d, ret_error);
+    enum err err = parse(base, saved, s, &d, ret_error);
     if (err == OK)
         *ret_image = image_of_delta(base, &d);
     delta_scratch_trim(s);

@@ -173,7 +173,7 @@ static void parse_globals(struct parser *p, struct module_globals *g)
     }
 }
 
-static enum err take_export(struct sandbox *s, struct found *f, struct slice name,
+static enum err take_export(struct code *c, struct found *f, struct slice name,
                             struct error *ret_error)
 {
     if (!f->is_mutable || f->is_exported)
@@ -185,16 +185,16 @@ static enum err take_export(struct sandbox *s, struct found *f, struct slice nam
         return error_set(ret_error, ERR_INVALID,
                          "the module's mutable global '%.*s' is no number of 4 or 8 bytes",
                          SLICE_ARG(name));
-    if (s->globals_len == SANDBOX_GLOBALS_MAX)
+    if (c->globals_len == SANDBOX_GLOBALS_MAX)
         return error_set(ret_error, ERR_LIMIT, "the module has more than %d mutable globals",
                          SANDBOX_GLOBALS_MAX);
     char *copy = strndup(name.ptr, name.len);
     CHECK(copy);
-    s->globals[s->globals_len++] = copy;
+    c->globals[c->globals_len++] = copy;
     return OK;
 }
 
-static enum err parse_exports(struct parser *p, struct module_globals *g, struct sandbox *s,
+static enum err parse_exports(struct parser *p, struct module_globals *g, struct code *c,
                               struct error *ret_error)
 {
     enum err err = OK;
@@ -207,12 +207,12 @@ static enum err parse_exports(struct parser *p, struct module_globals *g, struct
         if (index >= g->len)
             p->is_bad = true;
         else
-            err = take_export(s, &g->found[index], name, ret_error);
+            err = take_export(c, &g->found[index], name, ret_error);
     }
     return err;
 }
 
-static enum err parse_module(struct parser *p, struct module_globals *g, struct sandbox *s,
+static enum err parse_module(struct parser *p, struct module_globals *g, struct code *c,
                              struct error *ret_error)
 {
     enum err err = OK;
@@ -229,17 +229,17 @@ static enum err parse_module(struct parser *p, struct module_globals *g, struct 
         else if (id == SECTION_GLOBAL)
             parse_globals(&section, g);
         else if (id == SECTION_EXPORT)
-            err = parse_exports(&section, g, s, ret_error);
+            err = parse_exports(&section, g, c, ret_error);
         p->is_bad = section.is_bad;
     }
     return err;
 }
 
-enum err sandbox_find_globals(struct sandbox *s, struct slice wasm, struct error *ret_error)
+enum err code_find_globals(struct code *c, struct slice wasm, struct error *ret_error)
 {
     struct module_globals g = {.len = 0};
     struct parser p = {(const uint8_t *)wasm.ptr, (const uint8_t *)wasm.ptr + wasm.len, false};
-    enum err err = parse_module(&p, &g, s, ret_error);
+    enum err err = parse_module(&p, &g, c, ret_error);
     if (err != OK)
         return err;
     if (p.is_bad)

@@ -139,7 +139,7 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
             options->memory_mb ? (size_t)options->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES,
         .cpu_ns_max = config_build_cpu_ns(&c->server->config, (uint64_t)options->cpu_ms * 1000000),
     };
-    enum err err = guest_load(c->server->engine, &load, ret_error);
+    enum err err = guest_load(c->server->script, &load, ret_error);
     if (err == OK) {
         char hash[65];
         *ret_exports = load.exports;

@@ -21,7 +21,7 @@
 #include "base/bytes.h"
 #include "base/random.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 #include "server/server.h"
 
 #define IMAGES_TEMPORARY "tmp-"
@@ -94,8 +94,8 @@ struct image *images_get(const struct server *s, struct slice name, struct slice
     struct image *m = NULL;
     if (!is_read || saved.len < IMAGES_KEY_BYTES ||
         memcmp(saved.ptr, k.digest, IMAGES_KEY_BYTES) != 0 ||
-        image_load_delta(s->engine->sandbox, s->engine->base,
-                         slice_skip(bytes_slice(&saved), IMAGES_KEY_BYTES), &m, NULL) != OK)
+        image_load_delta(s->script->base, slice_skip(bytes_slice(&saved), IMAGES_KEY_BYTES), &m,
+                         NULL) != OK)
         return NULL; /* damaged, or of an older engine: it will be replaced */
     return m;
 }
@@ -124,7 +124,7 @@ void images_put(const struct server *s, struct slice name, struct slice hash,
     CLEANUP(bytes_done) struct bytes folder = BYTES_INIT, path = BYTES_INIT;
     CLEANUP(bytes_done) struct bytes temporary = BYTES_INIT, saved = BYTES_INIT;
     bytes_append(&saved, k.digest, IMAGES_KEY_BYTES);
-    if (image_save_delta(s->engine->sandbox, image, &saved, NULL) != OK)
+    if (image_save_delta(image, &saved, NULL) != OK)
         return; /* too large: evaluated each time */
     file_path(s, &k, true, &folder);
     file_path(s, &k, false, &path);

@@ -60,7 +60,7 @@ static void load_evaluate(struct load_job *j)
         .cpu_ns_max = config_build_cpu_ns(&j->server->config, d->cpu_ns_max),
         .random_seed = d->random_seed,
     };
-    if (guest_load(j->server->engine, &load, &j->error) == OK) {
+    if (guest_load(j->server->script, &load, &j->error) == OK) {
         j->image = load.image;
         atomic_fetch_add(&j->server->images_made, 1);
         if (!load.has_drawn) /* images are kept by code, and another version has other numbers */

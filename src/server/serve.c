@@ -22,7 +22,7 @@
 #include "http/egress.h"
 #include "http/server.h"
 #include "script/bundle.h"
-#include "script/engine.h"
+#include "script/script.h"
 #include "server/accounts.h"
 #include "server/control.h"
 #include "server/worker.h"
@@ -135,7 +135,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     if (err == OK && c->tls_cert)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
     if (err == OK)
-        err = guest_engine_new(slice_of(limpet_booted, limpet_booted_len), &s->engine, ret_error);
+        err = guest_script_new(slice_of(limpet_booted, limpet_booted_len), &s->script, ret_error);
     s->databases = databases_new(&databases);
     if (err == OK)
         err = control_new(s, &s->control, ret_error);
@@ -145,7 +145,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
 static void server_close(struct server *s)
 {
     control_free(s->control);
-    engine_free(s->engine);
+    script_free(s->script);
     tls_context_free(s->tls);
     egress_free(s->egress);
     databases_free(s->databases);

@@ -25,7 +25,7 @@ struct control;
 struct databases;
 struct deployment;
 struct egress;
-struct engine;
+struct script;
 struct function_row;
 struct image;
 struct store;
@@ -36,7 +36,7 @@ struct worker;
 struct server {
     struct config config;
     struct store *store;
-    struct engine *engine;
+    struct script *script;
     struct egress *egress;
     struct tls_context *tls;
     struct worker **workers;

@@ -15,7 +15,7 @@
 #include "host/job.h"
 #include "http/client.h"
 #include "http/server.h"
-#include "script/engine.h"
+#include "script/script.h"
 #include "server/accounts.h"
 #include "server/place.h"
 #include "server/slot.h"
@@ -398,7 +398,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .fiber_runner = fiber_runner_new(&w->loop),
         .jobs = job_runner_new(&w->loop),
         .loop = &w->loop,
-        .engine = s->engine,
+        .script = s->script,
         .egress = s->egress,
         .stand_begin = worker_stand_begin,
         .stand_end = worker_stand_end,

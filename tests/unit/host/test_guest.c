@@ -17,9 +17,9 @@
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/engine.h"
+#include "script/script.h"
 
-static struct engine *engine;
+static struct script *script;
 static struct loop loop;
 static struct guest_host host;
 static struct sql_file *file;
@@ -174,7 +174,7 @@ static struct deployment *deploy(const char *code)
         .memory_bytes_max = 32 << 20,
         .cpu_ns_max = AMPLE_MS * UINT64_C(1000000),
     };
-    if (guest_load(engine, &load, &e) != OK)
+    if (guest_load(script, &load, &e) != OK)
         fail_msg("load: %s", e.message);
     struct deployment *d = deployment_new();
     d->name = SLICE_LIT("t");
@@ -435,7 +435,7 @@ static void test_loading_refuses_io(void **state)
             .memory_bytes_max = 32 << 20,
             .cpu_ns_max = 50000000,
         };
-        assert_int_not_equal(guest_load(engine, &load, &e), OK);
+        assert_int_not_equal(guest_load(script, &load, &e), OK);
         if (!strstr(e.message, cases[k].part) && !strstr(e.hint, cases[k].part))
             fail_msg("%s: %s (%s)", cases[k].code, e.message, e.hint);
         bytes_done(&load.error_name);
@@ -567,7 +567,7 @@ static char folder[] = "/tmp/limpet-test-guest-XXXXXX", path[64];
 static void open_all(void)
 {
     struct error e = {0};
-    if (guest_engine_new(SLICE_EMPTY, &engine, &e) != OK) {
+    if (guest_script_new(SLICE_EMPTY, &script, &e) != OK) {
         fprintf(stderr, "engine: %s\n", e.message);
         exit(1);
     }
@@ -575,7 +575,7 @@ static void open_all(void)
     loop_init(&loop);
     loop_on_turn(&loop, turn, NULL);
     host = (struct guest_host){.loop = &loop,
-                               .engine = engine,
+                               .script = script,
                                .fiber_runner = fiber_runner_new(&loop),
                                .jobs = job_runner_new(&loop),
                                .sql_take = on_sql,
@@ -605,7 +605,7 @@ static void close_all(void)
     rmdir(folder);
     loop_done(&loop);
     job_runner_free(host.jobs);
-    engine_free(engine);
+    script_free(script);
     bytes_done(&log_text);
 }
 

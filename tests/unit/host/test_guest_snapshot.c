@@ -18,7 +18,7 @@
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
 #include "sandbox/snapshot.h"
-#include "script/engine.h"
+#include "script/script.h"
 
 enum { MEMORY_BYTES_MAX = 32 << 20, SNAPSHOT_BYTES_MAX = 30 * 1024 };
 
@@ -29,7 +29,7 @@ static const char waits[] =
     "export default { async fetch(r) { let n = 0; for (let i = 0; i < 10; i++) n += await i;"
     " try { return await inner(r) } finally { seen.clear() } } }";
 
-static struct engine *engine;
+static struct script *script;
 static struct loop loop;
 static struct guest_host host;
 
@@ -55,7 +55,7 @@ static void on_fail(struct dispatch *d, const struct error *error, struct slice 
 
 static const struct dispatch_port port = {.fail = on_fail, .over = on_over};
 
-static struct deployment *deploy(struct engine *from, const char *code)
+static struct deployment *deploy(struct script *from, const char *code)
 {
     struct error e = {0};
     struct guest_load load = {
@@ -129,14 +129,14 @@ static struct isolate *fresh(struct deployment *d)
 {
     struct isolate *i;
     struct error e = {0};
-    assert_int_equal(isolate_new(engine->sandbox, d->image, MEMORY_BYTES_MAX, &i, &e), OK);
+    assert_int_equal(isolate_new(script->code, d->image, MEMORY_BYTES_MAX, &i, &e), OK);
     return i;
 }
 
 static void test_a_waiting_guest(void **state)
 {
     CLEANUP(bytes_done) struct bytes saved = BYTES_INIT, again = BYTES_INIT;
-    struct deployment *d = deploy(engine, waits);
+    struct deployment *d = deploy(script, waits);
     struct waiting w;
     struct error e = {0};
     (void)state;
@@ -160,8 +160,8 @@ static void test_a_waiting_guest(void **state)
 static void test_images_are_deterministic(void **state)
 {
     uint8_t first[IMAGE_DIGEST_BYTES], second[IMAGE_DIGEST_BYTES];
-    struct deployment *a = deploy(engine, waits), *b = deploy(engine, waits);
-    struct deployment *c = deploy(engine, "export default () => 1");
+    struct deployment *a = deploy(script, waits), *b = deploy(script, waits);
+    struct deployment *c = deploy(script, "export default () => 1");
     (void)state;
     image_digest(a->image, first);
     image_digest(b->image, second);
@@ -180,18 +180,18 @@ static void test_engines_are_deterministic(void **state)
     uint8_t first[IMAGE_DIGEST_BYTES], second[IMAGE_DIGEST_BYTES];
     struct error e = {0};
     (void)state;
-    engine_save(engine, &booted);
-    struct deployment *a = deploy(engine, waits);
+    script_save(script, &booted);
+    struct deployment *a = deploy(script, waits);
     image_digest(a->image, first);
     for (int k = 0; k < 2; k++) {
-        struct engine *other;
+        struct script *other;
         struct slice from = k == 0 ? bytes_slice(&booted) : SLICE_EMPTY;
-        assert_int_equal(guest_engine_new(from, &other, &e), OK);
+        assert_int_equal(guest_script_new(from, &other, &e), OK);
         struct deployment *b = deploy(other, waits);
         image_digest(b->image, second);
         assert_memory_equal(first, second, sizeof(first));
         deployment_unref(b);
-        engine_free(other);
+        script_free(other);
     }
     deployment_unref(a);
 }
@@ -205,15 +205,15 @@ int main(void)
     };
     struct error e = {0};
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    if (guest_engine_new(SLICE_EMPTY, &engine, &e) != OK) {
+    if (guest_script_new(SLICE_EMPTY, &script, &e) != OK) {
         (void)fprintf(stderr, "engine: %s\n", e.message);
         return 1;
     }
     traps_save();
     loop_init(&loop);
-    host = (struct guest_host){.loop = &loop, .engine = engine, .runnable = on_runnable};
+    host = (struct guest_host){.loop = &loop, .script = script, .runnable = on_runnable};
     int failed = cmocka_run_group_tests_name("host/guest_snapshot", tests, NULL, NULL);
     loop_done(&loop);
-    engine_free(engine);
+    script_free(script);
     return failed;
 }

@@ -44,16 +44,17 @@ static const struct sandbox_export exports[] = {
     {"poke", true}, {"peek", true}, {"grow", true}, {"set", true}, {"get", true},
 };
 
-static struct sandbox *sandbox;
+static struct engine *engine;
+static struct code *code;
 
 static enum err open_wat(const char *text, const struct sandbox_export *of, size_t of_len,
-                         struct sandbox **ret, struct error *ret_error)
+                         struct code **ret, struct error *ret_error)
 {
     wasm_byte_vec_t wasm;
     CHECK(!wasmtime_wat2wasm(text, strlen(text), &wasm));
-    struct sandbox_config config = {
+    struct code_config config = {
         .wasm = slice_of(wasm.data, wasm.size), .exports = of, .exports_len = of_len};
-    enum err err = sandbox_new(&config, ret, ret_error);
+    enum err err = code_new(engine, &config, ret, ret_error);
     wasm_byte_vec_delete(&wasm);
     return err;
 }
@@ -62,7 +63,7 @@ static struct isolate *make(struct image *image)
 {
     struct isolate *i = NULL;
     struct error e = {0};
-    if (isolate_new(sandbox, image, MEMORY_BYTES_MAX, &i, &e) != OK)
+    if (isolate_new(code, image, MEMORY_BYTES_MAX, &i, &e) != OK)
         fail_msg("%s", e.message);
     return i;
 }
@@ -246,31 +247,28 @@ static void test_saved_delta(void **state)
     change(i, 10, true);
     change(model, 10, true);
     struct image *m = capture(i);
-    assert_int_equal(image_save_delta(sandbox, m, &saved, &e), OK);
+    assert_int_equal(image_save_delta(m, &saved, &e), OK);
     assert_true(saved.len < 2000);
-    assert_int_equal(image_load_delta(sandbox, base, bytes_slice(&saved), &loaded, &e), OK);
+    assert_int_equal(image_load_delta(base, bytes_slice(&saved), &loaded, &e), OK);
     image_digest(m, a);
     image_digest(loaded, b);
     assert_memory_equal(a, b, sizeof(a));
     assert_exact(loaded, model, IMAGE_WHOLE_RESTORES + 2);
-    assert_int_equal(image_save_delta(sandbox, loaded, &again, &e), OK);
+    assert_int_equal(image_save_delta(loaded, &again, &e), OK);
     assert_true(slice_eq(bytes_slice(&saved), bytes_slice(&again)));
     image_unref(loaded);
 
     for (size_t k = 0; k < saved.len; k++) {
         CLEANUP(bytes_done) struct bytes cut = BYTES_INIT;
         bytes_append(&cut, saved.ptr, k);
-        assert_int_equal(image_load_delta(sandbox, base, bytes_slice(&cut), &loaded, &e),
-                         ERR_CORRUPT);
+        assert_int_equal(image_load_delta(base, bytes_slice(&cut), &loaded, &e), ERR_CORRUPT);
         saved.ptr[k] ^= 0x10;
-        assert_int_equal(image_load_delta(sandbox, base, bytes_slice(&saved), &loaded, &e),
-                         ERR_CORRUPT);
+        assert_int_equal(image_load_delta(base, bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
         saved.ptr[k] ^= 0x10;
     }
     i = make(NULL);
     struct image *other = capture(i);
-    assert_int_equal(image_load_delta(sandbox, other, bytes_slice(&saved), &loaded, &e),
-                     ERR_CONFLICT);
+    assert_int_equal(image_load_delta(other, bytes_slice(&saved), &loaded, &e), ERR_CONFLICT);
     isolate_free(model);
     image_unref(other);
     image_unref(m);
@@ -285,7 +283,7 @@ static void test_saved_whole(void **state)
     struct image *base = base_image(), *loaded = NULL;
     struct isolate *model = make(base);
     image_save(base, &saved);
-    assert_int_equal(image_load(bytes_slice(&saved), &loaded, &e), OK);
+    assert_int_equal(image_load(code, bytes_slice(&saved), &loaded, &e), OK);
     assert_exact(loaded, model, 2);
     image_unref(loaded);
     isolate_free(model);
@@ -293,12 +291,12 @@ static void test_saved_whole(void **state)
     const size_t marks = sizeof(struct image_header) + 2 * sizeof(uint64_t);
     assert_int_equal(saved.ptr[marks] & 2, 0);
     saved.ptr[marks] |= 2; /* a page more than there are */
-    assert_int_equal(image_load(bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
+    assert_int_equal(image_load(code, bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
     saved.ptr[marks] &= ~3; /* one less */
-    assert_int_equal(image_load(bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
+    assert_int_equal(image_load(code, bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
     saved.ptr[marks] |= 1;
     saved.len -= 1;
-    assert_int_equal(image_load(bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
+    assert_int_equal(image_load(code, bytes_slice(&saved), &loaded, &e), ERR_CORRUPT);
     image_unref(base);
 }
 
@@ -359,7 +357,7 @@ static void test_major_faults(void **state)
 static void test_globals(void **state)
 {
     (void)state;
-    assert_int_equal(sandbox->globals_len, 2);
+    assert_int_equal(code->globals_len, 2);
     struct isolate *i = make(NULL);
     (void)call(i, SET, 4321, 0);
     struct image *m = capture(i);
@@ -387,7 +385,7 @@ static void test_state_that_is_out_of_reach(void **state)
         WAT_HEAD " (global i64 (i64.const -1234567890123)) (global f64 (f64.const 2.5))"
                  " (global (export \"a\") (mut i32) (i32.const 1)))",
     };
-    struct sandbox *s = NULL;
+    struct code *s = NULL;
     for (size_t k = 0; k < ARRAY_LEN(refused); k++) {
         struct error e = {0};
         assert_int_equal(open_wat(refused[k], NULL, 0, &s, &e), ERR_INVALID);
@@ -397,7 +395,7 @@ static void test_state_that_is_out_of_reach(void **state)
         struct error e = {0};
         if (open_wat(accepted[k], NULL, 0, &s, &e) != OK)
             fail_msg("%s", e.message);
-        sandbox_free(s);
+        code_unref(s);
     }
 }
 
@@ -418,8 +416,10 @@ int main(void)
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     struct error e;
-    CHECK(open_wat(wat, exports, ARRAY_LEN(exports), &sandbox, &e) == OK);
+    engine = engine_new();
+    CHECK(open_wat(wat, exports, ARRAY_LEN(exports), &code, &e) == OK);
     int failed = cmocka_run_group_tests_name("sandbox/image", tests, NULL, NULL);
-    sandbox_free(sandbox);
+    code_unref(code);
+    engine_free(engine);
     return failed;
 }

@@ -11,6 +11,7 @@
 #include <wasmtime.h>
 
 #include "../traps.h"
+#include "sandbox/engine.h"
 #include "sandbox/isolate.h"
 
 enum { ADD, POKE, PEEK, SPIN, GROW, RECURSE, ECHO, ASK, CRASH, SINK };
@@ -62,14 +63,15 @@ static const struct sandbox_import imports[] = {
     {"h", "ask", "i", true, true, host_ask},
 };
 
-static struct sandbox *sandbox;
+static struct engine *engine;
+static struct code *code;
 
-static void open_sandbox(void)
+static void open_code(void)
 {
     struct error e;
     wasm_byte_vec_t wasm;
     assert_null(wasmtime_wat2wasm(wat, sizeof(wat) - 1, &wasm));
-    struct sandbox_config config = {
+    struct code_config config = {
         .wasm = slice_of(wasm.data, wasm.size),
         .imports = imports,
         .imports_len = ARRAY_LEN(imports),
@@ -77,10 +79,10 @@ static void open_sandbox(void)
         .exports_len = ARRAY_LEN(exports),
     };
     CLEANUP(bytes_done) struct bytes compiled = BYTES_INIT;
-    assert_int_equal(sandbox_compile(config.wasm, &compiled, &e), OK);
+    assert_int_equal(code_compile(config.wasm, &compiled, &e), OK);
     config.compiled = bytes_slice(&compiled);
-    assert_int_equal(sandbox_new(&config, &sandbox, &e), OK);
-    assert_true(sandbox_was_precompiled(sandbox));
+    assert_int_equal(code_new(engine, &config, &code, &e), OK);
+    assert_true(code_was_precompiled(code));
     wasm_byte_vec_delete(&wasm);
     traps_save();
 }
@@ -89,7 +91,7 @@ static struct isolate *make(struct image *image, size_t memory_bytes_max)
 {
     struct isolate *i;
     struct error e;
-    assert_int_equal(isolate_new(sandbox, image, memory_bytes_max, &i, &e), OK);
+    assert_int_equal(isolate_new(code, image, memory_bytes_max, &i, &e), OK);
     return i;
 }
 
@@ -274,13 +276,13 @@ static void test_waiting_imports(void **state)
 
 static void test_bad_modules(void **state)
 {
-    struct sandbox *s;
+    struct code *s;
     struct error e;
-    struct sandbox_config config = {.wasm = SLICE_LIT("not wasm")};
-    assert_int_equal(sandbox_new(&config, &s, &e), ERR_INVALID);
+    struct code_config config = {.wasm = SLICE_LIT("not wasm")};
+    assert_int_equal(code_new(engine, &config, &s, &e), ERR_INVALID);
     assert_non_null(strstr(e.message, "cannot compile"));
     struct isolate *i;
-    assert_int_equal(isolate_new(sandbox, NULL, 65536, &i, &e), ERR_LIMIT);
+    assert_int_equal(isolate_new(code, NULL, 65536, &i, &e), ERR_LIMIT);
 }
 
 int main(void)
@@ -297,8 +299,10 @@ int main(void)
         cmocka_unit_test(test_bad_modules),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    open_sandbox();
+    engine = engine_new();
+    open_code();
     int failed = cmocka_run_group_tests_name("sandbox/isolate", tests, NULL, NULL);
-    sandbox_free(sandbox);
+    code_unref(code);
+    engine_free(engine);
     return failed;
 }

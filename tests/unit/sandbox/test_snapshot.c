@@ -33,36 +33,37 @@ static const struct sandbox_export exports[] = {
     {"poke", true}, {"peek", true}, {"grow", true}, {"set_sp", true}, {"get_sp", true},
 };
 
-static struct sandbox *sandbox;
+static struct engine *engine;
+static struct code *code;
 
-static struct sandbox *sandbox_of(const char *wat)
+static struct code *code_of(const char *wat)
 {
-    struct sandbox *s = NULL;
+    struct code *c = NULL;
     struct error e = {0};
     wasm_byte_vec_t wasm;
     CHECK(!wasmtime_wat2wasm(wat, strlen(wat), &wasm));
-    struct sandbox_config config = {
+    struct code_config config = {
         .wasm = slice_of(wasm.data, wasm.size),
         .exports = exports,
         .exports_len = ARRAY_LEN(exports),
     };
-    CHECK(sandbox_new(&config, &s, &e) == OK);
+    CHECK(code_new(engine, &config, &c, &e) == OK);
     wasm_byte_vec_delete(&wasm);
-    return s;
+    return c;
 }
 
-static struct isolate *make_in(struct sandbox *s, struct image *image, size_t memory_bytes_max)
+static struct isolate *make_in(struct code *c, struct image *image, size_t memory_bytes_max)
 {
     struct isolate *i = NULL;
     struct error e = {0};
-    if (isolate_new(s, image, memory_bytes_max, &i, &e) != OK)
+    if (isolate_new(c, image, memory_bytes_max, &i, &e) != OK)
         fail_msg("%s", e.message);
     return i;
 }
 
 static struct isolate *make(struct image *image)
 {
-    return make_in(sandbox, image, MEMORY_BYTES_MAX);
+    return make_in(code, image, MEMORY_BYTES_MAX);
 }
 
 static int32_t call(struct isolate *i, unsigned fn, int32_t a, int32_t b)
@@ -76,11 +77,11 @@ static int32_t call(struct isolate *i, unsigned fn, int32_t a, int32_t b)
     return isolate_result(i);
 }
 
-static struct image *image_with_in(struct sandbox *s, int32_t address, int32_t value)
+static struct image *image_with_in(struct code *c, int32_t address, int32_t value)
 {
     struct image *m = NULL;
     struct error e;
-    struct isolate *i = make_in(s, NULL, MEMORY_BYTES_MAX);
+    struct isolate *i = make_in(c, NULL, MEMORY_BYTES_MAX);
     (void)call(i, POKE, address, value);
     assert_int_equal(image_capture(i, &m, &e), OK);
     isolate_free(i);
@@ -89,7 +90,7 @@ static struct image *image_with_in(struct sandbox *s, int32_t address, int32_t v
 
 static struct image *image_with(int32_t address, int32_t value)
 {
-    return image_with_in(sandbox, address, value);
+    return image_with_in(code, address, value);
 }
 
 static void save(struct isolate *i, struct bytes *out)
@@ -197,7 +198,7 @@ static void test_grown_memory(void **state)
     struct image *m = image_with(5000, 1);
     struct error e;
     struct isolate *a = make(m), *b = make(m);
-    struct isolate *small = make_in(sandbox, m, MEMORY_BYTES + WASM_PAGE), *pristine = make(m);
+    struct isolate *small = make_in(code, m, MEMORY_BYTES + WASM_PAGE), *pristine = make(m);
     scribble(a);
     assert_int_equal(call(a, GROW, 2, 0), 4);
     (void)call(a, POKE, MEMORY_BYTES + 8, 5);
@@ -268,11 +269,11 @@ static void test_of_another(void **state)
     (void)state;
     CLEANUP(bytes_done) struct bytes saved = BYTES_INIT;
     struct image *m = image_with(5000, 1), *other = image_with(5000, 2);
-    struct sandbox *engine = sandbox_of(WAT("initial2"));
-    struct image *foreign = image_with_in(engine, 5000, 1);
+    struct code *another = code_of(WAT("initial2"));
+    struct image *foreign = image_with_in(another, 5000, 1);
     struct isolate *a = make(m), *b = make(m), *c = make(other), *c2 = make(other);
-    struct isolate *d = make_in(engine, foreign, MEMORY_BYTES_MAX);
-    struct isolate *d2 = make_in(engine, foreign, MEMORY_BYTES_MAX);
+    struct isolate *d = make_in(another, foreign, MEMORY_BYTES_MAX);
+    struct isolate *d2 = make_in(another, foreign, MEMORY_BYTES_MAX);
     (void)call(a, POKE, 5000, 3);
     save(a, &saved);
     refused(c, c2, bytes_slice(&saved), ERR_CONFLICT);
@@ -294,7 +295,7 @@ static void test_of_another(void **state)
     image_unref(m);
     image_unref(other);
     image_unref(foreign);
-    sandbox_free(engine);
+    code_unref(another);
 }
 
 /* ---- forged ones: everything but one thing is right ---- */
@@ -339,7 +340,7 @@ static void forge(const struct isolate *i, const struct forgery *f, struct bytes
     if (f->is_empty_frame)
         bytes_clear(&frame);
     memcpy(h.magic, snapshot_magic, sizeof(h.magic));
-    memcpy(h.engine, i->sandbox->digest, sizeof(h.engine));
+    memcpy(h.engine, i->code->digest, sizeof(h.engine));
     image_digest(i->image, h.image);
     h.crc = htole32(checksum(&h, bytes_slice(&frame)));
     bytes_clear(out);
@@ -408,7 +409,7 @@ static void test_too_many_pages(void **state)
     struct image *m = image_with(5000, 1);
     struct error e;
     const size_t max = 40 << 20;
-    struct isolate *a = make_in(sandbox, m, max), *b = make_in(sandbox, m, max);
+    struct isolate *a = make_in(code, m, max), *b = make_in(code, m, max);
     assert_int_equal(call(a, GROW, 520, 0), 4);
     for (int32_t k = 1; k <= SNAPSHOT_PAGES_MAX; k++)
         (void)call(a, POKE, k * HOST_PAGE + 16, k);
@@ -438,7 +439,7 @@ static void test_digest(void **state)
     image_digest(other, b);
     assert_memory_not_equal(a, b, sizeof(a));
     image_save(m, &saved);
-    assert_int_equal(image_load(bytes_slice(&saved), &loaded, &e), OK);
+    assert_int_equal(image_load(code, bytes_slice(&saved), &loaded, &e), OK);
     image_digest(loaded, b);
     assert_memory_equal(a, b, sizeof(a));
     image_unref(m);
@@ -489,8 +490,10 @@ int main(void)
         cmocka_unit_test(test_threads),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    sandbox = sandbox_of(WAT("initial"));
+    engine = engine_new();
+    code = code_of(WAT("initial"));
     int failed = cmocka_run_group_tests_name("sandbox/snapshot", tests, NULL, NULL);
-    sandbox_free(sandbox);
+    code_unref(code);
+    engine_free(engine);
     return failed;
 }

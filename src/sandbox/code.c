@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Wasmtime engine, module and imports, see sandbox.h. Every host function is "unchecked" (raw
+ * Compiled modules and their imports, see code.h. Every host function is "unchecked" (raw
  * values, no allocation), except those that may wait, which use Wasmtime's async form. */
 #include "sandbox/internal.h"
 
@@ -26,25 +26,9 @@ static void digest_code(struct slice code, uint8_t ret_digest[IMAGE_DIGEST_BYTES
     memcpy(ret_digest, full, IMAGE_DIGEST_BYTES);
 }
 
-static wasm_engine_t *engine_new(void)
+enum err code_compile(struct slice wasm, struct bytes *ret_compiled, struct error *ret_error)
 {
-    static wasmtime_memory_creator_t creator = {.new_memory = memory_create};
-    wasm_config_t *config = wasm_config_new();
-    CHECK(config);
-    wasmtime_config_epoch_interruption_set(config, true);
-    wasmtime_config_max_wasm_stack_set(config, SANDBOX_WASM_STACK_BYTES);
-    wasmtime_config_async_stack_size_set(config, SANDBOX_FIBER_STACK_BYTES);
-    wasmtime_config_cranelift_opt_level_set(config, WASMTIME_OPT_LEVEL_SPEED);
-    wasmtime_config_memory_may_move_set(config, false);
-    wasmtime_config_memory_init_cow_set(config, false); /* needs Wasmtime's own memories */
-    wasmtime_config_native_unwind_info_set(config, true);
-    wasmtime_config_host_memory_creator_set(config, &creator);
-    return wasm_engine_new_with_config(config);
-}
-
-enum err sandbox_compile(struct slice wasm, struct bytes *ret_compiled, struct error *ret_error)
-{
-    wasm_engine_t *engine = engine_new();
+    wasm_engine_t *engine = engine_configure();
     wasmtime_module_t *module = NULL;
     wasmtime_error_t *e = wasmtime_module_new(engine, (const uint8_t *)wasm.ptr, wasm.len, &module);
     wasm_byte_vec_t out;
@@ -133,19 +117,19 @@ static wasm_functype_t *import_type(const struct sandbox_import *import)
     return wasm_functype_new(&in, &out);
 }
 
-static enum err define_imports(struct sandbox *s, struct error *ret_error)
+static enum err define_imports(struct code *c, struct error *ret_error)
 {
-    for (size_t k = 0; k < s->imports_len; k++) {
-        struct sandbox_import *import = &s->imports[k];
+    for (size_t k = 0; k < c->imports_len; k++) {
+        struct sandbox_import *import = &c->imports[k];
         CHECK(!import->may_wait || import->has_result);
         wasm_functype_t *type = import_type(import);
         size_t module_len = strlen(import->module), name_len = strlen(import->name);
         wasmtime_error_t *e =
             import->may_wait
-                ? wasmtime_linker_define_async_func(s->linker, import->module, module_len,
+                ? wasmtime_linker_define_async_func(c->linker, import->module, module_len,
                                                     import->name, name_len, type,
                                                     call_waiting_import, import, NULL)
-                : wasmtime_linker_define_func_unchecked(s->linker, import->module, module_len,
+                : wasmtime_linker_define_func_unchecked(c->linker, import->module, module_len,
                                                         import->name, name_len, type, call_import,
                                                         import, NULL);
         wasm_functype_delete(type);
@@ -155,80 +139,87 @@ static enum err define_imports(struct sandbox *s, struct error *ret_error)
     return OK;
 }
 
-static enum err load_module(struct sandbox *s, const struct sandbox_config *config,
+static enum err load_module(struct code *c, const struct code_config *config,
                             struct error *ret_error)
 {
     wasmtime_error_t *e;
     if (config->compiled.len > 0) {
-        e = wasmtime_module_deserialize(s->engine, (const uint8_t *)config->compiled.ptr,
-                                        config->compiled.len, &s->module);
-        s->was_precompiled = !e;
+        e = wasmtime_module_deserialize(c->engine->wasm, (const uint8_t *)config->compiled.ptr,
+                                        config->compiled.len, &c->module);
+        c->was_precompiled = !e;
         if (!e)
             return OK;
         wasmtime_error_delete(e); /* another CPU or engine build: compile */
     }
-    e = wasmtime_module_new(s->engine, (const uint8_t *)config->wasm.ptr, config->wasm.len,
-                            &s->module);
+    e = wasmtime_module_new(c->engine->wasm, (const uint8_t *)config->wasm.ptr, config->wasm.len,
+                            &c->module);
     return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
 }
 
-enum err sandbox_new(const struct sandbox_config *config, struct sandbox **ret_sandbox,
-                     struct error *ret_error)
+static void code_free(struct code *c)
+{
+    if (c->pre)
+        wasmtime_instance_pre_delete(c->pre);
+    if (c->linker)
+        wasmtime_linker_delete(c->linker);
+    if (c->module)
+        wasmtime_module_delete(c->module);
+    for (size_t k = 0; k < c->globals_len; k++)
+        free(c->globals[k]);
+    free(c->imports);
+    free(c);
+}
+
+enum err code_new(struct engine *engine, const struct code_config *config, struct code **ret_code,
+                  struct error *ret_error)
 {
     CHECK(config->exports_len <= SANDBOX_EXPORTS_MAX);
-    struct sandbox *s = calloc(1, sizeof(*s));
-    CHECK(s);
-    digest_code(config->wasm, s->digest);
-    s->engine = engine_new();
-    s->linker = wasmtime_linker_new(s->engine);
-    s->imports_len = config->imports_len;
-    s->imports = calloc(config->imports_len + 1, sizeof(*s->imports));
-    CHECK(s->imports);
+    struct code *c = calloc(1, sizeof(*c));
+    CHECK(c);
+    c->refs = 1;
+    c->engine = engine;
+    digest_code(config->wasm, c->digest);
+    c->linker = wasmtime_linker_new(engine->wasm);
+    c->imports_len = config->imports_len;
+    c->imports = calloc(config->imports_len + 1, sizeof(*c->imports));
+    CHECK(c->imports);
     if (config->imports_len)
-        memcpy(s->imports, config->imports, config->imports_len * sizeof(*s->imports));
-    s->exports_len = config->exports_len;
+        memcpy(c->imports, config->imports, config->imports_len * sizeof(*c->imports));
+    c->exports_len = config->exports_len;
     if (config->exports_len)
-        memcpy(s->exports, config->exports, config->exports_len * sizeof(*s->exports));
-    enum err err = load_module(s, config, ret_error);
+        memcpy(c->exports, config->exports, config->exports_len * sizeof(*c->exports));
+    enum err err = load_module(c, config, ret_error);
     if (err == OK)
-        err = sandbox_find_globals(s, config->wasm, ret_error);
+        err = code_find_globals(c, config->wasm, ret_error);
     if (err == OK)
-        err = define_imports(s, ret_error);
+        err = define_imports(c, ret_error);
     if (err == OK) {
-        wasmtime_error_t *e = wasmtime_linker_instantiate_pre(s->linker, s->module, &s->pre);
+        wasmtime_error_t *e = wasmtime_linker_instantiate_pre(c->linker, c->module, &c->pre);
         if (e)
             err = wasm_error_take(ret_error, ERR_INVALID, e,
                                   "the module's imports are not what the host gives");
     }
     if (err != OK) {
-        sandbox_free(s);
+        code_free(c);
         return err;
     }
-    s->ticker = ticker_new(s->engine);
-    *ret_sandbox = s;
+    *ret_code = c;
     return OK;
 }
 
-void sandbox_free(struct sandbox *s)
+struct code *code_ref(struct code *c)
 {
-    if (!s)
-        return;
-    ticker_free(s->ticker);
-    if (s->pre)
-        wasmtime_instance_pre_delete(s->pre);
-    if (s->linker)
-        wasmtime_linker_delete(s->linker);
-    if (s->module)
-        wasmtime_module_delete(s->module);
-    if (s->engine)
-        wasm_engine_delete(s->engine);
-    for (size_t k = 0; k < s->globals_len; k++)
-        free(s->globals[k]);
-    free(s->imports);
-    free(s);
+    __atomic_add_fetch(&c->refs, 1, __ATOMIC_RELAXED);
+    return c;
 }
 
-bool sandbox_was_precompiled(const struct sandbox *s)
+void code_unref(struct code *c)
 {
-    return s->was_precompiled;
+    if (c && __atomic_sub_fetch(&c->refs, 1, __ATOMIC_ACQ_REL) == 0)
+        code_free(c);
+}
+
+bool code_was_precompiled(const struct code *c)
+{
+    return c->was_precompiled;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See engine.h. The files are embedded by embed.sh. */
-#include "script/engine.h"
+ * See script.h. The files are embedded by embed.sh. */
+#include "script/script.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static uint32_t copy_in(struct isolate *i, struct slice text)
     return (uint32_t)address;
 }
 
-enum err engine_load(struct isolate *i, int kind, struct slice name, struct slice source,
+enum err script_load(struct isolate *i, int kind, struct slice name, struct slice source,
                      struct error *ret_error)
 {
     if (source.len > LIMIT_SOURCE_BYTES)
@@ -78,7 +78,7 @@ enum err engine_load(struct isolate *i, int kind, struct slice name, struct slic
     return OK;
 }
 
-static enum err boot(struct engine *e, struct isolate *i, struct error *ret_error)
+static enum err boot(struct script *s, struct isolate *i, struct error *ret_error)
 {
     enum err err = call_through(i, ENGINE_INITIALIZE, NULL, 0, ret_error);
     if (err == OK)
@@ -87,48 +87,49 @@ static enum err boot(struct engine *e, struct isolate *i, struct error *ret_erro
         err =
             error_set(ret_error, ERR_INTERNAL, "the engine does not boot (%d)", isolate_result(i));
     if (err == OK)
-        err = engine_load(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"),
+        err = script_load(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"),
                           slice_of(limpet_runtime, limpet_runtime_len), ret_error);
     int32_t head = 0;
     if (err == OK && !isolate_call_now(i, ENGINE_HEAD, NULL, 0, &head))
         err = error_set(ret_error, ERR_INTERNAL, "the engine has no input buffer");
     if (err != OK)
         return err;
-    e->head = (uint32_t)head;
-    return image_capture(i, &e->base, ret_error);
+    s->head = (uint32_t)head;
+    return image_capture(i, &s->base, ret_error);
 }
 
-static enum err boot_here(struct engine *e, void *user, struct error *ret_error)
+static enum err boot_here(struct script *s, void *user, struct error *ret_error)
 {
     struct isolate *i = NULL;
-    enum err err = isolate_new(e->sandbox, NULL, LIMIT_GUEST_MEMORY_BYTES, &i, ret_error);
+    enum err err = isolate_new(s->code, NULL, LIMIT_GUEST_MEMORY_BYTES, &i, ret_error);
     if (err == OK) {
         isolate_set_user(i, user);
-        err = boot(e, i, ret_error);
+        err = boot(s, i, ret_error);
     }
     isolate_free(i);
     return err;
 }
 
-void engine_save(const struct engine *e, struct bytes *out)
+void script_save(const struct script *s, struct bytes *out)
 {
-    bytes_append_u32(out, e->head);
-    image_save(e->base, out);
+    bytes_append_u32(out, s->head);
+    image_save(s->base, out);
 }
 
-static enum err adopt_booted(struct engine *e, struct slice booted, struct error *ret_error)
+static enum err adopt_booted(struct script *s, struct slice booted, struct error *ret_error)
 {
-    CHECK(booted.len > sizeof(e->head));
-    memcpy(&e->head, booted.ptr, sizeof(e->head));
-    return image_load(slice_skip(booted, sizeof(e->head)), &e->base, ret_error);
+    CHECK(booted.len > sizeof(s->head));
+    memcpy(&s->head, booted.ptr, sizeof(s->head));
+    return image_load(s->code, slice_skip(booted, sizeof(s->head)), &s->base, ret_error);
 }
 
-enum err engine_new(const struct sandbox_import *imports, size_t imports_len, void *user,
-                    struct slice booted, struct engine **ret_engine, struct error *ret_error)
+enum err script_new(const struct sandbox_import *imports, size_t imports_len, void *user,
+                    struct slice booted, struct script **ret_script, struct error *ret_error)
 {
-    struct engine *e = calloc(1, sizeof(*e));
-    CHECK(e);
-    struct sandbox_config config = {
+    struct script *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->engine = engine_new();
+    struct code_config config = {
         .compiled = slice_of(limpet_cwasm, limpet_cwasm_len),
         .wasm = slice_of(limpet_wasm, limpet_wasm_len),
         .imports = imports,
@@ -136,22 +137,23 @@ enum err engine_new(const struct sandbox_import *imports, size_t imports_len, vo
         .exports = exports,
         .exports_len = ENGINE_EXPORTS,
     };
-    enum err err = sandbox_new(&config, &e->sandbox, ret_error);
+    enum err err = code_new(s->engine, &config, &s->code, ret_error);
     if (err == OK)
-        err = booted.len > 0 ? adopt_booted(e, booted, ret_error) : boot_here(e, user, ret_error);
+        err = booted.len > 0 ? adopt_booted(s, booted, ret_error) : boot_here(s, user, ret_error);
     if (err != OK) {
-        engine_free(e);
+        script_free(s);
         return err;
     }
-    *ret_engine = e;
+    *ret_script = s;
     return OK;
 }
 
-void engine_free(struct engine *e)
+void script_free(struct script *s)
 {
-    if (!e)
+    if (!s)
         return;
-    image_unref(e->base);
-    sandbox_free(e->sandbox);
-    free(e);
+    image_unref(s->base);
+    code_unref(s->code);
+    engine_free(s->engine);
+    free(s);
 }
