@@ -11,6 +11,7 @@
 
 #include "host/guest.h"
 #include "host/op.h"
+#include "host/runtimes.h"
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
@@ -20,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { FIELDS_MAX = 7, OPS_MAX = 64 };
 
-static struct script *script;
+static struct runtimes *runtimes;
+static struct runtime *runtime;
 static struct deployment *deployment;
 static struct loop loop;
 static struct guest_host host;
@@ -80,25 +82,27 @@ static void open_once(void)
     static const char code[] =
         "export default { fetch() { return new Promise(() => setTimeout(() => {}, 1e6)) } }";
     struct error e = {0};
-    if (script)
+    if (runtimes)
         return;
-    CHECK(guest_script_new(SLICE_EMPTY, &script, &e) == OK);
+    CHECK(runtimes_start(SLICE_EMPTY, &runtimes, &e) == OK);
+    runtime = runtimes_find(runtimes, SLICE_EMPTY);
     struct guest_load load = {
         .name = SLICE_LIT("f"),
         .code = slice_cstr(code),
         .memory_bytes_max = 16 << 20,
         .cpu_ns_max = 1000000000,
     };
-    CHECK(guest_load(script, &load, &e) == OK);
+    CHECK(guest_load(runtime, &load, &e) == OK);
     deployment = deployment_new();
     deployment->name = SLICE_LIT("f");
+    deployment->runtime = runtime;
     deployment->image = load.image;
     deployment->memory_bytes_max = load.memory_bytes_max;
     deployment->cpu_ns_max = load.cpu_ns_max;
     deployment->wall_ms_max = 60000;
     loop_init(&loop);
     host = (struct guest_host){
-        .loop = &loop, .script = script, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
+        .loop = &loop, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
     CHECK(guest_new(&host, deployment, &guest, &e) == OK);
 }
 
@@ -115,7 +119,8 @@ static enum guest_status step_whole(void)
 static void run_ops(const uint8_t *data, size_t size)
 {
     enum { SLOTS_BYTES = FIELDS_MAX * 8, REGION = 8192 };
-    uint32_t slots_at = script->head, region_at = slots_at + SLOTS_BYTES;
+    uint32_t slots_at = container_of(runtime, struct script, runtime)->head,
+             region_at = slots_at + SLOTS_BYTES;
     char *region = isolate_memory(guest->isolate, region_at, REGION);
     CHECK(region);
     memcpy(region, data, size < REGION ? size : REGION);
@@ -149,7 +154,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .has_body = true,
     };
     struct dispatch d = {
-        .port = &port, .kind = ABI_DISPATCH_HTTP, .request = &request, .has_stream_body = true};
+        .port = &port, .kind = DISPATCH_HTTP, .request = &request, .has_stream_body = true};
     guest_add(guest, &d);
     CHECK(step_whole() == GUEST_WAITS);
     run_ops(data, size);

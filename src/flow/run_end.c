@@ -5,16 +5,7 @@
 
 #include "base/json.h"
 #include "flow/run_internal.h"
-#include "script/sourcemap.h"
-
-static void map_stack(struct run *r, struct slice stack, struct bytes *out)
-{
-    struct deployment *d = r->deployment;
-    if (d->map)
-        sourcemap_map_stack(d->map, d->name, stack, out);
-    else
-        bytes_append_slice(out, stack);
-}
+#include "module/deployment.h"
 
 static void write_divergence(const struct execution_divergence *d, struct json_writer *j)
 {
@@ -78,7 +69,7 @@ static void port_fail(struct dispatch *d, const struct error *error, struct slic
     if (r->is_dropping)
         return;
     bytes_clear(&r->stack);
-    map_stack(r, stack, &r->stack);
+    deployment_write_stack(r->deployment, stack, &r->stack);
     if (error->code == ERR_IO && name.len == 0) {
         r->is_broken = true;
         return;

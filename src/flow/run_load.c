@@ -370,7 +370,7 @@ static void begin_dispatch(struct run *r)
 {
     r->dispatch = (struct dispatch){
         .port = &run_port,
-        .kind = ABI_DISPATCH_WORKFLOW,
+        .kind = DISPATCH_WORKFLOW,
         .execution_id = slice_cstr(r->id),
         .body = r->row.input,
         .metadata = r->row.metadata,

@@ -209,7 +209,7 @@ static void held_keep(struct held_answer *a, struct bytes *to, struct slice from
 static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
 {
     struct guest *g = d->guest;
-    if (d->kind == ABI_DISPATCH_WORKFLOW) /* the result is a record, which has its own way out */
+    if (d->kind == DISPATCH_WORKFLOW) /* the result is a record, which has its own way out */
         return true;
     if (!g->sql.is_gated && (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq)))
         return true;
@@ -273,7 +273,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     enum err err = OK;
     if (!d)
         return ERR_INVALID;
-    if (d->kind != ABI_DISPATCH_HTTP)
+    if (d->kind != DISPATCH_HTTP)
         err = op_refuse(g, ERR_INVALID, "this dispatch wants a value");
     if (err == OK && (a->status < 200 || a->status > 599))
         err = op_refuse(g, ERR_INVALID, "status %u is not a final HTTP status", a->status);
@@ -328,7 +328,7 @@ enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a
     struct dispatch *d = find_unanswered(g, a->dispatch);
     if (!d)
         return ERR_INVALID;
-    if (d->kind == ABI_DISPATCH_HTTP)
+    if (d->kind == DISPATCH_HTTP)
         return op_refuse(g, ERR_INVALID, "this dispatch wants a response");
     enum err err =
         op_check_value(g, "the output of an execution", a->json,
@@ -363,24 +363,24 @@ void dispatch_fail(struct dispatch *d, const struct error *error, struct slice n
     held_keep(h, &h->body, name);
 }
 
-/* Out of memory reaches us as an exception of the engine, since memory.grow just fails; without a
- * name when there was no memory even for that. */
 static void classify_exception(struct guest *g, const struct op_fail_args *a, struct error *e)
 {
-    bool is_engine_error = slice_eq_cstr(a->name, "InternalError") || a->name.len == 0;
-    if (g->full && is_engine_error) {
+    bool was_out_of_memory = g->full || isolate_was_out_of_memory(g->isolate);
+    enum runtime_fault fault =
+        g->runtime ? g->runtime->type->classify(a->name, a->message, was_out_of_memory)
+                   : RUNTIME_FAULT_CODE;
+    if (fault == RUNTIME_FAULT_MEMORY && g->full) {
         (void)budget_refuse(g->full, e);
         return;
     }
-    if (isolate_was_out_of_memory(g->isolate) && is_engine_error) {
+    if (fault == RUNTIME_FAULT_MEMORY) {
         error_set(e, ERR_LIMIT_MEMORY, "used more than %zu MiB of memory",
                   (g->deployment ? g->deployment->memory_bytes_max : LIMIT_GUEST_MEMORY_BYTES) >>
                       20);
         error_hint(e, "hold less at once (stream it), or raise the module's memory_mb limit");
         return;
     }
-    if (slice_starts(a->message, SLICE_LIT("Maximum call stack")) ||
-        slice_starts(a->message, SLICE_LIT("stack overflow"))) {
+    if (fault == RUNTIME_FAULT_STACK) {
         error_set(e, ERR_LIMIT_STACK, "%.*s: %.*s", SLICE_ARG(a->name), SLICE_ARG(a->message));
         error_hint(e, "look for unbounded recursion");
         return;

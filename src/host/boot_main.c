@@ -1,31 +1,30 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Build tool: limpet-boot OUT boots the engine once and writes its memory, which the server embeds.
- */
+ * Build tool: limpet-boot OUT starts the runtimes once and writes what they come to, which the server
+ * embeds. */
 #include <stdio.h>
 
-#include "host/guest.h"
-#include "script/script.h"
+#include "host/runtimes.h"
 
 int main(int argc, char **argv)
 {
-    struct script *script;
+    struct runtimes *runtimes;
     struct error error = {0};
     if (argc != 2) {
         fprintf(stderr, "usage: limpet-boot OUT\n");
         return 2;
     }
-    if (guest_script_new(SLICE_EMPTY, &script, &error) != OK) {
-        fprintf(stderr, "the engine does not boot: %s\n", error.message);
+    if (runtimes_start(SLICE_EMPTY, &runtimes, &error) != OK) {
+        fprintf(stderr, "a runtime does not start: %s\n", error.message);
         return 1;
     }
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    script_save(script, &out);
+    runtimes_save(runtimes, &out);
     FILE *f = fopen(argv[1], "wb");
     if (!f || fwrite(out.ptr, 1, out.len, f) != out.len || fclose(f) != 0) {
         perror(argv[1]);
         return 1;
     }
-    script_free(script);
+    runtimes_stop(runtimes);
     return 0;
 }

@@ -14,7 +14,6 @@
 
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/script.h"
 
 enum { CODE_NUMBER_MASK = 0xffff /* of a dispatch, in the code of an op; see guest/abi.h */ };
 
@@ -138,27 +137,22 @@ void context_billed(struct guest *g)
 
 /* ---- waitUntil ---- */
 
-enum { STATE_CLOSED = 0, STATE_WAITS = 2 }; /* limpet_state() */
-
-static int32_t engine_state(struct context *c)
+static enum runtime_state state_of(struct context *c)
 {
-    int32_t id = (int32_t)c->id, state = STATE_CLOSED;
-    if (!isolate_call_now(c->guest->isolate, ENGINE_STATE, &id, 1, &state))
-        return STATE_CLOSED;
-    return state;
+    const struct guest *g = c->guest;
+    return g->runtime->type->state(g->isolate, c->id);
 }
 
 bool context_has_waits(struct context *c)
 {
-    return !isolate_is_running(c->guest->isolate) && engine_state(c) == STATE_WAITS;
+    return !isolate_is_running(c->guest->isolate) && state_of(c) == RUNTIME_WAITS;
 }
 
 /* Ends it. What it waits for will not complete: the engine need not keep what belongs to that. */
 static void context_forget(struct context *c)
 {
     struct guest *g = c->guest;
-    int32_t id = (int32_t)c->id, ignored;
-    if (c->has_begun_ops && !isolate_call_now(g->isolate, ENGINE_FORGET, &id, 1, &ignored))
+    if (c->has_begun_ops && !g->runtime->type->forget(g->isolate, c->id))
         g->is_dead = true;
     context_end(c);
 }
@@ -167,7 +161,7 @@ void contexts_settle(struct guest *g)
 {
     LIST_FOREACH (n, &g->contexts) { /* context_end() ends ops and streams of this one alone */
         struct context *c = container_of(n, struct context, link);
-        if (!c->dispatch && engine_state(c) == STATE_CLOSED)
+        if (!c->dispatch && state_of(c) == RUNTIME_CLOSED)
             context_forget(c);
     }
 }

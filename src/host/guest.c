@@ -13,7 +13,6 @@
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/script.h"
 
 static void guest_init(struct guest *g)
 {
@@ -23,7 +22,8 @@ static void guest_init(struct guest *g)
     list_init(&g->completions);
     list_init(&g->codecs);
     list_init(&g->sql.held);
-    g->clock_base_ns = clock_monotonic_ns();
+    g->cell.clock_base_ns = clock_monotonic_ns();
+    g->cell.is_loading = g->loading;
 }
 
 /* What its last op has left. */
@@ -83,7 +83,7 @@ refused:
 /* memory.grow in the guest. */
 static bool may_grow(void *user, size_t more)
 {
-    struct guest *g = user;
+    struct guest *g = container_of(user, struct guest, cell);
     struct budget *full;
     if (!allowance_take(&g->memory, more, &full)) {
         g->full = full;
@@ -102,10 +102,11 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
     guest_init(g);
     g->host = host;
     g->deployment = deployment_ref(d);
+    g->runtime = d->runtime;
     enum err err = charge_isolate(g, ret_error);
     if (err == OK) {
-        err =
-            isolate_new(host->script->code, d->image, d->memory_bytes_max, &g->isolate, ret_error);
+        err = isolate_new(image_code(d->image), d->image, d->memory_bytes_max, &g->isolate,
+                          ret_error);
         if (err != OK)
             uncharge_isolate(g);
     }
@@ -114,11 +115,16 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
         free(g);
         return err;
     }
-    isolate_set_user(g->isolate, g);
+    isolate_set_user(g->isolate, &g->cell);
     isolate_ask_to_grow(g->isolate, may_grow);
     host->isolates_made++;
     *ret_guest = g;
     return OK;
+}
+
+struct guest *guest_of_isolate(const struct isolate *i)
+{
+    return container_of(isolate_user(i), struct guest, cell);
 }
 
 void guest_report(struct guest *g)
@@ -231,19 +237,6 @@ void guest_add(struct guest *g, struct dispatch *d)
     guest_report(g);
 }
 
-/* Puts the input where the guest reads it. 0: it has no memory for it. */
-static uint32_t write_input(struct guest *g, struct slice input)
-{
-    int32_t at = (int32_t)g->host->script->head, size = (int32_t)input.len;
-    if (input.len > ABI_HEAD_BYTES && !isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at))
-        return 0;
-    char *to = at ? isolate_memory(g->isolate, (uint32_t)at, input.len) : NULL;
-    if (!to)
-        return 0;
-    memcpy(to, input.ptr, input.len);
-    return (uint32_t)at;
-}
-
 /* Starts the oldest waiting dispatch. False: it has failed without running. */
 static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
 {
@@ -257,18 +250,13 @@ static bool start_dispatch(struct guest *g, enum isolate_status *ret_status)
     }
     g->context = context_new(g, d);
     struct error e;
-    enum err err = dispatch_encode(d, &g->input, &e);
-    uint32_t at = err == OK ? write_input(g, bytes_slice(&g->input)) : 0;
-    if (err == OK && at == 0)
-        err = error_set(&e, ERR_LIMIT_MEMORY, "the request does not fit the module's memory limit");
-    if (err != OK) {
-        dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
-        return false;
-    }
+    const struct dispatch_input in = dispatch_input(d);
     context_bill(g->context);
-    int32_t args[] = {(int32_t)d->id, (int32_t)d->kind, (int32_t)at, (int32_t)g->input.len};
-    *ret_status = isolate_call(g->isolate, ENGINE_DISPATCH, args, ARRAY_LEN(args));
-    return true;
+    enum err err =
+        g->runtime->type->dispatch(g->runtime, g->isolate, &in, &g->input, ret_status, &e);
+    if (err != OK)
+        dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);
+    return err == OK;
 }
 
 static struct dispatch *next_gone(struct guest *g)
@@ -287,9 +275,8 @@ static bool deliver_gone(struct guest *g)
     struct dispatch *d;
     g->gone = false;
     while ((d = next_gone(g))) {
-        int32_t id = (int32_t)d->id, ignored;
         d->is_told_gone = true;
-        if (!isolate_call_now(g->isolate, ENGINE_ABORT, &id, 1, &ignored))
+        if (!g->runtime->type->abort(g->isolate, d->id))
             return false;
     }
     return true;
@@ -328,7 +315,7 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
         if (g->durable)
             g->durable->has_news = false;
         *ret_status = deliver_gone(g) && completions_deliver(g, only)
-                          ? isolate_call(g->isolate, ENGINE_RUN, NULL, 0)
+                          ? g->runtime->type->run(g->isolate)
                           : ISOLATE_TRAPPED;
         return true;
     }
@@ -356,14 +343,13 @@ static struct dispatch *first_unanswered(struct guest *g)
     return NULL;
 }
 
-/* Promises that nothing can settle any more: better an error now than a time-out later. */
+/* No answer can come any more: better an error now than a time-out later. */
 static void fail_hung(struct guest *g)
 {
     struct error e;
     struct slice name = SLICE_EMPTY;
-    error_set(&e, ERR_GUEST,
-              "the handler's promise can never settle: nothing that it awaits is pending");
-    error_hint(&e, "look for a promise whose resolve is never called");
+    error_set(&e, ERR_GUEST, "%s", g->runtime->type->hung);
+    error_hint(&e, "%s", g->runtime->type->hung_hint);
     if (g->durable &&
         execution_is_cancelled(g->durable->execution)) { /* it waited for a timer, say */
         error_set(&e, ERR_CANCELLED, "the execution was cancelled");
@@ -416,7 +402,7 @@ static enum guest_status rest(struct guest *g)
 /* A call into the isolate has ended. */
 static void came_to_rest(struct guest *g)
 {
-    g->unfinished = isolate_result(g->isolate);
+    g->unfinished = g->runtime->type->unfinished(g->isolate);
     g->context = NULL;
     guest_sql_rest(g); /* a transaction that its code has left open: others wait for it */
     if (!g->deployment->is_module_isolation)
@@ -511,7 +497,7 @@ bool guest_recycle(struct guest *g)
     g->is_dead = g->gone = g->is_ending = g->has_expired = g->pauses = false;
     g->scope = 0;
     g->next_op = g->next_stream = g->next_dispatch = 0;
-    g->clock_base_ns = now;
+    g->cell.clock_base_ns = now;
     return true;
 }
 
@@ -565,12 +551,20 @@ static void load_log(void *ctx, const struct deployment *d, const struct dispatc
 
 static enum err load_in(struct guest *g, struct guest_load *load, struct error *ret_error)
 {
-    isolate_set_cpu_budget(g->isolate, load->cpu_ns_max);
-    enum err err = script_load(g->isolate, ABI_LOAD_MODULE, load->name, load->code, ret_error);
     struct guest_loading *said = g->loading;
-    if (said->error.code != OK && ret_error) {
-        *ret_error = said->error;
+    struct runtime_load made = {
+        .name = load->name,
+        .artifact = load->code,
+        .memory_bytes_max = load->memory_bytes_max,
+        .cpu_ns_max = load->cpu_ns_max,
+        .cell = &g->cell,
+    };
+    enum err err = g->runtime->type->load(g->runtime, &made, ret_error);
+    if (said->error.code != OK) {
+        image_unref(TAKE(made.image));
         err = said->error.code;
+        if (ret_error)
+            *ret_error = said->error;
     }
     if (err != OK) {
         load->error_name = said->fail_name;
@@ -578,37 +572,39 @@ static enum err load_in(struct guest *g, struct guest_load *load, struct error *
         said->fail_name = said->fail_stack = BYTES_INIT;
         return err;
     }
-    load->exports = said->exports;
+    load->image = made.image;
+    load->exports = said->exports | made.exports;
     load->workflows = said->workflows;
     said->workflows = BYTES_INIT;
-    return image_capture(g->isolate, &load->image, ret_error);
+    return OK;
 }
 
-enum err guest_load(struct script *script, struct guest_load *load, struct error *ret_error)
+enum err guest_load(struct runtime *runtime, struct guest_load *load, struct error *ret_error)
 {
     struct guest_host host = {.log = load_log, .ctx = load};
     struct guest_loading said = {.random_seed = load->random_seed};
-    struct guest g = {.loading = &said, .host = &host};
+    struct guest g = {.loading = &said, .host = &host, .runtime = runtime};
     guest_init(&g);
-    enum err err =
-        isolate_new(script->code, script->base, load->memory_bytes_max, &g.isolate, ret_error);
-    if (err != OK)
-        return err;
-    isolate_set_user(g.isolate, &g);
-    err = load_in(&g, load, ret_error);
+    enum err err = load_in(&g, load, ret_error);
     load->has_drawn = said.has_drawn;
-    isolate_free(g.isolate);
     guest_release(&g);
     loading_done(&said);
     return err;
 }
 
-enum err guest_script_new(struct slice booted, struct script **ret_script, struct error *ret_error)
+enum err guest_runtime_start(const struct runtime_type *type, struct engine *engine,
+                             struct slice saved, struct runtime **ret_runtime,
+                             struct error *ret_error)
 {
     struct guest_loading said = {0};
     struct guest g = {.loading = &said};
     guest_init(&g);
-    enum err err = script_new(op_imports, op_imports_len, &g, booted, ret_script, ret_error);
+    struct runtime_start start = {.engine = engine,
+                                  .imports = op_imports,
+                                  .imports_len = op_imports_len,
+                                  .cell = &g.cell,
+                                  .saved = saved};
+    enum err err = type->start(&start, ret_runtime, ret_error);
     if (err != OK && said.error.code != OK && ret_error) {
         *ret_error = said.error;
         error_context(ret_error, err, "the runtime");

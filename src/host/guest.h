@@ -17,18 +17,17 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
-#include "guest/abi.h"
 #include "host/fiber_task.h"
 #include "host/op.h"
 #include "host/sql.h"
 #include "http/server.h" /* struct http_header */
 #include "loop/timer.h"
+#include "module/runtime.h"
 
 struct deployment;
 struct dispatch;
 struct held_answer;
 struct egress;
-struct script;
 struct execution;
 struct guest;
 struct http_client;
@@ -44,7 +43,6 @@ struct source;
 struct guest_host {
     void *ctx;
     struct loop *loop;
-    struct script *script;
     struct http_client *client;
     const struct egress *egress;
     struct fiber_runner *fiber_runner;
@@ -110,7 +108,7 @@ struct dispatch_port {
 /* One piece of work for a guest. The owner's memory, until over(). */
 struct dispatch {
     const struct dispatch_port *port;
-    enum abi_dispatch kind;
+    enum dispatch_kind kind;
     struct slice execution_id;
     /* HTTP */
     const struct http_request *request;
@@ -216,7 +214,9 @@ struct guest {
     void *run; /* for the owner: of a durable guest */
     struct guest_host *host;
     struct deployment *deployment; /* reference; NULL while the engine boots */
+    struct runtime *runtime;       /* the deployment's; NULL while it starts */
     struct isolate *isolate;
+    struct cell cell; /* what the runtime sees; isolate_user() of the isolate */
 
     /* private */
     struct list starting; /* dispatches to start */
@@ -227,7 +227,6 @@ struct guest {
     struct context *billed;  /* isolation by module: whose CPU time the call in the isolate is */
     unsigned ops_len, sinks_open; /* of all contexts */
     uint32_t next_dispatch, next_op, next_stream, next_codec;
-    uint64_t clock_base_ns;
     struct bytes result;          /* of the op that runs */
     size_t result_charged;        /* for it */
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
@@ -333,8 +332,5 @@ struct guest_load {
     void *ctx;
 };
 /* Blocking; any thread. */
-NODISCARD enum err guest_load(struct script *script, struct guest_load *load,
+NODISCARD enum err guest_load(struct runtime *runtime, struct guest_load *load,
                               struct error *ret_error);
-/* The engine with its runtime; booted as for engine_new(). */
-NODISCARD enum err guest_script_new(struct slice booted, struct script **ret_script,
-                                    struct error *ret_error);

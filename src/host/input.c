@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Encoding of what a dispatch gives to the guest (guest/abi.h), and decoding of the packed headers
+ * What a dispatch gives to the guest, the request's body among it, and decoding of the packed headers
  * that come back. */
 #include "host/internal.h"
 
@@ -9,70 +9,6 @@
 #include "base/limits.h"
 #include "http/grammar.h"
 #include "module/deployment.h"
-
-static void encode_url(const struct http_request *r, const struct deployment *d, struct bytes *out)
-{
-    size_t len_at = out->len;
-    bytes_append_u32(out, 0);
-    bytes_append_cstr(out, r->is_tls ? "https://" : "http://");
-    if (r->authority.len > 0) {
-        bytes_append_slice(out, r->authority);
-    } else {
-        bytes_append_slice(out, d->name);
-        bytes_append_cstr(out, ".localhost");
-    }
-    bytes_append_slice(out,
-                       r->target.len > 0 && r->target.ptr[0] == '/' ? r->target : SLICE_LIT("/"));
-    uint32_t len = (uint32_t)(out->len - len_at - 4);
-    memcpy(out->ptr + len_at, &len, sizeof(len));
-}
-
-static const struct source_owner body_owner;
-
-static enum err encode_http(struct dispatch *d, struct bytes *out, struct error *ret_error)
-{
-    const struct http_request *r = d->request;
-    uint32_t flags = 0, source = 0;
-    if (d->has_stream_body) {
-        flags = ABI_HTTP_HAS_BODY;
-        d->source = source_new(d->context, &body_owner, d);
-        source = d->source->id;
-    } else if (d->inline_body.len > 0) {
-        flags = ABI_HTTP_HAS_BODY | ABI_HTTP_BODY_INLINE;
-    }
-    bytes_append_u32(out, flags);
-    bytes_append_u32(out, source);
-    bytes_append_u64(out, (uint64_t)r->content_length);
-    bytes_append_lstr(out, r->method);
-    encode_url(r, d->guest->deployment, out);
-    bytes_append_lstr(out, d->execution_id);
-    bytes_append_u32(out, (uint32_t)r->headers_len);
-    for (size_t k = 0; k < r->headers_len; k++) {
-        bytes_append_lstr(out, r->headers[k].name);
-        bytes_append_lstr(out, r->headers[k].value);
-    }
-    bytes_append_lstr(out, d->inline_body);
-    return OK;
-}
-
-enum err dispatch_encode(struct dispatch *d, struct bytes *out, struct error *ret_error)
-{
-    bytes_clear(out);
-    if (d->kind == ABI_DISPATCH_HTTP)
-        return encode_http(d, out, ret_error);
-    bytes_append_lstr(out, d->guest->deployment->name);
-    bytes_append_lstr(out, d->execution_id);
-    if (d->kind == ABI_DISPATCH_EXECUTE) {
-        bytes_append_lstr(out, d->body.len > 0 ? d->body : SLICE_LIT("null"));
-        bytes_append_lstr(out, d->metadata.len > 0 ? d->metadata : SLICE_LIT("{}"));
-    } else if (d->kind == ABI_DISPATCH_WORKFLOW) {
-        bytes_append_lstr(out, d->export_name);
-        bytes_append_lstr(out, d->body.len > 0 ? d->body : SLICE_LIT("null"));
-        bytes_append_lstr(out, d->metadata.len > 0 ? d->metadata : SLICE_LIT("{}"));
-        bytes_append_u64(out, (uint64_t)(d->started_us / 1000));
-    }
-    return OK;
-}
 
 /* ---- the request's body as a source ---- */
 
@@ -96,6 +32,25 @@ static void body_closed(struct source *s)
 }
 
 static const struct source_owner body_owner = {body_start, body_consumed, body_closed};
+
+struct dispatch_input dispatch_input(struct dispatch *d)
+{
+    if (d->has_stream_body)
+        d->source = source_new(d->context, &body_owner, d);
+    return (struct dispatch_input){
+        .kind = d->kind,
+        .number = d->id,
+        .module = d->guest->deployment->name,
+        .execution_id = d->execution_id,
+        .request = d->request,
+        .inline_body = d->has_stream_body ? SLICE_EMPTY : d->inline_body,
+        .source = d->source ? d->source->id : 0,
+        .body = d->body,
+        .metadata = d->metadata,
+        .export_name = d->export_name,
+        .started_us = d->started_us,
+    };
+}
 
 void dispatch_body(struct dispatch *d, struct slice data, bool is_end)
 {

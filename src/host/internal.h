@@ -3,6 +3,7 @@
  * Shared inside host/. */
 #pragma once
 
+#include "guest/abi.h"
 #include "host/guest.h"
 
 /* Pages that an isolate has of its own once it has run, as a rule; more is asked for as it grows.
@@ -22,6 +23,13 @@ struct held {
  * ends. */
 NODISCARD bool guest_gate_pass(struct guest *g, struct held *h);
 void guest_report(struct guest *g); /* there is work: tell the owner */
+/* Whose isolate it is. */
+struct guest *guest_of_isolate(const struct isolate *i);
+/* For runtimes.c: starts one, as far as it runs code in a guest of its own. saved: as for
+ * runtime_start. */
+NODISCARD enum err guest_runtime_start(const struct runtime_type *type, struct engine *engine,
+                                       struct slice saved, struct runtime **ret_runtime,
+                                       struct error *ret_error);
 /* Accounts for host memory held for the guest; ERR_LIMIT_MEMORY at its limit. */
 NODISCARD enum err guest_charge(struct guest *g, size_t len);
 void guest_hold(struct guest *g, size_t len); /* what is there already; may pass the limit */
@@ -228,8 +236,8 @@ void dispatch_await(struct dispatch *d); /* (re)starts the wall clock */
 
 /* ---- input.c ---- */
 
-/* Encodes the dispatch's input as guest/abi.h says. */
-NODISCARD enum err dispatch_encode(struct dispatch *d, struct bytes *out, struct error *ret_error);
+/* What the dispatch gives to the code; a body that streams gets its source. */
+struct dispatch_input dispatch_input(struct dispatch *d);
 
 /* Decodes packed headers into an array of at most `max`; slices point into packed. Refuses names
  * and values that would break the wire format. */

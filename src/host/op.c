@@ -15,7 +15,6 @@
 #include "base/log.h"
 #include "host/recording.h"
 #include "sandbox/isolate.h"
-#include "script/script.h"
 
 enum { RESULT_KEPT_BYTES = 64 * 1024 /* storage kept for the next result */ };
 
@@ -125,8 +124,8 @@ int64_t op_give_result(struct guest *g, enum err err, uint32_t ret_at, uint32_t 
 
 static int64_t import_op(struct isolate *i, const int64_t *args)
 {
-    struct guest *g = isolate_user(i);
-    g->isolate = i; /* while the engine boots, the isolate is not known otherwise */
+    struct guest *g = guest_of_isolate(i);
+    g->isolate = i; /* of a runtime that starts or loads it is not known otherwise */
     enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
     if (guest_is_to_stand(g))
         isolate_end_slice(i);
@@ -217,7 +216,8 @@ bool op_wait_delivered(struct guest *g)
 
 static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 {
-    struct guest *g = isolate_user(i);
+    struct guest *g = guest_of_isolate(i);
+    g->isolate = i; /* as above */
     uint32_t code = (uint32_t)args[0], id = 0;
     const struct op_row *row = op_row(code & ((1u << ABI_CODE_SCOPE_SHIFT) - 1));
     g->may_stand = true;
@@ -255,7 +255,7 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
 
 static int64_t import_result(struct isolate *i, const int64_t *args)
 {
-    struct guest *g = isolate_user(i);
+    struct guest *g = guest_of_isolate(i);
     size_t at = (uint32_t)args[1], len = (uint32_t)args[2];
     char *to = isolate_memory(i, (uint32_t)args[0], len);
     if (!to || at + len > g->result.len || len > ABI_PIECE_BYTES)
@@ -267,55 +267,8 @@ static int64_t import_result(struct isolate *i, const int64_t *args)
 
 static int64_t import_result_len(struct isolate *i, const int64_t *args)
 {
-    struct guest *g = isolate_user(i);
+    struct guest *g = guest_of_isolate(i);
     return (int64_t)g->result.len;
-}
-
-/* WASI preview 1, as much as wasi-libc links in. Numbers from its witx: errno 0 success, 8 badf, 52
- * nosys. */
-enum { WASI_OK = 0, WASI_BADF = 8, WASI_FAULT = 21 };
-
-static int64_t wasi_clock_time_get(struct isolate *i, const int64_t *args)
-{
-    struct guest *g = isolate_user(i);
-    char *to = isolate_memory(i, (uint32_t)args[2], sizeof(uint64_t));
-    if (!to)
-        return WASI_FAULT;
-    uint64_t ns =
-        args[0] == 0 ? (uint64_t)clock_wall_us() * 1000 : clock_monotonic_ns() - g->clock_base_ns;
-    if (g->loading)
-        ns = 0; /* an image must not depend on when it was made */
-    memcpy(to, &ns, sizeof(ns));
-    return WASI_OK;
-}
-
-/* The engine's own last words (an abort in libc); guests have no descriptors. */
-static int64_t wasi_fd_write(struct isolate *i, const int64_t *args)
-{
-    const char *vectors = isolate_memory(i, (uint32_t)args[1], 8);
-    char *written = isolate_memory(i, (uint32_t)args[3], 4);
-    if (!vectors || !written || args[2] < 1)
-        return WASI_FAULT;
-    uint32_t at, len;
-    memcpy(&at, vectors, 4);
-    memcpy(&len, vectors + 4, 4);
-    const char *text = isolate_memory(i, at, len);
-    if (!text)
-        return WASI_FAULT;
-    log_debug("engine output", LOG_SLICE("text", slice_trim(slice_of(text, len))));
-    memcpy(written, &len, 4);
-    return WASI_OK;
-}
-
-static int64_t wasi_badf(struct isolate *i, const int64_t *args)
-{
-    return WASI_BADF;
-}
-
-static int64_t wasi_proc_exit(struct isolate *i, const int64_t *args)
-{
-    isolate_trap(i, ERR_GUEST, "the engine exited with code %d", (int)args[0]);
-    return 0;
 }
 
 const struct sandbox_import op_imports[] = {
@@ -323,12 +276,6 @@ const struct sandbox_import op_imports[] = {
     {"limpet", "op_wait", "iiii", true, true, import_op_wait},
     {"limpet", "result", "iii", false, false, import_result},
     {"limpet", "result_len", "", true, false, import_result_len},
-    {"wasi_snapshot_preview1", "clock_time_get", "iIi", true, false, wasi_clock_time_get},
-    {"wasi_snapshot_preview1", "fd_write", "iiii", true, false, wasi_fd_write},
-    {"wasi_snapshot_preview1", "fd_close", "i", true, false, wasi_badf},
-    {"wasi_snapshot_preview1", "fd_fdstat_get", "ii", true, false, wasi_badf},
-    {"wasi_snapshot_preview1", "fd_seek", "iIii", true, false, wasi_badf},
-    {"wasi_snapshot_preview1", "proc_exit", "i", false, false, wasi_proc_exit},
 };
 const size_t op_imports_len = ARRAY_LEN(op_imports);
 
@@ -458,22 +405,8 @@ bool completions_deliver(struct guest *g, struct context *only)
         struct completion *c = container_of(n, struct completion, link);
         if (only && c->context != only)
             continue;
-        int32_t at = 0, ignored, size = (int32_t)c->payload.len;
-        bool is_ok = true;
-        if (size > 0) {
-            is_ok = isolate_call_now(g->isolate, ENGINE_ALLOC, &size, 1, &at);
-            char *to =
-                is_ok && at ? isolate_memory(g->isolate, (uint32_t)at, c->payload.len) : NULL;
-            if (to) {
-                memcpy(to, c->payload.ptr, c->payload.len);
-            } else { /* out of memory: the op fails with an empty message */
-                c->status = ERR_LIMIT_MEMORY;
-                at = size = 0;
-            }
-        }
-        int32_t args[] = {(int32_t)c->op, (int32_t)c->status, at, size};
-        if (is_ok)
-            is_ok = isolate_call_now(g->isolate, ENGINE_COMPLETE, args, ARRAY_LEN(args), &ignored);
+        bool is_ok =
+            g->runtime->type->complete(g->isolate, c->op, c->status, bytes_slice(&c->payload));
         completion_free(g, c);
         if (!is_ok)
             return false;

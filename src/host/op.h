@@ -76,7 +76,7 @@ void op_complete_error(struct op *op, const struct error *error);
 void op_give_up(struct op *op); /* cancels without a completion */
 struct op *op_find(struct guest *g, uint32_t id);
 
-/* What guests import: for script_new(). */
+/* What guests import: for runtime_start. */
 extern const struct sandbox_import op_imports[];
 extern const size_t op_imports_len;
 const char *op_name(uint32_t number); /* "fetch"; NULL: there is no such op */

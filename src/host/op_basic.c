@@ -16,7 +16,6 @@
 #include "limpet_deps.h"
 #include "loop/loop.h"
 #include "module/deployment.h"
-#include "script/sourcemap.h"
 
 enum { RANDOM_MAX = 65536, TIMER_MS_MAX = INT32_MAX };
 
@@ -108,7 +107,7 @@ enum err op_clock(struct guest *g, const struct op_clock_args *a)
     else if (a->which == 0)
         ms = (double)clock_wall_us() / 1000.0;
     else
-        ms = (double)(clock_monotonic_ns() - g->clock_base_ns) / 1e6;
+        ms = (double)(clock_monotonic_ns() - g->cell.clock_base_ns) / 1e6;
     bytes_append(&g->result, &ms, sizeof(ms));
     return OK;
 }
@@ -361,8 +360,10 @@ enum err op_seed(struct guest *g, const struct op_seed_args *a)
 
 enum err op_stack_map(struct guest *g, const struct op_stack_map_args *a)
 {
-    const struct deployment *d = g->deployment;
-    sourcemap_map_stack(d ? d->map : NULL, d ? d->name : SLICE_EMPTY, a->stack, &g->result);
+    if (g->deployment)
+        deployment_write_stack(g->deployment, a->stack, &g->result);
+    else
+        bytes_append_slice(&g->result, a->stack);
     return OK;
 }
 

@@ -81,7 +81,7 @@ static bool is_setting_up(const struct guest *g)
 {
     LIST_FOREACH (n, &g->running) {
         const struct dispatch *d = container_of(n, struct dispatch, link);
-        if (d->kind == ABI_DISPATCH_SETUP && !d->is_answered)
+        if (d->kind == DISPATCH_SETUP && !d->is_answered)
             return true;
     }
     return false;

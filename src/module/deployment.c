@@ -8,6 +8,7 @@
 #include "base/budget.h"
 #include "base/limits.h"
 #include "guest/abi.h"
+#include "module/runtime.h"
 #include "sandbox/isolate.h"
 
 struct deployment *deployment_new(void)
@@ -28,6 +29,12 @@ struct deployment *deployment_ref(struct deployment *d)
     return d;
 }
 
+static void drop_detail(const struct deployment *d, void *detail)
+{
+    if (detail)
+        d->runtime->type->detail_free(detail);
+}
+
 void deployment_unref(struct deployment *d)
 {
     if (!d || __atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
@@ -35,8 +42,7 @@ void deployment_unref(struct deployment *d)
     CHECK(list_is_empty(&d->waiters));
     account_unref(d->account);
     image_unref(d->image);
-    if (d->map)
-        d->release_map(d->map);
+    drop_detail(d, d->detail);
     if (d->release_database)
         d->release_database(d->database);
     pthread_mutex_destroy(&d->mutex);
@@ -86,20 +92,19 @@ enum deployment_answer deployment_await(struct deployment *d, struct deployment_
 void deployment_leave(struct deployment *d)
 {
     struct image *image = NULL;
-    struct sourcemap *map = NULL;
+    void *detail = NULL;
     pthread_mutex_lock(&d->mutex);
     CHECK(d->users > 0);
     CHECK(d->stage != DEPLOYMENT_LOADING);
     if (--d->users == 0) {
         CHECK(d->stage != DEPLOYMENT_SETTING_UP); /* who does that is a user */
         image = TAKE(d->image);
-        map = TAKE(d->map);
+        detail = TAKE(d->detail);
         d->stage = DEPLOYMENT_UNLOADED;
     }
     pthread_mutex_unlock(&d->mutex);
     image_unref(image);
-    if (map)
-        d->release_map(map);
+    drop_detail(d, detail);
 }
 
 static void waiter_posted(struct post *p)
@@ -129,12 +134,12 @@ static void advance(struct deployment *d, enum deployment_stage stage, const str
     }
 }
 
-void deployment_loaded(struct deployment *d, struct image *image, struct sourcemap *map,
+void deployment_loaded(struct deployment *d, struct image *image, void *detail,
                        const struct error *error)
 {
     CHECK(d->stage == DEPLOYMENT_LOADING);
     d->image = image;
-    d->map = map;
+    d->detail = detail;
     advance(d, image ? DEPLOYMENT_LOADED : DEPLOYMENT_UNLOADED, error);
 }
 
@@ -143,4 +148,13 @@ void deployment_set_up(struct deployment *d, const struct error *error)
     CHECK(d->stage == DEPLOYMENT_SETTING_UP);
     bool is_ok = !error || error->code == OK;
     advance(d, is_ok ? DEPLOYMENT_READY : DEPLOYMENT_LOADED, error);
+}
+
+void deployment_write_stack(const struct deployment *d, struct slice stack, struct bytes *out)
+{
+    const struct runtime_type *type = d->runtime->type;
+    if (type->write_stack)
+        type->write_stack(d->detail, d->name, stack, out);
+    else
+        bytes_append_slice(out, stack);
 }

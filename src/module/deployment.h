@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
 #include "base/slice.h"
@@ -24,7 +25,7 @@ struct account;
 struct database;
 struct image;
 struct loop;
-struct sourcemap;
+struct runtime;
 
 struct deployment_env {
     struct slice name, value;
@@ -41,10 +42,11 @@ enum deployment_stage {
 };
 
 struct deployment {
-    int refs;            /* atomic */
-    struct arena *arena; /* holds the texts below */
-    struct slice name, hash, source_map_hash;
-    struct account *account; /* of its module, a reference; NULL: nothing is counted */
+    int refs;                             /* atomic */
+    struct arena *arena;                  /* holds the texts below */
+    struct runtime *runtime;              /* what runs it; stays longer */
+    struct slice name, hash, detail_hash; /* hashes name artifacts; of the detail perhaps "" */
+    struct account *account;              /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
     uint64_t random_seed; /* of Math.random in top-level code */
     uint32_t exports;     /* enum abi_export */
@@ -58,19 +60,18 @@ struct deployment {
     size_t env_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
     struct database *database;  /* a reference; NULL: it has none */
-    void (*release_database)(struct database *b); /* host/database.h lies above this folder, */
-    void (*release_map)(struct sourcemap *map);   /* and script/sourcemap.h */
+    void (*release_database)(struct database *b); /* host/database.h lies above this folder */
 
     /* under mutex */
     pthread_mutex_t mutex;
     enum deployment_stage stage;
     struct list waiters;
-    unsigned users;     /* who may use image and map */
+    unsigned users;     /* who may use image and detail */
     bool is_setup_done; /* at creation, from the store */
 
     /* constant while there are users */
     struct image *image;
-    struct sourcemap *map; /* of its bundle, or NULL */
+    void *detail; /* what the runtime knows of it (runtime_type.detail_read), or NULL */
 };
 
 struct deployment *deployment_new(void); /* with an arena, one reference, zeros */
@@ -96,10 +97,13 @@ enum deployment_answer {
 /* With GO and SET_UP the caller is a user from now on, if *is_user did not say so already. */
 enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w,
                                         bool *is_user);
-/* A user leaves; with the last one image and source map go. */
+/* A user leaves; with the last one image and detail go. */
 void deployment_leave(struct deployment *d);
-/* image and map are taken over; on failure (image NULL) all waiters get the error and the next
+/* image and detail are taken over; on failure (image NULL) all waiters get the error and the next
  * request tries again. */
-void deployment_loaded(struct deployment *d, struct image *image, struct sourcemap *map,
+void deployment_loaded(struct deployment *d, struct image *image, void *detail,
                        const struct error *error);
 void deployment_set_up(struct deployment *d, const struct error *error);
+
+/* A stack trace of its code as its author knows it; whoever asks is a user. */
+void deployment_write_stack(const struct deployment *d, struct slice stack, struct bytes *out);

@@ -1,48 +1,43 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The engine that runs all TypeScript: QuickJS-ng and our glue as one wasm module, embedded in the
- * program in both forms (wasm, and compiled for the CPU it was built on), and the runtime script.
- * Made once per process; see guest/abi.h for the exports and imports. */
+ * The runtime of TypeScript and JavaScript. One engine runs all of it: QuickJS-ng and our glue as one
+ * wasm module, embedded in the program in both forms (wasm, and compiled for the CPU it was built
+ * on), and the runtime script. A module is a bundle (bundle.h), evaluated once in a fresh isolate
+ * whose memory is then the version's image; its detail is a source map. See guest/abi.h for the
+ * exports and imports. */
 #pragma once
 
-#include "sandbox/engine.h"
-#include "sandbox/isolate.h"
+#include "module/runtime.h"
 
 /* Index of each export of guest/abi.h for isolate_call(). */
-enum engine_export {
-    ENGINE_INITIALIZE,
-    ENGINE_BOOT,
-    ENGINE_ALLOC,
-    ENGINE_FREE,
-    ENGINE_HEAD,
-    ENGINE_LOAD,
-    ENGINE_DISPATCH,
-    ENGINE_COMPLETE,
-    ENGINE_RUN,
-    ENGINE_ABORT,
-    ENGINE_STATE,
-    ENGINE_FORGET,
-    ENGINE_EXPORTS,
+enum script_export {
+    SCRIPT_INITIALIZE,
+    SCRIPT_BOOT,
+    SCRIPT_ALLOC,
+    SCRIPT_FREE,
+    SCRIPT_HEAD,
+    SCRIPT_LOAD,
+    SCRIPT_DISPATCH,
+    SCRIPT_COMPLETE,
+    SCRIPT_RUN,
+    SCRIPT_ABORT,
+    SCRIPT_STATE,
+    SCRIPT_FORGET,
+    SCRIPT_EXPORTS,
 };
 
 struct script {
-    struct engine *engine;
+    struct runtime runtime;
     struct code *code;
     struct image *base; /* booted, runtime loaded, no module */
     uint32_t head;      /* guest address of the dispatch input buffer */
 };
 
-/* imports: what ops.c provides. user: the isolate's user pointer while the runtime loads. booted:
- * what script_save() gave for this very engine, or empty: then it boots here (some 20 ms). */
-NODISCARD enum err script_new(const struct sandbox_import *imports, size_t imports_len, void *user,
-                              struct slice booted, struct script **ret_script,
-                              struct error *ret_error);
-/* The base image, for script_new() of another process built from the same files. */
-void script_save(const struct script *s, struct bytes *out);
-void script_free(struct script *s);
+extern const struct runtime_type script_runtime;
 
-/* Calls LOAD in an isolate that is idle: copies the source in, runs to the end (guest code that
- * yields is resumed at once). kind: enum abi_load. ERR_GUEST when op FAIL was called, else what the
- * isolate says. */
-NODISCARD enum err script_load(struct isolate *i, int kind, struct slice name, struct slice source,
-                               struct error *ret_error);
+/* input.c: what a dispatch gives to the guest, as guest/abi.h says. */
+void script_encode(const struct dispatch_input *in, struct bytes *out);
+
+/* wasi.c: the imports beside "limpet" that the engine has. */
+extern const struct sandbox_import script_wasi[];
+extern const size_t script_wasi_len;

@@ -22,6 +22,7 @@
 #include "flow/director.h"
 #include "host/database.h"
 #include "host/guest.h"
+#include "host/runtimes.h"
 #include "loop/work.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
@@ -132,6 +133,7 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
                               struct error *ret_error)
 {
     struct control *c = ctx;
+    struct runtime *runtime = runtimes_find(c->server->runtimes, SLICE_EMPTY);
     struct guest_load load = {
         .name = function,
         .code = code,
@@ -139,13 +141,13 @@ static enum err host_evaluate(void *ctx, struct slice function, struct slice cod
             options->memory_mb ? (size_t)options->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES,
         .cpu_ns_max = config_build_cpu_ns(&c->server->config, (uint64_t)options->cpu_ms * 1000000),
     };
-    enum err err = guest_load(c->server->script, &load, ret_error);
+    enum err err = guest_load(runtime, &load, ret_error);
     if (err == OK) {
         char hash[65];
         *ret_exports = load.exports;
         images_hash(code, hash); /* so that its first call need not evaluate it again */
         if (!load.has_drawn) /* else the version, which is not made yet, has numbers of its own */
-            images_put(c->server, function, slice_cstr(hash), load.image);
+            images_put(c->server, runtime, function, slice_cstr(hash), load.image);
     } else
         evaluate_failure(&load, function, source_map, ret_failure, ret_error);
     image_unref(load.image);

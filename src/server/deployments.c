@@ -10,9 +10,9 @@
 #include "base/map.h"
 #include "base/module_name.h"
 #include "host/database.h"
+#include "host/runtimes.h"
 #include "loop/work.h"
 #include "module/deployment.h"
-#include "script/sourcemap.h"
 #include "server/accounts.h"
 #include "server/worker.h"
 
@@ -100,16 +100,16 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     d->account = accounts_module(ds->server->accounts, d->name);
     d->is_workflow = f->kind == STORE_WORKFLOW;
     d->version = v->number;
+    d->runtime = runtimes_find(ds->server->runtimes, SLICE_EMPTY);
     d->random_seed = random_seed_of(v, d->name);
     d->hash = arena_copy(d->arena, v->hash);
-    d->source_map_hash = arena_copy(d->arena, v->source_map_hash);
+    d->detail_hash = arena_copy(d->arena, v->source_map_hash);
     d->exports = v->exports;
     d->is_setup_done = v->is_setup_done;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
     databases_path(ds->server, f, &path);
     d->database = databases_get(ds->server->databases, bytes_cstr(&path), d->account);
     d->release_database = database_unref;
-    d->release_map = sourcemap_free;
     options.domains = arena_copy(d->arena, options.domains);
     set_options(d, &options);
     struct deployment_env *env = arena_array(d->arena, q->module.env_len + 1, sizeof(*env));
@@ -252,7 +252,7 @@ static void trial_written(struct work *w)
         deployment_unref(TAKE(a->deployment));
     } else {
         d->hash = arena_copy(d->arena, slice_cstr(t->hash));
-        d->source_map_hash = arena_copy(d->arena, slice_cstr(t->map_hash));
+        d->detail_hash = arena_copy(d->arena, slice_cstr(t->map_hash));
         d->is_module_isolation = false;
         d->is_setup_done = true;
     }

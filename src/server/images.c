@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Images of functions on disk, in the artifact folder: what evaluating a bundle comes to, so that
+ * Images of functions on disk, in the artifact folder: what evaluating an artifact comes to, so that
  * bringing back a function that has rested, or any after a restart, is reading a few kilobytes.
- * Only an optimization: a file says which bundle and name it is of, which engine and base image it
+ * Only an optimization: a file says which artifact and name it is of, which engine and base image it
  * belongs to, and covers itself with checksums (sandbox/snapshot.h); one that does not fit is made
- * anew from the bundle. So nothing here is synced, and errors mean that there is no file.
+ * anew from the artifact. So nothing here is synced, and errors mean that there is no file.
  *
  * Files that nothing has read for IMAGES_KEEP_DAYS are removed at the start. Any thread; blocking.
  */
@@ -20,8 +20,7 @@
 
 #include "base/bytes.h"
 #include "base/random.h"
-#include "sandbox/isolate.h"
-#include "script/script.h"
+#include "module/runtime.h"
 #include "server/server.h"
 
 #define IMAGES_TEMPORARY "tmp-"
@@ -81,7 +80,8 @@ static bool read_all(int fd, struct bytes *out)
     return n == 0;
 }
 
-struct image *images_get(const struct server *s, struct slice name, struct slice hash)
+struct image *images_get(const struct server *s, const struct runtime *r, struct slice name,
+                         struct slice hash)
 {
     struct images_key k = key_of(name, hash);
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT, saved = BYTES_INIT;
@@ -94,8 +94,7 @@ struct image *images_get(const struct server *s, struct slice name, struct slice
     struct image *m = NULL;
     if (!is_read || saved.len < IMAGES_KEY_BYTES ||
         memcmp(saved.ptr, k.digest, IMAGES_KEY_BYTES) != 0 ||
-        image_load_delta(s->script->base, slice_skip(bytes_slice(&saved), IMAGES_KEY_BYTES), &m,
-                         NULL) != OK)
+        r->type->image_load(r, slice_skip(bytes_slice(&saved), IMAGES_KEY_BYTES), &m, NULL) != OK)
         return NULL; /* damaged, or of an older engine: it will be replaced */
     return m;
 }
@@ -117,14 +116,14 @@ static bool write_all(const char *path, struct slice content)
     return close(fd) == 0 && is_ok;
 }
 
-void images_put(const struct server *s, struct slice name, struct slice hash,
-                const struct image *image)
+void images_put(const struct server *s, const struct runtime *r, struct slice name,
+                struct slice hash, const struct image *image)
 {
     struct images_key k = key_of(name, hash);
     CLEANUP(bytes_done) struct bytes folder = BYTES_INIT, path = BYTES_INIT;
     CLEANUP(bytes_done) struct bytes temporary = BYTES_INIT, saved = BYTES_INIT;
     bytes_append(&saved, k.digest, IMAGES_KEY_BYTES);
-    if (image_save_delta(image, &saved, NULL) != OK)
+    if (r->type->image_save(r, image, &saved, NULL) != OK)
         return; /* too large: evaluated each time */
     file_path(s, &k, true, &folder);
     file_path(s, &k, false, &path);

@@ -15,14 +15,13 @@
 #include "base/random.h"
 #include "http/server.h"
 #include "http/url.h"
-#include "script/sourcemap.h"
 #include "server/control.h"
 #include "server/slot.h"
 #include "server/turn.h"
 
 enum { CHARGED_BODY_BYTES = 16 * 1024 /* an answer that its client may have to be waited for */ };
 
-struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_dispatch kind)
+struct invocation *invocation_new(struct worker *w, struct slot *slot, enum dispatch_kind kind)
 {
     struct invocation *v = calloc(1, sizeof(*v));
     CHECK(v);
@@ -103,10 +102,7 @@ void invocation_log(struct slot *s, const struct dispatch *dispatch, const struc
         bytes_printf(&text, " (request %.*s)", SLICE_ARG(request));
     if (stack.len > 0) {
         bytes_append_char(&text, '\n');
-        if (d->map)
-            sourcemap_map_stack(d->map, d->name, stack, &text);
-        else
-            bytes_append_slice(&text, stack);
+        deployment_write_stack(d, stack, &text);
     }
     s->worker->host.log(s->worker, d, dispatch, 3, slice_trim(bytes_slice(&text)));
 }
@@ -121,13 +117,9 @@ static void execute_fail(struct invocation *v, const struct error *error, struct
                          struct slice stack)
 {
     struct admin_execute *e = v->execute;
-    struct deployment *d = v->slot->deployment;
     e->error = *error;
     bytes_append_slice(&e->error_name, name);
-    if (stack.len > 0 && d->map)
-        sourcemap_map_stack(d->map, d->name, stack, &e->error_stack);
-    else
-        bytes_append_slice(&e->error_stack, stack);
+    deployment_write_stack(v->slot->deployment, stack, &e->error_stack);
 }
 
 /* What the public client gets of a failure. */
@@ -338,7 +330,7 @@ void invocation_on_request(void *ctx, struct http_exchange *x)
         http_respond_error(x, &e);
         return;
     }
-    struct invocation *v = invocation_new(w, s, ABI_DISPATCH_HTTP);
+    struct invocation *v = invocation_new(w, s, DISPATCH_HTTP);
     *http_exchange_user(x) = v;
     v->exchange = x;
     v->dispatch.port = &http_port;
@@ -472,7 +464,7 @@ static void execute_arrived(struct post *p)
         return;
     }
     free(m);
-    struct invocation *v = invocation_new(w, s, ABI_DISPATCH_EXECUTE);
+    struct invocation *v = invocation_new(w, s, DISPATCH_EXECUTE);
     v->execute = e;
     v->dispatch.port = &execute_port;
     v->dispatch.execution_id = e->execution_id;

@@ -36,7 +36,7 @@ void invocation_on_request(void *ctx, struct http_exchange *x);
 void invocation_on_body(struct http_exchange *x, struct slice data, bool is_end);
 void invocation_on_drain(struct http_exchange *x);
 void invocation_on_close(struct http_exchange *x, bool is_complete);
-struct invocation *invocation_new(struct worker *w, struct slot *slot, enum abi_dispatch kind);
+struct invocation *invocation_new(struct worker *w, struct slot *slot, enum dispatch_kind kind);
 void invocation_prepare(struct invocation *v); /* gets it ready, then in line for an isolate */
 void invocation_fail(struct invocation *v, const struct error *error);
 void invocation_free(struct invocation *v);

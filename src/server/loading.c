@@ -16,7 +16,6 @@
 #include "host/sql_journal.h"
 #include "loop/work.h"
 #include "sandbox/snapshot.h"
-#include "script/sourcemap.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
@@ -30,21 +29,21 @@ struct load_job {
     struct server *server;
     struct prepare *prepare; /* who started it */
     struct image *image;
-    struct sourcemap *map;
+    void *detail;
     struct error error;
 };
 
-static void load_map(struct load_job *j)
+static void load_detail(struct load_job *j)
 {
     struct deployment *d = j->deployment;
-    CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
-    struct error e; /* stack traces stay unmapped without it */
-    if (d->source_map_hash.len == 0)
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    struct error e; /* stack traces say less without it */
+    if (d->detail_hash.len == 0 || !d->runtime->type->detail_read)
         return;
-    if (store_artifact_get(j->server->store, d->source_map_hash, &map, &e) != OK ||
-        sourcemap_parse(bytes_slice(&map), &j->map, &e) != OK)
-        log_warn("source map unusable", LOG_SLICE("function", d->name),
-                 LOG_STR("error", e.message));
+    if (store_artifact_get(j->server->store, d->detail_hash, &text, &e) != OK ||
+        d->runtime->type->detail_read(bytes_slice(&text), &j->detail, &e) != OK)
+        log_warn("what is stored of a version's sources is unusable",
+                 LOG_SLICE("function", d->name), LOG_STR("error", e.message));
 }
 
 static void load_evaluate(struct load_job *j)
@@ -60,11 +59,11 @@ static void load_evaluate(struct load_job *j)
         .cpu_ns_max = config_build_cpu_ns(&j->server->config, d->cpu_ns_max),
         .random_seed = d->random_seed,
     };
-    if (guest_load(j->server->script, &load, &j->error) == OK) {
+    if (guest_load(d->runtime, &load, &j->error) == OK) {
         j->image = load.image;
         atomic_fetch_add(&j->server->images_made, 1);
         if (!load.has_drawn) /* images are kept by code, and another version has other numbers */
-            images_put(j->server, d->name, d->hash, j->image);
+            images_put(j->server, d->runtime, d->name, d->hash, j->image);
     }
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
@@ -74,16 +73,17 @@ static void load_evaluate(struct load_job *j)
 static void load_run(struct work *w)
 {
     struct load_job *j = container_of(w, struct load_job, work);
+    struct deployment *d = j->deployment;
     uint8_t digest[IMAGE_DIGEST_BYTES];
-    j->image = images_get(j->server, j->deployment->name, j->deployment->hash);
+    j->image = images_get(j->server, d->runtime, d->name, d->hash);
     if (j->image)
         atomic_fetch_add(&j->server->images_read, 1);
     else
         load_evaluate(j);
     if (!j->image)
         return;
-    load_map(j);
-    if (j->deployment->is_workflow)
+    load_detail(j);
+    if (d->is_workflow)
         image_digest(j->image, digest); /* now, not when an engine thread wants it */
 }
 
@@ -92,7 +92,7 @@ static void load_done(struct work *w)
     struct load_job *j = container_of(w, struct load_job, work);
     struct prepare *p = j->prepare;
     struct error e = j->error;
-    deployment_loaded(j->deployment, j->image, j->map, &e);
+    deployment_loaded(j->deployment, j->image, j->detail, &e);
     bool is_ok = j->image;
     deployment_unref(j->deployment);
     free(j);
@@ -226,7 +226,7 @@ static void setup_start(struct prepare *p)
     j->slot = s;
     j->prepare = p;
     j->dispatch.port = &setup_port;
-    j->dispatch.kind = ABI_DISPATCH_SETUP;
+    j->dispatch.kind = DISPATCH_SETUP;
     j->dispatch.execution_id = p->execution_id;
     j->task =
         (struct task){.slot = s, .start = setup_begin, .refuse = setup_refused, .is_patient = true};

@@ -17,12 +17,11 @@
 #include "base/log.h"
 #include "flow/witness.h"
 #include "host/database.h"
-#include "host/guest.h"
+#include "host/runtimes.h"
 #include "host/sql.h"
 #include "http/egress.h"
 #include "http/server.h"
 #include "script/bundle.h"
-#include "script/script.h"
 #include "server/accounts.h"
 #include "server/control.h"
 #include "server/worker.h"
@@ -36,7 +35,7 @@ enum {
     DATABASE_DESCRIPTORS_MAX = 4096,
 };
 
-/* The booted engine, embedded (host/boot_main.c). */
+/* The runtimes as they have started, embedded (host/boot_main.c). */
 extern const char limpet_booted[];
 extern const uint64_t limpet_booted_len;
 
@@ -135,7 +134,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     if (err == OK && c->tls_cert)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
     if (err == OK)
-        err = guest_script_new(slice_of(limpet_booted, limpet_booted_len), &s->script, ret_error);
+        err = runtimes_start(slice_of(limpet_booted, limpet_booted_len), &s->runtimes, ret_error);
     s->databases = databases_new(&databases);
     if (err == OK)
         err = control_new(s, &s->control, ret_error);
@@ -145,7 +144,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
 static void server_close(struct server *s)
 {
     control_free(s->control);
-    script_free(s->script);
+    runtimes_stop(s->runtimes);
     tls_context_free(s->tls);
     egress_free(s->egress);
     databases_free(s->databases);

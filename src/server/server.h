@@ -25,7 +25,8 @@ struct control;
 struct databases;
 struct deployment;
 struct egress;
-struct script;
+struct runtime;
+struct runtimes;
 struct function_row;
 struct image;
 struct store;
@@ -36,7 +37,7 @@ struct worker;
 struct server {
     struct config config;
     struct store *store;
-    struct script *script;
+    struct runtimes *runtimes;
     struct egress *egress;
     struct tls_context *tls;
     struct worker **workers;
@@ -44,7 +45,7 @@ struct server {
     struct control *control;
     struct flow_shared flow;
     struct lateness wake_lateness;
-    _Atomic uint64_t images_read, images_made; /* from disk; by evaluating the bundle */
+    _Atomic uint64_t images_read, images_made; /* from disk; by evaluating the artifact */
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */
     struct bytes suspects;   /* executions that the process before may have ended with */
@@ -59,9 +60,10 @@ void databases_file_name(const struct function_row *f, struct bytes *out);
  * until that is done. */
 void databases_sweep(struct server *s, struct loop *loop);
 
-/* images.c: images of functions, kept on disk beside their bundles. */
-struct image *images_get(const struct server *s, struct slice name, struct slice hash);
-void images_put(const struct server *s, struct slice name, struct slice hash,
-                const struct image *image);
+/* images.c: images of functions, kept on disk beside their artifacts. */
+struct image *images_get(const struct server *s, const struct runtime *r, struct slice name,
+                         struct slice hash);
+void images_put(const struct server *s, const struct runtime *r, struct slice name,
+                struct slice hash, const struct image *image);
 void images_hash(struct slice code, char ret_hash[65]); /* what the store will call it */
 void images_sweep(const struct server *s);              /* removes old ones */

@@ -15,7 +15,6 @@
 #include "host/job.h"
 #include "http/client.h"
 #include "http/server.h"
-#include "script/script.h"
 #include "server/accounts.h"
 #include "server/place.h"
 #include "server/slot.h"
@@ -65,8 +64,8 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
     struct worker *w = ctx;
     struct log_row row = {
         .function = d->name,
-        .execution = dispatch && dispatch->kind == ABI_DISPATCH_EXECUTE ? dispatch->execution_id
-                                                                        : SLICE_EMPTY,
+        .execution =
+            dispatch && dispatch->kind == DISPATCH_EXECUTE ? dispatch->execution_id : SLICE_EMPTY,
         .level = level,
         .at_us = clock_wall_us(),
         .text = text,
@@ -398,7 +397,6 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .fiber_runner = fiber_runner_new(&w->loop),
         .jobs = job_runner_new(&w->loop),
         .loop = &w->loop,
-        .script = s->script,
         .egress = s->egress,
         .stand_begin = worker_stand_begin,
         .stand_end = worker_stand_end,

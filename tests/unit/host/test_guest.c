@@ -12,14 +12,15 @@
 #include <cmocka.h>
 
 #include "../traps.h"
+#include "guest/abi.h"
 #include "host/guest.h"
 #include "host/job.h"
+#include "host/runtimes.h"
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
-#include "script/script.h"
 
-static struct script *script;
+static struct runtimes *runtimes;
 static struct loop loop;
 static struct guest_host host;
 static struct sql_file *file;
@@ -117,7 +118,7 @@ static struct recorded *request_new(const char *target)
     };
     r->dispatch = (struct dispatch){
         .port = &port,
-        .kind = ABI_DISPATCH_HTTP,
+        .kind = DISPATCH_HTTP,
         .request = &r->request,
         .execution_id = SLICE_LIT("id"),
     };
@@ -174,10 +175,11 @@ static struct deployment *deploy(const char *code)
         .memory_bytes_max = 32 << 20,
         .cpu_ns_max = AMPLE_MS * UINT64_C(1000000),
     };
-    if (guest_load(script, &load, &e) != OK)
+    if (guest_load(runtimes_find(runtimes, SLICE_EMPTY), &load, &e) != OK)
         fail_msg("load: %s", e.message);
     struct deployment *d = deployment_new();
     d->name = SLICE_LIT("t");
+    d->runtime = runtimes_find(runtimes, SLICE_EMPTY);
     d->image = load.image;
     d->exports = load.exports;
     d->memory_bytes_max = load.memory_bytes_max;
@@ -435,7 +437,7 @@ static void test_loading_refuses_io(void **state)
             .memory_bytes_max = 32 << 20,
             .cpu_ns_max = 50000000,
         };
-        assert_int_not_equal(guest_load(script, &load, &e), OK);
+        assert_int_not_equal(guest_load(runtimes_find(runtimes, SLICE_EMPTY), &load, &e), OK);
         if (!strstr(e.message, cases[k].part) && !strstr(e.hint, cases[k].part))
             fail_msg("%s: %s (%s)", cases[k].code, e.message, e.hint);
         bytes_done(&load.error_name);
@@ -549,7 +551,7 @@ static void test_execute_and_setup(void **state)
     struct guest *g = guest_of(d);
     for (int k = 0; k < 2; k++) {
         struct recorded *r = request_new("/");
-        r->dispatch.kind = k == 0 ? ABI_DISPATCH_SETUP : ABI_DISPATCH_EXECUTE;
+        r->dispatch.kind = k == 0 ? DISPATCH_SETUP : DISPATCH_EXECUTE;
         r->dispatch.body = SLICE_LIT("{\"n\":5}");
         guest_add(g, &r->dispatch);
         assert_int_equal(run(g), GUEST_FINISHED);
@@ -567,15 +569,14 @@ static char folder[] = "/tmp/limpet-test-guest-XXXXXX", path[64];
 static void open_all(void)
 {
     struct error e = {0};
-    if (guest_script_new(SLICE_EMPTY, &script, &e) != OK) {
-        fprintf(stderr, "engine: %s\n", e.message);
+    if (runtimes_start(SLICE_EMPTY, &runtimes, &e) != OK) {
+        fprintf(stderr, "runtimes: %s\n", e.message);
         exit(1);
     }
     traps_save();
     loop_init(&loop);
     loop_on_turn(&loop, turn, NULL);
     host = (struct guest_host){.loop = &loop,
-                               .script = script,
                                .fiber_runner = fiber_runner_new(&loop),
                                .jobs = job_runner_new(&loop),
                                .sql_take = on_sql,
@@ -605,7 +606,7 @@ static void close_all(void)
     rmdir(folder);
     loop_done(&loop);
     job_runner_free(host.jobs);
-    script_free(script);
+    runtimes_stop(runtimes);
     bytes_done(&log_text);
 }
 

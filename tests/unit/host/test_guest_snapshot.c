@@ -14,11 +14,11 @@
 #include "../traps.h"
 #include "host/guest.h"
 #include "host/internal.h"
+#include "host/runtimes.h"
 #include "loop/loop.h"
 #include "module/deployment.h"
 #include "sandbox/isolate.h"
 #include "sandbox/snapshot.h"
-#include "script/script.h"
 
 enum { MEMORY_BYTES_MAX = 32 << 20, SNAPSHOT_BYTES_MAX = 30 * 1024 };
 
@@ -29,7 +29,7 @@ static const char waits[] =
     "export default { async fetch(r) { let n = 0; for (let i = 0; i < 10; i++) n += await i;"
     " try { return await inner(r) } finally { seen.clear() } } }";
 
-static struct script *script;
+static struct runtimes *runtimes;
 static struct loop loop;
 static struct guest_host host;
 
@@ -55,7 +55,7 @@ static void on_fail(struct dispatch *d, const struct error *error, struct slice 
 
 static const struct dispatch_port port = {.fail = on_fail, .over = on_over};
 
-static struct deployment *deploy(struct script *from, const char *code)
+static struct deployment *deploy(const struct runtimes *from, const char *code)
 {
     struct error e = {0};
     struct guest_load load = {
@@ -64,10 +64,12 @@ static struct deployment *deploy(struct script *from, const char *code)
         .memory_bytes_max = MEMORY_BYTES_MAX,
         .cpu_ns_max = 1000000000,
     };
-    if (guest_load(from, &load, &e) != OK)
+    struct runtime *runtime = runtimes_find(from, SLICE_EMPTY);
+    if (guest_load(runtime, &load, &e) != OK)
         fail_msg("load: %s", e.message);
     struct deployment *d = deployment_new();
     d->name = SLICE_LIT("t");
+    d->runtime = runtime;
     d->image = load.image;
     d->exports = load.exports;
     d->memory_bytes_max = load.memory_bytes_max;
@@ -98,7 +100,7 @@ static void waiting_start(struct waiting *w, struct deployment *d)
     };
     w->dispatch = (struct dispatch){
         .port = &port,
-        .kind = ABI_DISPATCH_HTTP,
+        .kind = DISPATCH_HTTP,
         .request = &w->request,
         .execution_id = SLICE_LIT("id"),
     };
@@ -129,14 +131,14 @@ static struct isolate *fresh(struct deployment *d)
 {
     struct isolate *i;
     struct error e = {0};
-    assert_int_equal(isolate_new(script->code, d->image, MEMORY_BYTES_MAX, &i, &e), OK);
+    assert_int_equal(isolate_new(image_code(d->image), d->image, MEMORY_BYTES_MAX, &i, &e), OK);
     return i;
 }
 
 static void test_a_waiting_guest(void **state)
 {
     CLEANUP(bytes_done) struct bytes saved = BYTES_INIT, again = BYTES_INIT;
-    struct deployment *d = deploy(script, waits);
+    struct deployment *d = deploy(runtimes, waits);
     struct waiting w;
     struct error e = {0};
     (void)state;
@@ -160,8 +162,8 @@ static void test_a_waiting_guest(void **state)
 static void test_images_are_deterministic(void **state)
 {
     uint8_t first[IMAGE_DIGEST_BYTES], second[IMAGE_DIGEST_BYTES];
-    struct deployment *a = deploy(script, waits), *b = deploy(script, waits);
-    struct deployment *c = deploy(script, "export default () => 1");
+    struct deployment *a = deploy(runtimes, waits), *b = deploy(runtimes, waits);
+    struct deployment *c = deploy(runtimes, "export default () => 1");
     (void)state;
     image_digest(a->image, first);
     image_digest(b->image, second);
@@ -180,18 +182,18 @@ static void test_engines_are_deterministic(void **state)
     uint8_t first[IMAGE_DIGEST_BYTES], second[IMAGE_DIGEST_BYTES];
     struct error e = {0};
     (void)state;
-    script_save(script, &booted);
-    struct deployment *a = deploy(script, waits);
+    runtimes_save(runtimes, &booted);
+    struct deployment *a = deploy(runtimes, waits);
     image_digest(a->image, first);
     for (int k = 0; k < 2; k++) {
-        struct script *other;
+        struct runtimes *other;
         struct slice from = k == 0 ? bytes_slice(&booted) : SLICE_EMPTY;
-        assert_int_equal(guest_script_new(from, &other, &e), OK);
+        assert_int_equal(runtimes_start(from, &other, &e), OK);
         struct deployment *b = deploy(other, waits);
         image_digest(b->image, second);
         assert_memory_equal(first, second, sizeof(first));
         deployment_unref(b);
-        script_free(other);
+        runtimes_stop(other);
     }
     deployment_unref(a);
 }
@@ -205,15 +207,15 @@ int main(void)
     };
     struct error e = {0};
     cmocka_set_message_output(CM_OUTPUT_TAP);
-    if (guest_script_new(SLICE_EMPTY, &script, &e) != OK) {
-        (void)fprintf(stderr, "engine: %s\n", e.message);
+    if (runtimes_start(SLICE_EMPTY, &runtimes, &e) != OK) {
+        (void)fprintf(stderr, "runtimes: %s\n", e.message);
         return 1;
     }
     traps_save();
     loop_init(&loop);
-    host = (struct guest_host){.loop = &loop, .script = script, .runnable = on_runnable};
+    host = (struct guest_host){.loop = &loop, .runnable = on_runnable};
     int failed = cmocka_run_group_tests_name("host/guest_snapshot", tests, NULL, NULL);
     loop_done(&loop);
-    script_free(script);
+    runtimes_stop(runtimes);
     return failed;
 }
