@@ -13,7 +13,6 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/module_name.h"
-#include "guest/abi.h"
 #include "loop/work.h"
 #include "script/sourcemap.h"
 
@@ -36,7 +35,7 @@ struct build {
     enum build_state state;
     struct arena *arena;
     struct slice function;
-    enum store_kind kind;
+    enum module_kind kind;
     struct version_options options;
     struct bytes source;
     struct bundle bundle;
@@ -173,29 +172,6 @@ static void run_bundle(struct work *w)
     bytes_done(&b->source);
 }
 
-enum err build_check_exports(enum store_kind kind, struct slice function, uint32_t exports,
-                             struct error *ret_error)
-{
-    bool has_workflow = exports & (ABI_EXPORT_WORKFLOW | ABI_EXPORT_HANDLER);
-    bool has_function = exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION | ABI_EXPORT_HANDLER);
-    if (kind == STORE_WORKFLOW && !has_workflow) {
-        error_set(ret_error, ERR_BUILD_FAILED, "the module exports no workflow");
-        error_hint(ret_error,
-                   "export one: import { workflow } from \"limpet\"; export default "
-                   "workflow(async (input) => { … })%s",
-                   has_function ? "; functions are uploaded with 'limpet function upload'" : "");
-        return ERR_BUILD_FAILED;
-    }
-    if (kind == STORE_FUNCTION && !has_function && has_workflow) {
-        error_set(ret_error, ERR_BUILD_FAILED,
-                  "the module exports only workflows, no function that could answer requests");
-        error_hint(ret_error, "upload it with 'limpet workflow upload %.*s FILE'",
-                   SLICE_ARG(function));
-        return ERR_BUILD_FAILED;
-    }
-    return OK;
-}
-
 static void run_evaluate(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
@@ -212,7 +188,7 @@ static void run_evaluate(struct work *w)
                                   bytes_slice(&b->bundle.source_map), &b->options, &b->exports,
                                   &b->failure, &b->error);
     if (!err)
-        err = build_check_exports(b->kind, b->function, b->exports, &b->error);
+        err = module_kind_check(b->kind, b->function, b->exports, &b->error);
     CHECK(err == b->error.code);
 }
 

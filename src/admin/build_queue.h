@@ -39,7 +39,7 @@ struct build_queue_config {
 /* What is built. Texts are taken over; options.domains is copied. */
 struct build_upload {
     struct slice function; /* copied */
-    enum store_kind kind;
+    enum module_kind kind;
     struct bytes source; /* TypeScript, or, when is_bundled: */
     struct bytes code, source_map;
     bool is_bundled;
@@ -70,11 +70,6 @@ struct build_turn {
 };
 void build_turn_take(struct build_queue *q, struct build_turn *t);
 void build_turn_end(struct build_turn *t); /* once, after begin */
-
-/* Does a module that exports these (guest/abi.h) have what its kind is started by?
- * ERR_BUILD_FAILED. Any thread. */
-NODISCARD enum err build_check_exports(enum store_kind kind, struct slice function,
-                                       uint32_t exports, struct error *ret_error);
 
 struct build_queue *build_queue_new(const struct build_queue_config *config);
 void build_queue_free(struct build_queue *q); /* must be idle; NULL is allowed */

@@ -145,7 +145,7 @@ static enum err read_member(struct admin_request *r, struct slice key, const str
         input->body = v->text;
         return OK;
     }
-    bool is_id = slice_eq_cstr(key, "id") && r->kind == STORE_WORKFLOW;
+    bool is_id = slice_eq_cstr(key, "id") && module_kinds[r->kind].is_durable;
     if (!is_id && !slice_eq_cstr(key, "metadata"))
         return unknown_member(r, key, ret_error);
     if (v->kind == BODY_NULL)

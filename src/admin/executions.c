@@ -239,7 +239,7 @@ static enum err read_workflow(struct admin_request *r, struct list_query *q, str
 {
     struct function_row workflow;
     struct slice name;
-    r->kind = STORE_WORKFLOW;
+    r->kind = MODULE_WORKFLOW;
     enum err err = names_check_workflow(text, &name, ret_error);
     if (!err)
         err = request_module(r, name, &q->filter.workflow, ret_error);
@@ -292,19 +292,19 @@ void execution_list(struct admin_request *r)
 
 void execution_list_of(struct admin_request *r)
 {
-    bool is_workflow = r->kind == STORE_WORKFLOW, has_status;
+    bool is_durable = module_kinds[r->kind].is_durable, has_status;
     struct list_query q = {
         .function = r->params[0],
         .filter = {.workflow = r->params[0], .status = -1},
-        .has_functions = !is_workflow,
-        .has_workflows = is_workflow,
+        .has_functions = !is_durable,
+        .has_workflows = is_durable,
         .path = arena_printf(r->arena, "/%ss/%.*s/executions", kind_word(r->kind),
                              SLICE_ARG(module_name_split(r->params[0]).name)),
     };
     struct function_row function;
     struct error error = {0};
     enum err err = function_read(r, r->params[0], &function, &error);
-    if (!err && is_workflow)
+    if (!err && is_durable)
         err = read_status(r, &q, &has_status, &error);
     if (!err)
         err = read_page(r, &q, &error);

@@ -13,9 +13,9 @@
 #include "base/limits.h"
 #include "base/module_name.h"
 
-const char *kind_word(enum store_kind kind)
+const char *kind_word(enum module_kind kind)
 {
-    return kind == STORE_WORKFLOW ? "workflow" : "function";
+    return module_kinds[kind].word;
 }
 
 enum err function_read(struct admin_request *r, struct slice name, struct function_row *ret_row,
@@ -49,8 +49,11 @@ enum err module_check(struct admin_request *r, struct slice name, struct error *
         err = read_function(r, name, &function, ret_error);
     if (err != ERR_NOT_FOUND)
         return err;
-    error_set(ret_error, ERR_NOT_FOUND, "there is no function or workflow '%.*s'", SLICE_ARG(name));
-    error_hint(ret_error, "'limpet function list' and 'limpet workflow list' show what there is");
+    CLEANUP(bytes_done) struct bytes words = BYTES_INIT;
+    module_kinds_words(&words);
+    error_set(ret_error, ERR_NOT_FOUND, "there is no %.*s '%.*s'", SLICE_ARG(bytes_slice(&words)),
+              SLICE_ARG(name));
+    error_hint(ret_error, "'limpet function list' and the like show what there is");
     return ERR_NOT_FOUND;
 }
 
@@ -71,7 +74,7 @@ struct slice function_url(struct admin_request *r, struct slice name)
     int port = r->admin->public_port;
     struct module_name n = module_name_split(name);
     bool is_default = namespace_is_default(n.space);
-    if (port <= 0 || r->kind == STORE_WORKFLOW)
+    if (port <= 0 || !module_kinds[r->kind].is_routed)
         return SLICE_EMPTY;
     return slice_cstr(arena_printf(r->arena, "http%s://%.*s%s%.*s.localhost:%d/",
                                    r->admin->is_public_tls ? "s" : "", SLICE_ARG(n.name),

@@ -87,7 +87,7 @@ struct admin_request {
     struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
     struct arena *arena;
     const struct route *route;
-    enum store_kind kind;                  /* what "name" in the path is */
+    enum module_kind kind;                 /* what "name" in the path is */
     struct slice space;                    /* the namespace; NAMESPACE_DEFAULT if none is named */
     const char *base;                      /* of its paths: "/namespaces/shop", or "" */
     struct slice params[ROUTE_PARAMS_MAX]; /* decoded; modules with their namespace */
@@ -183,7 +183,7 @@ void reply_error(struct admin_request *r, const struct error *e);
 NODISCARD enum err read_namespace(struct admin_request *r, struct namespace_row *ret_row,
                                   struct error *ret_error);
 /* Of the request's namespace. */
-NODISCARD enum err read_functions(struct admin_request *r, enum store_kind kind,
+NODISCARD enum err read_functions(struct admin_request *r, enum module_kind kind,
                                   struct function_row **ret_rows, size_t *ret_len,
                                   struct error *ret_error);
 NODISCARD enum err read_function(struct admin_request *r, struct slice name,
@@ -218,7 +218,7 @@ NODISCARD enum err function_read(struct admin_request *r, struct slice name,
 /* OK if there is one of this name, whichever of the two. */
 NODISCARD enum err module_check(struct admin_request *r, struct slice name,
                                 struct error *ret_error);
-const char *kind_word(enum store_kind kind); /* "function", "workflow" */
+const char *kind_word(enum module_kind kind); /* "function" … */
 /* "http://NAME.localhost:8080/", "http://NAME.SPACE.localhost:8080/" in the arena; "": it has none. */
 struct slice function_url(struct admin_request *r, struct slice name);
 /* {"id", "status", …} of a row; a build that is still running shows how far it is. */

@@ -16,10 +16,10 @@ static void namespace_json(struct admin_request *r, struct json_writer *w, const
     json_open(w, '{');
     json_key(w, "name");
     json_slice(w, row->name);
-    json_key(w, "functions");
-    json_int(w, row->functions);
-    json_key(w, "workflows");
-    json_int(w, row->workflows);
+    for (unsigned k = 0; k < MODULE_KINDS; k++) {
+        json_key(w, module_kinds[k].words);
+        json_int(w, row->modules[k]);
+    }
     times_json(w, "created_at", row->created_us);
     json_close(w, '}');
 }
@@ -179,19 +179,18 @@ static void delete_next(struct admin_request *r, const struct error *e)
 static enum err list_modules(struct admin_request *r, struct namespace_delete *d,
                              struct error *ret_error)
 {
-    static const enum store_kind kinds[] = {STORE_FUNCTION, STORE_WORKFLOW};
-    struct function_row *rows[ARRAY_LEN(kinds)];
-    size_t len[ARRAY_LEN(kinds)];
+    struct function_row *rows[MODULE_KINDS];
+    size_t len[MODULE_KINDS];
     enum err err = OK;
-    for (size_t k = 0; k < ARRAY_LEN(kinds) && !err; k++) {
-        err = read_functions(r, kinds[k], &rows[k], &len[k], ret_error);
+    for (unsigned k = 0; k < MODULE_KINDS && !err; k++) {
+        err = read_functions(r, (enum module_kind)k, &rows[k], &len[k], ret_error);
         d->len += err ? 0 : len[k];
     }
     if (err)
         return err;
     d->modules = arena_array(r->arena, d->len + 1, sizeof(*d->modules));
     size_t at = 0;
-    for (size_t k = 0; k < ARRAY_LEN(kinds); k++)
+    for (unsigned k = 0; k < MODULE_KINDS; k++)
         for (size_t i = 0; i < len[k]; i++)
             d->modules[at++] = rows[k][i].name;
     return OK;

@@ -12,7 +12,7 @@ enum err read_namespace(struct admin_request *r, struct namespace_row *ret_row,
     return err;
 }
 
-enum err read_functions(struct admin_request *r, enum store_kind kind,
+enum err read_functions(struct admin_request *r, enum module_kind kind,
                         struct function_row **ret_rows, size_t *ret_len, struct error *ret_error)
 {
     struct store_query q = {.kind = STORE_QUERY_FUNCTIONS,

@@ -24,10 +24,9 @@ const char *route_method_text(enum route_method method)
     return texts[method];
 }
 
-enum store_kind route_kind(const struct route *route)
+enum module_kind route_kind(const struct route *route)
 {
-    bool is_workflow = slice_starts(slice_cstr(route->path), SLICE_LIT("/workflows"));
-    return is_workflow ? STORE_WORKFLOW : STORE_FUNCTION;
+    return module_kind_of_path(slice_cstr(route->path));
 }
 
 size_t route_body_bytes_max(enum route_body body)

@@ -191,7 +191,7 @@ extern const struct route routes_table[];
 extern const size_t routes_count;
 
 const char *route_method_text(enum route_method method);
-enum store_kind route_kind(const struct route *route); /* STORE_WORKFLOW below /workflows */
+enum module_kind route_kind(const struct route *route); /* of what is below /workflows, say */
 size_t route_body_bytes_max(enum route_body body);
 /* Does it change something that the audit log tells of? Runs of code are in their own lists. */
 bool route_is_audited(const struct route *route);

@@ -103,7 +103,7 @@ static void evaluate(struct check *c)
                                   bytes_slice(&c->bundle.source_map), &c->options, &exports,
                                   &c->failure, &c->error);
     if (!err)
-        err = build_check_exports(STORE_WORKFLOW, name, exports, &c->error);
+        err = module_kind_check(c->request->kind, name, exports, &c->error);
     CHECK(err == c->error.code);
     if (err && !error_is_retryable(err)) /* not the server's, so the code's */
         c->error.code = ERR_BUILD_FAILED;

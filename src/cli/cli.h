@@ -17,8 +17,8 @@ struct cli {
     const char *space;  /* namespace; NULL: none was named */
 };
 
-/* "workflow" for the commands of workflows, which share their code with those of functions; else
- * "function". */
+/* What kind of modules the command is about, "workflow" say: those of all kinds share their code. Those
+ * that name none are about functions. */
 const char *cli_word(const struct cli *cli);
 
 int cmd_help(struct cli *cli);

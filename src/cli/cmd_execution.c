@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/module_kind.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/say.h"
@@ -19,11 +20,18 @@ static struct slice status_text(struct cli *cli, const struct body_value *execut
         arena_printf(cli->arena, "%.*s (%s)", SLICE_ARG(status), is_parked ? "parked" : "paused"));
 }
 
-/* The function or workflow that it is a run of. */
+/* What kind of module it is a run of: the member that names it. */
+static const char *word_of(const struct body_value *execution)
+{
+    for (unsigned k = 0; k < MODULE_KINDS; k++)
+        if (json_member(execution, module_kinds[k].word).kind == BODY_STRING)
+            return module_kinds[k].word;
+    return module_kinds[MODULE_FUNCTION].word;
+}
+
 static struct slice name_text(struct cli *cli, const struct body_value *execution)
 {
-    struct slice workflow = json_text(cli, execution, "workflow");
-    return workflow.len > 0 ? workflow : json_text(cli, execution, "function");
+    return json_text(cli, execution, word_of(execution));
 }
 
 static void execution_row(struct cli *cli, struct table *table, const struct body_value *row)
@@ -141,10 +149,9 @@ static void print_time(struct cli *cli, const struct body_value *e, const char *
 static void print_execution(struct cli *cli, const struct body_value *e)
 {
     char took[32];
-    bool is_workflow = json_member(e, "workflow").kind == BODY_STRING;
     struct slice wake = json_text(cli, e, "wake_at");
     print_row("id", json_text(cli, e, "execution_id"));
-    print_row(is_workflow ? "workflow" : "function", name_text(cli, e));
+    print_row(word_of(e), name_text(cli, e));
     print_row("version", json_text(cli, e, "version"));
     print_row("status", status_text(cli, e));
     print_row("parked", json_text(cli, e, "parked"));

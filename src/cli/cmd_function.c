@@ -70,7 +70,7 @@ static void print_function(struct cli *cli, const struct body_value *f)
     char ago[32];
     print_row("name", json_text(cli, f, "name"));
     print_row("status", json_text(cli, f, "status"));
-    if (strcmp(cli_word(cli), "function") == 0)
+    if (json_member(f, "url").kind == BODY_STRING)
         print_row("url", json_text(cli, f, "url"));
     print_row("version", json_text(cli, f, "version"));
     print_row("content", json_text(cli, f, "content_hash"));

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "base/module_kind.h"
 #include "cli/cli.h"
 
 const struct flag commands_global_flags[] = {
@@ -267,8 +268,12 @@ const size_t commands_count = ARRAY_LEN(commands_table);
 
 const char *cli_word(const struct cli *cli)
 {
-    const char *path = cli->args.command ? cli->args.command->path : "";
-    return strncmp(path, "workflow ", 9) == 0 ? "workflow" : "function";
+    struct slice path = slice_cstr(cli->args.command ? cli->args.command->path : "");
+    struct slice group = slice_split(&path, ' ');
+    for (unsigned k = 0; k < MODULE_KINDS; k++)
+        if (slice_eq_cstr(group, module_kinds[k].word))
+            return module_kinds[k].word;
+    return module_kinds[MODULE_FUNCTION].word;
 }
 
 const struct command *command_find(const char *path)

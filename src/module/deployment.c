@@ -7,7 +7,7 @@
 
 #include "base/budget.h"
 #include "base/limits.h"
-#include "guest/abi.h"
+#include "base/module_kind.h"
 #include "module/runtime.h"
 #include "sandbox/isolate.h"
 
@@ -69,7 +69,7 @@ enum deployment_answer deployment_await(struct deployment *d, struct deployment_
         break;
     case DEPLOYMENT_LOADED:
         add_user(d, is_user);
-        if ((d->exports & ABI_EXPORT_SETUP) && !d->is_setup_done) {
+        if ((d->exports & MODULE_EXPORT_SETUP) && !d->is_setup_done) {
             d->stage = DEPLOYMENT_SETTING_UP;
             answer = DEPLOYMENT_SET_UP;
         } else {

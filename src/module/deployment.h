@@ -25,6 +25,7 @@ struct account;
 struct database;
 struct image;
 struct loop;
+struct module_kind_info;
 struct runtime;
 
 struct deployment_env {
@@ -42,16 +43,16 @@ enum deployment_stage {
 };
 
 struct deployment {
-    int refs;                             /* atomic */
-    struct arena *arena;                  /* holds the texts below */
+    int refs;            /* atomic */
+    struct arena *arena; /* holds the texts below */
+    const struct module_kind_info *kind;
     struct runtime *runtime;              /* what runs it; stays longer */
     struct slice name, hash, detail_hash; /* hashes name artifacts; of the detail perhaps "" */
     struct account *account;              /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
     uint64_t random_seed; /* of Math.random in top-level code */
-    uint32_t exports;     /* enum abi_export */
+    uint32_t exports;     /* enum module_export */
     bool is_module_isolation;
-    bool is_workflow;
     size_t memory_bytes_max;
     uint64_t cpu_ns_max;
     uint32_t wall_ms_max;

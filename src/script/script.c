@@ -7,8 +7,16 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/module_kind.h"
 #include "guest/abi.h"
 #include "script/sourcemap.h"
+
+_Static_assert((int)MODULE_EXPORT_FETCH == ABI_EXPORT_FETCH &&
+                   (int)MODULE_EXPORT_FUNCTION == ABI_EXPORT_FUNCTION &&
+                   (int)MODULE_EXPORT_HANDLER == ABI_EXPORT_HANDLER &&
+                   (int)MODULE_EXPORT_SETUP == ABI_EXPORT_SETUP &&
+                   (int)MODULE_EXPORT_WORKFLOW == ABI_EXPORT_WORKFLOW,
+               "op LOADED tells them as they are");
 
 extern const char limpet_wasm[], limpet_cwasm[], limpet_runtime[];
 extern const uint64_t limpet_wasm_len, limpet_cwasm_len, limpet_runtime_len;

@@ -110,13 +110,13 @@ static void sweep_ask(struct sweep *s, enum store_query_kind kind)
 /* The modules of the next namespace and kind; when there are no more, all names are known. */
 static void sweep_next(struct sweep *s)
 {
-    if (s->at == 2 * s->spaces_len) {
+    if (s->at == MODULE_KINDS * s->spaces_len) {
         s->is_removing = true;
         work_start(s->loop, &s->work);
         return;
     }
-    s->query.functions.space = s->spaces[s->at / 2].name;
-    s->query.functions.kind = s->at % 2 == 0 ? STORE_FUNCTION : STORE_WORKFLOW;
+    s->query.functions.space = s->spaces[s->at / MODULE_KINDS].name;
+    s->query.functions.kind = (enum module_kind)(s->at % MODULE_KINDS);
     s->at++;
     sweep_ask(s, STORE_QUERY_FUNCTIONS);
 }

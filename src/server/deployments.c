@@ -34,7 +34,7 @@ struct deployments {
     size_t space;        /* of them, the one that is routed */
     struct ask *quota;   /* its own */
     struct ask *list;    /* its modules */
-    enum store_kind list_kind;
+    enum module_kind list_kind;
     size_t next, out;
     struct error error;
     void (*routed)(void *arg, const struct error *e);
@@ -60,7 +60,7 @@ static const char *const *split_domains(struct arena *a, struct slice list)
 
 static void set_options(struct deployment *d, const struct version_options *o)
 {
-    d->is_module_isolation = o->isolation == ISOLATION_MODULE;
+    d->is_module_isolation = o->isolation == ISOLATION_MODULE && !d->kind->has_isolates;
     d->memory_bytes_max = o->memory_mb ? (size_t)o->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES;
     d->cpu_ns_max = (uint64_t)(o->cpu_ms ? o->cpu_ms : LIMIT_GUEST_CPU_MS) * 1000000;
     d->wall_ms_max = o->wall_ms ? o->wall_ms : LIMIT_GUEST_WALL_MS;
@@ -98,7 +98,7 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     struct version_options options = v->options;
     d->name = arena_copy(d->arena, f->name);
     d->account = accounts_module(ds->server->accounts, d->name);
-    d->is_workflow = f->kind == STORE_WORKFLOW;
+    d->kind = &module_kinds[f->kind];
     d->version = v->number;
     d->runtime = runtimes_find(ds->server->runtimes, SLICE_EMPTY);
     d->random_seed = random_seed_of(v, d->name);
@@ -144,7 +144,6 @@ static struct deployment *workflow_keep(struct deployments *ds, struct deploymen
         deployment_unref(d);
     } else {
         known = d;
-        d->is_module_isolation = false; /* an execution has its isolate alone */
         (void)map_put(&ds->workflows, bytes_slice(&key), d);
     }
     version_key(known->name, 0, &key);
@@ -396,7 +395,7 @@ static void announced_apply(struct deployments *ds, struct admin_change *request
     if (request->kind == ADMIN_QUOTA) {
         deployment_unref(d); /* making it has set the quota */
         announced_done(request, err == ERR_NOT_READY ? &none : &q->error);
-    } else if (d && d->is_workflow) {
+    } else if (d && !d->kind->is_routed) {
         track_database(ds, request->function, d);
         deployment_unref(d);
         announced_done(request, &none);
@@ -489,7 +488,7 @@ static void route_take(struct deployments *ds, struct ask *a)
         ds->error = a->query.error;
     } else {
         struct deployment *d = deployment_of(ds, &a->query);
-        if (d->is_workflow) {
+        if (!d->kind->is_routed) {
             track_database(ds, d->name, d);
             deployment_unref(d);
         } else {
@@ -572,12 +571,10 @@ static bool space_is_ready(struct deployments *ds, struct slice name)
 static void list_over(struct deployments *ds)
 {
     ask_drop(TAKE(ds->list));
-    if (ds->list_kind == STORE_FUNCTION) {
-        ds->list_kind = STORE_WORKFLOW;
+    if (++ds->list_kind < MODULE_KINDS)
         return;
-    }
     ask_drop(TAKE(ds->quota));
-    ds->list_kind = STORE_FUNCTION;
+    ds->list_kind = 0;
     ds->space++;
 }
 
@@ -612,7 +609,7 @@ void deployments_route_all(struct deployments *ds, void (*done)(void *arg, const
 {
     ds->routed = done;
     ds->routed_arg = arg;
-    ds->list_kind = STORE_FUNCTION;
+    ds->list_kind = 0;
     route_on(ds);
 }
 

@@ -83,7 +83,7 @@ static void load_run(struct work *w)
     if (!j->image)
         return;
     load_detail(j);
-    if (d->is_workflow)
+    if (d->kind->is_durable)
         image_digest(j->image, digest); /* now, not when an engine thread wants it */
 }
 

@@ -247,8 +247,8 @@ void slot_release(struct slot *s)
 void slot_retire(struct slot *s)
 {
     s->is_routed = false;
-    if (s->is_workflow)
-        (void)map_remove(&s->worker->workflows, slot_key(&s->deployment));
+    if (s->is_unnamed)
+        (void)map_remove(&s->worker->unnamed, slot_key(&s->deployment));
     drop_idle(s, s->idle_len);
     (void)drop_resident(s);
     slot_release(s);
@@ -261,7 +261,7 @@ static void slot_rest(struct slot *s)
     drop_idle(s, s->idle_len);
     list_remove(&s->warm);
     leave_deployment(s);
-    if (s->is_workflow)
+    if (s->is_unnamed)
         slot_retire(s);
 }
 

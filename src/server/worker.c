@@ -150,9 +150,9 @@ static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_
     enum err err = worker_read(a, ret_error);
     const struct function_row *row = &a->query.function.row;
     name = a->query.function.name;
-    if (err == OK && row->kind != STORE_WORKFLOW)
-        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a function, not a workflow",
-                        SLICE_ARG(name));
+    if (err == OK && !module_kinds[row->kind].is_durable)
+        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s, not a workflow", SLICE_ARG(name),
+                        module_kinds[row->kind].word);
     if (err == OK && row->version == 0)
         err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
                         SLICE_ARG(name));
@@ -192,11 +192,11 @@ static enum err worker_owns(void *ctx, struct error *ret_error)
 
 struct slot *worker_slot(struct worker *w, struct deployment *d)
 {
-    struct slot *s = map_get(&w->workflows, slot_key(&d));
+    struct slot *s = map_get(&w->unnamed, slot_key(&d));
     if (!s) {
         s = slot_new(w, deployment_ref(d));
-        s->is_workflow = true;
-        (void)map_put(&w->workflows, slot_key(&d), s);
+        s->is_unnamed = true;
+        (void)map_put(&w->unnamed, slot_key(&d), s);
         slot_warm(s);
     }
     slot_use(s, clock_monotonic_ns());
@@ -336,7 +336,7 @@ static void worker_close_all(struct worker *w)
         slot_abandon(container_of(n, struct slot, link));
     LIST_FOREACH (n, &w->slots) {
         struct slot *s = container_of(n, struct slot, link);
-        if (s->is_workflow)
+        if (s->is_unnamed)
             slot_retire(s);
     }
     while (map_next(&w->routes, &cursor, &name, &slot)) {
@@ -492,6 +492,6 @@ void worker_join(struct worker *w)
     pthread_join(w->thread, NULL);
     map_done(&w->routes);
     map_done(&w->spaces);
-    map_done(&w->workflows);
+    map_done(&w->unnamed);
     free(w);
 }

@@ -41,7 +41,7 @@ struct slot {
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
     unsigned fibers; /* ops of its guests and uses of its database on fibers */
     bool is_routed;    /* more work may come */
-    bool is_workflow;  /* reached by worker_slot(), not by name */
+    bool is_unnamed;   /* reached by worker_slot(), not by name */
     bool is_user;      /* of the deployment's image */
     bool is_ready;     /* to serve: the image is there, setup() has run */
     uint64_t used_ns;  /* when it was last wanted */
@@ -61,7 +61,7 @@ struct worker {
     struct map routes;    /* module name -> struct slot */
     unsigned default_len; /* of them in the default namespace */
     struct map spaces;    /* names of the other namespaces; the values are nothing */
-    struct map workflows; /* address of a deployment -> struct slot */
+    struct map unnamed;   /* address of a deployment -> struct slot */
     struct list slots;
     struct list warm;               /* slots, the one first that was not wanted for longest */
     struct list pools;              /* likewise */
@@ -109,9 +109,10 @@ struct worker_change {
 };
 void worker_change(struct worker *w, struct worker_change *c);
 
-/* The slot of a deployment that no name routes to: of a workflow, or of code to be checked. */
+/* The slot of a deployment that no name routes to: of a kind that is started otherwise, or of code to
+ * be checked. */
 struct slot *worker_slot(struct worker *w, struct deployment *d);
-/* In worker->workflows. */
+/* In worker->unnamed. */
 static inline struct slice slot_key(struct deployment *const *d)
 {
     return slice_of((const char *)d, sizeof(*d));

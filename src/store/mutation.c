@@ -177,7 +177,7 @@ void store_audit(struct store *s, struct store_op *op, const struct store_audit 
 }
 
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
-                       enum store_kind kind)
+                       enum module_kind kind)
 {
     PUSH(op, BUILD_START, build_start, function, kind);
 }

@@ -15,6 +15,7 @@
 #include "base/budget.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/module_kind.h"
 #include "base/slice.h"
 #include "loop/op.h"
 
@@ -42,7 +43,6 @@ void store_close(struct store *s);
  * the database of this URL is in no folder. */
 char *store_folder_of(const char *url);
 
-enum store_kind { STORE_FUNCTION, STORE_WORKFLOW };
 enum build_status { BUILD_QUEUED, BUILD_BUNDLING, BUILD_EVALUATING, BUILD_READY, BUILD_FAILED };
 enum execution_status { EXECUTION_RUNNING, EXECUTION_SUCCESS, EXECUTION_FAILURE };
 const char *build_status_text(enum build_status s);         /* "queued" … */
@@ -60,13 +60,13 @@ struct version_options {
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */
 struct namespace_row {
     struct slice name;
-    int64_t created_us; /* 0: the default one, which is always there */
-    int64_t functions, workflows;
+    int64_t created_us;            /* 0: the default one, which is always there */
+    int64_t modules[MODULE_KINDS]; /* how many of each kind */
 };
 
 struct function_row {
     struct slice name;
-    enum store_kind kind;
+    enum module_kind kind;
     int64_t version;   /* number of the version that serves, 0: none yet */
     struct slice hash; /* SHA-256 hex of its bundle, "" if none */
     enum build_status last_build_status;
@@ -78,7 +78,7 @@ struct version_row {
     struct slice function;
     int64_t number;
     struct slice hash, source_map_hash; /* artifacts; source_map_hash may be "" */
-    uint32_t exports;                   /* enum abi_export */
+    uint32_t exports;                   /* enum module_export */
     bool is_setup_done;
     struct version_options options;
     int64_t created_us;
@@ -277,7 +277,7 @@ void store_audit(struct store *s, struct store_op *op, const struct store_audit 
 /* Makes the function if it is new (result: the number of the new build, status queued).
  * ERR_OVERLOAD never: callers bound their queues. ERR_NOT_FOUND: there is no such namespace. */
 void store_build_start(struct store *s, struct store_op *op, struct slice function,
-                       enum store_kind kind);
+                       enum module_kind kind);
 void store_build_status(struct store *s, struct store_op *op, struct slice function, int64_t build,
                         enum build_status status);
 void store_build_fail(struct store *s, struct store_op *op, const struct build_row *row);
@@ -460,7 +460,7 @@ struct store_query {
         } token;
         struct {
             struct slice space;
-            enum store_kind kind;
+            enum module_kind kind;
             /* ret */
             struct function_row *rows;
             size_t len;

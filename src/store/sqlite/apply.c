@@ -22,7 +22,7 @@ enum err apply_function_look(struct writer *w, struct slice name,
     *ret_function = (struct apply_function){0};
     if (has_row)
         *ret_function = (struct apply_function){
-            .id = db_int(st, 0), .kind = (enum store_kind)db_int(st, 1), .version = db_int(st, 2)};
+            .id = db_int(st, 0), .kind = (enum module_kind)db_int(st, 1), .version = db_int(st, 2)};
     return OK;
 }
 
@@ -94,8 +94,7 @@ enum err apply_build_start(struct writer *w, const struct mutation *m, int64_t *
         code = apply_function_look(w, m->build_start.function, &f, ret_error);
     if (code == OK && f.id && f.kind != m->build_start.kind) {
         code = error_set(ret_error, ERR_CONFLICT, "'%.*s' is a %s already",
-                         SLICE_ARG(m->build_start.function),
-                         f.kind == STORE_WORKFLOW ? "workflow" : "function");
+                         SLICE_ARG(m->build_start.function), module_kinds[f.kind].word);
         error_hint(ret_error, "choose another name, or delete it first");
     }
     if (code == OK && !f.id)

@@ -15,7 +15,7 @@ NODISCARD enum err audit_write(struct writer *w, const struct store_audit *audit
 
 struct apply_function {
     int64_t id, version;
-    enum store_kind kind;
+    enum module_kind kind;
 };
 
 /* Is there such a function? OK with id 0: no. */

@@ -17,10 +17,13 @@ static enum err commit_workflow(struct writer *w, struct slice name,
     enum err code = apply_function_look(w, name, ret_function, ret_error);
     if (code != OK)
         return code;
-    if (!ret_function->id || ret_function->kind != STORE_WORKFLOW) {
+    if (!ret_function->id || !module_kinds[ret_function->kind].is_durable) {
         code = error_set(ret_error, ERR_NOT_FOUND, "there is no workflow '%.*s'", SLICE_ARG(name));
-        error_hint(ret_error, ret_function->id ? "that is a function; upload it as a workflow"
-                                               : "see: limpet workflow list");
+        if (ret_function->id)
+            error_hint(ret_error, "that is a %s; upload it as a workflow",
+                       module_kinds[ret_function->kind].word);
+        else
+            error_hint(ret_error, "see: limpet workflow list");
         return code;
     }
     if (ret_function->version)

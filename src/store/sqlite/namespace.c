@@ -109,10 +109,10 @@ enum err reader_namespace_id(struct store_reader *r, struct slice name, int64_t 
 
 static struct namespace_row namespace_read(sqlite3_stmt *st, struct arena *a)
 {
-    return (struct namespace_row){.name = db_text_copy(st, 0, a),
-                                  .created_us = db_int(st, 1),
-                                  .functions = db_int(st, 2),
-                                  .workflows = db_int(st, 3)};
+    struct namespace_row row = {.name = db_text_copy(st, 0, a), .created_us = db_int(st, 1)};
+    for (int k = 0; k < MODULE_KINDS; k++)
+        row.modules[k] = db_int(st, 2 + k);
+    return row;
 }
 
 enum err store_namespaces(struct store_reader *r, struct arena *a, struct namespace_row **ret_rows,

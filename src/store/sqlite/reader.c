@@ -40,7 +40,7 @@ static struct function_row reader_function_row(sqlite3_stmt *st, struct arena *a
 {
     return (struct function_row){
         .name = db_text_copy(st, 0, a),
-        .kind = (enum store_kind)db_int(st, 1),
+        .kind = (enum module_kind)db_int(st, 1),
         .version = db_int(st, 2),
         .hash = db_text_copy(st, 3, a),
         .last_build_status = (enum build_status)db_int(st, 4),
@@ -147,7 +147,7 @@ int64_t reader_limit(int64_t limit)
 /* ---- functions, versions, builds, env ---- */
 
 enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
-                         enum store_kind kind, struct function_row **ret_rows, size_t *ret_len,
+                         enum module_kind kind, struct function_row **ret_rows, size_t *ret_len,
                          struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;

@@ -8,6 +8,7 @@
     " f.created_us, f.updated_us FROM function f"                                                  \
     " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
     " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
+_Static_assert(MODULE_KINDS == 2, "a count of each");
 #define READER_NAMESPACE_SQL                                                                       \
     "SELECT n.name, n.created_us,"                                                                 \
     " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 0),"                     \

@@ -29,7 +29,7 @@ NODISCARD enum err store_audits(struct store_reader *r, struct arena *a, struct 
 NODISCARD enum err store_audit_check(struct store_reader *r, struct arena *a,
                                      struct audit_check *check, struct error *ret_error);
 NODISCARD enum err store_functions(struct store_reader *r, struct arena *a, struct slice space,
-                                   enum store_kind kind, struct function_row **ret_rows,
+                                   enum module_kind kind, struct function_row **ret_rows,
                                    size_t *ret_len, struct error *ret_error);
 NODISCARD enum err store_function(struct store_reader *r, struct arena *a, struct slice name,
                                   struct function_row *ret_row, struct error *ret_error);

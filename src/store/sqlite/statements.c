@@ -19,7 +19,7 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
 #define ENV_OLDEST(status)                                                                         \
     "(SELECT min(seq) FROM durable WHERE function_id = env_former.function_id AND status "         \
     "= " status ")"
-_Static_assert(STORE_WORKFLOW == 1, "stored as a number");
+_Static_assert(MODULE_WORKFLOW == 1, "stored as a number");
 
 const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_BEGIN] = "BEGIN IMMEDIATE",

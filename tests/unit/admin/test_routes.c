@@ -65,8 +65,8 @@ static void workflows_have_what_functions_have(void **state)
         struct route_match m;
         bool is_function = strncmp(route->path, "/functions", 10) == 0;
         assert_int_equal(route_kind(route), strncmp(route->path, "/workflows", 10) == 0
-                                                ? STORE_WORKFLOW
-                                                : STORE_FUNCTION);
+                                                ? MODULE_WORKFLOW
+                                                : MODULE_FUNCTION);
         for (size_t j = 0; j < i; j++)
             assert_string_not_equal(routes_table[j].id, route->id);
         if (!is_function)

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "../traps.h"
-#include "guest/abi.h"
+#include "base/module_kind.h"
 #include "host/guest.h"
 #include "host/job.h"
 #include "host/runtimes.h"
@@ -547,7 +547,7 @@ static void test_execute_and_setup(void **state)
                " setup() { exec('CREATE TABLE s(x)') },"
                " handle(req) { exec('INSERT INTO s VALUES (?)', req.body.n);"
                " return exec('SELECT count(*) AS n FROM s').one() } }");
-    assert_true(d->exports & ABI_EXPORT_SETUP);
+    assert_true(d->exports & MODULE_EXPORT_SETUP);
     struct guest *g = guest_of(d);
     for (int k = 0; k < 2; k++) {
         struct recorded *r = request_new("/");

@@ -139,7 +139,7 @@ static inline enum err harness_wait(struct harness *h, struct store_op *op)
 static inline enum err build_start(struct harness *h, const char *name, int64_t *ret_number)
 {
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, slice_cstr(name), STORE_FUNCTION);
+    store_build_start(h->store, &op, slice_cstr(name), MODULE_FUNCTION);
     enum err code = harness_wait(h, &op);
     if (ret_number)
         *ret_number = op.number;

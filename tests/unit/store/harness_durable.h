@@ -12,7 +12,7 @@
 static inline enum err workflow_make(struct harness *h, const char *name, const char *code)
 {
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, slice_cstr(name), STORE_WORKFLOW);
+    store_build_start(h->store, &op, slice_cstr(name), MODULE_WORKFLOW);
     enum err err = harness_wait(h, &op);
     return err == OK ? publish(h, name, op.number, code, "", NULL) : err;
 }

@@ -305,7 +305,7 @@ static void one_function_does_not_drop_the_lines_of_others(void **state)
     } while (sent < OTHERS && !(stats.logs_dropped > 0 && sent > 20));
     assert_true(stats.logs_dropped > 0);
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, S("quiet"), STORE_FUNCTION); /* behind all of them */
+    store_build_start(h->store, &op, S("quiet"), MODULE_FUNCTION); /* behind all of them */
     assert_ok(harness_wait(h, &op));
     struct log_row *rows;
     size_t len;

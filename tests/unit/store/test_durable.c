@@ -42,7 +42,7 @@ static void only_a_workflow_with_a_version_starts(void **state)
     assert_ok(build_start(h, "plain", NULL));
     assert_int_equal(durable_start_in(h, "plain", "a", NULL), ERR_NOT_FOUND);
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, S("young"), STORE_WORKFLOW);
+    store_build_start(h->store, &op, S("young"), MODULE_WORKFLOW);
     assert_ok(harness_wait(h, &op));
     assert_int_equal(durable_start_in(h, "young", "a", NULL), ERR_NOT_READY);
     assert_text_has(h->error.message, "'young'");
@@ -281,7 +281,7 @@ static void a_child_of_a_deleted_workflow_is_not_made(void **state)
     assert_int_equal(durable_get(h, "a").events, 0);
     /* Made again, without a version yet: another one. */
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, S("gone"), STORE_WORKFLOW);
+    store_build_start(h->store, &op, S("gone"), MODULE_WORKFLOW);
     assert_ok(harness_wait(h, &op));
     assert_ok(COMMIT(h, "a", .first = 2, .count = 1, .children = children, .children_len = 1));
     assert_false(durable_is_there(h, "c1"));

@@ -21,7 +21,7 @@ static enum err space_delete(struct harness *h, const char *name)
 static size_t functions_of(struct harness *h, const char *space, struct function_row **ret_rows)
 {
     size_t len = 0;
-    assert_ok(store_functions(h->reader, h->arena, slice_cstr(space), STORE_FUNCTION, ret_rows,
+    assert_ok(store_functions(h->reader, h->arena, slice_cstr(space), MODULE_FUNCTION, ret_rows,
                               &len, &h->error));
     return len;
 }
@@ -42,8 +42,8 @@ static void namespaces_come_and_go(void **state)
     assert_int_equal(build_start(h, "nobody/a", NULL), ERR_NOT_FOUND);
     assert_ok(build_start(h, "shop/a", NULL));
     assert_ok(store_namespace(h->reader, h->arena, S("shop"), &row, &h->error));
-    assert_int_equal(row.functions, 1);
-    assert_int_equal(row.workflows, 0);
+    assert_int_equal(row.modules[MODULE_FUNCTION], 1);
+    assert_int_equal(row.modules[MODULE_WORKFLOW], 0);
     assert_int_equal(space_delete(h, "shop"), ERR_CONFLICT);
     assert_ok(function_delete(h, "shop/a"));
     assert_ok(space_delete(h, "shop"));

@@ -36,10 +36,10 @@ static void a_name_is_a_function_or_a_workflow(void **state)
     struct harness *h = *state;
     assert_ok(build_start(h, "hello", NULL));
     struct store_op op = HARNESS_OP(h);
-    store_build_start(h->store, &op, S("hello"), STORE_WORKFLOW);
+    store_build_start(h->store, &op, S("hello"), MODULE_WORKFLOW);
     assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
     assert_text_has(op.error.message, "is a function already");
-    store_build_start(h->store, &op, S(""), STORE_FUNCTION);
+    store_build_start(h->store, &op, S(""), MODULE_FUNCTION);
     assert_int_equal(harness_wait(h, &op), ERR_INVALID);
 }
 
@@ -484,18 +484,18 @@ static void functions_are_listed_by_name(void **state)
     struct harness *h = *state;
     struct function_row *rows;
     size_t len = 1;
-    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_FUNCTION, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), MODULE_FUNCTION, &rows, &len, &h->error));
     assert_int_equal(len, 0);
     for (int i = 40; i-- > 0;) {
         char name[8];
         snprintf(name, sizeof(name), "f%02d", i);
         assert_ok(build_start(h, name, NULL));
     }
-    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_FUNCTION, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), MODULE_FUNCTION, &rows, &len, &h->error));
     assert_int_equal(len, 40);
     assert_slice(rows[0].name, "f00");
     assert_slice(rows[39].name, "f39");
-    assert_ok(store_functions(h->reader, h->arena, S(""), STORE_WORKFLOW, &rows, &len, &h->error));
+    assert_ok(store_functions(h->reader, h->arena, S(""), MODULE_WORKFLOW, &rows, &len, &h->error));
     assert_int_equal(len, 0);
 }
 
