@@ -26,22 +26,52 @@ static void digest_code(struct slice code, uint8_t ret_digest[IMAGE_DIGEST_BYTES
     memcpy(ret_digest, full, IMAGE_DIGEST_BYTES);
 }
 
+/* What code_compile() puts before Wasmtime's form: what a look at the code has found, so that it need
+ * not be looked at again. */
+struct compiled_header {
+    char magic[8];
+    uint32_t changes_tables, unused;
+};
+static const char compiled_magic[8] = "limpcode";
+
+/* Adds the exports that isolates are given back by, and compiles. */
+static enum err build(wasm_engine_t *engine, struct slice wasm, wasmtime_module_t **ret_module,
+                      bool *ret_changes_tables, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes added = BYTES_INIT;
+    wasmtime_error_t *e = wasmtime_module_validate(engine, (const uint8_t *)wasm.ptr, wasm.len);
+    if (e)
+        return wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module");
+    enum err err = state_prepare(wasm, &added, ret_changes_tables, ret_error);
+    if (err != OK)
+        return err;
+    if (added.len > 0)
+        wasm = bytes_slice(&added);
+    e = wasmtime_module_new(engine, (const uint8_t *)wasm.ptr, wasm.len, ret_module);
+    return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
+}
+
 enum err code_compile(struct slice wasm, struct bytes *ret_compiled, struct error *ret_error)
 {
     wasm_engine_t *engine = engine_configure();
     wasmtime_module_t *module = NULL;
-    wasmtime_error_t *e = wasmtime_module_new(engine, (const uint8_t *)wasm.ptr, wasm.len, &module);
     wasm_byte_vec_t out;
-    if (!e)
-        e = wasmtime_module_serialize(module, &out);
-    if (!e) {
+    bool changes_tables = false;
+    enum err err = build(engine, wasm, &module, &changes_tables, ret_error);
+    wasmtime_error_t *e = err == OK ? wasmtime_module_serialize(module, &out) : NULL;
+    if (e)
+        err = wasm_error_take(ret_error, ERR_INVALID, e, "cannot keep the compiled module");
+    if (err == OK) {
+        struct compiled_header h = {.changes_tables = changes_tables};
+        memcpy(h.magic, compiled_magic, sizeof(h.magic));
+        bytes_append(ret_compiled, &h, sizeof(h));
         bytes_append(ret_compiled, out.data, out.size);
         wasm_byte_vec_delete(&out);
     }
     if (module)
         wasmtime_module_delete(module);
     wasm_engine_delete(engine);
-    return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
+    return err;
 }
 
 /* A trap that carries no message: the isolate's pending error has it. */
@@ -139,21 +169,33 @@ static enum err define_imports(struct code *c, struct error *ret_error)
     return OK;
 }
 
+/* False: of another CPU or build. */
+static bool load_compiled(struct code *c, struct slice compiled, bool *ret_changes_tables)
+{
+    struct compiled_header h;
+    if (compiled.len < sizeof(h))
+        return false;
+    memcpy(&h, compiled.ptr, sizeof(h));
+    compiled = slice_skip(compiled, sizeof(h));
+    if (memcmp(h.magic, compiled_magic, sizeof(h.magic)) != 0)
+        return false;
+    wasmtime_error_t *e = wasmtime_module_deserialize(
+        c->engine->wasm, (const uint8_t *)compiled.ptr, compiled.len, &c->module);
+    if (e)
+        wasmtime_error_delete(e);
+    *ret_changes_tables = h.changes_tables;
+    return !e;
+}
+
 static enum err load_module(struct code *c, const struct code_config *config,
                             struct error *ret_error)
 {
-    wasmtime_error_t *e;
-    if (config->compiled.len > 0) {
-        e = wasmtime_module_deserialize(c->engine->wasm, (const uint8_t *)config->compiled.ptr,
-                                        config->compiled.len, &c->module);
-        c->was_precompiled = !e;
-        if (!e)
-            return OK;
-        wasmtime_error_delete(e); /* another CPU or engine build: compile */
-    }
-    e = wasmtime_module_new(c->engine->wasm, (const uint8_t *)config->wasm.ptr, config->wasm.len,
-                            &c->module);
-    return e ? wasm_error_take(ret_error, ERR_INVALID, e, "cannot compile the module") : OK;
+    bool changes_tables = false;
+    enum err err = OK;
+    c->was_precompiled = load_compiled(c, config->compiled, &changes_tables);
+    if (!c->was_precompiled)
+        err = build(c->engine->wasm, config->wasm, &c->module, &changes_tables, ret_error);
+    return err == OK ? state_find(c, config->wasm, changes_tables, ret_error) : err;
 }
 
 static void code_free(struct code *c)
@@ -166,6 +208,10 @@ static void code_free(struct code *c)
         wasmtime_module_delete(c->module);
     for (size_t k = 0; k < c->globals_len; k++)
         free(c->globals[k]);
+    for (size_t k = 0; k < c->tables_len; k++)
+        free(c->tables[k]);
+    free(c->globals);
+    free(c->tables);
     free(c->imports);
     free(c);
 }
@@ -189,8 +235,6 @@ enum err code_new(struct engine *engine, const struct code_config *config, struc
     if (config->exports_len)
         memcpy(c->exports, config->exports, config->exports_len * sizeof(*c->exports));
     enum err err = load_module(c, config, ret_error);
-    if (err == OK)
-        err = code_find_globals(c, config->wasm, ret_error);
     if (err == OK)
         err = define_imports(c, ret_error);
     if (err == OK) {

@@ -6,10 +6,13 @@
  *
  * An isolate is made pristine between two requests, so a module may have no state that cannot be
  * given back. What it may have:
- *   - one linear memory, its own, exported as "memory";
- *   - mutable globals that are exported and numbers of 4 or 8 bytes;
- *   - tables that no code changes (see state.c).
- * Any other is refused by code_new(), which names what it is. */
+ *   - one linear memory of 32 bits, its own, exported as "memory";
+ *   - mutable globals that are numbers of 4 or 8 bytes, exported or not;
+ *   - any tables that its code does not change; and tables of functions that it does, if it puts in
+ *     only what stood in some table when an instance starts. Of such a module no image is kept on
+ *     disk and no snapshot is made.
+ * Any other state (vectors and references in mutable globals, other tables that are changed, dropped
+ * segments, collected objects) is refused by code_new(), which names what it is. */
 #pragma once
 
 #include <stdint.h>

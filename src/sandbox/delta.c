@@ -163,6 +163,8 @@ enum err delta_divide(struct slice content, struct delta *d, struct error *ret_e
     size_t words_len = 0;
     if (content.len < fixed_bytes)
         return error_set(ret_error, ERR_CORRUPT, "the snapshot's pages are cut short");
+    if (!d->globals.value)
+        globals_make(&d->globals, d->globals.len);
     for (size_t k = 0; k < d->globals.len; k++) {
         uint64_t value;
         memcpy(&value, content.ptr + k * sizeof(value), sizeof(value));
@@ -246,6 +248,7 @@ void delta_keep(struct delta *d)
 void delta_done(struct delta *d)
 {
     free(d->block);
+    globals_done(&d->globals);
     *d = (struct delta){0};
 }
 

@@ -158,6 +158,7 @@ void image_unref(struct image *m)
     delta_done(&m->delta);
     pthread_mutex_destroy(&m->lock);
     image_unref(m->base);
+    tables_content_free(m->tables, m->code->tables_len);
     code_unref(m->code);
     free(m);
 }
@@ -342,19 +343,25 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
 {
     CHECK(!isolate_is_running(i));
     struct globals globals;
+    struct table_content *tables;
+    enum err err = tables_capture(i, &tables, ret_error);
+    if (err != OK)
+        return err;
     isolate_get_globals(i, &globals);
     if (i->image) {
         *ret_image = capture_delta(i, &globals);
+        (*ret_image)->tables = tables;
         return OK;
     }
     struct image *m = image_new(i->code, i->memory.len);
     m->delta.globals = globals;
+    m->tables = tables;
     m->is_nonzero = calloc(1, bitmap_bytes(m->len));
     CHECK(m->is_nonzero);
     for (size_t page = 0; page < m->len / HOST_PAGE; page++)
         if (!page_is_zero(i->memory.base + page * HOST_PAGE))
             mark_page(m, page);
-    enum err err = finish_whole(m, i->memory.base, ret_error);
+    err = finish_whole(m, i->memory.base, ret_error);
     if (err == OK)
         *ret_image = m;
     return err;
@@ -379,10 +386,11 @@ void image_save(const struct image *m, struct bytes *out)
                              .stack_pointer = g->stack_pointer,
                              .pages = (uint32_t)(m->nonzero / HOST_PAGE),
                              .globals = g->len};
-    CHECK(image_is_whole(m));
+    CHECK(image_is_whole(m) && !m->tables);
     memcpy(h.magic, image_magic, sizeof(h.magic));
     bytes_append(out, &h, sizeof(h));
-    bytes_append(out, g->value, g->len * sizeof(g->value[0]));
+    if (g->len > 0)
+        bytes_append(out, g->value, g->len * sizeof(g->value[0]));
     bytes_append(out, m->is_nonzero, bitmap_bytes(m->len));
     for (size_t page = 0; page < m->len / HOST_PAGE; page++)
         if (!image_is_hole(m, page))
@@ -439,8 +447,9 @@ enum err image_load(struct code *c, struct slice saved, struct image **ret_image
     struct globals *g = &m->delta.globals;
     saved = slice_skip(saved, sizeof(h));
     g->stack_pointer = h.stack_pointer;
-    g->len = h.globals;
-    memcpy(g->value, saved.ptr, g->len * sizeof(g->value[0]));
+    globals_make(g, h.globals);
+    if (g->len > 0)
+        memcpy(g->value, saved.ptr, g->len * sizeof(g->value[0]));
     saved = slice_skip(saved, g->len * sizeof(g->value[0]));
     m->is_nonzero = malloc(bitmap_bytes(h.len) + 1);
     CHECK(m->is_nonzero);
@@ -644,7 +653,7 @@ static void digest_content(const struct image *m, uint8_t ret_digest[IMAGE_DIGES
     bool is_ok = EVP_DigestInit_ex(hash, EVP_sha256(), NULL) &&
                  EVP_DigestUpdate(hash, &len, sizeof(len)) &&
                  EVP_DigestUpdate(hash, &sp, sizeof(sp)) &&
-                 EVP_DigestUpdate(hash, g->value, g->len * sizeof(g->value[0])) &&
+                 (g->len == 0 || EVP_DigestUpdate(hash, g->value, g->len * sizeof(g->value[0]))) &&
                  (m->base ? digest_derived(m, hash) : digest_whole(m, hash));
     CHECK(is_ok);
     CHECK(EVP_DigestFinal_ex(hash, full, NULL));

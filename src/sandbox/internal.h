@@ -20,7 +20,8 @@ enum {
     SANDBOX_WASM_STACK_BYTES = 4 * 1024 * 1024,
     SANDBOX_FIBER_STACK_BYTES = SANDBOX_WASM_STACK_BYTES + 512 * 1024,
     SANDBOX_TICK_US = 1000, /* how often running guests are looked at */
-    SANDBOX_GLOBALS_MAX = 8,
+    SANDBOX_GLOBALS_MAX = 4096,
+    SANDBOX_TABLE_MAX = 128 * 1024, /* elements of one that code changes */
     PAGE_WORDS = HOST_PAGE / 8,
     PAGE_MASKS = PAGE_WORDS / 64,
 };
@@ -43,17 +44,85 @@ struct code {
     size_t exports_len;
     bool was_precompiled;
     uint8_t digest[IMAGE_DIGEST_BYTES]; /* of the module */
-    /* Mutable globals other than the stack pointer, which isolates must be given back, too. */
-    char *globals[SANDBOX_GLOBALS_MAX];
+    /* state.c: what isolates must be given back beside the memory: by the names of its exports. */
+    bool has_stack_pointer;
+    char **globals; /* mutable ones, other than the stack pointer */
     uint32_t globals_len;
+    char **tables; /* if its code changes them */
+    size_t tables_len;
 };
 
 /* The values of an instance's mutable globals. */
 struct globals {
     int32_t stack_pointer;
     uint32_t len;
-    uint64_t value[SANDBOX_GLOBALS_MAX]; /* in the order of code.globals */
+    uint64_t *value; /* in the order of code.globals; owned: globals_done() */
 };
+void globals_make(struct globals *g, uint32_t len); /* with room for so many */
+void globals_done(struct globals *g);
+
+/* ---- survey.c: what there is in a module ---- */
+
+struct survey_item {
+    uint8_t type; /* of a value, or of a table's elements, as in the module */
+    bool is_mutable;
+    uint64_t min;      /* elements of a table at first */
+    struct slice name; /* of its first export that a C string can hold, "": none; in the module */
+    unsigned order;    /* of that export */
+};
+struct survey_items {
+    struct survey_item *at;
+    size_t len, cap;
+};
+struct survey {
+    struct survey_items globals, tables;
+    unsigned memories;
+    bool is_memory_wide, has_memory_export;
+    struct slice exports; /* their section, or where it would be, empty; in the module */
+    uint32_t exports_len;
+    /* of the code, if it was read */
+    bool changes_tables;
+    const char *refused; /* it "…": nothing can take that back */
+    uint32_t refused_in; /* its function, of those that are not imported */
+};
+enum { SURVEY_HEAD_BYTES = 8, SURVEY_SECTION_TAG = 13 };
+
+/* False: it cannot be read. To be followed by survey_done() in either case. */
+bool survey_read(struct slice wasm, bool with_code, struct survey *ret);
+void survey_done(struct survey *s);
+
+/* ---- state.c ---- */
+
+enum { STATE_NAME_MAX = 40 };
+
+/* For whoever compiles: ret_wasm gets the module with exports added, if it needs any. ERR_INVALID,
+ * ERR_LIMIT: the module has state that cannot be given back. */
+NODISCARD enum err state_prepare(struct slice wasm, struct bytes *ret_wasm,
+                                 bool *ret_changes_tables, struct error *ret_error);
+/* Fills in c->globals and c->tables. wasm: before exports were added. */
+NODISCARD enum err state_find(struct code *c, struct slice wasm, bool changes_tables,
+                              struct error *ret_error);
+
+/* ---- tables.c ---- */
+
+struct isolate_table {
+    wasmtime_table_t table;
+    uint64_t len; /* at first */
+    wasmtime_val_t *first;
+};
+/* Of one table in an image: which element of all that tables had at first stands there. */
+struct table_content {
+    uint64_t len;
+    uint32_t *elements;
+};
+NODISCARD enum err tables_open(struct isolate *i, struct error *ret_error);
+void tables_close(struct isolate *i);
+/* NULL if its code changes none. ERR_INVALID: what stands in one was not there at first. */
+NODISCARD enum err tables_capture(struct isolate *i, struct table_content **ret,
+                                  struct error *ret_error);
+void tables_content_free(struct table_content *all, size_t len);
+/* False: one has grown. */
+NODISCARD bool tables_restore(struct isolate *i, const struct table_content *all);
 
 /* Numbers of host pages in a memory, rising. */
 struct page_list {
@@ -139,11 +208,12 @@ static inline uint32_t delta_page(const struct delta *d, size_t k)
 /* An image is whole (all its pages lie in the backing file), or it is its base with a delta, or
  * both; once whole it stays so. */
 struct image {
-    int refs;           /* atomic */
-    struct code *code;  /* whose memory it is, a reference */
-    struct image *base; /* a whole one without a base, or NULL */
-    struct delta delta; /* from base; without one, only memory_len and globals */
-    size_t len;         /* of the linear memory */
+    int refs;                     /* atomic */
+    struct code *code;            /* whose memory it is, a reference */
+    struct image *base;           /* a whole one without a base, or NULL */
+    struct delta delta;           /* from base; without one, only memory_len and globals */
+    struct table_content *tables; /* NULL: they are as at first */
+    size_t len;                   /* of the linear memory */
     pthread_mutex_t lock;
     unsigned isolates, restores; /* atomic: of isolates that have no whole image mapped */
     bool is_never_whole;         /* under lock */
@@ -172,7 +242,7 @@ static inline bool image_is_whole(const struct image *m)
 /* What the image holds there, which is nothing beyond its end; in scratch if it has to be put
  * together. */
 const uint64_t *image_page(const struct image *m, size_t page, uint64_t scratch[PAGE_WORDS]);
-/* An image from a delta, whose arrays are copied. */
+/* An image from a delta, whose arrays are copied but for the globals, which are taken over. */
 struct image *image_of_delta(struct image *base, const struct delta *d);
 /* Lays the image over the memory, which has its length. */
 NODISCARD enum err image_map(struct image *m, struct memory *memory, struct error *ret_error);
@@ -190,7 +260,8 @@ struct isolate {
     wasmtime_context_t *context;
     wasmtime_instance_t instance;
     wasmtime_func_t exports[SANDBOX_EXPORTS_MAX];
-    wasmtime_global_t stack_pointer, globals[SANDBOX_GLOBALS_MAX];
+    wasmtime_global_t stack_pointer, *globals;
+    struct isolate_table *tables;
     struct memory memory;
     struct image *image;
     void *user;
@@ -212,9 +283,6 @@ struct isolate {
     struct error error; /* pending (set inside) or final */
 };
 
-/* state.c: fills in c->globals. ERR_INVALID: the module has state that cannot be given back. */
-NODISCARD enum err code_find_globals(struct code *c, struct slice wasm, struct error *ret_error);
-
 /* ticker.c: increments the engine's epoch while guests run. */
 struct ticker *ticker_new(wasm_engine_t *engine);
 void ticker_free(struct ticker *t);
@@ -224,7 +292,7 @@ void ticker_touch(
 /* Grows the linear memory to len bytes; nothing to do if it is as long. ERR_LIMIT_MEMORY. */
 NODISCARD enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error);
 void isolate_set_globals(struct isolate *i, const struct globals *globals);
-void isolate_get_globals(struct isolate *i, struct globals *ret);
+void isolate_get_globals(struct isolate *i, struct globals *ret); /* for globals_done() */
 int32_t isolate_stack_pointer(struct isolate *i);
 
 enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,

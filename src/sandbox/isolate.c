@@ -120,7 +120,13 @@ static enum err lookup_exports(struct isolate *i, struct error *ret_error)
             return error_set(ret_error, ERR_INVALID, "the module has no function %s", name);
         i->exports[k] = x.of.func;
     }
-    enum err err = lookup_global(i, "__stack_pointer", &i->stack_pointer, ret_error);
+    enum err err = OK;
+    if (c->has_stack_pointer)
+        err = lookup_global(i, "__stack_pointer", &i->stack_pointer, ret_error);
+    if (c->globals_len > 0) {
+        i->globals = calloc(c->globals_len, sizeof(*i->globals));
+        CHECK(i->globals);
+    }
     for (size_t k = 0; err == OK && k < c->globals_len; k++)
         err = lookup_global(i, c->globals[k], &i->globals[k], ret_error);
     return err;
@@ -136,11 +142,26 @@ static void set_global(struct isolate *i, const wasmtime_global_t *global, uint6
     CHECK(!e);
 }
 
+void globals_make(struct globals *g, uint32_t len)
+{
+    g->len = len;
+    g->value = len > 0 ? calloc(len, sizeof(*g->value)) : NULL;
+    CHECK(len == 0 || g->value);
+}
+
+void globals_done(struct globals *g)
+{
+    free(g->value);
+    *g = (struct globals){0};
+}
+
 void isolate_set_globals(struct isolate *i, const struct globals *globals)
 {
-    wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = globals->stack_pointer};
-    wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
-    CHECK(!e);
+    if (i->code->has_stack_pointer) {
+        wasmtime_val_t sp = {.kind = WASMTIME_I32, .of.i32 = globals->stack_pointer};
+        wasmtime_error_t *e = wasmtime_global_set(i->context, &i->stack_pointer, &sp);
+        CHECK(!e);
+    }
     CHECK(globals->len == i->code->globals_len);
     for (size_t k = 0; k < globals->len; k++)
         set_global(i, &i->globals[k], globals->value[k]);
@@ -149,7 +170,7 @@ void isolate_set_globals(struct isolate *i, const struct globals *globals)
 void isolate_get_globals(struct isolate *i, struct globals *ret)
 {
     ret->stack_pointer = isolate_stack_pointer(i);
-    ret->len = i->code->globals_len;
+    globals_make(ret, i->code->globals_len);
     for (size_t k = 0; k < ret->len; k++) {
         wasmtime_val_t v;
         wasmtime_global_get(i->context, &i->globals[k], &v);
@@ -160,8 +181,9 @@ void isolate_get_globals(struct isolate *i, struct globals *ret)
 
 int32_t isolate_stack_pointer(struct isolate *i)
 {
-    wasmtime_val_t sp;
-    wasmtime_global_get(i->context, &i->stack_pointer, &sp);
+    wasmtime_val_t sp = {.of.i32 = 0};
+    if (i->code->has_stack_pointer)
+        wasmtime_global_get(i->context, &i->stack_pointer, &sp);
     return sp.of.i32;
 }
 
@@ -183,7 +205,8 @@ static enum err instantiate(struct isolate *i, size_t memory_bytes_max, struct e
     if (e)
         return wasm_error_take(ret_error, ERR_LIMIT, e, "cannot make an isolate");
     CHECK(i->memory.base);
-    return lookup_exports(i, ret_error);
+    enum err err = lookup_exports(i, ret_error);
+    return err == OK ? tables_open(i, ret_error) : err;
 }
 
 enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error)
@@ -210,9 +233,12 @@ static enum err adopt_image(struct isolate *i, struct image *image, struct error
     if (err != OK)
         return error_context(ret_error, err, "the module's image is above the memory limit");
     err = image_map(image, &i->memory, ret_error);
-    if (err == OK)
-        isolate_set_globals(i, &image->delta.globals);
-    return err;
+    if (err != OK)
+        return err;
+    isolate_set_globals(i, &image->delta.globals);
+    if (!image->tables || tables_restore(i, image->tables))
+        return OK;
+    return error_set(ret_error, ERR_INTERNAL, "an isolate's tables are not those of its image");
 }
 
 enum err isolate_new(struct code *c, struct image *image, size_t memory_bytes_max,
@@ -225,6 +251,8 @@ enum err isolate_new(struct code *c, struct image *image, size_t memory_bytes_ma
     i->cpu_budget_ns = UINT64_MAX / 2;
     i->store = wasmtime_store_new(c->engine->wasm, i, NULL);
     i->context = wasmtime_store_context(i->store);
+    if (c->tables_len > 0)
+        wasmtime_store_limiter(i->store, -1, SANDBOX_TABLE_MAX, -1, -1, -1);
     wasmtime_store_epoch_deadline_callback(i->store, on_tick, i, NULL);
     enter(i);
     enum err err = instantiate(i, memory_bytes_max, ret_error);
@@ -247,6 +275,8 @@ void isolate_free(struct isolate *i)
         image_unmap(i->image, &i->memory);
     wasmtime_store_delete(i->store); /* releases the memory */
     image_unref(i->image);
+    tables_close(i);
+    free(i->globals);
     code_unref(i->code);
     page_list_done(&i->memory.private_pages);
     free(i);
@@ -274,6 +304,8 @@ bool isolate_restore(struct isolate *i)
     i->error.code = OK;
     i->memory.was_refused = false;
     if (i->memory.len != i->image->len)
+        return false;
+    if (i->image->tables && !tables_restore(i, i->image->tables))
         return false;
     image_restore(i->image, &i->memory);
     isolate_set_globals(i, &i->image->delta.globals);

@@ -64,6 +64,15 @@ static enum err write_snapshot(struct image *image, size_t memory_len,
     return OK;
 }
 
+/* Tables are in no snapshot. */
+static enum err check_tables(const struct code *c, struct error *ret_error)
+{
+    if (c->tables_len == 0)
+        return OK;
+    return error_set(ret_error, ERR_TOO_LARGE,
+                     "of a module whose code changes its tables no memory is kept");
+}
+
 static enum err check_count(const struct delta_scratch *s, struct error *ret_error)
 {
     if (s->list.len <= SNAPSHOT_PAGES_MAX)
@@ -79,11 +88,14 @@ enum err snapshot_save(struct isolate *i, struct bytes *out, struct error *ret_e
     struct delta_scratch *s = delta_scratch_get();
     struct globals globals;
     image_list_private(&i->memory, &s->list);
-    enum err err = check_count(s, ret_error);
+    enum err err = check_tables(i->code, ret_error);
+    if (err == OK)
+        err = check_count(s, ret_error);
     if (err == OK) {
         isolate_get_globals(i, &globals);
         delta_collect(i->memory.base, i->image, &globals, s);
         err = write_snapshot(i->image, i->memory.len, &globals, s, out, ret_error);
+        globals_done(&globals);
     }
     delta_scratch_trim(s);
     return err;
@@ -100,7 +112,9 @@ enum err image_save_delta(const struct image *m, struct bytes *out, struct error
     bytes_append(&s->content, d->masks,
                  (size_t)((const char *)(d->numbers + d->pages_len) - (const char *)d->masks));
     s->list.len = d->pages_len;
-    enum err err = check_count(s, ret_error);
+    enum err err = check_tables(m->code, ret_error);
+    if (err == OK)
+        err = check_count(s, ret_error);
     if (err == OK)
         err = write_snapshot(m->base, d->memory_len, &d->globals, s, out, ret_error);
     delta_scratch_trim(s);
@@ -167,7 +181,7 @@ enum err snapshot_apply(struct isolate *i, struct slice saved, struct error *ret
     CHECK(i->image);
     CHECK(!isolate_is_running(i));
     struct delta_scratch *s = delta_scratch_get();
-    struct delta d;
+    struct delta d = {0};
     enum err err = parse(i->image, saved, s, &d, ret_error);
     if (err == OK && d.memory_len > i->memory.len_max)
         err = error_set(ret_error, ERR_LIMIT_MEMORY,
@@ -180,6 +194,7 @@ enum err snapshot_apply(struct isolate *i, struct slice saved, struct error *ret
         i->memory.has_faulted = true; /* outside of a call */
         isolate_set_globals(i, &d.globals);
     }
+    globals_done(&d.globals);
     delta_scratch_trim(s);
     return err;
 }
@@ -188,10 +203,12 @@ enum err image_load_delta(struct image *base, struct slice saved, struct image *
                           struct error *ret_error)
 {
     struct delta_scratch *s = delta_scratch_get();
-    struct delta d;
+    struct delta d = {0};
     enum err err = parse(base, saved, s, &d, ret_error);
     if (err == OK)
         *ret_image = image_of_delta(base, &d);
+    else
+        globals_done(&d.globals);
     delta_scratch_trim(s);
     return err;
 }

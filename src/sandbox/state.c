@@ -1,258 +1,241 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What of a module's state lies outside of its linear memory. An isolate is made pristine by giving
- * it back its memory and its mutable globals, and what runs next must not see anything else of what
- * ran before. So all mutable globals must be exported, by which they can be reached, and be
- * numbers; a module with others is refused. (Wasmtime's API shows what is exported only; hence a
- * parser. The module has been validated before.)
- *
- * Tables are taken to be constant: compilers fill them once from segments, and nothing in C, C++ or
- * Rust makes code that writes to them. A module that has such instructions must not come here. */
+ * What of a module's state lies outside of its linear memory, and how it can be reached. An isolate
+ * is made pristine by giving it back its memory, its mutable globals and, if its code changes them,
+ * its tables; what runs next must not see anything else of what ran before. A module with any other
+ * state is refused (code.h). Wasmtime's API reaches only what is exported, so whatever of this is not
+ * is added to the module's exports before it is compiled. */
 #include "sandbox/internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { SECTION_IMPORT = 2, SECTION_GLOBAL = 6, SECTION_EXPORT = 7 };
-enum { KIND_FUNC, KIND_TABLE, KIND_MEMORY, KIND_GLOBAL, KIND_TAG };
-enum { TYPE_I32 = 0x7f, TYPE_F64 = 0x7c, TYPE_V128 = 0x7b, TYPE_REF_NULL = 0x63, TYPE_REF = 0x64 };
-enum { GLOBALS_SEEN_MAX = 1024 };
+enum { TYPE_I32 = 0x7f, TYPE_F64 = 0x7c, TYPE_FUNCREF = 0x70 };
+enum { EXPORT_TABLE = 1, EXPORT_GLOBAL = 3, SECTION_EXPORT = 7 };
 
-struct parser {
-    const uint8_t *at, *end;
-    bool is_bad;
-};
-
-static uint8_t parse_byte(struct parser *p)
+/* What an added export is called: "limpet:global:7". */
+static void added_name(const char *what, size_t index, char ret_name[STATE_NAME_MAX])
 {
-    if (p->at < p->end)
-        return *p->at++;
-    p->is_bad = true;
-    return 0;
+    snprintf(ret_name, STATE_NAME_MAX, "limpet:%s:%zu", what, index);
 }
 
-/* LEB128, of either sign: what is signed is only skipped. */
-static uint32_t parse_number(struct parser *p)
+static enum err refuse(struct error *ret_error, const char *what)
 {
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t b = parse_byte(p);
-        if (shift < 64)
-            value |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return (uint32_t)value;
-    }
-    p->is_bad = true;
-    return 0;
+    error_set(ret_error, ERR_INVALID, "the module %s, which isolates cannot be given back", what);
+    error_hint(ret_error, "an isolate is made as new for each request: see what a module may have "
+                          "in src/sandbox/code.h");
+    return ERR_INVALID;
 }
 
-static struct slice parse_bytes(struct parser *p, size_t len)
+static enum err check_memory(const struct survey *s, struct error *ret_error)
 {
-    if (len > (size_t)(p->end - p->at)) {
-        p->is_bad = true;
-        return SLICE_EMPTY;
-    }
-    struct slice s = slice_of((const char *)p->at, len);
-    p->at += len;
-    return s;
-}
-
-static struct slice parse_name(struct parser *p)
-{
-    return parse_bytes(p, parse_number(p));
-}
-
-static uint8_t parse_type(struct parser *p)
-{
-    uint8_t type = parse_byte(p);
-    if (type == TYPE_REF || type == TYPE_REF_NULL)
-        (void)parse_number(p);
-    return type;
-}
-
-static void skip_limits(struct parser *p)
-{
-    uint32_t flags = parse_number(p);
-    (void)parse_number(p);
-    if (flags & 1)
-        (void)parse_number(p);
-}
-
-/* A constant expression, up to and with its end. */
-static void skip_expression(struct parser *p)
-{
-    while (!p->is_bad) {
-        uint8_t op = parse_byte(p);
-        switch (op) {
-        case 0x0b: /* end */
-            return;
-        case 0x23: /* global.get */
-        case 0x41: /* i32.const */
-        case 0x42: /* i64.const */
-        case 0xd0: /* ref.null */
-        case 0xd2: /* ref.func */
-            (void)parse_number(p);
-            break;
-        case 0x43: /* f32.const */
-            (void)parse_bytes(p, 4);
-            break;
-        case 0x44: /* f64.const */
-            (void)parse_bytes(p, 8);
-            break;
-        case 0xfd: /* v128.const */
-            (void)parse_number(p);
-            (void)parse_bytes(p, 16);
-            break;
-        case 0x6a: /* i32 and i64: add, sub, mul */
-        case 0x6b:
-        case 0x6c:
-        case 0x7c:
-        case 0x7d:
-        case 0x7e:
-            break;
-        default:
-            p->is_bad = true;
-        }
-    }
-}
-
-struct found {
-    uint8_t type;
-    bool is_mutable, is_exported;
-};
-
-struct module_globals {
-    struct found found[GLOBALS_SEEN_MAX];
-    size_t len;
-};
-
-static void add_global(struct parser *p, struct module_globals *g)
-{
-    if (g->len == GLOBALS_SEEN_MAX) {
-        p->is_bad = true;
-        return;
-    }
-    struct found *f = &g->found[g->len++];
-    *f = (struct found){.type = parse_type(p)};
-    f->is_mutable = parse_byte(p) & 1;
-}
-
-static void parse_imports(struct parser *p, struct module_globals *g)
-{
-    for (uint32_t n = parse_number(p); n > 0 && !p->is_bad; n--) {
-        (void)parse_name(p);
-        (void)parse_name(p);
-        switch (parse_byte(p)) {
-        case KIND_FUNC:
-            (void)parse_number(p);
-            break;
-        case KIND_TABLE:
-            (void)parse_type(p);
-            skip_limits(p);
-            break;
-        case KIND_MEMORY:
-            skip_limits(p);
-            break;
-        case KIND_GLOBAL:
-            add_global(p, g);
-            break;
-        case KIND_TAG:
-            (void)parse_byte(p);
-            (void)parse_number(p);
-            break;
-        default:
-            p->is_bad = true;
-        }
-    }
-}
-
-static void parse_globals(struct parser *p, struct module_globals *g)
-{
-    for (uint32_t n = parse_number(p); n > 0 && !p->is_bad; n--) {
-        add_global(p, g);
-        skip_expression(p);
-    }
-}
-
-static enum err take_export(struct code *c, struct found *f, struct slice name,
-                            struct error *ret_error)
-{
-    if (!f->is_mutable || f->is_exported)
-        return OK;
-    f->is_exported = true;
-    if (slice_eq_cstr(name, "__stack_pointer"))
-        return OK;
-    if (f->type > TYPE_I32 || f->type < TYPE_F64)
+    if (s->memories != 1 || s->is_memory_wide)
         return error_set(ret_error, ERR_INVALID,
-                         "the module's mutable global '%.*s' is no number of 4 or 8 bytes",
-                         SLICE_ARG(name));
-    if (c->globals_len == SANDBOX_GLOBALS_MAX)
-        return error_set(ret_error, ERR_LIMIT, "the module has more than %d mutable globals",
-                         SANDBOX_GLOBALS_MAX);
-    char *copy = strndup(name.ptr, name.len);
-    CHECK(copy);
-    c->globals[c->globals_len++] = copy;
+                         "the module has %u memories%s; it must have one, of 32 bits", s->memories,
+                         s->is_memory_wide ? ", one of 64 bits" : "");
+    if (s->has_memory_export)
+        return OK;
+    return error_set(ret_error, ERR_INVALID, "the module does not export its memory as \"memory\"");
+}
+
+static enum err check_global(const struct survey_item *item, size_t index, struct error *ret_error)
+{
+    char what[96];
+    if (!item->is_mutable || (item->type <= TYPE_I32 && item->type >= TYPE_F64))
+        return OK;
+    snprintf(what, sizeof(what),
+             "has a mutable global (%zu%s%.*s) that is no number of 4 or 8 bytes", index,
+             item->name.len ? ", " : "", (int)(item->name.len < 32 ? item->name.len : 32),
+             item->name.ptr ? item->name.ptr : "");
+    return refuse(ret_error, what);
+}
+
+static enum err check_tables(const struct survey *s, struct error *ret_error)
+{
+    char what[96];
+    for (size_t k = 0; s->changes_tables && k < s->tables.len; k++) {
+        const struct survey_item *t = &s->tables.at[k];
+        if (t->type != TYPE_FUNCREF) {
+            snprintf(what, sizeof(what), "changes its tables, and table %zu is not of functions",
+                     k);
+            return refuse(ret_error, what);
+        }
+        if (t->min > SANDBOX_TABLE_MAX)
+            return error_set(
+                ret_error, ERR_LIMIT,
+                "the module changes its tables, and table %zu has more than %d elements", k,
+                SANDBOX_TABLE_MAX);
+    }
     return OK;
 }
 
-static enum err parse_exports(struct parser *p, struct module_globals *g, struct code *c,
-                              struct error *ret_error)
+static enum err check(const struct survey *s, struct error *ret_error)
 {
-    enum err err = OK;
-    for (uint32_t n = parse_number(p); n > 0 && !p->is_bad && err == OK; n--) {
-        struct slice name = parse_name(p);
-        uint8_t kind = parse_byte(p);
-        uint32_t index = parse_number(p);
-        if (kind != KIND_GLOBAL || p->is_bad)
-            continue;
-        if (index >= g->len)
-            p->is_bad = true;
-        else
-            err = take_export(c, &g->found[index], name, ret_error);
+    char what[128];
+    size_t mutable = 0;
+    enum err err = check_memory(s, ret_error);
+    for (size_t k = 0; err == OK && k < s->globals.len; k++) {
+        err = check_global(&s->globals.at[k], k, ret_error);
+        mutable += s->globals.at[k].is_mutable;
     }
+    if (err == OK && mutable > SANDBOX_GLOBALS_MAX)
+        err = error_set(ret_error, ERR_LIMIT, "the module has %zu mutable globals, more than %d",
+                        mutable, SANDBOX_GLOBALS_MAX);
+    if (err == OK && s->refused) {
+        snprintf(what, sizeof(what), "%s in its function %u", s->refused, s->refused_in);
+        err = refuse(ret_error, what);
+    }
+    return err == OK ? check_tables(s, ret_error) : err;
+}
+
+/* ---- what it is called by ---- */
+
+static char *name_of(const struct survey_item *item, const char *what, size_t index)
+{
+    char added[STATE_NAME_MAX];
+    added_name(what, index, added);
+    char *name = item->name.len > 0 ? strndup(item->name.ptr, item->name.len) : strdup(added);
+    CHECK(name);
+    return name;
+}
+
+static bool is_stack_pointer(const struct survey_item *item)
+{
+    return item->type == TYPE_I32 && slice_eq_cstr(item->name, "__stack_pointer");
+}
+
+/* Those that are exported in the order of the exports, then the others. */
+static int compare_globals(const void *a, const void *b)
+{
+    const struct survey_item *x = *(const struct survey_item *const *)a;
+    const struct survey_item *y = *(const struct survey_item *const *)b;
+    unsigned at_x = x->name.len > 0 ? x->order : UINT32_MAX;
+    unsigned at_y = y->name.len > 0 ? y->order : UINT32_MAX;
+    if (at_x != at_y)
+        return at_x < at_y ? -1 : 1;
+    return (x > y) - (x < y);
+}
+
+static void name_globals(struct code *c, const struct survey *s)
+{
+    const struct survey_item **order = calloc(s->globals.len + 1, sizeof(*order));
+    c->globals = calloc(s->globals.len + 1, sizeof(*c->globals));
+    size_t n = 0;
+    CHECK(order && c->globals);
+    for (size_t k = 0; k < s->globals.len; k++) {
+        const struct survey_item *item = &s->globals.at[k];
+        if (item->is_mutable && is_stack_pointer(item))
+            c->has_stack_pointer = true;
+        else if (item->is_mutable)
+            order[n++] = item;
+    }
+    qsort(order, n, sizeof(*order), compare_globals);
+    for (size_t k = 0; k < n; k++)
+        c->globals[c->globals_len++] =
+            name_of(order[k], "global", (size_t)(order[k] - s->globals.at));
+    free(order);
+}
+
+static void name_tables(struct code *c, const struct survey *s)
+{
+    c->tables = calloc(s->tables.len + 1, sizeof(*c->tables));
+    CHECK(c->tables);
+    for (size_t k = 0; s->changes_tables && k < s->tables.len; k++)
+        c->tables[c->tables_len++] = name_of(&s->tables.at[k], "table", k);
+}
+
+/* ---- adding exports ---- */
+
+static void put_number(struct bytes *out, size_t n)
+{
+    do {
+        bytes_append_char(out, (char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0)));
+        n >>= 7;
+    } while (n > 0);
+}
+
+static size_t add_exports(const struct survey_items *items, bool is_wanted, const char *what,
+                          char kind, struct bytes *out)
+{
+    size_t added = 0;
+    for (size_t k = 0; is_wanted && k < items->len; k++) {
+        char name[STATE_NAME_MAX];
+        if (items->at[k].name.len > 0 || (kind == EXPORT_GLOBAL && !items->at[k].is_mutable))
+            continue;
+        added_name(what, k, name);
+        put_number(out, strlen(name));
+        bytes_append_cstr(out, name);
+        bytes_append_char(out, kind);
+        put_number(out, k);
+        added++;
+    }
+    return added;
+}
+
+/* The section's entries, without its head and their number. */
+static struct slice entries_of(struct slice section)
+{
+    if (section.len == 0)
+        return SLICE_EMPTY;
+    section = slice_skip(section, 1);
+    for (int k = 0; k < 2; k++) {
+        size_t n = 0;
+        while (section.ptr[n] & 0x80)
+            n++;
+        section = slice_skip(section, n + 1);
+    }
+    return section;
+}
+
+static void rewrite(struct slice wasm, const struct survey *s, struct bytes *ret_wasm)
+{
+    CLEANUP(bytes_done) struct bytes added = BYTES_INIT, section = BYTES_INIT;
+    size_t n = add_exports(&s->globals, true, "global", EXPORT_GLOBAL, &added) +
+               add_exports(&s->tables, s->changes_tables, "table", EXPORT_TABLE, &added);
+    if (n == 0)
+        return;
+    put_number(&section, s->exports_len + n);
+    bytes_append_slice(&section, entries_of(s->exports));
+    bytes_append_slice(&section, bytes_slice(&added));
+    size_t before = (size_t)(s->exports.ptr - wasm.ptr);
+    bytes_append(ret_wasm, wasm.ptr, before);
+    bytes_append_char(ret_wasm, SECTION_EXPORT);
+    put_number(ret_wasm, section.len);
+    bytes_append_slice(ret_wasm, bytes_slice(&section));
+    bytes_append_slice(ret_wasm, slice_skip(wasm, before + s->exports.len));
+}
+
+enum err state_prepare(struct slice wasm, struct bytes *ret_wasm, bool *ret_changes_tables,
+                       struct error *ret_error)
+{
+    struct survey s;
+    enum err err = OK;
+    if (!survey_read(wasm, true, &s))
+        err = error_set(ret_error, ERR_INVALID, "the module's sections cannot be read");
+    if (err == OK)
+        err = check(&s, ret_error);
+    if (err == OK) {
+        *ret_changes_tables = s.changes_tables;
+        rewrite(wasm, &s, ret_wasm);
+    }
+    survey_done(&s);
     return err;
 }
 
-static enum err parse_module(struct parser *p, struct module_globals *g, struct code *c,
-                             struct error *ret_error)
+enum err state_find(struct code *c, struct slice wasm, bool changes_tables, struct error *ret_error)
 {
+    struct survey s;
     enum err err = OK;
-    (void)parse_bytes(p, 8); /* magic, version */
-    while (err == OK && !p->is_bad && p->at < p->end) {
-        uint8_t id = parse_byte(p);
-        struct slice content = parse_name(p);
-        struct parser section = {(const uint8_t *)content.ptr,
-                                 (const uint8_t *)content.ptr + content.len, false};
-        if (p->is_bad)
-            break;
-        if (id == SECTION_IMPORT)
-            parse_imports(&section, g);
-        else if (id == SECTION_GLOBAL)
-            parse_globals(&section, g);
-        else if (id == SECTION_EXPORT)
-            err = parse_exports(&section, g, c, ret_error);
-        p->is_bad = section.is_bad;
+    if (!survey_read(wasm, false, &s))
+        err = error_set(ret_error, ERR_INVALID, "the module's sections cannot be read");
+    s.changes_tables = changes_tables;
+    if (err == OK)
+        err = check(&s, ret_error);
+    if (err == OK) {
+        name_globals(c, &s);
+        name_tables(c, &s);
     }
+    survey_done(&s);
     return err;
-}
-
-enum err code_find_globals(struct code *c, struct slice wasm, struct error *ret_error)
-{
-    struct module_globals g = {.len = 0};
-    struct parser p = {(const uint8_t *)wasm.ptr, (const uint8_t *)wasm.ptr + wasm.len, false};
-    enum err err = parse_module(&p, &g, c, ret_error);
-    if (err != OK)
-        return err;
-    if (p.is_bad)
-        return error_set(ret_error, ERR_INVALID, "the module's globals cannot be read");
-    for (size_t k = 0; k < g.len; k++) {
-        if (!g.found[k].is_mutable || g.found[k].is_exported)
-            continue;
-        error_set(ret_error, ERR_INVALID,
-                  "the module's global %zu is mutable but not exported, so it would keep what one "
-                  "request leaves there for the next",
-                  k);
-        error_hint(ret_error, "export it (wasm-ld: --export=NAME)");
-        return ERR_INVALID;
-    }
-    return OK;
 }

@@ -375,7 +375,6 @@ static void test_state_that_is_out_of_reach(void **state)
 {
     (void)state;
     static const char *const refused[] = {
-        WAT_HEAD " (global (mut i32) (i32.const 1)))",
         WAT_HEAD " (func $g) (elem declare func $g) (global (mut funcref) (ref.func $g)))",
         WAT_HEAD " (global (export \"v\") (mut v128) (v128.const i64x2 1 2)))",
         WAT_HEAD " (global (export \"r\") (mut externref) (ref.null extern)))",
