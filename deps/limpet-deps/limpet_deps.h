@@ -60,3 +60,18 @@ bool deps_url_set(const char *href, size_t href_len, enum deps_url_part part, co
                   size_t value_len, struct deps_url *ret);
 
 void deps_url_done(struct deps_url *url);
+
+/* TOML as JSON (crate `toml`). Owned; release with deps_toml_done(). */
+enum { DEPS_TOML_BYTES_MAX = 4 << 20 };
+struct deps_toml {
+    char *text; /* JSON, its members in the order of the source; or what is wrong. Not NUL-terminated */
+    uint32_t text_len;
+    uint32_t *places; /* of each member's name in the source, in the order of the JSON text */
+    uint32_t places_len;
+    uint32_t error_at; /* byte of the source where it is wrong */
+};
+
+/* False: it is no TOML, and text says why. Dates become strings; infinities and integers beyond 64
+ * bits null. */
+bool deps_toml_to_json(const char *text, size_t len, struct deps_toml *ret);
+void deps_toml_done(struct deps_toml *toml);

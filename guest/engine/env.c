@@ -1,13 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The `env` object given to handlers: an exotic object without state, made once in the image, that
- * asks the host for what is read. Values are strings; writing is refused, since it would be seen by
- * nobody. */
+ * asks the host for what is read. Values are strings, or what a project file has in JSON, made anew for
+ * each read; writing is refused, since it would be seen by nobody. */
 #include "engine.h"
 #include "op.h"
 #include "text.h"
 
 static JSClassID env_class;
+
+enum { ENV_JSON = 3 }; /* host/op_basic.c */
+
+static JSValue env_json(JSContext *ctx, const struct reader *in)
+{
+    size_t len = (size_t)(in->end - in->at);
+    char *text = js_malloc(ctx, len + 1); /* the parser wants a NUL behind it */
+    if (!text)
+        return JS_EXCEPTION;
+    memcpy(text, in->at, len);
+    text[len] = '\0';
+    JSValue value = JS_ParseJSON(ctx, text, len, "<env>");
+    js_free(ctx, text);
+    return value;
+}
 
 /* The value as a string, JS_UNDEFINED if there is none, or JS_EXCEPTION. */
 static JSValue env_read(JSContext *ctx, JSAtom atom)
@@ -33,7 +48,10 @@ static JSValue env_read(JSContext *ctx, JSAtom atom)
         return JS_EXCEPTION;
     struct reader reader = reader_of(reply.data, reply.len);
     JSValue value = JS_UNDEFINED;
-    if (reader_u32(&reader))
+    uint32_t kind = reader_u32(&reader);
+    if (kind == ENV_JSON)
+        value = env_json(ctx, &reader);
+    else if (kind)
         value = text_decode(ctx, reader.at, (uint32_t)(reader.end - reader.at), true);
     op_reply_done(&reply);
     return value;

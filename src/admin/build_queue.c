@@ -530,6 +530,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->kind = upload->kind;
     b->options = upload->options;
     b->options.domains = arena_copy(arena, upload->options.domains);
+    b->options.vars = arena_copy(arena, upload->options.vars);
     b->source = take_bytes(&upload->source);
     b->bundle.code = take_bytes(&upload->code);
     b->bundle.source_map = take_bytes(&upload->source_map);

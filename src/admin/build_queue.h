@@ -36,7 +36,7 @@ struct build_queue_config {
     const char *esbuild; /* borrowed */
 };
 
-/* What is built. Texts are taken over; options.domains is copied. */
+/* What is built. Texts are taken over; texts of options are copied. */
 struct build_upload {
     struct slice function; /* copied */
     enum module_kind kind;

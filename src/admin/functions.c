@@ -209,9 +209,42 @@ static enum err read_egress(const struct body_value *v, struct bytes *ret_domain
     return ERR_INVALID;
 }
 
+/* As a JSON object without what does not matter, so that equal variables are equal texts. */
+static enum err read_vars(const struct body_value *v, struct bytes *ret_vars,
+                          struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+    struct body_value value;
+    size_t count = 0;
+    if (v->kind != BODY_OBJECT)
+        return wrong_kind("vars", "an object", v, ret_error);
+    bytes_clear(ret_vars);
+    struct json_writer w = json_writer(ret_vars);
+    json_open(&w, '{');
+    struct body_walk walk = body_walk(v);
+    for (; body_next_member(&walk, &name, &value); count++) {
+        enum err err = names_check_env(bytes_slice(&name), ret_error);
+        if (err)
+            return err;
+        if (value.text.len > LIMIT_ENV_VALUE_BYTES || count == LIMIT_ENV_VARS) {
+            error_set(ret_error, ERR_TOO_LARGE,
+                      "'vars' has more than %d variables, or one of more than %d bytes",
+                      LIMIT_ENV_VARS, LIMIT_ENV_VALUE_BYTES);
+            error_hint(ret_error, "keep large data in the bundle or in its database");
+            return ERR_TOO_LARGE;
+        }
+        json_key(&w, bytes_cstr(&name));
+        json_raw(&w, value.text);
+    }
+    json_close(&w, '}');
+    if (count == 0)
+        bytes_clear(ret_vars);
+    return OK;
+}
+
 /* The parts of an upload while its body is read. */
 struct upload_parts {
-    struct bytes name, domains;
+    struct bytes name, domains, vars;
     struct build_upload upload;
     bool has_source, has_code;
 };
@@ -220,6 +253,7 @@ static void upload_parts_done(struct upload_parts *p)
 {
     bytes_done(&p->name);
     bytes_done(&p->domains);
+    bytes_done(&p->vars);
     bytes_done(&p->upload.source);
     bytes_done(&p->upload.code);
     bytes_done(&p->upload.source_map);
@@ -229,7 +263,7 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
     static const char *const known[] = {"name",      "source", "bundle", "source_map",
-                                        "isolation", "limits", "egress"};
+                                        "isolation", "limits", "egress", "vars"};
     struct slice name = bytes_slice(key);
     struct build_upload *u = &p->upload;
     if (slice_eq_cstr(name, "name"))
@@ -255,6 +289,8 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
         return read_isolation(v, &u->options.isolation, ret_error);
     if (slice_eq_cstr(name, "limits"))
         return read_limits(v, &u->options, ret_error);
+    if (slice_eq_cstr(name, "vars"))
+        return read_vars(v, &p->vars, ret_error);
     return read_egress(v, &p->domains, ret_error);
 }
 
@@ -291,6 +327,7 @@ static enum err read_upload(struct admin_request *r, struct upload_parts *p,
     }
     p->upload.is_bundled = p->has_code;
     p->upload.options.domains = bytes_slice(&p->domains);
+    p->upload.options.vars = bytes_slice(&p->vars);
     return OK;
 }
 
@@ -486,6 +523,7 @@ static void options_json(struct json_writer *w, const struct version_options *o)
     limit_json(w, "wall_ms", o->wall_ms, LIMIT_GUEST_WALL_MS);
     limit_json(w, "sql_transaction_ms", o->sql_transaction_ms, LIMIT_SQL_TRANSACTION_MS);
     json_close(w, '}');
+    raw_json(w, "vars", o->vars);
     json_key(w, "egress");
     if (o->domains.len == 0) {
         json_nil(w);

@@ -49,6 +49,9 @@ static const struct field fields[] = {
     {"Upload", "limits", "Limits?", false, "what one request may use; left out: the defaults"},
     {"Upload", "egress", "[]string?", false,
      "domains that may be reached: exact, *.suffix, or with :port; left out: all public hosts"},
+    {"Upload", "vars", "object?", false,
+     "variables of this version: strings as they are, other values as JSON; those that are set otherwise "
+     "take the place of the ones of their names"},
     {"Limits", "memory_mb", "integer", false, "linear memory, 4 to 4096; default 64"},
     {"Limits", "cpu_ms", "integer", false, "CPU time of one request, 1 to 600000; default 1000"},
     {"Limits", "wall_ms", "integer", false, "time of one request, 1 to 3600000; default 30000"},
@@ -79,6 +82,7 @@ static const struct field fields[] = {
     {"Function", "isolation", "string", false, "of the serving version; not in lists"},
     {"Function", "limits", "Limits", false, "of the serving version; not in lists"},
     {"Function", "egress", "[]string?", false, "of the serving version, null: all; not in lists"},
+    {"Function", "vars", "object?", false, "of the serving version, null: none; not in lists"},
     {"Function", "version_created_at", "time", false, "not in lists"},
     {"Function", "version_created_at_ms", "integer", false, "not in lists"},
     {"Build", "id", "integer", true, "1, 2, 3 for each function"},

@@ -15,6 +15,7 @@ struct cli {
     const char *server; /* "http://127.0.0.1:8888" without a slash at the end */
     const char *token;  /* or NULL */
     const char *space;  /* namespace; NULL: none was named */
+    const char *word;   /* what a project is: "function" or "workflow"; NULL: the command says it */
 };
 
 /* What kind of modules the command is about, "workflow" say: those of all kinds share their code. Those
@@ -25,6 +26,8 @@ int cmd_help(struct cli *cli);
 int cmd_version(struct cli *cli);
 int cmd_serve(struct cli *cli);
 int cmd_upload(struct cli *cli);
+int cmd_deploy(struct cli *cli);
+int cmd_project_build(struct cli *cli);
 int cmd_function_list(struct cli *cli);
 int cmd_function_show(struct cli *cli);
 int cmd_function_delete(struct cli *cli);

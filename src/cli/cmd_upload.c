@@ -1,28 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `function upload`, `workflow upload` and `deploy`: bundle here, with the code that the server
- * bundles with, then upload and wait until the build has ended. */
+ * `function upload`, `workflow upload`, and `deploy` of a file: what their flags say. */
 #include <libgen.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "admin/names.h"
-#include "base/clock.h"
-#include "base/json.h"
 #include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/say.h"
+#include "cli/upload.h"
 #include "script/bundle.h"
-#include "store/store.h"
-
-struct upload {
-    const char *name, *file;
-    struct version_options options;
-    bool is_module;
-};
 
 /* "src/hello.ts" is hello; "src/hello/index.ts" too. */
 static const char *name_of_file(struct cli *cli, const char *file)
@@ -53,8 +42,13 @@ static enum err read_limit(const struct args *args, const char *flag, uint32_t *
     return err;
 }
 
-static enum err check_egress(const struct args *args, struct error *ret_error)
+/* NULL: none was named. */
+static enum err read_egress(struct cli *cli, const char *const **ret_egress,
+                            struct error *ret_error)
 {
+    const struct args *args = &cli->args;
+    const char **egress = arena_array(cli->arena, args->options_len + 1, sizeof(*egress));
+    size_t len = 0;
     for (size_t i = 0; i < args->options_len; i++) {
         const struct args_option *o = &args->options[i];
         if (strcmp(o->flag->name, "--egress") != 0)
@@ -62,23 +56,28 @@ static enum err check_egress(const struct args *args, struct error *ret_error)
         enum err err = names_check_domain(slice_cstr(o->value), ret_error);
         if (err)
             return err;
+        egress[len++] = o->value;
     }
+    egress[len] = NULL;
+    *ret_egress = len > 0 ? egress : NULL;
     return OK;
 }
 
 /* All that can be said without a server, so that mistakes cost no bundling. */
-static enum err read_upload(struct cli *cli, struct upload *u, struct error *ret_error)
+static enum err read_upload(struct cli *cli, struct upload *u, const char **ret_file,
+                            struct error *ret_error)
 {
     const struct args *args = &cli->args;
-    u->file = args->positional[args->positional_len - 1];
+    const char *file = *ret_file = args->positional[args->positional_len - 1];
     u->name = args->positional_len > 1 ? client_name(cli, args->positional[0])
-                                       : name_of_file(cli, u->file);
+                                       : name_of_file(cli, file);
     enum err err = names_check_function(slice_cstr(u->name), ret_error);
     if (err && args->positional_len == 1)
-        error_hint(ret_error, "give a name: limpet deploy NAME %.150s", u->file);
+        error_hint(ret_error, "give a name: limpet deploy NAME %.150s", file);
     const char *isolation = args_get(args, "--isolation");
-    u->is_module = isolation && strcmp(isolation, "module") == 0;
-    if (!err && isolation && !u->is_module && strcmp(isolation, "request") != 0) {
+    if (isolation && strcmp(isolation, "module") == 0) {
+        u->options.isolation = ISOLATION_MODULE;
+    } else if (!err && isolation && strcmp(isolation, "request") != 0) {
         err = error_set(ret_error, ERR_INVALID, "there is no isolation '%.60s'", isolation);
         error_hint(ret_error, "--isolation is request or module");
     }
@@ -92,191 +91,7 @@ static enum err read_upload(struct cli *cli, struct upload *u, struct error *ret
         err = read_limit(args, "--sql-transaction-ms", &u->options.sql_transaction_ms, ret_error);
     if (!err)
         err = names_check_limits(&u->options, ret_error);
-    return err ? err : check_egress(args, ret_error);
-}
-
-static void say_frame(struct slice file, int64_t line, int64_t column, struct slice frame)
-{
-    if (file.len > 0 && line > 0)
-        fprintf(stderr, "  at %.*s:%lld:%lld\n", SLICE_ARG(file), (long long)line,
-                (long long)column);
-    if (frame.len > 0)
-        fprintf(stderr, "\n%.*s%s\n", SLICE_ARG(frame),
-                frame.ptr[frame.len - 1] == '\n' ? "" : "\n");
-}
-
-/* esbuild refused it: the same shape as a build that failed on the server. */
-static int say_bundle_failed(struct cli *cli, const char *file, struct bundle_failure *f,
-                             const struct error *e)
-{
-    if (e->code != ERR_BUILD_FAILED)
-        return say_error(cli->is_json, e, EXIT_FAILED);
-    struct slice message = bytes_slice(&f->message);
-    if (message.len == 0)
-        message = slice_cstr(e->message);
-    if (cli->is_json) {
-        CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-        struct json_writer w = json_writer(&out);
-        json_open(&w, '{');
-        json_key(&w, "error");
-        json_open(&w, '{');
-        json_key(&w, "code");
-        json_cstr(&w, error_text(e->code));
-        json_key(&w, "message");
-        json_slice(&w, message);
-        json_key(&w, "hint");
-        json_cstr(&w, "nothing was uploaded");
-        json_key(&w, "file");
-        json_slice(&w, bytes_slice(&f->file));
-        json_key(&w, "line");
-        json_int(&w, f->line);
-        json_key(&w, "column");
-        json_int(&w, f->column);
-        json_key(&w, "frame");
-        json_slice(&w, bytes_slice(&f->frame));
-        json_close(&w, '}');
-        json_close(&w, '}');
-        fprintf(stderr, "%s\n", bytes_cstr(&out));
-        return EXIT_FAILED;
-    }
-    fprintf(stderr, "error: %s cannot be bundled: %.*s\n", file, SLICE_ARG(message));
-    say_frame(bytes_slice(&f->file), f->line, f->column, bytes_slice(&f->frame));
-    fprintf(stderr, "hint: %s\n", e->hint[0] ? e->hint : "nothing was uploaded");
-    return EXIT_FAILED;
-}
-
-int build_bundle(struct cli *cli, const char *name, const char *file, struct bundle *ret_bundle)
-{
-    struct error error = {0};
-    struct bundle_failure failure = {0};
-    char *esbuild = bundle_find_esbuild();
-    if (!esbuild) {
-        error_set(&error, ERR_IO, "esbuild was not found");
-        error_hint(&error, "install it (npm install esbuild), or set LIMPET_ESBUILD to its path");
-        return say_error(cli->is_json, &error, EXIT_FAILED);
-    }
-    struct bundle_config config = {.esbuild = esbuild, .name = name};
-    uint64_t began = clock_monotonic_ns();
-    int code = EXIT_OK;
-    if (access(file, R_OK) != 0) {
-        error_set(&error, ERR_NOT_FOUND, "%s cannot be read", file);
-        error_hint(&error, "check the path");
-        code = say_error(cli->is_json, &error, EXIT_FAILED);
-    } else if (bundle_file(&config, file, ret_bundle, &failure, &error)) {
-        code = say_bundle_failed(cli, file, &failure, &error);
-        bundle_failure_done(&failure);
-    } else {
-        char size[32], time[32];
-        say_bytes(ret_bundle->code.len, size, sizeof(size));
-        say_duration((double)(clock_monotonic_ns() - began) / 1e6, time, sizeof(time));
-        say_progress(cli->is_json, "bundled %s (%s) in %s", file, size, time);
-    }
-    free(esbuild);
-    return code;
-}
-
-static void limit_json(struct json_writer *w, const char *key, uint32_t value)
-{
-    if (value == 0)
-        return;
-    json_key(w, key);
-    json_int(w, value);
-}
-
-static void upload_json(const struct cli *cli, const struct upload *u, const struct bundle *b,
-                        struct bytes *out)
-{
-    const struct version_options *o = &u->options;
-    struct json_writer w = json_writer(out);
-    json_open(&w, '{');
-    json_key(&w, "name");
-    json_cstr(&w, u->name);
-    json_key(&w, "bundle");
-    json_slice(&w, bytes_slice(&b->code));
-    json_key(&w, "source_map");
-    json_slice(&w, bytes_slice(&b->source_map));
-    json_key(&w, "isolation");
-    json_cstr(&w, u->is_module ? "module" : "request");
-    json_key(&w, "limits");
-    json_open(&w, '{');
-    limit_json(&w, "memory_mb", o->memory_mb);
-    limit_json(&w, "cpu_ms", o->cpu_ms);
-    limit_json(&w, "wall_ms", o->wall_ms);
-    limit_json(&w, "sql_transaction_ms", o->sql_transaction_ms);
-    json_close(&w, '}');
-    if (args_has(&cli->args, "--egress")) {
-        json_key(&w, "egress");
-        json_open(&w, '[');
-        for (size_t i = 0; i < cli->args.options_len; i++) {
-            if (strcmp(cli->args.options[i].flag->name, "--egress") == 0)
-                json_cstr(&w, cli->args.options[i].value);
-        }
-        json_close(&w, ']');
-    }
-    json_close(&w, '}');
-}
-
-/* On a terminal, a line that the next one overwrites. */
-static void say_waiting(const struct cli *cli, const char *text)
-{
-    if (!cli->is_json && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s", text);
-}
-
-static int say_build_failed(struct cli *cli, const struct reply *reply)
-{
-    struct body_value error = json_member(&reply->json, "error");
-    struct body_value build = json_member(&reply->json, "build");
-    if (cli->is_json) {
-        fprintf(stderr, "%.*s\n", SLICE_ARG(slice_trim(reply->text)));
-        return EXIT_FAILED;
-    }
-    struct slice name = json_text(cli, &reply->json, "name");
-    fprintf(stderr, "error: build %lld of %.*s failed: %.*s\n",
-            (long long)json_number(&build, "id"), SLICE_ARG(name),
-            SLICE_ARG(json_text(cli, &error, "message")));
-    say_frame(json_text(cli, &error, "file"), json_number(&error, "line"),
-              json_number(&error, "column"), json_text(cli, &error, "frame"));
-    struct slice hint = json_text(cli, &error, "hint");
-    if (hint.len > 0)
-        fprintf(stderr, "hint: %.*s\n", SLICE_ARG(hint));
-    return EXIT_FAILED;
-}
-
-static int say_ready(struct cli *cli, const struct upload *u, const struct reply *reply)
-{
-    if (cli->is_json) {
-        reply_print(reply);
-        return EXIT_OK;
-    }
-    struct body_value build = json_member(&reply->json, "build");
-    struct slice url = json_text(cli, &reply->json, "url");
-    char time[32];
-    say_duration(json_decimal(&build, "duration_ms"), time, sizeof(time));
-    printf("%s: version %lld is ready (build %lld, %s)\n", u->name,
-           (long long)json_number(&reply->json, "version"), (long long)json_number(&build, "id"),
-           time);
-    if (url.len > 0)
-        printf("%.*s\n", SLICE_ARG(url));
-    return EXIT_OK;
-}
-
-/* The server's patience was shorter than the build: ask on until it has ended, then show it. */
-static int wait_on(struct cli *cli, const struct upload *u, int64_t number)
-{
-    for (;;) {
-        struct reply reply;
-        const char *id = arena_printf(cli->arena, "%lld", (long long)number);
-        const char *path = client_object_path(cli, u->name, "/builds/%s?wait=60s", id);
-        int code = client_send(cli, "GET", path, SLICE_EMPTY, 0, &reply);
-        if (code)
-            return code;
-        struct slice status = json_text(cli, &reply.json, "status");
-        bool is_failed = slice_eq_cstr(status, "failed");
-        if (is_failed || slice_eq_cstr(status, "ready"))
-            return build_show_ended(cli, &reply, is_failed);
-        say_waiting(cli, arena_printf(cli->arena, "%.*s …", SLICE_ARG(status)));
-    }
+    return err ? err : read_egress(cli, &u->egress, ret_error);
 }
 
 int cmd_upload(struct cli *cli)
@@ -284,26 +99,12 @@ int cmd_upload(struct cli *cli)
     struct upload u = {0};
     struct bundle b = {0};
     struct error error = {0};
-    if (read_upload(cli, &u, &error))
+    const char *file;
+    if (read_upload(cli, &u, &file, &error))
         return say_error(cli->is_json, &error, EXIT_USAGE);
-    int code = build_bundle(cli, u.name, u.file, &b);
-    if (code)
-        return code;
-    CLEANUP(bytes_done) struct bytes body = BYTES_INIT;
-    upload_json(cli, &u, &b, &body);
+    int code = build_bundle(cli, u.name, file, NULL, &b);
+    if (!code)
+        code = upload_send(cli, &u, &b);
     bundle_done(&b);
-    struct reply reply;
-    say_waiting(cli, "building …");
-    const char *path =
-        client_path(cli, arena_printf(cli->arena, "/%ss?wait=60s", cli_word(cli)), NULL, NULL);
-    code = client_send(cli, "POST", path, bytes_slice(&body), 422, &reply);
-    say_waiting(cli, "");
-    if (code)
-        return code;
-    if (reply.status == 422)
-        return say_build_failed(cli, &reply);
-    if (reply.status == 200)
-        return say_ready(cli, &u, &reply);
-    struct body_value build = json_member(&reply.json, "build");
-    return wait_on(cli, &u, json_number(&build, "id"));
+    return code;
 }

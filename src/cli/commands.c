@@ -35,6 +35,32 @@ static const struct flag upload_flags[] = {
     {0},
 };
 
+static const struct flag deploy_flags[] = {
+    {"--env", "-e", "NAME", "of a project: what [env.NAME] says", false},
+    {"--name", NULL, "NAME", "of a project: another name", false},
+    {"--without-bindings", NULL, NULL,
+     "of a project: deploy although it declares what this server does not have", false},
+    {"--isolation", NULL, "request|module",
+     "of a file: fresh globals for each request (default), or kept", false},
+    {"--memory-mb", NULL, "N", "of a file: memory of one isolate, 4 to 4096 (default 64)", false},
+    {"--cpu-ms", NULL, "N", "of a file: CPU time of one request (default 1000)", false},
+    {"--wall-ms", NULL, "N", "of a file: time of one request (default 30000)", false},
+    {"--sql-transaction-ms", NULL, "N", "of a file: computing inside transaction() (default 100)",
+     false},
+    {"--egress", NULL, "DOMAIN", "of a file: a domain that may be reached; more than once for more",
+     true},
+    {0},
+};
+
+static const struct flag build_flags[] = {
+    {"--env", "-e", "NAME", "what [env.NAME] says", false},
+    {"--name", NULL, "NAME", "another name", false},
+    {"--out", "-o", "DIR", "where the bundle goes (default .limpet/build)", false},
+    {"--without-bindings", NULL, NULL,
+     "build although it declares what this server does not have", false},
+    {0},
+};
+
 static const struct flag run_flags[] = {
     {"--input", NULL, "JSON", "the body; @FILE reads a file, - standard input (default {})", false},
     {"--metadata", NULL, "JSON", "an object beside the body", false},
@@ -139,9 +165,14 @@ static const char upload_details[] =
 
 const struct command commands_table[] = {
     {"serve", "[FLAGS]", "Start the server", NULL, no_flags, cmd_serve},
-    {"deploy", "[NAME] FILE", "Bundle, upload and build a function",
-     "As 'function upload'; without NAME the file's name is used (of index.ts, its folder's).",
-     upload_flags, cmd_upload},
+    {"deploy", "[NAME] [DIR|FILE]", "Bundle, upload and build a project, or a file",
+     "DIR (default: here) has a limpet.toml, or wrangler's file or a worky.toml in its place. With a "
+     "FILE it\n"
+     "is 'function upload'; without NAME the file's name is used (of index.ts, its folder's).",
+     deploy_flags, cmd_deploy},
+    {"build", "[DIR]", "Build a project without deploying it",
+     "Runs its own build command, and writes the bundle to .limpet/build in DIR, or to --out.",
+     build_flags, cmd_project_build},
     {"function upload", "NAME FILE", "Bundle, upload and build a function", upload_details,
      upload_flags, cmd_upload},
     {"function list", "", "All functions", NULL, no_flags, cmd_function_list},
@@ -268,6 +299,8 @@ const size_t commands_count = ARRAY_LEN(commands_table);
 
 const char *cli_word(const struct cli *cli)
 {
+    if (cli->word)
+        return cli->word;
     struct slice path = slice_cstr(cli->args.command ? cli->args.command->path : "");
     struct slice group = slice_split(&path, ' ');
     for (unsigned k = 0; k < MODULE_KINDS; k++)

@@ -134,7 +134,7 @@ enum err op_random(struct guest *g, const struct op_random_args *a)
  * a list u32 2^32 - 1, u32 count, then lstr name and i64 version of each. A replay gives what they
  * were; what is asked for later has the values of then. Records of before hold the values. */
 
-enum { ENV_NONE = 0, ENV_VALUE = 1, ENV_VERSION = 2 };
+enum { ENV_NONE = 0, ENV_VALUE = 1, ENV_VERSION = 2, ENV_JSON = 3 /* in answers only */ };
 #define ENV_VERSIONS UINT32_MAX
 
 static const struct deployment_env *env_find(const struct deployment *d, struct slice name)
@@ -185,6 +185,11 @@ static int64_t env_take_i64(struct slice *in)
     return (int64_t)le64toh(v);
 }
 
+static uint32_t env_kind(const struct deployment_env *env)
+{
+    return !env ? ENV_NONE : env->is_json ? ENV_JSON : ENV_VALUE;
+}
+
 /* What the code gets for the record in g->result. */
 static enum err env_get_replayed(struct guest *g, struct slice name)
 {
@@ -192,11 +197,16 @@ static enum err env_get_replayed(struct guest *g, struct slice name)
     if (env_take_u32(&in) != ENV_VERSION)
         return OK;
     CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
-    bool is_there = env_append(g, name, env_take_i64(&in), &value);
+    const int64_t version = env_take_i64(&in);
+    bool is_there = env_append(g, name, version, &value);
     if (op_is_over(g))
         return ERR_CANCELLED;
+    const struct deployment_env *now = env_find(g->deployment, name);
+    const bool is_now = now && now->version == version;
     bytes_clear(&g->result);
-    bytes_append_u32(&g->result, is_there ? ENV_VALUE : ENV_NONE);
+    bytes_append_u32(&g->result, is_now     ? env_kind(now)
+                                 : is_there ? ENV_VALUE
+                                            : ENV_NONE);
     bytes_append_slice(&g->result, bytes_slice(&value));
     return OK;
 }
@@ -209,7 +219,7 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
         return err == OK ? env_get_replayed(g, a->name) : err;
     const struct deployment_env *env = env_find(g->deployment, a->name);
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
-    bytes_append_u32(&g->result, env ? ENV_VALUE : ENV_NONE);
+    bytes_append_u32(&g->result, env_kind(env));
     bytes_append_u32(&payload, env ? ENV_VERSION : ENV_NONE);
     if (env && env->is_secret)
         env_note_secret(g);

@@ -32,6 +32,7 @@ struct deployment_env {
     struct slice name, value;
     int64_t version; /* names the value, in journals */
     bool is_secret;
+    bool is_json; /* the value is JSON, of something that is no string */
 };
 
 enum deployment_stage {

@@ -133,7 +133,7 @@ static enum err bundle_read_result(const struct bundle_folder *f, const char *na
 
 /* Arguments, each malloc'd, ended by NULL. */
 struct bundle_argv {
-    char *args[64];
+    char *args[BUNDLE_ARGS_MAX + 96];
     size_t len;
 };
 
@@ -219,6 +219,7 @@ struct bundle_sources {
     void (*rename)(void *arg, const char *name, struct bytes *out);
     struct bundle_source_reader reader; /* by that name */
     bool is_upload;                     /* one source text */
+    const char *base;                   /* where esbuild ran; NULL: nobody asks what it read */
 };
 
 /* The text of a source, with a replacement character for each byte that is not UTF-8. */
@@ -286,6 +287,46 @@ static enum err bundle_finish_map(struct slice json, struct slice meta,
     return code;
 }
 
+/* Appends one relative path to an absolute folder, resolving "." and ".." by text. */
+static void bundle_join(struct slice folder, struct slice relative, struct bytes *out)
+{
+    bytes_append_slice(out, folder);
+    while (out->len > 1 && out->ptr[out->len - 1] == '/')
+        out->len--;
+    if (relative.len && relative.ptr[0] == '/')
+        bytes_clear(out);
+    while (relative.len) {
+        struct slice part = slice_split(&relative, '/');
+        if (!part.len || slice_eq_cstr(part, "."))
+            continue;
+        if (slice_eq_cstr(part, "..")) {
+            while (out->len && out->ptr[out->len - 1] != '/')
+                out->len--;
+            if (out->len)
+                out->len--;
+            continue;
+        }
+        bytes_append_char(out, '/');
+        bytes_append_slice(out, part);
+    }
+}
+
+/* The files that esbuild has read, from its metafile, whose names are relative to the folder that it
+ * ran in. */
+static void bundle_list_inputs(struct slice meta, const char *base, struct bytes *out)
+{
+    json_t *root = json_loadb(meta.ptr ? meta.ptr : "", meta.len, 0, NULL), *input;
+    const char *name;
+    json_object_foreach(json_object_get(root, "inputs"), name, input)
+    {
+        if (strchr(name, '\n') || strchr(name, ':')) /* "(disabled):…", "data:…" */
+            continue;
+        bundle_join(slice_cstr(base), slice_cstr(name), out);
+        bytes_append_char(out, '\n');
+    }
+    json_decref(root);
+}
+
 static struct bundle bundle_take(struct bundle *b)
 {
     struct bundle taken = *b;
@@ -313,6 +354,8 @@ static enum err bundle_collect(const struct bundle_folder *f, const struct bundl
         code = bundle_check_imports(bytes_slice(&meta), bytes_slice(&bundle.code),
                                     bytes_slice(&bundle.source_map), from->is_upload, ret_failure,
                                     ret_error);
+    if (code == OK && from->base)
+        bundle_list_inputs(bytes_slice(&meta), from->base, &bundle.inputs);
     if (code == OK)
         *ret_bundle = bundle_take(&bundle);
     return code;
@@ -397,7 +440,7 @@ enum err bundle_source(const struct bundle_config *config, struct slice source,
     bundle_args_common(&argv, config, &folder, bytes_cstr(&path));
     bundle_arg(&argv, "--tsconfig-raw={}");
     struct bundle_text text = {.source = source, .file = bytes_cstr(&file)};
-    const struct bundle_sources from = {bundle_text_name, {bundle_text_read, &text}, true};
+    const struct bundle_sources from = {bundle_text_name, {bundle_text_read, &text}, true, NULL};
     code =
         bundle_run(&argv, &folder, bytes_cstr(&folder.path), &from.reader, ret_failure, ret_error);
     if (code != OK)
@@ -433,30 +476,6 @@ static void bundle_find_base(char *path)
             len = 1;
     }
     path[own] = '\0';
-}
-
-/* Appends one relative path to an absolute folder, resolving "." and ".." by text. */
-static void bundle_join(struct slice folder, struct slice relative, struct bytes *out)
-{
-    bytes_append_slice(out, folder);
-    while (out->len > 1 && out->ptr[out->len - 1] == '/')
-        out->len--;
-    if (relative.len && relative.ptr[0] == '/')
-        bytes_clear(out);
-    while (relative.len) {
-        struct slice part = slice_split(&relative, '/');
-        if (!part.len || slice_eq_cstr(part, "."))
-            continue;
-        if (slice_eq_cstr(part, "..")) {
-            while (out->len && out->ptr[out->len - 1] != '/')
-                out->len--;
-            if (out->len)
-                out->len--;
-            continue;
-        }
-        bytes_append_char(out, '/');
-        bytes_append_slice(out, part);
-    }
 }
 
 /* The path of an absolute file seen from base: "src/a.ts", "../shared/b.ts". */
@@ -547,8 +566,14 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
     bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
     bundle_args_project(&argv);
+    for (size_t i = 0; config->args && config->args[i]; i++) {
+        if (i == BUNDLE_ARGS_MAX)
+            return error_set(ret_error, ERR_TOO_LARGE, "there are more than %d settings of bundling",
+                             BUNDLE_ARGS_MAX);
+        bundle_arg(&argv, "%s", config->args[i]);
+    }
     const struct bundle_sources from = {
-        bundle_project_name, {bundle_project_read, &project}, false};
+        bundle_project_name, {bundle_project_read, &project}, false, project.base};
     code = bundle_run(&argv, &folder, project.base, &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
@@ -559,6 +584,7 @@ void bundle_done(struct bundle *b)
 {
     bytes_done(&b->code);
     bytes_done(&b->source_map);
+    bytes_done(&b->inputs);
 }
 
 /* ---- finding the program ---- */

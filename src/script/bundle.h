@@ -13,6 +13,7 @@
 struct bundle {
     struct bytes code;       /* ES module */
     struct bytes source_map; /* JSON, version 3, with sourcesContent */
+    struct bytes inputs;     /* of bundle_file(): absolute paths of what was read, a line each */
 };
 
 /* Where a build failed; owned texts, released by bundle_failure_done(). line 0: unknown. */
@@ -24,7 +25,10 @@ struct bundle_failure {
 struct bundle_config {
     const char *esbuild; /* path of the program; NULL: ERR_UNAVAILABLE with advice */
     const char *name;    /* of the function: names the source in stack traces, "NAME.ts" */
+    const char *const *args; /* of bundle_file(): more of esbuild's, NULL-terminated; NULL: none */
 };
+
+enum { BUNDLE_ARGS_MAX = 512 }; /* of those */
 
 /* ERR_BUILD_FAILED fills ret_failure too. */
 NODISCARD enum err bundle_source(const struct bundle_config *config, struct slice source,

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "admin/body.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/module_name.h"
@@ -89,6 +90,45 @@ static void ask_module(struct ask *a, struct slice name, int64_t version)
     a->query.module.number = version;
 }
 
+static int compare_env(const void *a, const void *b)
+{
+    const struct deployment_env *x = a, *y = b;
+    const size_t len = x->name.len < y->name.len ? x->name.len : y->name.len;
+    const int order = memcmp(x->name.ptr, y->name.ptr, len);
+    return order ? order : (x->name.len > y->name.len) - (x->name.len < y->name.len);
+}
+
+/* The version's own variables, but for those that were set otherwise. They change with the version, so
+ * that is what names their values in journals; the others count up from 1. */
+static void add_vars(struct deployment *d, struct deployment_env *env, struct slice vars)
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    const size_t set_len = d->env_len;
+    struct body_value root, value;
+    if (vars.len == 0 || body_parse(vars, &root, NULL) != OK || root.kind != BODY_OBJECT)
+        return;
+    struct body_walk walk = body_walk(&root);
+    while (d->env_len < set_len + LIMIT_ENV_VARS && body_next_member(&walk, &text, &value)) {
+        struct deployment_env e = {.name = arena_copy(d->arena, bytes_slice(&text)),
+                                   .value = value.text,
+                                   .version = -d->version,
+                                   .is_json = value.kind != BODY_STRING};
+        bool is_set = false;
+        for (size_t k = 0; k < set_len; k++)
+            is_set |= slice_eq(env[k].name, e.name);
+        if (is_set)
+            continue;
+        if (!e.is_json) {
+            bytes_clear(&text);
+            body_string(&value, &text);
+            e.value = bytes_slice(&text);
+        }
+        e.value = arena_copy(d->arena, e.value);
+        env[d->env_len++] = e;
+    }
+    qsort(env, d->env_len, sizeof(*env), compare_env);
+}
+
 /* What an answer of the store says. */
 static struct deployment *deployment_of(struct deployments *ds, const struct store_query *q)
 {
@@ -112,13 +152,16 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     d->release_database = database_unref;
     options.domains = arena_copy(d->arena, options.domains);
     set_options(d, &options);
-    struct deployment_env *env = arena_array(d->arena, q->module.env_len + 1, sizeof(*env));
+    const size_t room = q->module.env_len + (v->options.vars.len > 0 ? LIMIT_ENV_VARS : 0);
+    struct deployment_env *env = arena_array(d->arena, room + 1, sizeof(*env));
     for (size_t k = 0; k < q->module.env_len; k++)
         env[k] = (struct deployment_env){arena_copy(d->arena, q->module.env[k].name),
                                          arena_copy(d->arena, q->module.env[k].value),
-                                         q->module.env[k].version, q->module.env[k].is_secret};
+                                         q->module.env[k].version, q->module.env[k].is_secret,
+                                         false};
     d->env = env;
     d->env_len = q->module.env_len;
+    add_vars(d, env, v->options.vars);
     accounts_quota(ds->server->accounts, d->name, q->module.quota.max);
     return d;
 }

@@ -7,6 +7,14 @@
 #include "base/json.h"
 #include "store/internal.h"
 
+static void options_put_text(struct json_writer *w, const char *key, struct slice text)
+{
+    if (!text.len)
+        return;
+    json_key(w, key);
+    json_slice(w, text);
+}
+
 static void options_put(struct json_writer *w, const char *key, uint32_t value)
 {
     if (!value)
@@ -27,10 +35,8 @@ void version_options_write(const struct version_options *options, struct bytes *
     options_put(&w, "cpu_ms", options->cpu_ms);
     options_put(&w, "wall_ms", options->wall_ms);
     options_put(&w, "sql_transaction_ms", options->sql_transaction_ms);
-    if (options->domains.len) {
-        json_key(&w, "domains");
-        json_slice(&w, options->domains);
-    }
+    options_put_text(&w, "domains", options->domains);
+    options_put_text(&w, "vars", options->vars);
     json_close(&w, '}');
 }
 
@@ -38,6 +44,14 @@ static uint32_t options_get(const json_t *root, const char *key)
 {
     json_int_t value = json_integer_value(json_object_get(root, key));
     return value > 0 && value <= UINT32_MAX ? (uint32_t)value : 0;
+}
+
+static struct slice options_get_text(const json_t *root, const char *key, struct arena *a)
+{
+    const json_t *text = json_object_get(root, key);
+    if (!json_is_string(text))
+        return SLICE_EMPTY;
+    return arena_copy(a, slice_of(json_string_value(text), json_string_length(text)));
 }
 
 enum err version_options_read(struct slice json, struct arena *a,
@@ -53,7 +67,6 @@ enum err version_options_read(struct slice json, struct arena *a,
                          "a version's options in the database are not JSON");
     }
     const char *isolation = json_string_value(json_object_get(root, "isolation"));
-    const json_t *domains = json_object_get(root, "domains");
     ret_options->isolation = isolation && slice_eq_cstr(slice_cstr(isolation), "module")
                                  ? ISOLATION_MODULE
                                  : ISOLATION_REQUEST;
@@ -61,9 +74,8 @@ enum err version_options_read(struct slice json, struct arena *a,
     ret_options->cpu_ms = options_get(root, "cpu_ms");
     ret_options->wall_ms = options_get(root, "wall_ms");
     ret_options->sql_transaction_ms = options_get(root, "sql_transaction_ms");
-    if (json_is_string(domains))
-        ret_options->domains =
-            arena_copy(a, slice_of(json_string_value(domains), json_string_length(domains)));
+    ret_options->domains = options_get_text(root, "domains", a);
+    ret_options->vars = options_get_text(root, "vars", a);
     json_decref(root);
     return OK;
 }

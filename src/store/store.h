@@ -55,6 +55,7 @@ struct version_options {
     enum isolation isolation;
     uint32_t memory_mb, cpu_ms, wall_ms, sql_transaction_ms;
     struct slice domains; /* comma-separated egress allow list, "" for none */
+    struct slice vars;    /* its own variables: a JSON object, "" for none */
 };
 
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */

@@ -7,4 +7,5 @@
 pub use wasmtime_c_api::*;
 
 pub mod guard;
+pub mod toml_face;
 pub mod url_face;

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Where the value of each key goes. */
+#include "admin/names.h"
+#include "base/json.h"
+#include "project/internal.h"
+
+static const char *text_of(struct project_reader *r, const struct config_value *v)
+{
+    return arena_cstr(r->p->arena, v->text);
+}
+
+/* A string or a list of them. */
+static void take_texts(struct project_reader *r, const struct config_value *v,
+                       struct project_texts *ret)
+{
+    *ret = (struct project_texts){0};
+    if (v->kind == BODY_STRING)
+        texts_add(r->p->arena, ret, text_of(r, v));
+    for (size_t i = 0; i < v->len; i++)
+        if (v->items[i].kind == BODY_STRING)
+            texts_add(r->p->arena, ret, text_of(r, &v->items[i]));
+}
+
+static enum err take_pairs(struct project_reader *r, const struct config_value *v,
+                           struct project_pairs *ret)
+{
+    ret->items = arena_array(r->p->arena, v->len + 1, sizeof(*ret->items));
+    ret->len = v->len;
+    for (size_t i = 0; i < v->len; i++) {
+        const struct config_member *m = &v->members[i];
+        if (m->value.kind != BODY_STRING)
+            return reader_error(r, m->value.at, "'%.*s' is %s, but must be a string",
+                                SLICE_ARG(m->name), body_kind_text(m->value.kind));
+        ret->items[i] =
+            (struct project_pair){arena_cstr(r->p->arena, m->name), text_of(r, &m->value)};
+    }
+    return OK;
+}
+
+/* An object of the tree, as JSON: places of TOML do not lead to it, so it is written again. */
+static void write_json(const struct config_value *v, struct bytes *out)
+{
+    switch (v->kind) {
+    case BODY_STRING:
+        json_quote(out, v->text);
+        break;
+    case BODY_ARRAY:
+        bytes_append_char(out, '[');
+        for (size_t i = 0; i < v->len; i++) {
+            bytes_append_cstr(out, i > 0 ? "," : "");
+            write_json(&v->items[i], out);
+        }
+        bytes_append_char(out, ']');
+        break;
+    case BODY_OBJECT:
+        bytes_append_char(out, '{');
+        for (size_t i = 0; i < v->len; i++) {
+            bytes_append_cstr(out, i > 0 ? "," : "");
+            json_quote(out, v->members[i].name);
+            bytes_append_char(out, ':');
+            write_json(&v->members[i].value, out);
+        }
+        bytes_append_char(out, '}');
+        break;
+    default:
+        bytes_append_slice(out, v->text);
+        break;
+    }
+}
+
+static enum err take_vars(struct project_reader *r, const struct config_value *v)
+{
+    for (size_t i = 0; i < v->len; i++) {
+        const struct config_member *m = &v->members[i];
+        struct error why = {0};
+        if (names_check_env(m->name, &why)) {
+            enum err err = reader_error(r, m->value.at, "%s", why.message);
+            error_hint(r->error, "%s", why.hint);
+            return err;
+        }
+        struct project_var var = {.name = m->name, .value = m->value.text};
+        if (m->value.kind != BODY_STRING) {
+            CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
+            write_json(&m->value, &json);
+            var.value = arena_copy(r->p->arena, bytes_slice(&json));
+            var.is_json = true;
+        }
+        vars_put(r->p->arena, &r->p->vars, var);
+    }
+    return OK;
+}
+
+/* One of the words, or an error that lists them. */
+static enum err take_word(struct project_reader *r, const struct config_value *v,
+                          const char *const *words, size_t len, size_t *ret_index)
+{
+    CLEANUP(bytes_done) struct bytes known = BYTES_INIT;
+    for (size_t i = 0; i < len; i++) {
+        if (slice_eq_cstr(v->text, words[i])) {
+            *ret_index = i;
+            return OK;
+        }
+        bytes_printf(&known, "%s%s", i == 0 ? "" : i + 1 < len ? ", " : " or ", words[i]);
+    }
+    const char *nearest = names_nearest(v->text, words, len);
+    enum err err = reader_error(r, v->at, "'%.*s' is none of %s",
+                                SLICE_ARG(slice_utf8_clip(v->text, 60)), bytes_cstr(&known));
+    error_hint(r->error, nearest ? "did you mean '%s'?" : "choose one of them%s",
+               nearest ? nearest : "");
+    return err;
+}
+
+static enum err take_limit(struct project_reader *r, const struct config_value *v,
+                           uint32_t *ret_limit)
+{
+    uint64_t n = 0;
+    (void)slice_to_u64(v->text, &n);
+    const uint32_t before = *ret_limit;
+    *ret_limit = (uint32_t)n;
+    struct error why = {0};
+    if (n > 0 && names_check_limits(&r->p->options, &why) == OK)
+        return OK;
+    *ret_limit = before;
+    enum err err = reader_error(r, v->at, "%s", n == 0 ? "a limit may not be 0" : why.message);
+    error_hint(r->error, "%s", n == 0 ? "leave it out for the default" : why.hint);
+    return err;
+}
+
+static enum err take_route(struct project_reader *r, const struct config_value *v)
+{
+    if (v->kind == BODY_STRING) {
+        texts_add(r->p->arena, &r->p->routes, text_of(r, v));
+        return OK;
+    }
+    if (v->kind == BODY_OBJECT) {
+        const struct config_value *pattern = config_member(v, "pattern");
+        enum err err = reader_object(r, SHAPE_ROUTE, v);
+        if (!err && !pattern)
+            err = reader_error(r, v->at, "a route needs a 'pattern'");
+        return err;
+    }
+    for (size_t i = 0; i < v->len; i++) {
+        enum err err = take_route(r, &v->items[i]);
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+static enum err take_rules(struct project_reader *r, const struct config_value *v)
+{
+    struct project *p = r->p;
+    p->rules = arena_zalloc(p->arena, (v->len + 1) * sizeof(*p->rules));
+    p->rules_len = v->len;
+    for (size_t i = 0; i < v->len; i++) {
+        r->rule = &p->rules[i];
+        enum err err = reader_object(r, SHAPE_RULE, &v->items[i]);
+        if (!err && (!r->rule->type || r->rule->globs.len == 0))
+            err = reader_error(r, v->items[i].at, "a rule needs 'type' and 'globs'");
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
+static enum err take_egress(struct project_reader *r, const struct config_value *v)
+{
+    for (size_t i = 0; i < v->len; i++) {
+        struct error why = {0};
+        if (names_check_domain(v->items[i].text, &why) == OK)
+            continue;
+        enum err err = reader_error(r, v->items[i].at, "%s", why.message);
+        error_hint(r->error, "%s", why.hint);
+        return err;
+    }
+    take_texts(r, v, &r->p->egress);
+    if (v->len > 0)
+        return OK;
+    enum err err = reader_error(r, v->at, "'egress' is empty");
+    error_hint(r->error, "leave it out to allow all public hosts");
+    return err;
+}
+
+static enum err take_assets(struct project_reader *r, const struct config_value *v)
+{
+    if (v->kind == BODY_OBJECT)
+        return reader_object(r, SHAPE_ASSETS, v);
+    r->p->assets.directory = text_of(r, v);
+    return OK;
+}
+
+enum err project_take(struct project_reader *r, enum key_id id, const struct config_value *v)
+{
+    static const char *const kinds[] = {"function", "workflow"};
+    static const char *const isolations[] = {"request", "module"};
+    static const char *const not_founds[] = {"none", "404-page", "single-page-application"};
+    static const char *const htmls[] = {"auto-trailing-slash", "force-trailing-slash",
+                                        "drop-trailing-slash", "none"};
+    static const char *const rules[] = {"ESModule", "CommonJS",     "Text",
+                                        "Data",     "CompiledWasm", "PythonModule",
+                                        "PythonRequirement"};
+    struct project *p = r->p;
+    const bool is_true = slice_eq_cstr(v->text, "true");
+    size_t word;
+    enum err err = OK;
+    switch (id) {
+    case KEY_ROOT_name:
+        p->name = text_of(r, v);
+        return OK;
+    case KEY_ROOT_main:
+        p->main = text_of(r, v);
+        return OK;
+    case KEY_ROOT_kind:
+        err = take_word(r, v, kinds, ARRAY_LEN(kinds), &word);
+        p->kind = !err && word == 1 ? STORE_WORKFLOW : STORE_FUNCTION;
+        return err;
+    case KEY_ROOT_namespace:
+        p->space = text_of(r, v);
+        return OK;
+    case KEY_ROOT_vars:
+        return take_vars(r, v);
+    case KEY_ROOT_env:
+        r->envs = v;
+        return OK;
+    case KEY_ROOT_routes:
+    case KEY_ROOT_route:
+        p->routes = (struct project_texts){0};
+        return take_route(r, v);
+    case KEY_ROOT_assets:
+        return take_assets(r, v);
+    case KEY_ROOT_triggers:
+        return reader_object(r, SHAPE_TRIGGERS, v);
+    case KEY_ROOT_limits:
+        return reader_object(r, SHAPE_LIMITS, v);
+    case KEY_ROOT_build:
+        return reader_object(r, SHAPE_BUILD, v);
+    case KEY_ROOT_isolation:
+        err = take_word(r, v, isolations, ARRAY_LEN(isolations), &word);
+        p->options.isolation = !err && word == 1 ? ISOLATION_MODULE : ISOLATION_REQUEST;
+        return err;
+    case KEY_ROOT_egress:
+        return take_egress(r, v);
+    case KEY_ROOT_compatibility_date:
+        p->compatibility_date = text_of(r, v);
+        return OK;
+    case KEY_ROOT_compatibility_flags:
+        take_texts(r, v, &p->compatibility_flags);
+        return OK;
+    case KEY_ROOT_rules:
+        return take_rules(r, v);
+    case KEY_ROOT_define:
+        return take_pairs(r, v, &p->define);
+    case KEY_ROOT_alias:
+        return take_pairs(r, v, &p->alias);
+    case KEY_ROOT_tsconfig:
+        p->tsconfig = text_of(r, v);
+        return OK;
+    case KEY_ROOT_minify:
+        p->is_minified = is_true;
+        return OK;
+    case KEY_ROOT_keep_names:
+        p->drops_names = !is_true;
+        return OK;
+    case KEY_ROOT_no_bundle:
+        p->is_built = is_true;
+        return OK;
+    case KEY_ROOT_jsx_factory:
+        p->jsx_factory = text_of(r, v);
+        return OK;
+    case KEY_ROOT_jsx_fragment:
+        p->jsx_fragment = text_of(r, v);
+        return OK;
+    case KEY_LIMITS_memory_mb:
+        return take_limit(r, v, &p->options.memory_mb);
+    case KEY_LIMITS_cpu_ms:
+        return take_limit(r, v, &p->options.cpu_ms);
+    case KEY_LIMITS_wall_ms:
+        return take_limit(r, v, &p->options.wall_ms);
+    case KEY_LIMITS_sql_transaction_ms:
+        return take_limit(r, v, &p->options.sql_transaction_ms);
+    case KEY_BUILD_command:
+        p->build.command = text_of(r, v);
+        return OK;
+    case KEY_BUILD_cwd:
+        p->build.cwd = text_of(r, v);
+        return OK;
+    case KEY_BUILD_watch:
+    case KEY_BUILD_watch_dir:
+        take_texts(r, v, &p->build.watch);
+        return OK;
+    case KEY_ASSETS_directory:
+        p->assets.directory = text_of(r, v);
+        return OK;
+    case KEY_ASSETS_binding:
+        p->assets.binding = text_of(r, v);
+        return names_check_env(v->text, r->error);
+    case KEY_ASSETS_not_found_handling:
+        err = take_word(r, v, not_founds, ARRAY_LEN(not_founds), &word);
+        p->assets.not_found = err ? NULL : not_founds[word];
+        return err;
+    case KEY_ASSETS_html_handling:
+        err = take_word(r, v, htmls, ARRAY_LEN(htmls), &word);
+        p->assets.html = err ? NULL : htmls[word];
+        return err;
+    case KEY_ASSETS_run_worker_first:
+        p->assets.is_code_first = v->kind == BODY_BOOL && is_true;
+        take_texts(r, v, &p->assets.code_first);
+        return OK;
+    case KEY_RULE_type:
+        err = take_word(r, v, rules, ARRAY_LEN(rules), &word);
+        r->rule->type = err ? NULL : rules[word];
+        return err;
+    case KEY_RULE_globs:
+        take_texts(r, v, &r->rule->globs);
+        return OK;
+    case KEY_ROUTE_pattern:
+        texts_add(p->arena, &p->routes, text_of(r, v));
+        return OK;
+    case KEY_ROUTE_custom_domain:
+        return OK; /* a host alone is one already */
+    default:
+        CHECK(false); /* the table says TAKEN and there is no case for it */
+        return ERR_INTERNAL;
+    }
+}
