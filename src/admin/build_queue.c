@@ -41,6 +41,7 @@ struct build {
     struct bundle bundle;
     size_t bytes; /* counted in the queue */
     bool is_bundled;
+    bool is_kept_back;
     bool is_running; /* has had its turn */
     bool is_cancelled;
 
@@ -240,6 +241,7 @@ static void start_publish(struct build *b)
         .source_map_hash = slice_cstr(b->map_hash),
         .exports = b->exports,
         .options = b->options,
+        .is_kept_back = b->is_kept_back,
         .created_us = clock_wall_us(),
     };
     start_op(b);
@@ -535,6 +537,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->bundle.code = take_bytes(&upload->code);
     b->bundle.source_map = take_bytes(&upload->source_map);
     b->is_bundled = upload->is_bundled;
+    b->is_kept_back = upload->is_kept_back;
     b->bytes = bytes;
     b->created_us = clock_wall_us();
     list_init(&b->watches);

@@ -43,6 +43,7 @@ struct build_upload {
     struct bytes source; /* TypeScript, or, when is_bundled: */
     struct bytes code, source_map;
     bool is_bundled;
+    bool is_kept_back; /* it does not serve yet */
     struct version_options options;
     const struct store_audit *audit; /* who uploads; borrowed for the call */
 };

@@ -263,7 +263,8 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
     static const char *const known[] = {"name",      "source", "bundle", "source_map",
-                                        "isolation", "limits", "egress", "vars"};
+                                        "isolation", "limits", "egress", "vars",
+                                        "serve"};
     struct slice name = bytes_slice(key);
     struct build_upload *u = &p->upload;
     if (slice_eq_cstr(name, "name"))
@@ -289,6 +290,12 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
         return read_isolation(v, &u->options.isolation, ret_error);
     if (slice_eq_cstr(name, "limits"))
         return read_limits(v, &u->options, ret_error);
+    if (slice_eq_cstr(name, "serve")) {
+        if (v->kind != BODY_BOOL)
+            return wrong_kind("serve", "true or false", v, ret_error);
+        u->is_kept_back = slice_eq_cstr(v->text, "false");
+        return OK;
+    }
     if (slice_eq_cstr(name, "vars"))
         return read_vars(v, &p->vars, ret_error);
     return read_egress(v, &p->domains, ret_error);
@@ -459,6 +466,21 @@ static const char *status_text(const struct function_row *row, enum build_status
     }
 }
 
+static void split_json(struct json_writer *w, const struct function_row *row)
+{
+    json_key(w, "split");
+    if (!row->split_version) {
+        json_nil(w);
+        return;
+    }
+    json_open(w, '{');
+    json_key(w, "version");
+    json_int(w, row->split_version);
+    json_key(w, "percent");
+    json_double(w, row->split_permyriad / 100.0);
+    json_close(w, '}');
+}
+
 static void function_json_members(struct admin_request *r, struct json_writer *w,
                                   const struct function_row *row)
 {
@@ -470,6 +492,7 @@ static void function_json_members(struct admin_request *r, struct json_writer *w
     json_cstr(w, status_text(row, build));
     json_key(w, "version");
     json_int(w, row->version);
+    split_json(w, row);
     text_json(w, "content_hash", row->hash);
     text_json(w, "url", function_url(r, row->name));
     json_key(w, "last_build");
@@ -511,8 +534,8 @@ static void limit_json(struct json_writer *w, const char *key, uint32_t value, u
     json_int(w, value ? value : def);
 }
 
-/* How the serving version runs. Limits that were not given show the defaults that hold. */
-static void options_json(struct json_writer *w, const struct version_options *o)
+/* Limits that were not given show the defaults that hold. */
+void version_options_json(struct json_writer *w, const struct version_options *o)
 {
     json_key(w, "isolation");
     json_cstr(w, o->isolation == ISOLATION_MODULE ? "module" : "request");
@@ -552,7 +575,7 @@ void function_show(struct admin_request *r)
     json_open(&w, '{');
     function_json_members(r, &w, &row);
     if (row.version > 0) {
-        options_json(&w, &version.options);
+        version_options_json(&w, &version.options);
         times_json(&w, "version_created_at", version.created_us);
     }
     json_close(&w, '}');

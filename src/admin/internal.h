@@ -191,6 +191,11 @@ NODISCARD enum err read_function(struct admin_request *r, struct slice name,
 /* The one that serves. */
 NODISCARD enum err read_version(struct admin_request *r, struct slice function,
                                 struct version_row *ret_row, struct error *ret_error);
+NODISCARD enum err read_versions(struct admin_request *r, struct slice function,
+                                 struct version_row **ret_rows, size_t *ret_len,
+                                 struct error *ret_error);
+NODISCARD enum err read_version_of(struct admin_request *r, struct slice function, int64_t number,
+                                   struct version_row *ret_row, struct error *ret_error);
 NODISCARD enum err read_builds(struct admin_request *r, struct slice function,
                                struct build_row **ret_rows, size_t *ret_len,
                                struct error *ret_error);
@@ -225,6 +230,8 @@ struct slice function_url(struct admin_request *r, struct slice name);
 void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row);
 /* The answer to an upload that ended: 200, or 422 with the failure. Inside a handler. */
 void build_reply_ended(struct admin_request *r, struct slice function, int64_t number);
+/* Members for how a version runs; functions.c. */
+void version_options_json(struct json_writer *w, const struct version_options *o);
 /* "file", "line", "column", "frame" of a row's failure. */
 void build_failure_json(struct json_writer *w, const struct build_row *row);
 void log_json(struct json_writer *w, const struct log_row *row);

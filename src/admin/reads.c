@@ -41,6 +41,26 @@ enum err read_version(struct admin_request *r, struct slice function, struct ver
     return err;
 }
 
+enum err read_versions(struct admin_request *r, struct slice function,
+                       struct version_row **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    struct store_query q = {.kind = STORE_QUERY_VERSIONS, .versions.function = function};
+    enum err err = request_read(r, &q, ret_error);
+    *ret_rows = q.versions.rows;
+    *ret_len = q.versions.len;
+    return err;
+}
+
+enum err read_version_of(struct admin_request *r, struct slice function, int64_t number,
+                         struct version_row *ret_row, struct error *ret_error)
+{
+    struct store_query q = {.kind = STORE_QUERY_VERSION,
+                            .version = {.function = function, .number = number}};
+    enum err err = request_read(r, &q, ret_error);
+    *ret_row = q.version.row;
+    return err;
+}
+
 enum err read_builds(struct admin_request *r, struct slice function, struct build_row **ret_rows,
                      size_t *ret_len, struct error *ret_error)
 {

@@ -60,6 +60,18 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "One function and the version that serves")                                                                       \
     X(function_delete, function_delete, DELETE, "/functions/:name", DEPLOY, NONE, 204, "", "", "",                      \
       "Delete a function, its versions, variables, executions and logs")                                                \
+    X(function_version_list, version_list, GET, "/functions/:name/versions", READ, NONE, 200, "", "VersionList", "",               \
+      "Versions of a function, newest first, and which of them answer")                                                  \
+    X(function_version_show, version_show, GET, "/functions/:name/versions/:version", READ, NONE, 200, "", "Version", "",          \
+      "One version, and how it runs")                                                                                   \
+    X(function_version_serve, version_serve, PUT, "/functions/:name/versions/:version/traffic", DEPLOY, SMALL, 204, "Traffic", "", "", \
+      "Give a version a part of the requests, or all")                                                                  \
+    X(workflow_version_list, version_list, GET, "/workflows/:name/versions", READ, NONE, 200, "", "VersionList", "",               \
+      "Versions of a workflow, newest first, and which of them answer")                                                  \
+    X(workflow_version_show, version_show, GET, "/workflows/:name/versions/:version", READ, NONE, 200, "", "Version", "",          \
+      "One version, and how it runs")                                                                                   \
+    X(workflow_version_serve, version_serve, PUT, "/workflows/:name/versions/:version/traffic", DEPLOY, SMALL, 204, "Traffic", "", "", \
+      "Give a version a part of the requests, or all")                                                                  \
     X(build_list, build_list, GET, "/functions/:name/builds", READ, NONE, 200, "", "BuildList", "",                     \
       "Builds of a function, newest first")                                                                             \
     X(build_show, build_show, GET, "/functions/:name/builds/:id", READ, NONE, 200, "", "Build", "wait",                 \

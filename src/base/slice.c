@@ -161,3 +161,13 @@ struct slice slice_utf8_clip(struct slice s, size_t len_max)
     }
     return slice_of(s.ptr, len_max);
 }
+
+uint64_t slice_hash(struct slice s)
+{
+    uint64_t h = 0xcbf29ce484222325; /* FNV-1a, then a finalizer */
+    for (size_t i = 0; i < s.len; i++)
+        h = (h ^ (unsigned char)s.ptr[i]) * 0x100000001b3;
+    h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9;
+    h = (h ^ (h >> 27)) * 0x94d049bb133111eb;
+    return h ^ (h >> 31);
+}

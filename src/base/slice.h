@@ -56,5 +56,7 @@ bool slice_to_u64(struct slice s, uint64_t *ret_value);
 bool slice_is_utf8(struct slice s);
 /* Length in bytes of the valid UTF-8 character that s starts with; 0 if it starts with none. */
 size_t slice_utf8_char(struct slice s);
+/* The same for the same bytes, always and everywhere. Not for tables whose keys others choose. */
+uint64_t slice_hash(struct slice s);
 /* At most len_max bytes of s, shortened so that no character is cut. */
 struct slice slice_utf8_clip(struct slice s, size_t len_max);

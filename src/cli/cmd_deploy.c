@@ -38,7 +38,7 @@ static int open_and_bundle(struct cli *cli, struct project **ret_project, struct
 /* A flag that says nothing here would else be believed. */
 static int refuse_flags(struct cli *cli, bool is_project)
 {
-    static const char *const of_project[] = {"--env", "--name", "--without-bindings"};
+    static const char *const of_project[] = {"--env", "--name", "--without-bindings", "--no-serve"};
     static const char *const of_file[] = {"--isolation", "--memory-mb",          "--cpu-ms",
                                           "--wall-ms",   "--sql-transaction-ms", "--egress"};
     const char *const *flags = is_project ? of_file : of_project;

@@ -40,6 +40,9 @@ static const struct flag deploy_flags[] = {
     {"--name", NULL, "NAME", "of a project: another name", false},
     {"--without-bindings", NULL, NULL,
      "of a project: deploy although it declares what this server does not have", false},
+    {"--no-serve", NULL, NULL,
+     "of a project: the version that serves goes on; 'versions promote' gives this one requests",
+     false},
     {"--isolation", NULL, "request|module",
      "of a file: fresh globals for each request (default), or kept", false},
     {"--memory-mb", NULL, "N", "of a file: memory of one isolate, 4 to 4096 (default 64)", false},
@@ -49,6 +52,19 @@ static const struct flag deploy_flags[] = {
      false},
     {"--egress", NULL, "DOMAIN", "of a file: a domain that may be reached; more than once for more",
      true},
+    {0},
+};
+
+static const struct flag versions_flags[] = {
+    {"--workflow", NULL, NULL, "NAME is a workflow", false},
+    {"--env", "-e", "NAME", "of the project here: what [env.NAME] says", false},
+    {0},
+};
+
+static const struct flag promote_flags[] = {
+    {"--percent", NULL, "N", "a part of the requests (default 100: all)", false},
+    {"--workflow", NULL, NULL, "NAME is a workflow", false},
+    {"--env", "-e", "NAME", "of the project here: what [env.NAME] says", false},
     {0},
 };
 
@@ -173,6 +189,16 @@ const struct command commands_table[] = {
     {"build", "[DIR]", "Build a project without deploying it",
      "Runs its own build command, and writes the bundle to .limpet/build in DIR, or to --out.",
      build_flags, cmd_project_build},
+    {"versions list", "[NAME]", "Versions, and which of them answer",
+     "Without NAME: of the project in this folder.", versions_flags, cmd_versions_list},
+    {"versions view", "[NAME] VERSION", "One version, and how it runs", NULL, versions_flags,
+     cmd_versions_view},
+    {"versions promote", "[NAME] VERSION", "Let a version answer requests, or a part of them",
+     "With --percent the version that serves answers the others. Who sends the same value in the\n"
+     "header or cookie limpet-version-key always meets the same version. --percent 0 ends that.",
+     promote_flags, cmd_versions_promote},
+    {"versions rollback", "[NAME] [VERSION]", "Let the version before answer again",
+     "With VERSION: that one.", versions_flags, cmd_versions_rollback},
     {"function upload", "NAME FILE", "Bundle, upload and build a function", upload_details,
      upload_flags, cmd_upload},
     {"function list", "", "All functions", NULL, no_flags, cmd_function_list},

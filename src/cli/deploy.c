@@ -32,10 +32,10 @@ static void say_warnings(const struct cli *cli, struct project *p)
 static const char *redirected(struct cli *cli, const struct project *p)
 {
     const char *from = project_path(p, ".wrangler/deploy/config.json");
-    struct config config;
-    if (!p->is_foreign || config_read(cli->arena, from, &config, NULL) != OK)
+    struct document doc;
+    if (!p->is_foreign || document_read(cli->arena, from, &doc, NULL) != OK)
         return NULL;
-    const struct config_value *to = config_member(&config.root, "configPath");
+    const struct document_value *to = document_member(&doc.root, "configPath");
     if (!to || to->kind != BODY_STRING)
         return NULL;
     const char *path = arena_printf(cli->arena, "%s/.wrangler/deploy/%.*s", p->dir,
@@ -83,7 +83,7 @@ int deploy_open(struct cli *cli, const char *path, struct project **ret_project)
     say_warnings(cli, p);
     if (p->space && !args_has(&cli->args, "--namespace"))
         cli->space = namespace_is_default(slice_cstr(p->space)) ? NULL : p->space;
-    cli->word = p->kind == STORE_WORKFLOW ? "workflow" : "function";
+    cli->word = module_kinds[p->kind].word;
     *ret_project = p;
     return take_name(cli, p);
 }
@@ -205,6 +205,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,
+        .is_kept_back = args_has(&cli->args, "--no-serve"),
     };
     return upload_send(cli, &u, b);
 }

@@ -152,6 +152,10 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
     }
     if (u->vars && u->vars->len > 0)
         vars_json(&w, u->vars);
+    if (u->is_kept_back) {
+        json_key(&w, "serve");
+        json_bool(&w, false);
+    }
     json_close(&w, '}');
 }
 

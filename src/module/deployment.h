@@ -61,6 +61,8 @@ struct deployment {
     const struct deployment_env *env; /* sorted by name */
     size_t env_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
+    struct deployment *split;   /* a reference: another version that has a part of its requests, or NULL */
+    uint32_t split_permyriad;   /* of 10,000 */
     struct database *database;  /* a reference; NULL: it has none */
     void (*release_database)(struct database *b); /* host/database.h lies above this folder */
 

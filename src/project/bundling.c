@@ -3,7 +3,7 @@
  * What a project says of bundling, as esbuild's arguments. */
 #include "project/internal.h"
 
-/* "**\/*.ext": ".ext"; NULL: it is something else. */
+/* The extension of a glob that matches it everywhere, with its dot; NULL: it is another glob. */
 static const char *glob_extension(const char *glob)
 {
     if (strncmp(glob, "**/", 3) == 0)

@@ -41,15 +41,15 @@ enum err project_read(struct arena *a, const char *path, const char *environment
         return ERR_NOT_FOUND;
     }
     char absolute[PATH_MAX];
-    struct config config;
+    struct document doc;
     if (!realpath(found, absolute))
         return error_set(ret_error, ERR_IO, "cannot read %.300s: %m", found);
-    enum err err = config_read(a, absolute, &config, ret_error);
+    enum err err = document_read(a, absolute, &doc, ret_error);
     if (err)
         return err;
     char *dir = arena_cstr(a, slice_cstr(absolute));
     *strrchr(dir, '/') = '\0';
-    err = project_parse(a, dir, arena_cstr(a, slice_cstr(config.file)), config.source, environment,
+    err = project_parse(a, dir, arena_cstr(a, slice_cstr(doc.file)), doc.source, environment,
                         ret_project, ret_error);
     if (!err)
         (*ret_project)->path = arena_cstr(a, slice_cstr(absolute));
@@ -90,7 +90,7 @@ static enum err dotenv_error(const char *file, struct slice all, struct slice re
                              const char *what, struct error *ret_error)
 {
     int line, column;
-    config_place(all, all.len - rest.len, &line, &column);
+    document_place(all, all.len - rest.len, &line, &column);
     error_set(ret_error, ERR_INVALID, "%s:%d: %s", file, line, what);
     error_hint(ret_error, "each line is NAME=VALUE or a # comment");
     return ERR_INVALID;
@@ -149,10 +149,10 @@ enum err project_read_dev_vars(struct project *p, struct error *ret_error)
         if (!file)
             continue;
         char chunk[4096];
-        for (size_t n; text.len <= CONFIG_BYTES_MAX && (n = fread(chunk, 1, sizeof(chunk), file));)
+        for (size_t n; text.len <= DOCUMENT_BYTES_MAX && (n = fread(chunk, 1, sizeof(chunk), file));)
             bytes_append(&text, chunk, n);
         (void)fclose(file);
-        enum err err = text.len > CONFIG_BYTES_MAX
+        enum err err = text.len > DOCUMENT_BYTES_MAX
                            ? error_set(ret_error, ERR_TOO_LARGE, "%s is too large", names[i])
                            : project_dotenv(p->arena, names[i], bytes_slice(&text), &p->vars,
                                             ret_error);

@@ -8,9 +8,9 @@
 
 struct project_reader {
     struct project *p;
-    const struct config *config;
+    const struct document *document;
     enum key_where where;
-    const struct config_value *envs;
+    const struct document_value *envs;
     struct error *error;
     struct project_rule *rule; /* that is being read */
     bool is_warned[KEYS];
@@ -27,7 +27,7 @@ enum err reader_error(struct project_reader *r, size_t at, const char *format, .
 int reader_line(const struct project_reader *r, size_t at);
 /* Each member of an object, by the table. */
 NODISCARD enum err reader_object(struct project_reader *r, enum key_shape owner,
-                                 const struct config_value *object);
+                                 const struct document_value *object);
 /* Puts the value of a key that the table calls TAKEN, of a type that it allows, where it belongs. */
 NODISCARD enum err project_take(struct project_reader *r, enum key_id id,
-                                const struct config_value *v);
+                                const struct document_value *v);

@@ -20,8 +20,8 @@
 #define ANY KEY_ANY
 
 const struct key keys_table[KEYS] = {
-#define KEY(OWNER, name, types, SHAPE_, where, USE, doc)                                           \
-    [KEY_##OWNER##_##name] = {#name, SHAPE_##OWNER, SHAPE_##SHAPE_, types, where, KEY_##USE, doc},
+#define KEY(OWNER, name, types, MEMBERS, where, USE, doc)                                          \
+    [KEY_##OWNER##_##name] = {#name, SHAPE_##OWNER, SHAPE_##MEMBERS, types, where, KEY_##USE, doc},
 #include "project/keys.def"
 };
 

@@ -50,7 +50,7 @@ void vars_put(struct arena *a, struct project_vars *vars, struct project_var var
 int reader_line(const struct project_reader *r, size_t at)
 {
     int line, column;
-    config_place(r->config->source, at, &line, &column);
+    document_place(r->document->source, at, &line, &column);
     return line;
 }
 
@@ -61,13 +61,13 @@ enum err reader_error(struct project_reader *r, size_t at, const char *format, .
     va_start(args, format);
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
-    return error_set(r->error, ERR_INVALID, "%s:%d: %s", r->config->file, reader_line(r, at),
+    return error_set(r->error, ERR_INVALID, "%s:%d: %s", r->document->file, reader_line(r, at),
                      text);
 }
 
 /* ---- types ---- */
 
-static bool is_all(const struct config_value *v, enum body_kind kind)
+static bool is_all(const struct document_value *v, enum body_kind kind)
 {
     for (size_t i = 0; i < v->len; i++)
         if (v->items[i].kind != kind)
@@ -75,7 +75,7 @@ static bool is_all(const struct config_value *v, enum body_kind kind)
     return true;
 }
 
-static bool is_typed(unsigned types, const struct config_value *v)
+static bool is_typed(unsigned types, const struct document_value *v)
 {
     if (types & KEY_ANY)
         return true;
@@ -107,13 +107,13 @@ static bool is_typed(unsigned types, const struct config_value *v)
 /* ---- the walk ---- */
 
 /* A declaration of nothing ("kv_namespaces": [], or crons of none) misses nothing. */
-static bool is_empty(const struct config_value *v)
+static bool is_empty(const struct document_value *v)
 {
     return (v->kind == BODY_ARRAY || v->kind == BODY_OBJECT) && v->len == 0;
 }
 
 /* queues = { producers = [] } is empty, too. */
-static bool declares_nothing(const struct config_value *v)
+static bool declares_nothing(const struct document_value *v)
 {
     if (v->kind == BODY_NULL || is_empty(v))
         return true;
@@ -123,7 +123,7 @@ static bool declares_nothing(const struct config_value *v)
     return v->kind == BODY_OBJECT;
 }
 
-static void add_missing(struct project_reader *r, const struct key *k, const struct config_value *v)
+static void add_missing(struct project_reader *r, const struct key *k, const struct document_value *v)
 {
     struct project *p = r->p;
     struct project_missing *all = arena_array(p->arena, p->missing_len + 1, sizeof(*all));
@@ -141,7 +141,7 @@ static enum err unknown_key(struct project_reader *r, enum key_shape owner, stru
     const struct slice shown = slice_utf8_clip(name, 60);
     const char *nearest = key_nearest(owner, name, r->where);
     if (r->where == KEY_WRANGLER) {
-        project_warn(r->p, "%s:%d: '%.*s' means nothing here%s%s%s", r->config->file,
+        project_warn(r->p, "%s:%d: '%.*s' means nothing here%s%s%s", r->document->file,
                      reader_line(r, at), SLICE_ARG(shown), nearest ? "; did you mean '" : "",
                      nearest ? nearest : "", nearest ? "'?" : "");
         return OK;
@@ -155,7 +155,7 @@ static enum err unknown_key(struct project_reader *r, enum key_shape owner, stru
 }
 
 static enum err read_member(struct project_reader *r, enum key_shape owner,
-                            const struct config_member *m)
+                            const struct document_member *m)
 {
     if (owner == SHAPE_ROOT && slice_eq_cstr(m->name, "$schema"))
         return OK;
@@ -180,7 +180,7 @@ static enum err read_member(struct project_reader *r, enum key_shape owner,
         return OK;
     case KEY_INERT:
         if (!r->is_warned[k - keys_table])
-            project_warn(r->p, "%s:%d: '%s' means nothing here", r->config->file,
+            project_warn(r->p, "%s:%d: '%s' means nothing here", r->document->file,
                          reader_line(r, m->value.at), k->name);
         r->is_warned[k - keys_table] = true;
         return OK;
@@ -191,7 +191,7 @@ static enum err read_member(struct project_reader *r, enum key_shape owner,
 }
 
 enum err reader_object(struct project_reader *r, enum key_shape owner,
-                         const struct config_value *object)
+                         const struct document_value *object)
 {
     for (size_t i = 0; i < object->len; i++) {
         enum err err = read_member(r, owner, &object->members[i]);
@@ -205,7 +205,7 @@ enum err reader_object(struct project_reader *r, enum key_shape owner,
 static enum err check_envs(struct project_reader *r)
 {
     for (size_t i = 0; r->envs && i < r->envs->len; i++) {
-        const struct config_member *m = &r->envs->members[i];
+        const struct document_member *m = &r->envs->members[i];
         if (m->value.kind != BODY_OBJECT)
             return reader_error(r, m->value.at, "'env.%.*s' must be a table",
                                 SLICE_ARG(slice_utf8_clip(m->name, 60)));
@@ -222,11 +222,11 @@ static enum err check_envs(struct project_reader *r)
 static enum err read_environment(struct project_reader *r, const char *environment)
 {
     struct project *p = r->p;
-    const struct config_value *chosen =
-        r->envs ? config_member(r->envs, environment) : NULL;
+    const struct document_value *chosen =
+        r->envs ? document_member(r->envs, environment) : NULL;
     if (!chosen) {
         enum err err = error_set(r->error, ERR_NOT_FOUND, "%s has no environment '%.60s'",
-                                 r->config->file, environment);
+                                 r->document->file, environment);
         error_hint(r->error, "write a table [env.%.60s], or leave --env out", environment);
         return err;
     }
@@ -247,13 +247,13 @@ static enum err check_project(struct project_reader *r)
     struct project *p = r->p;
     struct error why = {0};
     if (p->name && names_check_function(slice_cstr(p->name), &why)) {
-        error_set(r->error, ERR_INVALID, "%s: %s", r->config->file, why.message);
+        error_set(r->error, ERR_INVALID, "%s: %s", r->document->file, why.message);
         error_hint(r->error, "%s", why.hint);
         return ERR_INVALID;
     }
     if (p->space && !slice_eq_cstr(slice_cstr(p->space), "default") &&
         names_check_namespace(slice_cstr(p->space), &why)) {
-        error_set(r->error, ERR_INVALID, "%s: %s", r->config->file, why.message);
+        error_set(r->error, ERR_INVALID, "%s: %s", r->document->file, why.message);
         error_hint(r->error, "%s", why.hint);
         return ERR_INVALID;
     }
@@ -261,7 +261,7 @@ static enum err check_project(struct project_reader *r)
         return OK;
     if (p->is_foreign && p->assets.binding) /* of a plugin that builds it: the command says more */
         return OK;
-    error_set(r->error, ERR_INVALID, "%s has neither 'main' nor 'assets'", r->config->file);
+    error_set(r->error, ERR_INVALID, "%s has neither 'main' nor 'assets'", r->document->file);
     error_hint(r->error, "main = \"src/index.ts\" names the code, assets = \"./public\" a folder");
     return ERR_INVALID;
 }
@@ -270,8 +270,8 @@ enum err project_parse(struct arena *a, const char *dir, const char *file, struc
                        const char *environment, struct project **ret_project,
                        struct error *ret_error)
 {
-    struct config config;
-    enum err err = config_parse(a, file, source, &config, ret_error);
+    struct document doc;
+    enum err err = document_parse(a, file, source, &doc, ret_error);
     if (err)
         return err;
     struct project *p = arena_new_struct(a, struct project);
@@ -281,9 +281,9 @@ enum err project_parse(struct arena *a, const char *dir, const char *file, struc
     p->file = file;
     p->is_foreign = strcmp(file, "limpet.toml") != 0;
     struct project_reader *r = arena_new_struct(a, struct project_reader);
-    *r = (struct project_reader){.p = p, .config = &config, .error = ret_error};
+    *r = (struct project_reader){.p = p, .document = &doc, .error = ret_error};
     r->where = p->is_foreign ? KEY_WRANGLER : KEY_LIMPET;
-    err = reader_object(r, SHAPE_ROOT, &config.root);
+    err = reader_object(r, SHAPE_ROOT, &doc.root);
     if (!err)
         err = check_envs(r);
     if (!err && environment)

@@ -7,7 +7,7 @@
  * Everything belongs to the arena. Any thread. */
 #pragma once
 
-#include "project/config.h"
+#include "project/document.h"
 #include "store/store.h"
 
 struct project_texts {
@@ -69,7 +69,7 @@ struct project {
     const char *environment; /* --env, or NULL */
 
     const char *name, *main, *space; /* NULL: not given */
-    enum store_kind kind;
+    enum module_kind kind;
     struct version_options options; /* isolation and limits */
     struct project_texts egress, routes, compatibility_flags;
     const char *compatibility_date;

@@ -5,13 +5,13 @@
 #include "base/json.h"
 #include "project/internal.h"
 
-static const char *text_of(struct project_reader *r, const struct config_value *v)
+static const char *text_of(struct project_reader *r, const struct document_value *v)
 {
     return arena_cstr(r->p->arena, v->text);
 }
 
 /* A string or a list of them. */
-static void take_texts(struct project_reader *r, const struct config_value *v,
+static void take_texts(struct project_reader *r, const struct document_value *v,
                        struct project_texts *ret)
 {
     *ret = (struct project_texts){0};
@@ -22,13 +22,13 @@ static void take_texts(struct project_reader *r, const struct config_value *v,
             texts_add(r->p->arena, ret, text_of(r, &v->items[i]));
 }
 
-static enum err take_pairs(struct project_reader *r, const struct config_value *v,
+static enum err take_pairs(struct project_reader *r, const struct document_value *v,
                            struct project_pairs *ret)
 {
     ret->items = arena_array(r->p->arena, v->len + 1, sizeof(*ret->items));
     ret->len = v->len;
     for (size_t i = 0; i < v->len; i++) {
-        const struct config_member *m = &v->members[i];
+        const struct document_member *m = &v->members[i];
         if (m->value.kind != BODY_STRING)
             return reader_error(r, m->value.at, "'%.*s' is %s, but must be a string",
                                 SLICE_ARG(m->name), body_kind_text(m->value.kind));
@@ -39,7 +39,7 @@ static enum err take_pairs(struct project_reader *r, const struct config_value *
 }
 
 /* An object of the tree, as JSON: places of TOML do not lead to it, so it is written again. */
-static void write_json(const struct config_value *v, struct bytes *out)
+static void write_json(const struct document_value *v, struct bytes *out)
 {
     switch (v->kind) {
     case BODY_STRING:
@@ -69,10 +69,10 @@ static void write_json(const struct config_value *v, struct bytes *out)
     }
 }
 
-static enum err take_vars(struct project_reader *r, const struct config_value *v)
+static enum err take_vars(struct project_reader *r, const struct document_value *v)
 {
     for (size_t i = 0; i < v->len; i++) {
-        const struct config_member *m = &v->members[i];
+        const struct document_member *m = &v->members[i];
         struct error why = {0};
         if (names_check_env(m->name, &why)) {
             enum err err = reader_error(r, m->value.at, "%s", why.message);
@@ -92,7 +92,7 @@ static enum err take_vars(struct project_reader *r, const struct config_value *v
 }
 
 /* One of the words, or an error that lists them. */
-static enum err take_word(struct project_reader *r, const struct config_value *v,
+static enum err take_word(struct project_reader *r, const struct document_value *v,
                           const char *const *words, size_t len, size_t *ret_index)
 {
     CLEANUP(bytes_done) struct bytes known = BYTES_INIT;
@@ -111,7 +111,7 @@ static enum err take_word(struct project_reader *r, const struct config_value *v
     return err;
 }
 
-static enum err take_limit(struct project_reader *r, const struct config_value *v,
+static enum err take_limit(struct project_reader *r, const struct document_value *v,
                            uint32_t *ret_limit)
 {
     uint64_t n = 0;
@@ -127,14 +127,14 @@ static enum err take_limit(struct project_reader *r, const struct config_value *
     return err;
 }
 
-static enum err take_route(struct project_reader *r, const struct config_value *v)
+static enum err take_route(struct project_reader *r, const struct document_value *v)
 {
     if (v->kind == BODY_STRING) {
         texts_add(r->p->arena, &r->p->routes, text_of(r, v));
         return OK;
     }
     if (v->kind == BODY_OBJECT) {
-        const struct config_value *pattern = config_member(v, "pattern");
+        const struct document_value *pattern = document_member(v, "pattern");
         enum err err = reader_object(r, SHAPE_ROUTE, v);
         if (!err && !pattern)
             err = reader_error(r, v->at, "a route needs a 'pattern'");
@@ -148,7 +148,7 @@ static enum err take_route(struct project_reader *r, const struct config_value *
     return OK;
 }
 
-static enum err take_rules(struct project_reader *r, const struct config_value *v)
+static enum err take_rules(struct project_reader *r, const struct document_value *v)
 {
     struct project *p = r->p;
     p->rules = arena_zalloc(p->arena, (v->len + 1) * sizeof(*p->rules));
@@ -164,7 +164,7 @@ static enum err take_rules(struct project_reader *r, const struct config_value *
     return OK;
 }
 
-static enum err take_egress(struct project_reader *r, const struct config_value *v)
+static enum err take_egress(struct project_reader *r, const struct document_value *v)
 {
     for (size_t i = 0; i < v->len; i++) {
         struct error why = {0};
@@ -182,7 +182,7 @@ static enum err take_egress(struct project_reader *r, const struct config_value 
     return err;
 }
 
-static enum err take_assets(struct project_reader *r, const struct config_value *v)
+static enum err take_assets(struct project_reader *r, const struct document_value *v)
 {
     if (v->kind == BODY_OBJECT)
         return reader_object(r, SHAPE_ASSETS, v);
@@ -190,9 +190,9 @@ static enum err take_assets(struct project_reader *r, const struct config_value 
     return OK;
 }
 
-enum err project_take(struct project_reader *r, enum key_id id, const struct config_value *v)
+enum err project_take(struct project_reader *r, enum key_id id, const struct document_value *v)
 {
-    static const char *const kinds[] = {"function", "workflow"};
+    const char *kinds[MODULE_KINDS];
     static const char *const isolations[] = {"request", "module"};
     static const char *const not_founds[] = {"none", "404-page", "single-page-application"};
     static const char *const htmls[] = {"auto-trailing-slash", "force-trailing-slash",
@@ -202,8 +202,10 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct con
                                         "PythonRequirement"};
     struct project *p = r->p;
     const bool is_true = slice_eq_cstr(v->text, "true");
-    size_t word;
+    size_t word = 0;
     enum err err = OK;
+    for (size_t k = 0; k < MODULE_KINDS; k++)
+        kinds[k] = module_kinds[k].word;
     switch (id) {
     case KEY_ROOT_name:
         p->name = text_of(r, v);
@@ -213,7 +215,7 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct con
         return OK;
     case KEY_ROOT_kind:
         err = take_word(r, v, kinds, ARRAY_LEN(kinds), &word);
-        p->kind = !err && word == 1 ? STORE_WORKFLOW : STORE_FUNCTION;
+        p->kind = !err ? (enum module_kind)word : MODULE_FUNCTION;
         return err;
     case KEY_ROOT_namespace:
         p->space = text_of(r, v);

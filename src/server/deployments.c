@@ -129,12 +129,12 @@ static void add_vars(struct deployment *d, struct deployment_env *env, struct sl
     qsort(env, d->env_len, sizeof(*env), compare_env);
 }
 
-/* What an answer of the store says. */
-static struct deployment *deployment_of(struct deployments *ds, const struct store_query *q)
+/* What an answer of the store says of one version. */
+static struct deployment *version_of(struct deployments *ds, const struct store_query *q,
+                                     const struct version_row *v)
 {
     struct deployment *d = deployment_new();
     const struct function_row *f = &q->module.function;
-    const struct version_row *v = &q->module.version;
     struct version_options options = v->options;
     d->name = arena_copy(d->arena, f->name);
     d->account = accounts_module(ds->server->accounts, d->name);
@@ -162,6 +162,17 @@ static struct deployment *deployment_of(struct deployments *ds, const struct sto
     d->env = env;
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
+    return d;
+}
+
+/* What an answer of the store says. */
+static struct deployment *deployment_of(struct deployments *ds, const struct store_query *q)
+{
+    struct deployment *d = version_of(ds, q, &q->module.version);
+    if (q->module.split.number) {
+        d->split = version_of(ds, q, &q->module.split);
+        d->split_permyriad = q->module.function.split_permyriad;
+    }
     accounts_quota(ds->server->accounts, d->name, q->module.quota.max);
     return d;
 }

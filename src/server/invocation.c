@@ -18,6 +18,7 @@
 #include "server/control.h"
 #include "server/slot.h"
 #include "server/turn.h"
+#include "store/store.h"
 
 enum { CHARGED_BODY_BYTES = 16 * 1024 /* an answer that its client may have to be waited for */ };
 
@@ -318,6 +319,35 @@ static struct slot *route(struct worker *w, const struct http_request *r, struct
     return NULL;
 }
 
+/* "a=1; b=2" */
+static struct slice cookie_value(struct slice cookies, struct slice name)
+{
+    while (cookies.len > 0) {
+        struct slice value = slice_trim(slice_split(&cookies, ';'));
+        if (slice_eq(slice_split(&value, '='), name))
+            return value;
+    }
+    return SLICE_EMPTY;
+}
+
+/* Which of two versions answers: by what the client says of itself, so that it meets the same one again,
+ * else by chance. */
+static struct slot *route_split(struct slot *s, const struct http_request *r)
+{
+    static const struct slice keys[] = {SLICE_LIT("limpet-version-key"),
+                                        SLICE_LIT("cloudflare-workers-version-key")};
+    struct slice key = SLICE_EMPTY;
+    for (size_t i = 0; i < r->headers_len && key.len == 0; i++) {
+        for (size_t k = 0; k < ARRAY_LEN(keys); k++)
+            if (slice_eq_nocase(r->headers[i].name, keys[k]))
+                key = r->headers[i].value;
+        if (key.len == 0 && slice_eq_nocase(r->headers[i].name, SLICE_LIT("cookie")))
+            key = cookie_value(r->headers[i].value, keys[0]);
+    }
+    const uint64_t n = key.len > 0 ? slice_hash(key) : random_u64();
+    return n % STORE_SPLIT_ALL < s->deployment->split_permyriad ? s->split : s;
+}
+
 /* ---- HTTP: events of the exchange ---- */
 
 void invocation_on_request(void *ctx, struct http_exchange *x)
@@ -330,6 +360,8 @@ void invocation_on_request(void *ctx, struct http_exchange *x)
         http_respond_error(x, &e);
         return;
     }
+    if (s->split)
+        s = route_split(s, r);
     struct invocation *v = invocation_new(w, s, DISPATCH_HTTP);
     *http_exchange_user(x) = v;
     v->exchange = x;

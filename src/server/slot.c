@@ -247,6 +247,8 @@ void slot_release(struct slot *s)
 void slot_retire(struct slot *s)
 {
     s->is_routed = false;
+    if (s->split)
+        slot_retire(TAKE(s->split));
     if (s->is_unnamed)
         (void)map_remove(&s->worker->unnamed, slot_key(&s->deployment));
     drop_idle(s, s->idle_len);

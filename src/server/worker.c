@@ -203,9 +203,18 @@ struct slot *worker_slot(struct worker *w, struct deployment *d)
     return s;
 }
 
+static struct slot *route_slot(struct worker *w, struct deployment *d)
+{
+    struct slot *s = slot_new(w, d);
+    if (d->split)
+        s->split = slot_new(w, deployment_ref(d->split));
+    return s;
+}
+
 static void route_change(struct worker *w, struct slice name, struct deployment *d)
 {
-    struct slot *old = d ? map_put(&w->routes, name, slot_new(w, d)) : map_remove(&w->routes, name);
+    struct slot *old =
+        d ? map_put(&w->routes, name, route_slot(w, d)) : map_remove(&w->routes, name);
     if (module_name_is_in(name, SLICE_EMPTY))
         w->default_len += (d ? 1 : 0) - (old ? 1 : 0);
     if (old)

@@ -40,6 +40,7 @@ struct slot {
     /* used since the last trim, then added to the module's meter */
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
     unsigned fibers; /* ops of its guests and uses of its database on fibers */
+    struct slot *split; /* of the deployment's split: routed through this one; or NULL */
     bool is_routed;    /* more work may come */
     bool is_unnamed;   /* reached by worker_slot(), not by name */
     bool is_user;      /* of the deployment's image */

@@ -204,6 +204,12 @@ void store_setup_done(struct store *s, struct store_op *op, struct slice functio
     PUSH(op, SETUP_DONE, setup_done, function, version);
 }
 
+void store_version_serve(struct store *s, struct store_op *op, struct slice function,
+                         int64_t version, uint32_t permyriad)
+{
+    PUSH(op, VERSION_SERVE, version_serve, function, version, permyriad);
+}
+
 void store_function_delete(struct store *s, struct store_op *op, struct slice function)
 {
     PUSH(op, FUNCTION_DELETE, function_delete, function);

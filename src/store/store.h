@@ -69,6 +69,8 @@ struct function_row {
     struct slice name;
     enum module_kind kind;
     int64_t version;   /* number of the version that serves, 0: none yet */
+    int64_t split_version;    /* another one that answers a part of the requests, 0: none */
+    uint32_t split_permyriad; /* of 10,000 requests */
     struct slice hash; /* SHA-256 hex of its bundle, "" if none */
     enum build_status last_build_status;
     int64_t last_build;
@@ -83,7 +85,10 @@ struct version_row {
     bool is_setup_done;
     struct version_options options;
     int64_t created_us;
+    bool is_kept_back; /* of store_publish(): the one that serves goes on */
 };
+
+enum { STORE_SPLIT_ALL = 10000 };
 
 struct build_row {
     struct slice function;
@@ -282,7 +287,8 @@ void store_build_start(struct store *s, struct store_op *op, struct slice functi
 void store_build_status(struct store *s, struct store_op *op, struct slice function, int64_t build,
                         enum build_status status);
 void store_build_fail(struct store *s, struct store_op *op, const struct build_row *row);
-/* Publishes a version and makes it the serving one, finishes the build, in one commit (result:
+/* Publishes a version and makes it the serving one (unless it is kept back and there is another), which
+ * ends a split, finishes the build, in one commit (result:
  * version number). The artifacts must be stored before (store_artifact_put). ERR_NOT_FOUND if the
  * function was deleted meanwhile. A bundle and options equal to the serving version's make no new
  * version, only its source map is replaced: the result is that one's number. ERR_INTERNAL if an
@@ -290,6 +296,10 @@ void store_build_fail(struct store *s, struct store_op *op, const struct build_r
 void store_publish(struct store *s, struct store_op *op, int64_t build,
                    const struct version_row *version);
 void store_setup_done(struct store *s, struct store_op *op, struct slice function, int64_t version);
+/* The version answers that many of STORE_SPLIT_ALL requests, the serving one the others; with all it is the
+ * serving one, with 0 it is in no split any more. ERR_NOT_FOUND. */
+void store_version_serve(struct store *s, struct store_op *op, struct slice function,
+                         int64_t version, uint32_t permyriad);
 void store_function_delete(struct store *s, struct store_op *op,
                            struct slice function); /* and all that hangs on it */
 void store_env_set(struct store *s, struct store_op *op, struct slice function, struct slice name,
@@ -477,12 +487,19 @@ struct store_query {
             /* ret */
             struct version_row row;
         } version;
+        struct { /* newest first, STORE_VERSIONS_MAX at most */
+            struct slice function;
+            /* ret */
+            struct version_row *rows;
+            size_t len;
+        } versions;
         struct { /* all that a module runs by, of one moment; errors as for version */
             struct slice name;
             int64_t number; /* of the version, 0: the one that serves */
             /* ret */
             struct function_row function;
             struct version_row version;
+            struct version_row split; /* of number 0, if there is such a one */
             struct env_row *env;
             size_t env_len;
             struct quota_row quota;
@@ -621,7 +638,7 @@ struct store_query {
     /* private */
     void *internal;
 };
-enum { STORE_SIGNALS_PAGE = 1000 };
+enum { STORE_SIGNALS_PAGE = 1000, STORE_VERSIONS_MAX = 100 };
 
 /* Asks. A store that has the answer at hand gives it at once: OP_DONE, and done is not called. Else
  * OP_PENDING: the query, and what its slices and pointers name, stay where they are until done is

@@ -219,8 +219,10 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
         *ret_number = f.version;
         code = db_run(&w->db, WRITER_FUNCTION_TOUCH, PARAMS(P_INT(f.id), P_INT(now)), ret_error);
     } else if (code == OK) {
-        code = apply_one(w, WRITER_FUNCTION_VERSION_SET, PARAMS(P_INT(f.id), P_INT(now)),
-                         ret_number, NULL, ret_error);
+        code = apply_one(w,
+                         v->is_kept_back && f.version ? WRITER_FUNCTION_VERSION_NEXT
+                                                      : WRITER_FUNCTION_VERSION_SET,
+                         PARAMS(P_INT(f.id), P_INT(now)), ret_number, NULL, ret_error);
         if (code == OK)
             code =
                 db_run(&w->db, WRITER_VERSION_ADD,
@@ -234,6 +236,43 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
                       PARAMS(P_INT(f.id), P_INT(m->publish.build), P_INT(now), P_INT(*ret_number)),
                       ret_error);
     return code;
+}
+
+enum err apply_version_serve(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error)
+{
+    const int64_t number = *ret_number = m->version_serve.version;
+    const uint32_t permyriad = m->version_serve.permyriad;
+    const int64_t now = clock_wall_us();
+    struct apply_function f;
+    bool has_row = false;
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    enum err code = apply_function_find(w, m->version_serve.function, &f, ret_error);
+    if (code == OK)
+        code = db_query(&w->db, WRITER_VERSION_FIND, PARAMS(P_INT(f.id), P_INT(number)), &st,
+                        ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    if (code != OK)
+        return code;
+    db_release(&st);
+    if (!has_row)
+        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no version %lld",
+                         SLICE_ARG(m->version_serve.function), (long long)number);
+    if (permyriad >= STORE_SPLIT_ALL)
+        return db_run(&w->db, WRITER_FUNCTION_SERVE,
+                      PARAMS(P_INT(f.id), P_INT(number), P_INT(now)), ret_error);
+    if (permyriad == 0)
+        return db_run(&w->db, WRITER_FUNCTION_SPLIT_END,
+                      PARAMS(P_INT(f.id), P_INT(number), P_INT(now)), ret_error);
+    if (number == f.version) {
+        code = error_set(ret_error, ERR_CONFLICT, "version %lld is the one that serves",
+                         (long long)number);
+        error_hint(ret_error, "name the version that is to have a part of the requests");
+        return code;
+    }
+    return db_run(&w->db, WRITER_FUNCTION_SPLIT,
+                  PARAMS(P_INT(f.id), P_INT(number), P_INT(permyriad), P_INT(now)), ret_error);
 }
 
 enum err apply_setup_done(struct writer *w, const struct mutation *m, int64_t *ret_number,

@@ -31,6 +31,8 @@ ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->fu
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))
 ANSWER(version, store_version(c->reader, q->arena, q->version.function, q->version.number,
                               &q->version.row, &q->error))
+ANSWER(versions, store_versions(c->reader, q->arena, q->versions.function, &q->versions.rows,
+                                &q->versions.len, &q->error))
 ANSWER(builds, store_builds(c->reader, q->arena, q->builds.function, &q->builds.rows,
                             &q->builds.len, &q->error))
 ANSWER(build, store_build(c->reader, q->arena, q->build.function, q->build.number, &q->build.row,
@@ -76,6 +78,10 @@ static enum err query_module_rows(struct store_reader *r, struct store_query *q)
     enum err code = store_function(r, q->arena, name, &q->module.function, error);
     if (code == OK)
         code = store_version(r, q->arena, name, q->module.number, &q->module.version, error);
+    q->module.split = (struct version_row){0};
+    if (code == OK && q->module.number == 0 && q->module.function.split_version)
+        code = store_version(r, q->arena, name, q->module.function.split_version, &q->module.split,
+                             error);
     if (code == OK)
         code = store_env(r, q->arena, name, true, &q->module.env, &q->module.env_len, error);
     if (code == OK)

@@ -47,6 +47,8 @@ static struct function_row reader_function_row(sqlite3_stmt *st, struct arena *a
         .last_build = db_int(st, 5),
         .created_us = db_int(st, 6),
         .updated_us = db_int(st, 7),
+        .split_version = db_int(st, 8),
+        .split_permyriad = (uint32_t)db_int(st, 9),
     };
 }
 
@@ -207,6 +209,24 @@ static enum err reader_no_version(struct store_reader *r, struct arena *a, struc
     return code;
 }
 
+static enum err reader_version_row(sqlite3_stmt *st, struct arena *a, struct version_row *ret_row,
+                                   struct error *ret_error)
+{
+    struct version_row row = {
+        .function = db_text_copy(st, 0, a),
+        .number = db_int(st, 1),
+        .hash = db_text_copy(st, 2, a),
+        .source_map_hash = db_text_copy(st, 3, a),
+        .exports = (uint32_t)db_int(st, 4),
+        .is_setup_done = db_int(st, 5) != 0,
+        .created_us = db_int(st, 7),
+    };
+    enum err code = version_options_read(db_text(st, 6), a, &row.options, ret_error);
+    if (code == OK)
+        *ret_row = row;
+    return code;
+}
+
 enum err store_version(struct store_reader *r, struct arena *a, struct slice function,
                        int64_t number, struct version_row *ret_row, struct error *ret_error)
 {
@@ -223,19 +243,30 @@ enum err store_version(struct store_reader *r, struct arena *a, struct slice fun
         db_release(&st);
         return reader_no_version(r, a, function, number, ret_error);
     }
-    struct version_row row = {
-        .function = db_text_copy(st, 0, a),
-        .number = db_int(st, 1),
-        .hash = db_text_copy(st, 2, a),
-        .source_map_hash = db_text_copy(st, 3, a),
-        .exports = (uint32_t)db_int(st, 4),
-        .is_setup_done = db_int(st, 5) != 0,
-        .created_us = db_int(st, 7),
-    };
-    code = version_options_read(db_text(st, 6), a, &row.options, ret_error);
-    if (code == OK)
-        *ret_row = row;
-    return code;
+    return reader_version_row(st, a, ret_row, ret_error);
+}
+
+enum err store_versions(struct store_reader *r, struct arena *a, struct slice function,
+                        struct version_row **ret_rows, size_t *ret_len, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    struct version_row *rows = NULL;
+    size_t len = 0, cap = 0;
+    bool has_row = false;
+    enum err code = reader_first(r, READER_VERSIONS,
+                                 PARAMS(P_TEXT(function), P_INT(STORE_VERSIONS_MAX)), &st, &has_row,
+                                 ret_error);
+    while (code == OK && has_row) {
+        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
+        code = reader_version_row(st, a, &rows[len++], ret_error);
+        if (code == OK)
+            code = db_step(&r->db, st, &has_row, ret_error);
+    }
+    if (code != OK)
+        return code;
+    *ret_rows = rows;
+    *ret_len = len;
+    return OK;
 }
 
 enum err store_builds(struct store_reader *r, struct arena *a, struct slice function,

@@ -5,7 +5,7 @@
 
 #define READER_FUNCTION_SQL                                                                        \
     "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
-    " f.created_us, f.updated_us FROM function f"                                                  \
+    " f.created_us, f.updated_us, f.split_version, f.split_permyriad FROM function f"                                                  \
     " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
     " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
 _Static_assert(MODULE_KINDS == 2, "a count of each");
@@ -97,6 +97,7 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
     [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
     [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
+    [READER_VERSIONS] = READER_VERSION_SQL " WHERE f.name = ?1 ORDER BY v.number DESC LIMIT ?2",
     [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
     [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
     [READER_ENV] = "SELECT name, value, version, is_secret, created_us, updated_us FROM env"

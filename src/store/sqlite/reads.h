@@ -37,6 +37,9 @@ NODISCARD enum err store_function(struct store_reader *r, struct arena *a, struc
 NODISCARD enum err store_version(struct store_reader *r, struct arena *a, struct slice function,
                                  int64_t number, struct version_row *ret_row,
                                  struct error *ret_error);
+NODISCARD enum err store_versions(struct store_reader *r, struct arena *a, struct slice function,
+                                  struct version_row **ret_rows, size_t *ret_len,
+                                  struct error *ret_error);
 NODISCARD enum err store_builds(struct store_reader *r, struct arena *a, struct slice function,
                                 struct build_row **ret_rows, size_t *ret_len,
                                 struct error *ret_error);

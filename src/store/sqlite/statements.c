@@ -70,7 +70,19 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_FUNCTION_TOUCH] = "UPDATE function SET updated_us = ?2 WHERE id = ?1",
     [WRITER_FUNCTION_VERSION_SET] =
         "UPDATE function SET version_last = version_last + 1, version = version_last + 1,"
-        " updated_us = ?2 WHERE id = ?1 RETURNING version",
+        " split_version = 0, split_permyriad = 0, updated_us = ?2 WHERE id = ?1 RETURNING version",
+    [WRITER_FUNCTION_VERSION_NEXT] =
+        "UPDATE function SET version_last = version_last + 1,"
+        " updated_us = ?2 WHERE id = ?1 RETURNING version_last",
+    [WRITER_FUNCTION_SERVE] =
+        "UPDATE function SET version = ?2, split_version = 0, split_permyriad = 0, updated_us = ?3"
+        " WHERE id = ?1",
+    [WRITER_FUNCTION_SPLIT] =
+        "UPDATE function SET split_version = ?2, split_permyriad = ?3, updated_us = ?4"
+        " WHERE id = ?1",
+    [WRITER_FUNCTION_SPLIT_END] =
+        "UPDATE function SET split_version = 0, split_permyriad = 0, updated_us = ?3"
+        " WHERE id = ?1 AND split_version = ?2",
     [WRITER_FUNCTION_DELETE] = "DELETE FROM function WHERE id = ?1",
     [WRITER_FUNCTION_DELETED_ADD] = "INSERT INTO function_deleted (function_id) VALUES (?1)",
 

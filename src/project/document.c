@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See config.h. */
-#include "project/config.h"
+ * See document.h. */
+#include "project/document.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #include "limpet_deps.h"
 
-void config_place(struct slice source, size_t at, int *ret_line, int *ret_column)
+void document_place(struct slice source, size_t at, int *ret_line, int *ret_column)
 {
     int line = 1, column = 1;
     for (size_t i = 0; i < at && i < source.len; i++) {
@@ -51,7 +51,7 @@ static size_t comment_end(const char *text, size_t len, size_t i)
     return len;
 }
 
-void config_blank_comments(char *text, size_t len)
+void document_blank_comments(char *text, size_t len)
 {
     size_t comma = len; /* the last one, with nothing but space behind it so far */
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0)
@@ -76,17 +76,17 @@ void config_blank_comments(char *text, size_t len)
 
 /* ---- the tree ---- */
 
-struct config_reader {
+struct document_reader {
     struct arena *arena;
     const char *source;     /* JSON: its places are those of the text */
     const uint32_t *places; /* TOML: of the members, in order; NULL: JSON */
     size_t places_len, place;
 };
 
-static enum err tree_value(struct config_reader *r, const struct body_value *v, size_t at,
-                           int depth, struct config_value *ret, struct error *ret_error);
+static enum err tree_value(struct document_reader *r, const struct body_value *v, size_t at,
+                           int depth, struct document_value *ret, struct error *ret_error);
 
-static size_t member_place(struct config_reader *r, const struct body_walk *before)
+static size_t member_place(struct document_reader *r, const struct body_walk *before)
 {
     if (r->places)
         return r->place < r->places_len ? r->places[r->place++] : 0;
@@ -94,15 +94,15 @@ static size_t member_place(struct config_reader *r, const struct body_walk *befo
     return (size_t)(before->rest.ptr - r->source) + (quote > 0 ? (size_t)quote : 0);
 }
 
-static enum err tree_object(struct config_reader *r, const struct body_value *v, int depth,
-                            struct config_value *ret, struct error *ret_error)
+static enum err tree_object(struct document_reader *r, const struct body_value *v, int depth,
+                            struct document_value *ret, struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     struct body_value value;
     size_t len = 0;
     for (struct body_walk walk = body_walk(v); body_next_member(&walk, &key, &value);)
         len++;
-    struct config_member *members = arena_array(r->arena, len + 1, sizeof(*members));
+    struct document_member *members = arena_array(r->arena, len + 1, sizeof(*members));
     ret->members = members;
     ret->len = len;
     struct body_walk walk = body_walk(v);
@@ -119,14 +119,14 @@ static enum err tree_object(struct config_reader *r, const struct body_value *v,
     return OK;
 }
 
-static enum err tree_array(struct config_reader *r, const struct body_value *v, int depth,
-                           struct config_value *ret, struct error *ret_error)
+static enum err tree_array(struct document_reader *r, const struct body_value *v, int depth,
+                           struct document_value *ret, struct error *ret_error)
 {
     struct body_value value;
     size_t len = 0;
     for (struct body_walk walk = body_walk(v); body_next_item(&walk, &value);)
         len++;
-    struct config_value *items = arena_array(r->arena, len + 1, sizeof(*items));
+    struct document_value *items = arena_array(r->arena, len + 1, sizeof(*items));
     ret->items = items;
     ret->len = len;
     struct body_walk walk = body_walk(v);
@@ -139,13 +139,13 @@ static enum err tree_array(struct config_reader *r, const struct body_value *v, 
     return OK;
 }
 
-static enum err tree_value(struct config_reader *r, const struct body_value *v, size_t at,
-                           int depth, struct config_value *ret, struct error *ret_error)
+static enum err tree_value(struct document_reader *r, const struct body_value *v, size_t at,
+                           int depth, struct document_value *ret, struct error *ret_error)
 {
-    *ret = (struct config_value){.kind = v->kind, .text = v->text, .at = at};
-    if (depth > CONFIG_DEPTH_MAX)
+    *ret = (struct document_value){.kind = v->kind, .text = v->text, .at = at};
+    if (depth > DOCUMENT_DEPTH_MAX)
         return error_set(ret_error, ERR_INVALID, "it is more than %d tables deep",
-                         CONFIG_DEPTH_MAX);
+                         DOCUMENT_DEPTH_MAX);
     if (v->kind == BODY_OBJECT)
         return tree_object(r, v, depth, ret, ret_error);
     if (v->kind == BODY_ARRAY)
@@ -160,12 +160,12 @@ static enum err tree_value(struct config_reader *r, const struct body_value *v, 
 
 /* ---- files ---- */
 
-static enum err parse_toml(struct arena *a, struct config *c, struct error *ret_error)
+static enum err parse_toml(struct arena *a, struct document *c, struct error *ret_error)
 {
     struct deps_toml toml;
     if (!deps_toml_to_json(c->source.ptr, c->source.len, &toml)) {
         int line, column;
-        config_place(c->source, toml.error_at, &line, &column);
+        document_place(c->source, toml.error_at, &line, &column);
         error_set(ret_error, ERR_INVALID, "%s:%d:%d: %.*s", c->file, line, column,
                   SLICE_ARG(slice_of(toml.text, toml.text_len)));
         error_hint(ret_error, "it must be TOML (https://toml.io)");
@@ -175,7 +175,7 @@ static enum err parse_toml(struct arena *a, struct config *c, struct error *ret_
     const struct slice json = arena_copy(a, slice_of(toml.text, toml.text_len));
     struct body_value root;
     enum err err = body_parse(json, &root, ret_error);
-    struct config_reader r = {
+    struct document_reader r = {
         .arena = a, .places = toml.places, .places_len = toml.places_len, .source = json.ptr};
     if (!err)
         err = tree_value(&r, &root, 0, 0, &c->root, ret_error);
@@ -183,17 +183,18 @@ static enum err parse_toml(struct arena *a, struct config *c, struct error *ret_
     return err ? error_context(ret_error, err, "%s", c->file) : OK;
 }
 
-static enum err parse_json(struct arena *a, struct config *c, struct error *ret_error)
+static enum err parse_json(struct arena *a, struct document *c, struct error *ret_error)
 {
     const struct slice json = arena_copy(a, c->source);
     struct body_value root;
     if (json.len > 0)
-        config_blank_comments((char *)json.ptr, json.len);
-    struct config_reader r = {.arena = a, .source = json.ptr};
+        document_blank_comments((char *)json.ptr, json.len);
+    struct document_reader r = {.arena = a, .source = json.ptr};
     enum err err = body_parse(json, &root, ret_error);
     if (err) {
         CLEANUP(bytes_done) struct bytes why = BYTES_INIT;
-        bytes_append_cstr(&why, ret_error ? ret_error->message : "");
+        const char *place = ret_error ? strstr(ret_error->message, "line ") : NULL;
+        bytes_append_cstr(&why, place ? place : "it cannot be read");
         error_set(ret_error, err, "%s: %s", c->file, bytes_cstr(&why));
         error_hint(ret_error, "it must be JSON; comments and trailing commas are allowed");
         return err;
@@ -207,21 +208,21 @@ static enum err parse_json(struct arena *a, struct config *c, struct error *ret_
     return err;
 }
 
-enum err config_parse(struct arena *a, const char *file, struct slice source,
-                      struct config *ret_config, struct error *ret_error)
+enum err document_parse(struct arena *a, const char *file, struct slice source,
+                      struct document *ret_document, struct error *ret_error)
 {
-    *ret_config = (struct config){.file = file, .source = source};
-    if (source.len > CONFIG_BYTES_MAX) {
+    *ret_document = (struct document){.file = file, .source = source};
+    if (source.len > DOCUMENT_BYTES_MAX) {
         error_set(ret_error, ERR_TOO_LARGE, "%s has more than %d KiB", file,
-                  CONFIG_BYTES_MAX >> 10);
+                  DOCUMENT_BYTES_MAX >> 10);
         error_hint(ret_error, "a project file is a short text");
         return ERR_TOO_LARGE;
     }
-    return slice_ends(slice_cstr(file), SLICE_LIT(".toml")) ? parse_toml(a, ret_config, ret_error)
-                                                            : parse_json(a, ret_config, ret_error);
+    return slice_ends(slice_cstr(file), SLICE_LIT(".toml")) ? parse_toml(a, ret_document, ret_error)
+                                                            : parse_json(a, ret_document, ret_error);
 }
 
-enum err config_read(struct arena *a, const char *path, struct config *ret_config,
+enum err document_read(struct arena *a, const char *path, struct document *ret_document,
                      struct error *ret_error)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -233,18 +234,18 @@ enum err config_read(struct arena *a, const char *path, struct config *ret_confi
         return error_set(ret_error, os == ENOENT ? ERR_NOT_FOUND : ERR_IO, "cannot read %s: %s",
                          path, strerror(os));
     }
-    size_t size = st.st_size > 0 && st.st_size <= CONFIG_BYTES_MAX ? (size_t)st.st_size
-                                                                   : CONFIG_BYTES_MAX + 1;
+    size_t size = st.st_size > 0 && st.st_size <= DOCUMENT_BYTES_MAX ? (size_t)st.st_size
+                                                                   : DOCUMENT_BYTES_MAX + 1;
     char *text = arena_alloc(a, size + 1);
     size_t len = 0;
     for (ssize_t n = 1; n > 0 && len < size; len += n > 0 ? (size_t)n : 0)
         n = read(fd, text + len, size - len);
     close(fd);
     const char *slash = strrchr(path, '/');
-    return config_parse(a, slash ? slash + 1 : path, slice_of(text, len), ret_config, ret_error);
+    return document_parse(a, slash ? slash + 1 : path, slice_of(text, len), ret_document, ret_error);
 }
 
-const struct config_value *config_member(const struct config_value *object, const char *name)
+const struct document_value *document_member(const struct document_value *object, const char *name)
 {
     for (size_t i = 0; object->kind == BODY_OBJECT && i < object->len; i++)
         if (slice_eq_cstr(object->members[i].name, name))

@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "project/config.h"
+#include "project/document.h"
 
 static struct arena *arena;
 
@@ -27,22 +27,22 @@ static int arena_down(void **state)
     return 0;
 }
 
-static struct config parse(const char *file, const char *text)
+static struct document parse(const char *file, const char *text)
 {
-    struct config config;
+    struct document config;
     struct error error = {0};
-    assert_int_equal(config_parse(arena, file, slice_cstr(text), &config, &error), OK);
+    assert_int_equal(document_parse(arena, file, slice_cstr(text), &config, &error), OK);
     return config;
 }
 
-static int line_of(const struct config *c, const struct config_value *v)
+static int line_of(const struct document *c, const struct document_value *v)
 {
     int line, column;
-    config_place(c->source, v->at, &line, &column);
+    document_place(c->source, v->at, &line, &column);
     return line;
 }
 
-static void assert_text(const struct config_value *v, const char *text)
+static void assert_text(const struct document_value *v, const char *text)
 {
     assert_non_null(v);
     assert_int_equal(v->text.len, strlen(text));
@@ -52,39 +52,39 @@ static void assert_text(const struct config_value *v, const char *text)
 static void toml_members_know_their_lines(void **state)
 {
     (void)state;
-    struct config c = parse("a.toml", "# head\nname = \"a\\tb\"\n\n[vars]\nN = 0x1f\nF = 1.5\nB = true\n"
+    struct document c = parse("a.toml", "# head\nname = \"a\\tb\"\n\n[vars]\nN = 0x1f\nF = 1.5\nB = true\n"
                                       "D = 2026-01-31\n[[rules]]\ntype = \"Text\"\n");
-    assert_text(config_member(&c.root, "name"), "a\tb");
-    assert_int_equal(line_of(&c, config_member(&c.root, "name")), 2);
-    const struct config_value *vars = config_member(&c.root, "vars");
+    assert_text(document_member(&c.root, "name"), "a\tb");
+    assert_int_equal(line_of(&c, document_member(&c.root, "name")), 2);
+    const struct document_value *vars = document_member(&c.root, "vars");
     assert_int_equal(vars->kind, BODY_OBJECT);
-    assert_text(config_member(vars, "N"), "31");
-    assert_int_equal(line_of(&c, config_member(vars, "N")), 5);
-    assert_text(config_member(vars, "F"), "1.5");
-    assert_text(config_member(vars, "B"), "true");
-    assert_text(config_member(vars, "D"), "2026-01-31");
-    const struct config_value *rules = config_member(&c.root, "rules");
+    assert_text(document_member(vars, "N"), "31");
+    assert_int_equal(line_of(&c, document_member(vars, "N")), 5);
+    assert_text(document_member(vars, "F"), "1.5");
+    assert_text(document_member(vars, "B"), "true");
+    assert_text(document_member(vars, "D"), "2026-01-31");
+    const struct document_value *rules = document_member(&c.root, "rules");
     assert_int_equal(rules->kind, BODY_ARRAY);
-    assert_int_equal(line_of(&c, config_member(&rules->items[0], "type")), 10);
+    assert_int_equal(line_of(&c, document_member(&rules->items[0], "type")), 10);
 }
 
 static void json_may_have_comments_and_trailing_commas(void **state)
 {
     (void)state;
-    struct config c = parse("a.jsonc", "\xef\xbb\xbf{ // one\n /* two\n */ \"a\": \"x // no, /* no */ ,]\",\n"
+    struct document c = parse("a.jsonc", "\xef\xbb\xbf{ // one\n /* two\n */ \"a\": \"x // no, /* no */ ,]\",\n"
                                        " \"b\": [1, 2, // three\n ],\n \"c\": { \"d\": \"\\\"\", },\n}\n");
-    assert_text(config_member(&c.root, "a"), "x // no, /* no */ ,]");
-    assert_int_equal(line_of(&c, config_member(&c.root, "a")), 3);
-    assert_int_equal(config_member(&c.root, "b")->len, 2);
-    assert_int_equal(line_of(&c, config_member(&c.root, "b")), 4);
-    assert_text(config_member(config_member(&c.root, "c"), "d"), "\"");
+    assert_text(document_member(&c.root, "a"), "x // no, /* no */ ,]");
+    assert_int_equal(line_of(&c, document_member(&c.root, "a")), 3);
+    assert_int_equal(document_member(&c.root, "b")->len, 2);
+    assert_int_equal(line_of(&c, document_member(&c.root, "b")), 4);
+    assert_text(document_member(document_member(&c.root, "c"), "d"), "\"");
 }
 
 static void assert_refused(const char *file, const char *text, const char *message)
 {
-    struct config config;
+    struct document config;
     struct error error = {0};
-    assert_int_not_equal(config_parse(arena, file, slice_cstr(text), &config, &error), OK);
+    assert_int_not_equal(document_parse(arena, file, slice_cstr(text), &config, &error), OK);
     if (!strstr(error.message, message))
         fail_msg("'%s' is not in '%s'", message, error.message);
 }
@@ -95,7 +95,7 @@ static void mistakes_have_a_place(void **state)
     assert_refused("a.toml", "a = 1\nb = [1,,]\n", "a.toml:2:");
     assert_refused("a.toml", "a = 1\na = 2\n", "a.toml:2:");
     assert_refused("a.toml", "a = \"\xff\"\n", "UTF-8");
-    assert_refused("a.jsonc", "{\n \"a\": ,\n}", "line 2");
+    assert_refused("a.jsonc", "{\n \"a\": ?,\n}", "a.jsonc: line 2, column 7");
     assert_refused("a.json", "[]", "not an object");
     assert_refused("a.json", "", "a.json");
     assert_refused("a.jsonc", "{ /* not closed", "a.jsonc");
@@ -118,5 +118,5 @@ int main(void)
                                         arena_down),
         cmocka_unit_test_setup_teardown(mistakes_have_a_place, arena_up, arena_down),
     };
-    return cmocka_run_group_tests_name("project/config", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("project/document", tests, NULL, NULL);
 }
