@@ -99,7 +99,15 @@ static void wall_expired(struct timer *t)
     struct error e;
     error_set(&e, ERR_TIMEOUT, "no %s within %u ms",
               d->is_released ? "progress of the response" : "answer", g->deployment->wall_ms_max);
-    error_hint(&e, "await less, or raise the module's wall_ms limit");
+    if (g->stand.is_working && g->sql.awaits_setup) {
+        error_set(&e, ERR_TIMEOUT,
+                  "no answer within %u ms: another version's setup() is still running, and holds "
+                  "the database that the code wants to write to",
+                  g->deployment->wall_ms_max);
+        error_hint(&e, "await less in setup(), or nothing between its statements");
+    } else {
+        error_hint(&e, "await less, or raise the module's wall_ms limit");
+    }
     if (d->context)
         context_expire(d->context);
     dispatch_fail(d, &e, SLICE_EMPTY, SLICE_EMPTY);

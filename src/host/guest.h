@@ -173,6 +173,7 @@ struct guest_sql {
     uint64_t held_ns;        /* that the outermost has lasted: slices used up, and time away */
     bool has_expired;        /* it was rolled back for its length; the guest has not heard of it */
     bool is_setup;           /* the transaction that all of setup() is, is open */
+    bool awaits_setup;       /* the op waits for that of another to end */
     /* What its statements see. A durable execution has two: those of steps are not made again by a
      * replay, so code outside of them does not see them. */
     struct sql_counters counters, step_counters;

@@ -64,6 +64,13 @@ void guest_sql_check(struct guest *g)
         expire(g);
 }
 
+static void setup_is_open(struct guest *g, bool is_open)
+{
+    if (g->sql.is_setup != is_open)
+        sql_conn_set_up(g->sql.conn, is_open);
+    g->sql.is_setup = is_open;
+}
+
 bool guest_sql_end(struct guest *g)
 {
     if (g->stand.is_working)
@@ -71,7 +78,8 @@ bool guest_sql_end(struct guest *g)
     if ((g->sql.depth > 0 || g->sql.is_setup) && g->sql.conn)
         sql_rollback_all(g->sql.conn);
     g->sql.depth = g->sql.depth_replayed = 0;
-    g->sql.has_expired = g->sql.is_setup = false;
+    g->sql.has_expired = g->sql.awaits_setup = false;
+    setup_is_open(g, false);
     release_sql(g);
     return true;
 }
@@ -140,14 +148,51 @@ static enum err transaction(struct guest *g, enum sql_action action)
     return err;
 }
 
+/* The statement or BEGIN has met a setup(), which may last: the guest waits for its end, as long as
+ * its own limits let it, and without a connection, since others can read meanwhile. */
+static enum err await_setup(struct guest *g)
+{
+    enum { NAP_MS_MIN = 2, NAP_MS_MAX = 200 };
+    release_sql(g);
+    g->sql.awaits_setup = true;
+    for (uint32_t ms = NAP_MS_MIN; sql_file_is_set_up(g->sql.file) && !op_is_over(g);
+         ms = 2 * ms < NAP_MS_MAX ? 2 * ms : NAP_MS_MAX)
+        fiber_task_nap(ms);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    g->sql.awaits_setup = false;
+    return OK;
+}
+
+/* A connection with a new transaction, not nested. */
+static enum err begin(struct guest *g)
+{
+    for (;;) {
+        enum err err = connect_sql(g);
+        if (err != OK)
+            return err;
+        sql_conn_may_yield(g->sql.conn, true);
+        err = transaction(g, SQL_BEGIN);
+        if (op_is_over(g))
+            return ERR_CANCELLED;
+        bool has_yielded = sql_conn_has_yielded(g->sql.conn);
+        sql_conn_may_yield(g->sql.conn, false);
+        if (err == OK || !has_yielded)
+            return err;
+        err = await_setup(g);
+        if (err != OK)
+            return err;
+    }
+}
+
 /* A connection, inside of setup()'s transaction. */
 static enum err connect_begun(struct guest *g)
 {
-    enum err err = connect_sql(g);
-    if (err != OK || g->sql.is_setup || !is_setting_up(g))
-        return err;
-    err = transaction(g, SQL_BEGIN);
-    g->sql.is_setup = err == OK;
+    if (g->sql.is_setup || !is_setting_up(g))
+        return connect_sql(g);
+    enum err err = begin(g);
+    if (err == OK)
+        setup_is_open(g, true);
     return err;
 }
 
@@ -252,6 +297,30 @@ static enum err exec_counted(struct guest *g, struct slice text, struct slice pa
     return err;
 }
 
+/* Once no setup() of another holds the database. */
+static enum err exec_awaiting(struct guest *g, struct slice text, struct slice params,
+                              struct bytes *ret_result, struct error *ret_error)
+{
+    struct guest_sql *s = &g->sql;
+    for (;;) {
+        sql_conn_may_yield(s->conn, s->depth == 0 && !s->is_setup);
+        give_room(g);
+        enum err err = exec_counted(g, text, params, ret_result, ret_error);
+        take_result(g, ret_result);
+        if (op_is_over(g))
+            return ERR_CANCELLED;
+        bool has_yielded = sql_conn_has_yielded(s->conn);
+        sql_conn_may_yield(s->conn, false);
+        if (!has_yielded)
+            return err;
+        err = await_setup(g);
+        if (err == OK)
+            err = connect_sql(g);
+        if (err != OK)
+            return err;
+    }
+}
+
 /* While the statement is away other events of the guest use its fields for results. */
 static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
@@ -269,12 +338,12 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
         task->cpu_ns_max = rest < left ? rest : left;
     }
     bool is_bound_by_transaction = task->cpu_ns_max < left;
-    give_room(g);
-    err = exec_counted(g, text, params, &result, &error);
+    err = exec_awaiting(g, text, params, &result, &error);
     task->cpu_ns_max = left;
-    take_result(g, &result);
     if (op_is_over(g))
         return ERR_CANCELLED;
+    if (!s->conn) /* there is none to be had any more */
+        return err;
     g->op_error = error;
     s->gate_seq = sql_conn_seen(s->conn);
     if (err == ERR_LIMIT_CPU && is_bound_by_transaction) {
@@ -358,9 +427,7 @@ static enum err exec_recorded(struct guest *g, const struct op_sql_exec_args *a,
 {
     struct sql_counters before = g->sql.counters;
     bool is_alone = g->sql.depth == 0;
-    enum err err = connect_sql(g);
-    if (err == OK && is_alone)
-        err = transaction(g, SQL_BEGIN);
+    enum err err = is_alone ? begin(g) : connect_sql(g);
     if (err != OK)
         return sql_recorded(g, r, err);
     err = exec(g, a->sql, a->params);
@@ -399,7 +466,8 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", action);
     if (action != SQL_BEGIN && s->depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
-    enum err err = connect_begun(g);
+    bool is_first = action == SQL_BEGIN && s->depth == 0 && !is_setting_up(g);
+    enum err err = is_first ? begin(g) : connect_begun(g);
     if (s->has_expired && action == SQL_ROLLBACK) { /* it has been; now the guest knows */
         s->has_expired = --s->depth > 0;
         g->op_error.code = OK;
@@ -408,7 +476,7 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
     if (err == OK && action == SQL_COMMIT && s->depth == 1 && r->guest) {
         (void)recording_done(r, OK);
         err = commit_recorded(g, r);
-    } else if (err == OK) {
+    } else if (err == OK && !is_first) {
         err = transaction(g, (enum sql_action)action);
     }
     if (err != OK)
@@ -445,7 +513,8 @@ static enum err run_setup_end(struct guest *g)
     crash_point(CRASH_SETUP_BEFORE);
     if (err == OK)
         err = transaction(g, SQL_COMMIT);
-    s->is_setup = err != OK; /* then it is rolled back at the rest */
+    if (err == OK) /* else it is rolled back at the rest */
+        setup_is_open(g, false);
     crash_point(CRASH_SETUP_AFTER);
     return err;
 }

@@ -19,9 +19,9 @@
 
 #include "base/budget.h"
 #include "base/clock.h"
+#include "host/fiber_task.h"
 #include "host/sql_internal.h"
 #include "host/sql_journal.h"
-#include "host/fiber_task.h"
 #include "limpet_sqlite.h"
 
 struct sql_cached {
@@ -474,8 +474,10 @@ static enum err stmt_run(struct sql_conn *c, sqlite3_stmt *stmt, struct slice pa
     }
     (void)sqlite3_reset(stmt); /* repeats the error of the step */
     (void)sqlite3_clear_bindings(stmt);
-    if (!sqlite3_stmt_readonly(stmt)) /* also if it failed: OR FAIL keeps what came before */
-        c->has_written = true;
+    if (!sqlite3_stmt_readonly(stmt) && !c->has_yielded) {
+        c->has_written = true; /* also if it failed: OR FAIL keeps what came before */
+        c->may_yield = false;  /* the text cannot be run again */
+    }
     sql_conn_settle(c);
     if (err) {
         out->len = start;
@@ -673,6 +675,27 @@ void sql_rollback_all(struct sql_conn *c)
     c->is_aborted = false;
     sql_conn_settle(c);
     fiber_task_home();
+}
+
+void sql_conn_set_up(struct sql_conn *c, bool is_setting_up)
+{
+    __atomic_fetch_add(&c->file->setups, is_setting_up ? 1u : -1u, __ATOMIC_SEQ_CST);
+}
+
+bool sql_file_is_set_up(const struct sql_file *f)
+{
+    return __atomic_load_n(&f->setups, __ATOMIC_SEQ_CST) > 0;
+}
+
+void sql_conn_may_yield(struct sql_conn *c, bool may_yield)
+{
+    c->may_yield = may_yield;
+    c->has_yielded = false;
+}
+
+bool sql_conn_has_yielded(const struct sql_conn *c)
+{
+    return c->has_yielded;
 }
 
 bool sql_is_writing(struct sql_conn *c)

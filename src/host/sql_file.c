@@ -44,8 +44,8 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
-#include "host/sql_internal.h"
 #include "host/fiber_task.h"
+#include "host/sql_internal.h"
 #include "loop/loop.h"
 
 enum { SQL_WAL_HEADER_BYTES = 32, SQL_WAL_FRAME_BYTES = 4096 + 24 };

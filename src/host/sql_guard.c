@@ -378,6 +378,10 @@ static int guard_busy(void *arg, int count)
     if (waited > max_ms * UINT64_C(1000000) ||
         (t ? fiber_task_is_cancelled(t) : guard_is_late(c, now)))
         return 0;
+    if (c->may_yield && sqlite3_get_autocommit(c->db) && sql_file_is_set_up(c->file)) {
+        c->has_yielded = true;
+        return 0;
+    }
     if (waited < GUARD_SPIN_NS)
         (void)sched_yield();
     else if (t)

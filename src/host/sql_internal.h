@@ -49,6 +49,7 @@ struct sql_file {
     uint64_t wal_mark; /* number and frame count of the last commit, see sql_mark(); 0: unknown */
     bool is_broken;    /* atomic: a sync failed; commits are refused */
     bool is_dead;      /* atomic: a sync of the main file failed; until the process restarts */
+    unsigned setups;   /* atomic: a transaction of a setup() is open */
 
     /* The gate. */
     struct sql_gate_wait *waits; /* atomic: stack of new waits, linked by their link.next */
@@ -80,15 +81,16 @@ struct sql_conn {
     bool is_measured;     /* sql_conn_stored() has told its size since the last commit here */
     sqlite3_stmt *journal[SQL_JOURNAL_STATEMENTS]; /* NULL: not yet prepared */
     uint64_t seen;
-    uint64_t commit_seq;  /* of the commit in flight, 0: none */
-    bool has_frames;      /* the commit in flight wrote to the WAL */
-    bool is_aborted;      /* SQLite ended the transaction that the guest believes to be in */
-    bool is_internal;     /* the statement being prepared is ours */
-    bool is_pragma;       /* the statement prepared last is one */
-    bool has_written;     /* a statement that may write has run in the open transaction */
-    struct sql_room room; /* for the result of the statement that runs */
-    unsigned depth;       /* transactions open, as the guest sees it */
-    uint64_t deadline_ns; /* 0: none */
+    uint64_t commit_seq;         /* of the commit in flight, 0: none */
+    bool has_frames;             /* the commit in flight wrote to the WAL */
+    bool is_aborted;             /* SQLite ended the transaction that the guest believes to be in */
+    bool is_internal;            /* the statement being prepared is ours */
+    bool is_pragma;              /* the statement prepared last is one */
+    bool has_written;            /* a statement that may write has run in the open transaction */
+    bool may_yield, has_yielded; /* to a setup() */
+    struct sql_room room;        /* for the result of the statement that runs */
+    unsigned depth;              /* transactions open, as the guest sees it */
+    uint64_t deadline_ns;        /* 0: none */
     uint64_t busy_since_ns;
     struct map cache; /* SQL text -> struct sql_cached */
     struct list lru;  /* least recently used first */

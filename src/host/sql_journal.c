@@ -12,8 +12,8 @@
 #include "host/sql_journal.h"
 
 #include "durable/record.h"
-#include "host/sql_internal.h"
 #include "host/fiber_task.h"
+#include "host/sql_internal.h"
 
 static const char journal_create[] = "CREATE TABLE IF NOT EXISTS main." SQL_JOURNAL_TABLE
                                      "(execution BLOB NOT NULL, first INTEGER NOT NULL,"

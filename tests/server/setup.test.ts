@@ -3,7 +3,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import { test } from 'node:test';
-import { errorOf, Server, until } from './harness.ts';
+import { setTimeout as delay } from 'node:timers/promises';
+import { errorOf, Origin, Server, until } from './harness.ts';
 
 const SETUP = (mark: string) => `
 import { exec } from "derp:runtime/sql";
@@ -168,3 +169,72 @@ export const handler = {
         assert.deepEqual((await s.request('crashes')).json, { n: 1 });
     });
 }
+
+/** A server whose answers to /NAME come when the test says open(NAME). */
+class Gates {
+    asked = new Set<string>();
+    private held = new Map<string, () => void>();
+    readonly origin = new Origin((req, res) => {
+        this.asked.add(req.url!.slice(1));
+        this.held.set(req.url!.slice(1), () => res.end('go on'));
+    });
+    open(name: string): void { this.held.get(name)!(); }
+    again(): void { this.asked.clear(); }
+}
+const gates = new Gates();
+
+/** derp's handler whose v1 writes when its gate opens, and whose v2 awaits another gate in setup(). */
+const waiting = (port: number, setup: string) => `
+import { exec, transaction } from "derp:runtime/sql";
+const gate = (name) => fetch("http://127.0.0.1:${port}/" + name);
+export const handler = {
+    async setup() { ${setup} },
+    async handle({ body: { how } }) {
+        if (how) await gate(how);
+        if (how === "insert") exec("INSERT INTO t VALUES ('insert')");
+        if (how === "both") exec("INSERT INTO t VALUES ('one'); INSERT INTO t VALUES ('two')");
+        if (how === "transaction") transaction(() => { exec("SELECT 1"); exec("INSERT INTO t VALUES ('transaction')"); });
+        return exec("SELECT x FROM t ORDER BY rowid").toArray().map((r) => r.x);
+    },
+};`;
+const CREATE = 'exec("CREATE TABLE IF NOT EXISTS t (x)");';
+const HOLD = CREATE + 'exec("INSERT INTO t VALUES (\'setup\')"); await gate("setup");';
+
+test('others wait for a setup() that awaits for long, as long as their own limits let them', async (t) => {
+    gates.again();
+    const s = await Server.start({ args: ['--threads', '2', '--egress-allow', `127.0.0.1:${gates.origin.port}`] });
+    t.after(() => s.stop());
+    const limits = { wall_ms: 600_000 };
+    await s.deploy('held', waiting(gates.origin.port, CREATE), limits);
+    assert.deepEqual((await s.execute('held', {})).json.output, []);
+    const ways = ['insert', 'both', 'transaction'];
+    const writers = ways.map((how) => s.execute('held', { how }));
+    await until('they are under way', () => ways.every((how) => gates.asked.has(how)));
+    await s.deploy('held', waiting(gates.origin.port, HOLD), limits);
+    const first = s.execute('held', {});
+    await until('setup() holds the database', () => gates.asked.has('setup'));
+    for (const how of ways) gates.open(how);
+    // What a statement waits for other writers is 2 s: nobody may have been told anything by then.
+    assert.equal(await Promise.race([...writers, delay(3000, 'nobody')]), 'nobody');
+    gates.open('setup');
+    for (const run of await Promise.all(writers)) assert.equal(run.status, 200, run.text);
+    assert.equal((await first).status, 200);
+    assert.deepEqual([...(await s.execute('held', {})).json.output].sort(), ['insert', 'one', 'setup', 'transaction', 'two']);
+});
+
+test('who cannot wait for a setup() is told of it', async (t) => {
+    gates.again();
+    const s = await Server.start({ args: ['--threads', '2', '--egress-allow', `127.0.0.1:${gates.origin.port}`] });
+    t.after(() => s.stop());
+    await s.deploy('told', waiting(gates.origin.port, CREATE), { wall_ms: 10_000 });
+    assert.deepEqual((await s.execute('told', {})).json.output, []);
+    const writer = s.execute('told', { how: 'insert' });
+    await until('it is under way', () => gates.asked.has('insert'));
+    await s.deploy('told', waiting(gates.origin.port, HOLD), { wall_ms: 600_000 });
+    const first = s.execute('told', {});
+    await until('setup() holds the database', () => gates.asked.has('setup'));
+    gates.open('insert');
+    assert.match(errorOf(await writer, 504, 'timeout').message, /setup\(\) is still running/);
+    gates.open('setup');
+    assert.deepEqual((await first).json.output, ['setup']);
+});
