@@ -11,6 +11,7 @@
 #include "store/store.h"
 
 struct admin;
+struct egress_policy;
 struct loop;
 
 /* One run of a function through the API: execute. The caller owns it until done. */
@@ -37,6 +38,7 @@ enum admin_change_kind {
     ADMIN_SPACE_MADE,
     ADMIN_SPACE_DELETED,
     ADMIN_SPACE_QUOTA,
+    ADMIN_SPACE_EGRESS,
 };
 struct admin_change {
     void (*done)(
@@ -93,6 +95,10 @@ struct admin_config {
     int public_port;     /* shown in answers as the public URL */
     bool is_public_tls;  /* that URL is https */
 };
+
+/* Egress rules as the store has them; any thread. ERR_INVALID, ERR_LIMIT. */
+NODISCARD enum err admin_egress_policy(const struct egress_rule_row *rows, size_t len, bool denies,
+                                       struct egress_policy **ret_policy, struct error *ret_error);
 
 NODISCARD enum err admin_new(struct loop *loop, const struct admin_config *config,
                              struct store *store, const struct admin_host *host,

@@ -84,7 +84,7 @@ static void on_stored(struct admin_request *r, const struct store_op *op)
         change_announce(r, r->params[0], ADMIN_CHANGED, reply_changed);
 }
 
-enum err env_value_read(struct slice body, struct bytes *ret_value, struct error *ret_error)
+static enum err env_value_read(struct slice body, struct bytes *ret_value, struct error *ret_error)
 {
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     struct body_value root, member;

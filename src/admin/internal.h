@@ -211,9 +211,6 @@ NODISCARD enum err read_logs(struct admin_request *r, struct slice function, str
                              int64_t after, int64_t limit, struct log_row **ret_rows,
                              size_t *ret_len, struct error *ret_error);
 
-/* {"value": text} */
-NODISCARD enum err env_value_read(struct slice body, struct bytes *ret_value,
-                                  struct error *ret_error);
 /* A name that the client gave, with the request's namespace. ERR_INVALID. */
 NODISCARD enum err request_module(struct admin_request *r, struct slice name,
                                   struct slice *ret_module, struct error *ret_error);

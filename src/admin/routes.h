@@ -152,10 +152,26 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Remove all quotas of a function or workflow; the server's defaults hold")                                        \
     X(secret_list, secret_list, GET, "/secrets/:module", READ, NONE, 200, "", "SecretList", "",                             \
       "Secrets of a function or workflow, by name; never their values")                                                 \
-    X(secret_put, secret_put, PUT, "/secrets/:module/:var", DEPLOY, SMALL, 204, "EnvValue", "", "",                         \
-      "Set a secret, which code reads as a variable; the next request sees it")                                         \
+    X(secret_put, secret_put, PUT, "/secrets/:module/:var", DEPLOY, SMALL, 204, "SecretValue", "", "",                         \
+      "Set a secret, which code reads as a variable, or of one with hosts its placeholder; the next request sees it")                                         \
     X(secret_delete, secret_delete, DELETE, "/secrets/:module/:var", DEPLOY, NONE, 204, "", "", "",                         \
       "Delete a secret")                                                                                                \
+    X(shared_secret_list, shared_secret_list, GET, "/shared-secrets", READ, NONE, 200, "", "SecretList", "",                \
+      "Secrets that all functions and workflows of the namespace read; never their values")                             \
+    X(shared_secret_put, shared_secret_put, PUT, "/shared-secrets/:var", DEPLOY, SMALL, 204, "SecretValue", "", "",         \
+      "Set a secret of the namespace; a module's own variable or secret of that name comes first")                      \
+    X(shared_secret_delete, shared_secret_delete, DELETE, "/shared-secrets/:var", DEPLOY, NONE, 204, "", "", "",            \
+      "Delete a secret of the namespace")                                                                               \
+    X(egress_show, egress_show, GET, "/egress", READ, NONE, 200, "", "Egress", "",                                          \
+      "Egress rules of the namespace in their order, and what becomes of requests that none is about")                  \
+    X(egress_put, egress_put, PUT, "/egress", ADMIN, SMALL, 200, "EgressDefault", "Egress", "",                             \
+      "Set what becomes of requests that no egress rule is about")                                                      \
+    X(egress_add, egress_add, POST, "/egress/rules", ADMIN, SMALL, 201, "EgressRuleNew", "EgressRule", "",                  \
+      "Add an egress rule behind the others, or before them; it holds at once")                                         \
+    X(egress_remove, egress_remove, DELETE, "/egress/rules/:id", ADMIN, NONE, 204, "", "", "",                              \
+      "Remove an egress rule")                                                                                          \
+    X(egress_test, egress_test, POST, "/egress/test", READ, SMALL, 200, "EgressTest", "EgressVerdict", "",                  \
+      "What the egress rules say of a request, which is not sent")                                                      \
     X(audit_list, audit_list, GET, "/audit", ADMIN, NONE, 200, "", "AuditList", "limit before",                             \
       "Control operations on the namespace, newest first: who, what, when, and how it ended")                           \
     X(audit_verify, audit_verify, GET, "/audit/verify", SERVER, NONE, 200, "", "AuditCheck", "after",                       \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `secret set|list|delete`, of functions and workflows alike. A value never stands on the command line,
+ * `secret set|list|delete`, of functions and workflows alike, and with --shared of the namespace. A value never stands on the command line,
  * where other users of the machine and the shell's history would have it. */
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -12,15 +12,43 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/module_name.h"
 #include "cli/cli.h"
 #include "cli/client.h"
 #include "cli/say.h"
 
-static const char *secret_path(struct cli *cli)
+/* NAME and KEY, or with --shared just KEY: what is named, and the path of it. */
+struct secret_name {
+    const char *owner, *key, *path; /* key NULL: all */
+};
+
+static enum err secret_name(struct cli *cli, bool has_key, struct secret_name *ret_name,
+                            struct error *ret_error)
 {
-    const char *name = client_name(cli, cli->args.positional[0]), *key = cli->args.positional[1];
-    return key ? client_path(cli, "/secrets/%s/%s", name, key)
-               : client_path(cli, "/secrets/%s", name, NULL);
+    const struct args *args = &cli->args;
+    bool is_shared = args_has(args, "--shared");
+    if (args->positional_len != (size_t)has_key + !is_shared) {
+        error_set(ret_error, ERR_INVALID, "%s",
+                  is_shared ? "with --shared there is no NAME: it is a secret of the namespace"
+                            : "whose secret it is must be said");
+        error_hint(ret_error, "give the NAME of a function or workflow, or --shared for all of the "
+                              "namespace");
+        return ERR_INVALID;
+    }
+    struct secret_name n = {.key = has_key ? args->positional[!is_shared] : NULL};
+    if (is_shared) {
+        n.owner =
+            arena_printf(cli->arena, "namespace %s", cli->space ? cli->space : NAMESPACE_DEFAULT);
+        n.path = n.key ? client_path(cli, "/shared-secrets/%s", n.key, NULL)
+                       : client_path(cli, "/shared-secrets", NULL, NULL);
+    } else {
+        n.owner = args->positional[0];
+        const char *name = client_name(cli, n.owner);
+        n.path = n.key ? client_path(cli, "/secrets/%s/%s", name, n.key)
+                       : client_path(cli, "/secrets/%s", name, NULL);
+    }
+    *ret_name = n;
+    return OK;
 }
 
 /* All of standard input, or up to the end of a line. */
@@ -76,26 +104,45 @@ static void wiped(struct bytes *b)
     bytes_done(b);
 }
 
+/* Without --host and --unbound the server leaves it bound as it is. */
+static void write_hosts(struct cli *cli, struct json_writer *w)
+{
+    const struct args *args = &cli->args;
+    if (!args_has(args, "--host") && !args_has(args, "--unbound"))
+        return;
+    json_key(w, "hosts");
+    json_open(w, '[');
+    for (size_t i = 0; i < args->options_len; i++)
+        if (strcmp(args->options[i].flag->name, "--host") == 0)
+            json_cstr(w, args->options[i].value);
+    json_close(w, ']');
+}
+
 int cmd_secret_set(struct cli *cli)
 {
     CLEANUP(wiped) struct bytes value = BYTES_INIT;
     CLEANUP(wiped) struct bytes body = BYTES_INIT;
     struct error error = {0};
     struct reply reply;
-    const char *key = cli->args.positional[1];
-    enum err err = names_check_env(slice_cstr(key), &error);
+    struct secret_name name = {0};
+    enum err err = secret_name(cli, true, &name, &error);
     if (!err)
-        err = read_value(key, &value, &error);
+        err = names_check_env(slice_cstr(name.key), &error);
+    if (!err && args_has(&cli->args, "--host") && args_has(&cli->args, "--unbound"))
+        err = error_set(&error, ERR_INVALID, "--host and --unbound say the opposite");
+    if (!err)
+        err = read_value(name.key, &value, &error);
     if (err)
         return say_error(cli->is_json, &error, EXIT_USAGE);
     struct json_writer w = json_writer(&body);
     json_open(&w, '{');
     json_key(&w, "value");
     json_slice(&w, bytes_slice(&value));
+    write_hosts(cli, &w);
     json_close(&w, '}');
-    int code = client_send(cli, "PUT", secret_path(cli), bytes_slice(&body), 0, &reply);
+    int code = client_send(cli, "PUT", name.path, bytes_slice(&body), 0, &reply);
     if (!code)
-        say_progress(cli->is_json, "set secret %s of %s", key, cli->args.positional[0]);
+        say_progress(cli->is_json, "set secret %s of %s", name.key, name.owner);
     return code;
 }
 
@@ -106,13 +153,28 @@ static void secret_row(struct cli *cli, struct table *table, const struct body_v
     table_cell(table, json_text(cli, row, "name"));
     table_cell(table, json_text(cli, row, "version"));
     table_cell(table, slice_cstr(ago));
+    struct body_value hosts = json_member(row, "hosts"), host;
+    CLEANUP(bytes_done) struct bytes all = BYTES_INIT;
+    struct body_walk walk = {0};
+    if (hosts.kind == BODY_ARRAY)
+        walk = body_walk(&hosts);
+    while (hosts.kind == BODY_ARRAY && body_next_item(&walk, &host)) {
+        if (all.len > 0)
+            bytes_append_char(&all, ' ');
+        body_string(&host, &all);
+    }
+    table_cell(table, bytes_slice(&all));
 }
 
 int cmd_secret_list(struct cli *cli)
 {
-    static const char *const titles[] = {"NAME", "VERSION", "UPDATED"};
+    static const char *const titles[] = {"NAME", "VERSION", "UPDATED", "HOSTS"};
+    struct secret_name name = {0};
+    struct error error = {0};
+    if (secret_name(cli, false, &name, &error))
+        return say_error(cli->is_json, &error, EXIT_USAGE);
     const struct client_list list = {
-        .path = secret_path(cli),
+        .path = name.path,
         .titles = titles,
         .columns = ARRAY_LEN(titles),
         .row = secret_row,
@@ -123,10 +185,13 @@ int cmd_secret_list(struct cli *cli)
 
 int cmd_secret_delete(struct cli *cli)
 {
+    struct secret_name name = {0};
+    struct error error = {0};
     struct reply reply;
-    int code = client_send(cli, "DELETE", secret_path(cli), SLICE_EMPTY, 0, &reply);
+    if (secret_name(cli, true, &name, &error))
+        return say_error(cli->is_json, &error, EXIT_USAGE);
+    int code = client_send(cli, "DELETE", name.path, SLICE_EMPTY, 0, &reply);
     if (!code)
-        say_progress(cli->is_json, "deleted secret %s of %s", cli->args.positional[1],
-                     cli->args.positional[0]);
+        say_progress(cli->is_json, "deleted secret %s of %s", name.key, name.owner);
     return code;
 }

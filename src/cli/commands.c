@@ -72,8 +72,8 @@ static const struct flag build_flags[] = {
     {"--env", "-e", "NAME", "what [env.NAME] says", false},
     {"--name", NULL, "NAME", "another name", false},
     {"--out", "-o", "DIR", "where the bundle goes (default .limpet/build)", false},
-    {"--without-bindings", NULL, NULL,
-     "build although it declares what this server does not have", false},
+    {"--without-bindings", NULL, NULL, "build although it declares what this server does not have",
+     false},
     {0},
 };
 
@@ -160,6 +160,39 @@ static const struct flag token_flags[] = {
     {0},
 };
 
+static const struct flag secret_set_flags[] = {
+    {"--shared", NULL, NULL, "of the namespace: all its functions and workflows read it", false},
+    {"--host", NULL, "HOST", "bind it to a host; more than once for more", true},
+    {"--unbound", NULL, NULL, "bind it to no host any more", false},
+    {0},
+};
+
+static const struct flag secret_flags[] = {
+    {"--shared", NULL, NULL, "of the namespace", false},
+    {0},
+};
+
+static const struct flag egress_flags[] = {
+    {"--method", NULL, "METHOD", "only this one; more than once for more (default: all)", true},
+    {"--module", NULL, "NAME", "only what this function or workflow sends", false},
+    {"--first", NULL, NULL, "before the other rules (default: behind them)", false},
+    {0},
+};
+
+static const struct flag egress_test_flags[] = {
+    {"--method", NULL, "METHOD", "default GET", false},
+    {"--module", NULL, "NAME", "the function or workflow that sends it", false},
+    {0},
+};
+
+static const char egress_details[] =
+    "PATTERN is [http://|https://]HOST[:PORT][/PATH]: api.example.com, *.example.com (every name\n"
+    "below), * (every host), https://api.example.com/v1 (that path and what is below it). Rules "
+    "are\n"
+    "asked in their order, the first that fits holds, for each redirect, too. Addresses that are "
+    "not\n"
+    "public stay closed unless the server opens them (--egress-allow).";
+
 static const struct flag audit_flags[] = {
     {"--limit", "-n", "N", "how many (default 50)", false},
     {0},
@@ -182,7 +215,8 @@ static const char upload_details[] =
 const struct command commands_table[] = {
     {"serve", "[FLAGS]", "Start the server", NULL, no_flags, cmd_serve},
     {"deploy", "[NAME] [DIR|FILE]", "Bundle, upload and build a project, or a file",
-     "DIR (default: here) has a limpet.toml, or wrangler's file or a worky.toml in its place. With a "
+     "DIR (default: here) has a limpet.toml, or wrangler's file or a worky.toml in its place. With "
+     "a "
      "FILE it\n"
      "is 'function upload'; without NAME the file's name is used (of index.ts, its folder's).",
      deploy_flags, cmd_deploy},
@@ -288,14 +322,30 @@ const struct command commands_table[] = {
      token_flags, cmd_token_create},
     {"token list", "", "Tokens of the namespace", NULL, no_flags, cmd_token_list},
     {"token revoke", "ID", "Revoke a token, at once", NULL, no_flags, cmd_token_revoke},
-    {"secret set", "NAME KEY", "Set a secret of a function or workflow",
+    {"secret set", "[NAME] KEY", "Set a secret of a function or workflow, or of all",
      "The value is read from standard input, or on a terminal asked for without showing it. Code "
      "reads\n"
-     "it as a variable of that name; nobody else can.",
-     no_flags, cmd_secret_set},
-    {"secret list", "NAME", "Secrets of a function or workflow, without their values", NULL,
-     no_flags, cmd_secret_list},
-    {"secret delete", "NAME KEY", "Delete a secret", NULL, no_flags, cmd_secret_delete},
+     "it as a variable of that name; nobody else can. With --host code does not, either: it has a\n"
+     "placeholder, for which the server puts the value into headers of requests to these hosts, "
+     "over\n"
+     "https, or http if http:// stands in front of the host. What it is bound to stays when it is "
+     "set "
+     "anew.",
+     secret_set_flags, cmd_secret_set},
+    {"secret list", "[NAME]", "Secrets of a function or workflow, without their values", NULL,
+     secret_flags, cmd_secret_list},
+    {"secret delete", "[NAME] KEY", "Delete a secret", NULL, secret_flags, cmd_secret_delete},
+    {"egress list", "", "Egress rules of the namespace, in their order", NULL, no_flags,
+     cmd_egress_list},
+    {"egress allow", "PATTERN", "Let code of the namespace send requests there", egress_details,
+     egress_flags, cmd_egress_allow},
+    {"egress deny", "PATTERN", "Refuse requests there", egress_details, egress_flags,
+     cmd_egress_deny},
+    {"egress default", "allow|deny", "What becomes of requests that no rule is about",
+     "Without rules it is allow.", no_flags, cmd_egress_default},
+    {"egress remove", "ID", "Remove an egress rule", NULL, no_flags, cmd_egress_remove},
+    {"egress test", "URL", "What the rules say of a request, which is not sent",
+     "Exit code 1 if it would be refused.", egress_test_flags, cmd_egress_test},
     {"audit list", "", "Control operations on the namespace, newest first", NULL, audit_flags,
      cmd_audit_list},
     {"audit verify", "", "Is the audit log as it was written?",

@@ -38,6 +38,7 @@ struct loop;
 struct op;
 struct sink;
 struct source;
+struct url_target;
 
 /* What an engine thread provides to its guests. */
 struct guest_host {
@@ -45,6 +46,10 @@ struct guest_host {
     struct loop *loop;
     struct http_client *client;
     const struct egress *egress;
+    /* May code of this deployment send that? Asked for each hop. ERR_FORBIDDEN names the rule. NULL: by
+     * the host. */
+    enum err (*may_fetch)(void *ctx, const struct deployment *d, struct slice method,
+                          struct url_target *t, struct error *ret_error);
     struct fiber_runner *fiber_runner;
     struct job_runner *jobs; /* NULL: what takes long is done where it is asked for */
     /* The guest stands still in an op, and no more: in between it may have been ended, while the op is

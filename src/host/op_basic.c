@@ -156,7 +156,8 @@ static bool env_append(struct guest *g, struct slice name, int64_t version, stru
 {
     struct error ignored;
     const struct deployment_env *now = env_find(g->deployment, name);
-    if (!now || now->is_secret) /* one that is gone may have been */
+    bool is_value = now && now->is_secret && (!now->is_bound || now->version != version);
+    if (!now || is_value) /* one that is gone may have been a secret, or not bound */
         env_note_secret(g);
     if (!now || now->version != version)
         if (g->host && g->host->env_value &&
@@ -221,7 +222,7 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
     bytes_append_u32(&g->result, env_kind(env));
     bytes_append_u32(&payload, env ? ENV_VERSION : ENV_NONE);
-    if (env && env->is_secret)
+    if (env && env->is_secret && !env->is_bound)
         env_note_secret(g);
     if (env) {
         bytes_append_slice(&g->result, env->value);
@@ -275,7 +276,7 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     bytes_append_u32(&payload, ENV_VERSIONS);
     bytes_append_u32(&payload, d ? (uint32_t)d->env_len : 0);
     for (size_t k = 0; d && k < d->env_len; k++) {
-        if (d->env[k].is_secret)
+        if (d->env[k].is_secret && !d->env[k].is_bound)
             env_note_secret(g);
         bytes_append_lstr(&g->result, d->env[k].name);
         bytes_append_lstr(&g->result, d->env[k].value);

@@ -34,7 +34,8 @@ enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2, FETCH_LENT = 4 };
 struct fetch {
     struct op op;
     struct http_fetch http;
-    struct guest *guest; /* NULL: it has ended or cancelled */
+    struct guest *guest;           /* NULL: it has ended or cancelled */
+    struct deployment *deployment; /* a reference: has what is filled in */
     struct source *source;
     struct sink *sink;
     struct held held;
@@ -108,6 +109,7 @@ static void fetch_forget_guest(struct fetch *f)
 static void fetch_free(struct fetch *f)
 {
     fetch_forget_guest(f);
+    deployment_unref(f->deployment);
     bytes_done(&f->method);
     bytes_done(&f->url);
     bytes_done(&f->headers);
@@ -444,6 +446,17 @@ static const struct sink_owner upload_owner = {upload_write, upload_abort, uploa
 
 /* ---- start ---- */
 
+static enum err may_send(struct http_fetch *h, struct slice method, struct url_target *t,
+                         struct error *ret_error)
+{
+    struct fetch *f = container_of(h, struct fetch, http);
+    if (!f->guest)
+        return error_set(ret_error, ERR_CANCELLED, "the request was cancelled");
+    const struct guest_host *host = f->guest->host;
+    return host->may_fetch ? host->may_fetch(host->ctx, f->guest->deployment, method, t, ret_error)
+                           : OK;
+}
+
 static void fetch_refused(struct fetch *f, const struct error *error)
 {
     fetch_give_back(f);
@@ -507,6 +520,7 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         return op_refuse(g, ERR_INVALID, "malformed fetch");
     size_t copied = a->method.len + a->url.len + a->headers.len + body.len;
     f->guest = g;
+    f->deployment = deployment_ref(g->deployment);
     if (!fetch_charge(f, copied))
         return g->op_error.code;
     bytes_append_slice(&f->method, a->method);
@@ -534,6 +548,9 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         .member = g,
         .egress = g->host->egress,
         .domains = g->deployment->domains,
+        .placeholders = g->deployment->placeholders,
+        .placeholders_len = g->deployment->placeholders_len,
+        .may_send = may_send,
         .on_head = on_head,
         .on_body = on_body,
         .on_drain = on_drain,

@@ -13,6 +13,8 @@ struct account;
 struct loop;
 struct egress;
 struct http_client;
+struct placeholder;
+struct url_target;
 
 enum http_redirect { HTTP_REDIRECT_FOLLOW = 0, HTTP_REDIRECT_ERROR = 1, HTTP_REDIRECT_MANUAL = 2 };
 
@@ -38,7 +40,14 @@ struct http_fetch {
     const struct egress *egress; /* what may be reached; must outlive the fetch */
     const char *const
         *domains; /* the module's own allow list, NULL-terminated; NULL: all that egress allows */
+    /* Secrets that may stand in its headers; must outlive the fetch. */
+    const struct placeholder *placeholders;
+    size_t placeholders_len;
     void *user;
+    /* May this hop be sent? Asked before its host's name is looked up, of the first request and of each
+     * redirect. NULL: by whoever asks. */
+    enum err (*may_send)(struct http_fetch *f, struct slice method, struct url_target *t,
+                         struct error *ret_error);
     /* Status and headers of the final response are in. */
     void (*on_head)(struct http_fetch *f);
     /* Body bytes, borrowed. Returning false pauses delivery after these bytes (they count as

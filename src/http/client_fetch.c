@@ -107,6 +107,9 @@ void client_progress(struct http_fetch_state *s)
 
 static enum err hop_start(struct http_fetch_state *s, struct error *ret_error)
 {
+    enum err err = client_hop_fill(s, ret_error);
+    if (err)
+        return err;
     client_hop_set_up(s);
     client_progress(s);
     s->state = CLIENT_WAIT_HEAD;

@@ -8,6 +8,8 @@
 
 #include "http/client_internal.h"
 #include "http/grammar.h"
+#include "http/placeholder.h"
+#include "http/url_pattern.h"
 #include "limpet_deps.h"
 
 enum { HOP_URL_BYTES_MAX = 64 * 1024 };
@@ -60,6 +62,7 @@ static void url_fill(struct arena *a, const struct deps_url *u, struct client_ur
     size_t end = u->fragment_start >= 0 ? (size_t)u->fragment_start - 1 : href.len;
     ret->href = slice_of(href.ptr, end);
     ret->host = slice_of(href.ptr + u->host_start, u->host_end - u->host_start);
+    ret->path = slice_of(href.ptr + u->path_start, u->path_end - u->path_start);
     ret->origin = arena_copy(a, slice_of(u->origin, u->origin_len));
     ret->is_tls = slice_eq_cstr(slice_of(href.ptr, u->scheme_end), "https");
     ret->port = u->port >= 0 ? u->port : ret->is_tls ? 443 : 80;
@@ -219,6 +222,45 @@ enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error
     return OK;
 }
 
+static struct url_target hop_target(const struct http_fetch_state *s)
+{
+    return (struct url_target){.is_tls = s->url.is_tls,
+                               .host = s->url.host,
+                               .port = s->url.port,
+                               .path = s->url.path,
+                               .arena = s->arena};
+}
+
+static enum err fill_too_large(struct error *ret_error)
+{
+    return error_set(ret_error, ERR_TOO_LARGE,
+                     "the headers of the request are larger than %d KiB with its secrets filled in",
+                     CLIENT_REQUEST_HEAD_BYTES / 1024);
+}
+
+enum err client_hop_fill(struct http_fetch_state *s, struct error *ret_error)
+{
+    s->sent = s->headers;
+    if (s->fetch->placeholders_len == 0)
+        return OK;
+    struct url_target target = hop_target(s);
+    struct placeholder_fill fill =
+        placeholder_fill_for(s->fetch->placeholders, s->fetch->placeholders_len, &target);
+    struct http_header *sent = arena_array(s->arena, s->headers_len + 1, sizeof(*sent));
+    size_t bytes = 0;
+    for (size_t i = 0; i < s->headers_len; i++) {
+        sent[i] = s->headers[i];
+        enum err err = placeholder_fill(&fill, sent[i].name, &sent[i].value, ret_error);
+        if (err)
+            return err;
+        bytes += sent[i].name.len + sent[i].value.len + 4;
+        if (bytes > CLIENT_REQUEST_HEAD_BYTES)
+            return fill_too_large(ret_error);
+    }
+    s->sent = sent;
+    return OK;
+}
+
 static void slist_add(struct curl_slist **list, const char *text)
 {
     struct curl_slist *longer = curl_slist_append(*list, text);
@@ -241,7 +283,7 @@ static void lines_build(struct http_fetch_state *s)
 {
     bool has_agent = false, has_type = false, has_codings = false;
     for (size_t i = 0; i < s->headers_len; i++) {
-        const struct http_header *h = &s->headers[i];
+        const struct http_header *h = &s->sent[i];
         has_agent |= slice_eq_nocase(h->name, SLICE_LIT("user-agent"));
         has_type |= slice_eq_nocase(h->name, SLICE_LIT("content-type"));
         has_codings |= slice_eq_nocase(h->name, SLICE_LIT("accept-encoding"));
@@ -318,9 +360,13 @@ static void hop_set_addresses(struct http_fetch_state *s)
     SET(CURLOPT_RESOLVE, s->names);
 }
 
-enum err client_hop_check(const struct http_fetch_state *s, struct error *ret_error)
+enum err client_hop_check(struct http_fetch_state *s, struct error *ret_error)
 {
-    return egress_check_domain(s->fetch->domains, s->url.host, s->url.port, ret_error);
+    struct url_target target = hop_target(s);
+    enum err err = egress_check_domain(s->fetch->domains, s->url.host, s->url.port, ret_error);
+    if (err || !s->fetch->may_send)
+        return err;
+    return s->fetch->may_send(s->fetch, s->method, &target, ret_error);
 }
 
 void client_hop_set_up(struct http_fetch_state *s)

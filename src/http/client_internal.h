@@ -46,6 +46,7 @@ struct http_client {
 struct client_url {
     struct slice href; /* without fragment */
     struct slice host; /* an IPv6 address in brackets */
+    struct slice path; /* without the query */
     struct slice origin;
     int port;
     bool is_tls;
@@ -83,6 +84,7 @@ struct http_fetch_state {
     struct client_url url;
     struct http_header *headers;
     size_t headers_len;
+    const struct http_header *sent; /* the same, with secrets filled in for this hop */
     struct curl_slist *lines, *names;
     bool has_body;
     struct slice body;
@@ -129,7 +131,9 @@ NODISCARD enum err client_url_parse(struct arena *a, struct slice text,
                                     struct error *ret_error);
 NODISCARD enum err client_request_take(struct http_fetch_state *s, struct error *ret_error);
 NODISCARD enum err client_hop_redirect(struct http_fetch_state *s, struct error *ret_error);
-NODISCARD enum err client_hop_check(const struct http_fetch_state *s, struct error *ret_error);
+NODISCARD enum err client_hop_check(struct http_fetch_state *s, struct error *ret_error);
+/* Secrets into its headers. */
+NODISCARD enum err client_hop_fill(struct http_fetch_state *s, struct error *ret_error);
 void client_hop_set_up(struct http_fetch_state *s);
 size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg);
 int client_upload_seek(void *arg, curl_off_t offset, int origin);

@@ -26,12 +26,14 @@ struct database;
 struct image;
 struct loop;
 struct module_kind_info;
+struct placeholder;
 struct runtime;
 
 struct deployment_env {
     struct slice name, value;
     int64_t version; /* names the value, in journals */
     bool is_secret;
+    bool is_bound; /* to hosts: the value is a placeholder */
     bool is_json; /* the value is JSON, of something that is no string */
 };
 
@@ -60,6 +62,8 @@ struct deployment {
     uint32_t sql_transaction_ms;
     const struct deployment_env *env; /* sorted by name */
     size_t env_len;
+    const struct placeholder *placeholders; /* those of env that are bound */
+    size_t placeholders_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
     struct deployment *split;   /* a reference: another version that has a part of its requests, or NULL */
     uint32_t split_permyriad;   /* of 10,000 */

@@ -8,10 +8,13 @@
 
 #include "admin/body.h"
 #include "base/limits.h"
+#include "base/log.h"
 #include "base/map.h"
 #include "base/module_name.h"
 #include "host/database.h"
 #include "host/runtimes.h"
+#include "http/egress_policy.h"
+#include "http/placeholder.h"
 #include "loop/work.h"
 #include "module/deployment.h"
 #include "server/accounts.h"
@@ -34,6 +37,7 @@ struct deployments {
     struct ask *spaces;  /* all namespaces */
     size_t space;        /* of them, the one that is routed */
     struct ask *quota;   /* its own */
+    struct ask *egress;  /* its rules */
     struct ask *list;    /* its modules */
     enum module_kind list_kind;
     size_t next, out;
@@ -68,6 +72,26 @@ static void set_options(struct deployment *d, const struct version_options *o)
     d->sql_transaction_ms =
         o->sql_transaction_ms ? o->sql_transaction_ms : LIMIT_SQL_TRANSACTION_MS;
     d->domains = split_domains(d->arena, o->domains);
+}
+
+/* What of its secrets is filled in on the way out, and where. */
+static void set_placeholders(struct deployment *d, const struct store_query *q)
+{
+    struct placeholder *list = arena_array(d->arena, q->module.env_len + 1, sizeof(*list));
+    d->placeholders = list;
+    for (size_t k = 0; k < q->module.env_len; k++) {
+        const struct env_row *row = &q->module.env[k];
+        if (row->hosts.len == 0)
+            continue;
+        struct url_pattern *hosts = arena_array(d->arena, PLACEHOLDER_HOSTS_MAX, sizeof(*hosts));
+        struct placeholder p = {.text = arena_copy(d->arena, row->value),
+                                .value = arena_copy(d->arena, row->secret),
+                                .hosts = hosts};
+        for (struct slice rest = row->hosts; rest.len > 0 && p.hosts_len < PLACEHOLDER_HOSTS_MAX;)
+            p.hosts_len += placeholder_host_parse(d->arena, slice_split(&rest, ' '),
+                                                  &hosts[p.hosts_len], NULL) == OK;
+        list[d->placeholders_len++] = p;
+    }
 }
 
 /* Top-level code of each version draws its own random numbers, and the same ones whenever its image
@@ -113,18 +137,22 @@ static void add_vars(struct deployment *d, struct deployment_env *env, struct sl
                                    .value = value.text,
                                    .version = -d->version,
                                    .is_json = value.kind != BODY_STRING};
-        bool is_set = false;
+        struct deployment_env *set = NULL;
         for (size_t k = 0; k < set_len; k++)
-            is_set |= slice_eq(env[k].name, e.name);
-        if (is_set)
-            continue;
+            if (slice_eq(env[k].name, e.name))
+                set = &env[k];
+        if (set && set->version < STORE_SHARED_VERSION)
+            continue; /* what the namespace shares comes last */
         if (!e.is_json) {
             bytes_clear(&text);
             body_string(&value, &text);
             e.value = bytes_slice(&text);
         }
         e.value = arena_copy(d->arena, e.value);
-        env[d->env_len++] = e;
+        if (set)
+            *set = e;
+        else
+            env[d->env_len++] = e;
     }
     qsort(env, d->env_len, sizeof(*env), compare_env);
 }
@@ -157,11 +185,14 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     for (size_t k = 0; k < q->module.env_len; k++)
         env[k] = (struct deployment_env){arena_copy(d->arena, q->module.env[k].name),
                                          arena_copy(d->arena, q->module.env[k].value),
-                                         q->module.env[k].version, q->module.env[k].is_secret,
+                                         q->module.env[k].version,
+                                         q->module.env[k].is_secret,
+                                         q->module.env[k].hosts.len > 0,
                                          false};
     d->env = env;
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
+    set_placeholders(d, q);
     return d;
 }
 
@@ -376,7 +407,7 @@ static void track_database(struct deployments *ds, struct slice name, const stru
     database_unref(old);
 }
 
-/* The template to every worker; of its deployment, if there is one, each gets a reference. */
+/* The template to every worker; of its deployment or policy, if there is one, each gets a reference. */
 static void send_all(struct deployments *ds, struct worker_change template,
                      struct admin_change *request)
 {
@@ -391,6 +422,7 @@ static void send_all(struct deployments *ds, struct worker_change template,
         struct worker_change *w = &ch->workers[k];
         *w = template;
         w->deployment = template.deployment ? deployment_ref(template.deployment) : NULL;
+        w->policy = egress_policy_ref(template.policy);
         w->done = change_taken;
         w->arg = ch;
         worker_change(ds->server->workers[k], w);
@@ -418,6 +450,24 @@ static void send_space(struct deployments *ds, struct slice name, bool is_delete
         accounts_forget_namespace(ds->server->accounts, name);
 }
 
+/* What the namespace lets its code send. Rules that were stored were checked; if they are bad all the
+ * same, nothing is sent. */
+static void send_policy(struct deployments *ds, struct slice name, const struct store_query *q,
+                        struct admin_change *request)
+{
+    struct egress_policy *p = NULL;
+    struct error error;
+    if (q->egress.len > 0 || q->egress.denies)
+        if (admin_egress_policy(q->egress.rows, q->egress.len, q->egress.denies, &p, &error)) {
+            log_error("egress rules cannot be read, nothing may be sent",
+                      LOG_SLICE("namespace", name), LOG_STR("error", error.message));
+            p = egress_policy_new(true, 0);
+        }
+    send_all(ds, (struct worker_change){.name = name, .space = WORKER_SPACE_EGRESS, .policy = p},
+             request);
+    egress_policy_unref(p);
+}
+
 /* ---- announced changes, one after the other: each is read when those before it were sent ---- */
 
 struct announced {
@@ -443,6 +493,13 @@ static void announced_apply(struct deployments *ds, struct admin_change *request
             accounts_namespace_quota(ds->server->accounts, request->function,
                                      q->space_quota.row.max);
         announced_done(request, &q->error);
+        return;
+    }
+    if (request->kind == ADMIN_SPACE_EGRESS) {
+        if (err == OK)
+            send_policy(ds, request->function, q, request);
+        else
+            announced_done(request, err == ERR_NOT_FOUND ? &none : &q->error);
         return;
     }
     struct deployment *d = err == OK ? deployment_of(ds, q) : NULL;
@@ -484,6 +541,13 @@ static void announced_answered(struct ask *answer)
     announced_next(ds);
 }
 
+static enum store_query_kind announced_query(enum admin_change_kind kind)
+{
+    return kind == ADMIN_SPACE_QUOTA    ? STORE_QUERY_NAMESPACE_QUOTA
+           : kind == ADMIN_SPACE_EGRESS ? STORE_QUERY_EGRESS
+                                        : STORE_QUERY_MODULE;
+}
+
 static void announced_next(struct deployments *ds)
 {
     struct list *first;
@@ -492,12 +556,12 @@ static void announced_next(struct deployments *ds)
     ds->is_announcing = true;
     while ((first = list_first(&ds->announced))) {
         struct announced *n = container_of(first, struct announced, link);
-        bool is_space = n->request->kind == ADMIN_SPACE_QUOTA;
-        struct ask *a =
-            ask_new(ds->asks, is_space ? STORE_QUERY_NAMESPACE_QUOTA : STORE_QUERY_MODULE,
-                    announced_answered, n);
-        if (is_space)
+        enum store_query_kind kind = announced_query(n->request->kind);
+        struct ask *a = ask_new(ds->asks, kind, announced_answered, n);
+        if (kind == STORE_QUERY_NAMESPACE_QUOTA)
             a->query.space_quota.space = arena_copy(a->arena, n->request->function);
+        else if (kind == STORE_QUERY_EGRESS)
+            a->query.egress.space = arena_copy(a->arena, n->request->function);
         else
             ask_module(a, n->request->function, 0);
         if (ask_start(a) == OP_PENDING)
@@ -570,6 +634,7 @@ static void route_over(struct deployments *ds)
     ds->routed = NULL;
     ask_drop(TAKE(ds->list));
     ask_drop(TAKE(ds->quota));
+    ask_drop(TAKE(ds->egress));
     ask_drop(TAKE(ds->spaces));
     routed(ds->routed_arg, &ds->error);
 }
@@ -602,6 +667,8 @@ static bool start_has(struct deployments *ds, struct ask **ask, enum store_query
             ds->next = 0;
         } else if (kind == STORE_QUERY_NAMESPACE_QUOTA) {
             a->query.space_quota.space = arena_copy(a->arena, space);
+        } else if (kind == STORE_QUERY_EGRESS) {
+            a->query.egress.space = arena_copy(a->arena, space);
         }
         if (ask_start(a) == OP_PENDING)
             return false;
@@ -614,11 +681,19 @@ static bool start_has(struct deployments *ds, struct ask **ask, enum store_query
 /* The namespace that is next is known to the workers, and what it may hold. */
 static bool space_is_ready(struct deployments *ds, struct slice name)
 {
-    if (ds->quota)
-        return start_has(ds, &ds->quota, STORE_QUERY_NAMESPACE_QUOTA, name);
-    if (!namespace_is_default(name))
+    if (!ds->quota && !namespace_is_default(name))
         send_space(ds, arena_copy(ds->names, name), false, NULL);
-    return start_has(ds, &ds->quota, STORE_QUERY_NAMESPACE_QUOTA, name);
+    return start_has(ds, &ds->quota, STORE_QUERY_NAMESPACE_QUOTA, name) &&
+           start_has(ds, &ds->egress, STORE_QUERY_EGRESS, name);
+}
+
+/* Before its modules are. */
+static void space_set(struct deployments *ds, struct slice name)
+{
+    const struct store_query *rules = &ds->egress->query;
+    accounts_namespace_quota(ds->server->accounts, name, ds->quota->query.space_quota.row.max);
+    if (rules->egress.len > 0 || rules->egress.denies)
+        send_policy(ds, arena_copy(ds->names, name), rules, NULL);
 }
 
 /* One list of modules is routed: on to the next. */
@@ -628,6 +703,7 @@ static void list_over(struct deployments *ds)
     if (++ds->list_kind < MODULE_KINDS)
         return;
     ask_drop(TAKE(ds->quota));
+    ask_drop(TAKE(ds->egress));
     ds->list_kind = 0;
     ds->space++;
 }
@@ -643,8 +719,7 @@ static void route_on(struct deployments *ds)
         if (!space_is_ready(ds, name))
             return;
         if (ds->error.code == OK && !ds->list)
-            accounts_namespace_quota(ds->server->accounts, name,
-                                     ds->quota->query.space_quota.row.max);
+            space_set(ds, name);
         if (ds->error.code == OK && !start_has(ds, &ds->list, STORE_QUERY_FUNCTIONS, name))
             return;
         if (ds->error.code == OK)

@@ -17,6 +17,7 @@
 #include "http/server.h"
 #include "server/accounts.h"
 #include "server/place.h"
+#include "server/policy.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
@@ -229,8 +230,10 @@ static void change_arrived(struct post *p)
         (void)map_put(&w->spaces, c->name, w);
     else if (c->space == WORKER_SPACE_GONE)
         (void)map_remove(&w->spaces, c->name);
-    else
+    else if (c->space != WORKER_SPACE_EGRESS)
         route_change(w, c->name, c->deployment);
+    if (c->space != WORKER_SPACE_NONE) /* a new one of the name of another has none, either */
+        policy_change(w, c->name, c->policy);
     w->host.is_divided = map_count(&w->spaces) > 0;
     c->done(c);
 }
@@ -415,6 +418,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .env_value = worker_env_value,
         .workflow = worker_workflow,
         .id_of_key = worker_id_of_key,
+        .may_fetch = policy_may_fetch,
         .may_reach = worker_may_reach,
         .owns = worker_owns,
         .runnable = turn_runnable,
@@ -501,6 +505,7 @@ void worker_join(struct worker *w)
     pthread_join(w->thread, NULL);
     map_done(&w->routes);
     map_done(&w->spaces);
+    policies_done(w);
     map_done(&w->unnamed);
     free(w);
 }

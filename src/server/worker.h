@@ -13,6 +13,7 @@
 #include "server/server.h"
 #include "store/ask.h"
 
+struct egress_policy;
 struct flow;
 struct http_client;
 struct http_exchange;
@@ -62,6 +63,7 @@ struct worker {
     struct map routes;    /* module name -> struct slot */
     unsigned default_len; /* of them in the default namespace */
     struct map spaces;    /* names of the other namespaces; the values are nothing */
+    struct map policies;  /* name of a namespace -> struct egress_policy, a reference: policy.h */
     struct map unnamed;   /* address of a deployment -> struct slot */
     struct list slots;
     struct list warm;               /* slots, the one first that was not wanted for longest */
@@ -98,13 +100,14 @@ void worker_join(struct worker *w); /* waits for the thread, frees */
 /* ---- messages from the control thread ---- */
 
 /* Routes the name to the deployment (a reference is taken over), or to nothing when it is NULL. */
-enum worker_space { WORKER_SPACE_NONE, WORKER_SPACE_MADE, WORKER_SPACE_GONE };
+enum worker_space { WORKER_SPACE_NONE, WORKER_SPACE_MADE, WORKER_SPACE_GONE, WORKER_SPACE_EGRESS };
 struct worker_change {
     struct post post;
     struct worker *worker;
     struct slice name; /* of the module, or of a namespace: */
     enum worker_space space;
     struct deployment *deployment;
+    struct egress_policy *policy;          /* likewise, with WORKER_SPACE_EGRESS */
     void (*done)(struct worker_change *c); /* on the worker's thread */
     void *arg;
 };

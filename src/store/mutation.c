@@ -170,6 +170,22 @@ void store_token_used(struct store *s, struct store_op *op, struct slice id, int
     PUSH(op, TOKEN_USED, token_used, id, at_us);
 }
 
+void store_egress_add(struct store *s, struct store_op *op, struct slice space,
+                      const struct egress_rule_row *row, bool is_first)
+{
+    PUSH(op, EGRESS_ADD, egress_add, space, *row, is_first);
+}
+
+void store_egress_remove(struct store *s, struct store_op *op, struct slice space, int64_t id)
+{
+    PUSH(op, EGRESS_REMOVE, egress_remove, space, id);
+}
+
+void store_egress_default(struct store *s, struct store_op *op, struct slice space, bool denies)
+{
+    PUSH(op, EGRESS_DEFAULT, egress_default, space, denies);
+}
+
 void store_audit(struct store *s, struct store_op *op, const struct store_audit *what,
                  enum err outcome)
 {
@@ -218,25 +234,25 @@ void store_function_delete(struct store *s, struct store_op *op, struct slice fu
 void store_env_set(struct store *s, struct store_op *op, struct slice function, struct slice name,
                    struct slice value)
 {
-    PUSH(op, ENV_SET, env_set, function, name, value, false);
+    PUSH(op, ENV_SET, env_set, function, name, value, false, SLICE_EMPTY, false, false);
 }
 
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name)
 {
-    PUSH(op, ENV_DELETE, env_delete, function, name, false);
+    PUSH(op, ENV_DELETE, env_delete, function, name, false, false);
 }
 
-void store_secret_set(struct store *s, struct store_op *op, struct slice function,
-                      struct slice name, struct slice value)
+void store_secret_set(struct store *s, struct store_op *op, const struct secret_of *of,
+                      struct slice value, const struct slice *hosts)
 {
-    PUSH(op, ENV_SET, env_set, function, name, value, true);
+    PUSH(op, ENV_SET, env_set, of->owner, of->name, value, true, hosts ? *hosts : SLICE_EMPTY,
+         hosts == NULL, of->is_shared);
 }
 
-void store_secret_delete(struct store *s, struct store_op *op, struct slice function,
-                         struct slice name)
+void store_secret_delete(struct store *s, struct store_op *op, const struct secret_of *of)
 {
-    PUSH(op, ENV_DELETE, env_delete, function, name, true);
+    PUSH(op, ENV_DELETE, env_delete, of->owner, of->name, true, of->is_shared);
 }
 
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row)

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -150,6 +151,23 @@ void secret_what(struct slice module, int64_t function_id, struct slice name, in
     bytes_append_u64(out, (uint64_t)function_id);
     bytes_append_lstr(out, name);
     bytes_append_u64(out, (uint64_t)version);
+}
+
+void secret_placeholder(const struct secret_key *key, struct slice owner, int64_t owner_id,
+                        struct slice name, struct bytes *out)
+{
+    CLEANUP(bytes_done) struct bytes what = BYTES_INIT;
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned len = 0;
+    bytes_append_cstr(&what, "limpet placeholder 1");
+    bytes_append_lstr(&what, owner);
+    bytes_append_u64(&what, (uint64_t)owner_id);
+    bytes_append_lstr(&what, name);
+    CHECK(HMAC(EVP_sha256(), key->bytes, sizeof(key->bytes), (const unsigned char *)what.ptr,
+               what.len, digest, &len) != NULL);
+    CHECK(len >= PLACEHOLDER_DIGITS / 2);
+    bytes_append_cstr(out, PLACEHOLDER_START);
+    hex_append(digest, PLACEHOLDER_DIGITS / 2, out);
 }
 
 void secret_seal(const struct secret_key *key, struct slice what, struct slice value,

@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "base/placeholder.h"
 #include "base/slice.h"
 
 enum { SECRET_KEY_BYTES = 32 };
@@ -27,6 +28,10 @@ void secret_seal(const struct secret_key *key, struct slice what, struct slice v
 /* Appends the value. ERR_CORRUPT: it was sealed as something else, with another key, or is damaged. */
 NODISCARD enum err secret_open(const struct secret_key *key, struct slice what, struct slice sealed,
                                struct bytes *out, struct error *ret_error);
+/* Appends what code reads of a secret that is bound to hosts: PLACEHOLDER_BYTES that nobody can guess who
+ * does not have the key, the same for each value that it has. */
+void secret_placeholder(const struct secret_key *key, struct slice owner, int64_t owner_id,
+                        struct slice name, struct bytes *out);
 /* What a variable of a module is sealed as. */
 void secret_what(struct slice module, int64_t function_id, struct slice name, int64_t version,
                  struct bytes *out);

@@ -68,10 +68,10 @@ struct namespace_row {
 struct function_row {
     struct slice name;
     enum module_kind kind;
-    int64_t version;   /* number of the version that serves, 0: none yet */
+    int64_t version;          /* number of the version that serves, 0: none yet */
     int64_t split_version;    /* another one that answers a part of the requests, 0: none */
     uint32_t split_permyriad; /* of 10,000 requests */
-    struct slice hash; /* SHA-256 hex of its bundle, "" if none */
+    struct slice hash;        /* SHA-256 hex of its bundle, "" if none */
     enum build_status last_build_status;
     int64_t last_build;
     int64_t created_us, updated_us;
@@ -100,10 +100,16 @@ struct build_row {
     int64_t error_line, error_column;
 };
 
+/* Versions of a namespace's variables, as its modules have them, are counted from here: the same name
+ * may have been the module's own. */
+#define STORE_SHARED_VERSION (INT64_C(1) << 62)
+
 struct env_row {
     struct slice name, value;
     int64_t version; /* another one for each value that it had */
     bool is_secret;
+    struct slice hosts;  /* it is bound to them, a space between: then value is its placeholder, */
+    struct slice secret; /* and this what it stands for, if it was to be opened */
     int64_t created_us, updated_us;
 };
 
@@ -227,6 +233,13 @@ struct token_row {
     int64_t created_us, used_us; /* used_us: about; 0: never */
 };
 
+/* A rule of http/egress_policy.h. */
+struct egress_rule_row {
+    int64_t id; /* 1, 2, 3 in its namespace */
+    bool is_allow;
+    struct slice methods, pattern, module; /* module: its bare name */
+};
+
 struct audit_row {
     int64_t seq, at_us;
     struct slice actor, space, action, target, outcome, hash;
@@ -277,6 +290,13 @@ void store_token_create(struct store *s, struct store_op *op, const struct token
 /* From then on it is not there. ERR_NOT_FOUND: not in this namespace. */
 void store_token_revoke(struct store *s, struct store_op *op, struct slice space, struct slice id);
 void store_token_used(struct store *s, struct store_op *op, struct slice id, int64_t at_us);
+/* Result: its id. is_first: before the others, else behind them. ERR_NOT_FOUND; ERR_CONFLICT: there are
+ * LIMIT_EGRESS_RULES. */
+void store_egress_add(struct store *s, struct store_op *op, struct slice space,
+                      const struct egress_rule_row *row, bool is_first);
+void store_egress_remove(struct store *s, struct store_op *op, struct slice space, int64_t id);
+/* What becomes of requests that no rule is about. */
+void store_egress_default(struct store *s, struct store_op *op, struct slice space, bool denies);
 /* A row of the audit log about what has no mutation of its own. */
 void store_audit(struct store *s, struct store_op *op, const struct store_audit *what,
                  enum err outcome);
@@ -307,10 +327,15 @@ void store_env_set(struct store *s, struct store_op *op, struct slice function, 
 void store_env_delete(struct store *s, struct store_op *op, struct slice function,
                       struct slice name);
 /* The same for one that is sealed at rest. A name is a variable's or a secret's: ERR_CONFLICT. */
-void store_secret_set(struct store *s, struct store_op *op, struct slice function,
-                      struct slice name, struct slice value);
-void store_secret_delete(struct store *s, struct store_op *op, struct slice function,
-                         struct slice name);
+struct secret_of {
+    struct slice owner, name; /* owner: a module, or */
+    bool is_shared; /* a namespace, whose modules all read it unless they have their own */
+};
+/* hosts: "": bound to none. NULL: as it is. ERR_INVALID: the value of one that is bound cannot stand in
+ * a header. */
+void store_secret_set(struct store *s, struct store_op *op, const struct secret_of *of,
+                      struct slice value, const struct slice *hosts);
+void store_secret_delete(struct store *s, struct store_op *op, const struct secret_of *of);
 /* A row whose status is not running is stored as a finished one: one mutation instead of two. Times
  * of 0 are now. */
 void store_execution_start(struct store *s, struct store_op *op, const struct execution_row *row);
@@ -448,6 +473,13 @@ struct store_query {
             struct namespace_row row;
         } space;
         /* In what follows a namespace "" is the default one. */
+        struct { /* in their order */
+            struct slice space;
+            /* ret */
+            struct egress_rule_row *rows;
+            size_t len;
+            bool denies; /* what no rule is about */
+        } egress;
         struct { /* newest first */
             struct slice space;
             int64_t before, limit; /* before: only those with a smaller seq */
@@ -518,7 +550,10 @@ struct store_query {
         } build;
         struct {
             struct slice function;
-            bool opens; /* secrets, too; else their values are empty */
+            bool
+                opens; /* secrets, too, and those of the namespace are among them; else their values
+                           are empty */
+            bool is_shared; /* function is a namespace: only its own */
             /* ret */
             struct env_row *rows;
             size_t len;

@@ -143,7 +143,7 @@ test('every route answers with what belongs to its namespace, and knows no execu
             if ((bare !== template) !== (space.base !== '') || !api.paths[`/namespaces/{namespace}${bare}`]) continue;
             const fill = (id: string) => (space.base + bare)
                 .replace('{name}', template.includes('/workflows/') ? 'flow' : 'same').replace('{module}', 'same').replace('{var}', 'SAME')
-                .replace('/builds/{id}', '/builds/1').replace('{id}', id);
+                .replace('/builds/{id}', '/builds/1').replace('{version}', '1').replace('{id}', id);
             for (const method of Object.keys(operations)) {
                 if (template.includes('/executions/{id}')) {
                     const body = method === 'post' && template.endsWith('/signal') ? { name: 'go', data: 'stolen' } : undefined;

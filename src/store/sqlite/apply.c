@@ -26,8 +26,8 @@ enum err apply_function_look(struct writer *w, struct slice name,
     return OK;
 }
 
-static enum err apply_function_find(struct writer *w, struct slice name,
-                                    struct apply_function *ret_function, struct error *ret_error)
+enum err apply_function_find(struct writer *w, struct slice name,
+                             struct apply_function *ret_function, struct error *ret_error)
 {
     enum err code = apply_function_look(w, name, ret_function, ret_error);
     if (code == OK && !ret_function->id)
@@ -306,96 +306,6 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
     if (code == OK)
         w->needs_tidy = true;
-    return code;
-}
-
-/* ---- env ---- */
-
-static enum err apply_env_room(struct writer *w, int64_t function_id, struct slice name,
-                               bool is_secret, struct error *ret_error)
-{
-    int64_t value = 0;
-    bool has_row = false;
-    enum err code = apply_one(w, WRITER_ENV_HAS, PARAMS(P_INT(function_id), P_TEXT(name)), &value,
-                              &has_row, ret_error);
-    if (code == OK && has_row && (value != 0) != is_secret) {
-        code = error_set(ret_error, ERR_CONFLICT, "there is a %s '%.*s' already",
-                         value ? "secret" : "variable", SLICE_ARG(name));
-        error_hint(ret_error, "delete it first, or choose another name");
-    }
-    if (code != OK || has_row)
-        return code;
-    code = apply_one(w, WRITER_ENV_COUNT, PARAMS(P_INT(function_id)), &value, NULL, ret_error);
-    if (code == OK && value >= LIMIT_ENV_VARS)
-        return error_set(ret_error, ERR_CONFLICT, "a function has at most %d variables",
-                         LIMIT_ENV_VARS);
-    return code;
-}
-
-/* Executions that begin while a change is on its way to the threads have the value of before. */
-#define ENV_SLACK_US (INT64_C(60) * 1000000)
-
-/* What journals may name, and those that none can name any more. */
-static enum err apply_env_keep(struct writer *w, int64_t function_id, struct slice name,
-                               struct error *ret_error)
-{
-    enum err code = db_run(&w->db, WRITER_ENV_FORMERS_TIDY, PARAMS(), ret_error);
-    if (code != OK)
-        return code;
-    return db_run(&w->db, WRITER_ENV_KEEP,
-                  PARAMS(P_INT(function_id), P_TEXT(name), P_INT(clock_wall_us() + ENV_SLACK_US)),
-                  ret_error);
-}
-
-enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                       struct error *ret_error)
-{
-    if (!m->env_set.name.len)
-        return error_set(ret_error, ERR_INVALID, "a variable's name is empty");
-    if (m->env_set.name.len > LIMIT_ENV_VALUE_BYTES || m->env_set.value.len > LIMIT_ENV_VALUE_BYTES)
-        return error_set(ret_error, ERR_TOO_LARGE,
-                         "a variable's name and value have at most %d bytes each",
-                         LIMIT_ENV_VALUE_BYTES);
-    struct apply_function f;
-    int64_t version = 0;
-    enum err code = apply_function_find(w, m->env_set.function, &f, ret_error);
-    if (code == OK)
-        code = apply_env_room(w, f.id, m->env_set.name, m->env_set.is_secret, ret_error);
-    if (code == OK)
-        code = apply_env_keep(w, f.id, m->env_set.name, ret_error);
-    if (code == OK)
-        code = apply_one(w, WRITER_ENV_NEXT, PARAMS(P_INT(f.id)), &version, NULL, ret_error);
-    if (code != OK)
-        return code;
-    CLEANUP(bytes_done) struct bytes what = BYTES_INIT, sealed = BYTES_INIT;
-    bool is_secret = m->env_set.is_secret;
-    if (is_secret) {
-        secret_what(m->env_set.function, f.id, m->env_set.name, version, &what);
-        secret_seal(&w->store->secret_key, bytes_slice(&what), m->env_set.value, &sealed);
-    }
-    return db_run(&w->db, WRITER_ENV_SET,
-                  PARAMS(P_INT(f.id), P_TEXT(m->env_set.name),
-                         P_TEXT(is_secret ? bytes_slice(&sealed) : m->env_set.value),
-                         P_INT(clock_wall_us()), P_INT(version), P_INT(is_secret)),
-                  ret_error);
-}
-
-enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                          struct error *ret_error)
-{
-    struct apply_function f;
-    enum err code = apply_function_find(w, m->env_delete.function, &f, ret_error);
-    if (code == OK)
-        code = apply_env_keep(w, f.id, m->env_delete.name, ret_error);
-    if (code == OK)
-        code =
-            db_run(&w->db, WRITER_ENV_DELETE,
-                   PARAMS(P_INT(f.id), P_TEXT(m->env_delete.name), P_INT(m->env_delete.is_secret)),
-                   ret_error);
-    if (code == OK && !db_changes(&w->db))
-        return error_set(
-            ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'", SLICE_ARG(m->env_delete.function),
-            m->env_delete.is_secret ? "secret" : "variable", SLICE_ARG(m->env_delete.name));
     return code;
 }
 

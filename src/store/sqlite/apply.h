@@ -22,6 +22,10 @@ struct apply_function {
 NODISCARD enum err apply_function_look(struct writer *w, struct slice name,
                                        struct apply_function *ret_function,
                                        struct error *ret_error);
+/* ERR_NOT_FOUND */
+NODISCARD enum err apply_function_find(struct writer *w, struct slice name,
+                                       struct apply_function *ret_function,
+                                       struct error *ret_error);
 /* Runs a statement whose RETURNING or SELECT gives at most one integer; ret_has_row may be NULL if
  * there must be one. */
 NODISCARD enum err apply_one(struct writer *w, int stmt, const struct db_param *params,
@@ -34,7 +38,7 @@ NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct 
 NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,
                                         struct error *ret_error);
 
-/* apply.c, namespace.c, usage.c, durable_commit.c, durable_operate.c */
+/* apply.c, egress.c, env.c, namespace.c, usage.c, durable_commit.c, durable_operate.c */
 #define MUTATION(KIND, name, guard, fields)                                                        \
     NODISCARD enum err apply_##name(struct writer *w, const struct mutation *m,                    \
                                     int64_t *ret_number, struct error *ret_error);

@@ -69,7 +69,11 @@ enum err apply_namespace_create(struct writer *w, const struct mutation *m, int6
 enum err apply_namespace_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
                                 struct error *ret_error)
 {
-    static const enum writer_stmt steps[] = {WRITER_NAMESPACE_QUOTAS_DELETE, WRITER_TOKENS_DELETE,
+    static const enum writer_stmt steps[] = {WRITER_NAMESPACE_QUOTAS_DELETE,
+                                             WRITER_TOKENS_DELETE,
+                                             WRITER_EGRESS_DELETE,
+                                             WRITER_ENVS_DELETE_SHARED,
+                                             WRITER_ENV_FORMERS_DELETE_SHARED,
                                              WRITER_NAMESPACE_DELETE};
     int64_t id = 0, used = 0;
     bool is_used = false;

@@ -23,6 +23,8 @@ ANSWER(space, store_namespace(c->reader, q->arena, q->space.name, &q->space.row,
 ANSWER(tokens, store_tokens(c->reader, q->arena, q->tokens.space, &q->tokens.rows, &q->tokens.len,
                             &q->error))
 ANSWER(token, store_token(c->reader, q->arena, q->token.id, &q->token.row, &q->error))
+ANSWER(egress, store_egress(c->reader, q->arena, q->egress.space, &q->egress.rows, &q->egress.len,
+                            &q->egress.denies, &q->error))
 ANSWER(audits, store_audits(c->reader, q->arena, q->audits.space, q->audits.before, q->audits.limit,
                             &q->audits.rows, &q->audits.len, &q->error))
 ANSWER(audit_check, store_audit_check(c->reader, q->arena, &q->audit_check.check, &q->error))
@@ -37,8 +39,10 @@ ANSWER(builds, store_builds(c->reader, q->arena, q->builds.function, &q->builds.
                             &q->builds.len, &q->error))
 ANSWER(build, store_build(c->reader, q->arena, q->build.function, q->build.number, &q->build.row,
                           &q->error))
-ANSWER(env, store_env(c->reader, q->arena, q->env.function, q->env.opens, &q->env.rows, &q->env.len,
-                      &q->error))
+ANSWER(env, q->env.is_shared ? store_shared_env(c->reader, q->arena, q->env.function, &q->env.rows,
+                                                &q->env.len, &q->error)
+                             : store_env(c->reader, q->arena, q->env.function, q->env.opens,
+                                         &q->env.rows, &q->env.len, &q->error))
 ANSWER(env_value, store_env_value(c->reader, q->env_value.function, q->env_value.name,
                                   q->env_value.version, q->env_value.out, &q->error))
 ANSWER(executions,

@@ -7,8 +7,6 @@
  * memory. */
 #include "store/sqlite/reader.h"
 
-#include <openssl/crypto.h>
-
 enum err reader_open(const char *path, const struct secret_key *key,
                      struct store_reader **ret_reader, struct error *ret_error)
 {
@@ -125,15 +123,20 @@ enum err reader_first(struct store_reader *r, int stmt, const struct db_param *p
     return code == OK ? db_step(&r->db, *ret_st, ret_has_row, ret_error) : code;
 }
 
+enum err reader_function(struct store_reader *r, struct slice name, sqlite3_stmt **ret_st,
+                         struct error *ret_error)
+{
+    bool has_row = false;
+    enum err code =
+        reader_first(r, READER_FUNCTION_ID, PARAMS(P_TEXT(name)), ret_st, &has_row, ret_error);
+    return code == OK && !has_row ? reader_no_function(name, ret_error) : code;
+}
+
 enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
                             struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    bool has_row = false;
-    enum err code =
-        reader_first(r, READER_FUNCTION_ID, PARAMS(P_TEXT(name)), &st, &has_row, ret_error);
-    if (code == OK && !has_row)
-        return reader_no_function(name, ret_error);
+    enum err code = reader_function(r, name, &st, ret_error);
     if (code == OK)
         *ret_id = db_int(st, 0);
     return code;
@@ -310,90 +313,6 @@ enum err store_build(struct store_reader *r, struct arena *a, struct slice funct
     }
     if (code == OK)
         *ret_row = reader_build_row(st, a);
-    return code;
-}
-
-/* The value in column 0 or 1 of a row, opened if it is sealed. */
-static enum err reader_env_value(struct store_reader *r, struct slice sealed, struct slice function,
-                                 int64_t function_id, struct slice name, int64_t version,
-                                 struct bytes *out, struct error *ret_error)
-{
-    CLEANUP(bytes_done) struct bytes what = BYTES_INIT;
-    secret_what(function, function_id, name, version, &what);
-    enum err code = secret_open(r->key, bytes_slice(&what), sealed, out, ret_error);
-    return code == OK ? OK
-                      : error_context(ret_error, code, "secret '%.*s' of '%.*s'", SLICE_ARG(name),
-                                      SLICE_ARG(function));
-}
-
-static enum err reader_env_row(struct store_reader *r, sqlite3_stmt *st, struct arena *a,
-                               struct slice function, int64_t function_id, bool opens,
-                               struct env_row *ret_row, struct error *ret_error)
-{
-    CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
-    struct env_row row = {.name = db_text_copy(st, 0, a),
-                          .version = db_int(st, 2),
-                          .is_secret = db_int(st, 3) != 0,
-                          .created_us = db_int(st, 4),
-                          .updated_us = db_int(st, 5)};
-    enum err code = OK;
-    if (!row.is_secret)
-        row.value = db_text_copy(st, 1, a);
-    else if (opens)
-        code = reader_env_value(r, db_text(st, 1), function, function_id, row.name, row.version,
-                                &value, ret_error);
-    if (row.is_secret) {
-        row.value = arena_copy(a, bytes_slice(&value));
-        if (value.len > 0)
-            OPENSSL_cleanse(value.ptr, value.len);
-    }
-    if (code == OK)
-        *ret_row = row;
-    return code;
-}
-
-enum err store_env(struct store_reader *r, struct arena *a, struct slice function, bool opens,
-                   struct env_row **ret_rows, size_t *ret_len, struct error *ret_error)
-{
-    CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    struct env_row *rows = NULL;
-    size_t len = 0, cap = 0;
-    bool has_row = false;
-    int64_t id = 0;
-    enum err code = reader_function_id(r, function, &id, ret_error);
-    if (code == OK)
-        code = reader_first(r, READER_ENV, PARAMS(P_INT(id)), &st, &has_row, ret_error);
-    while (code == OK && has_row) {
-        rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        code = reader_env_row(r, st, a, function, id, opens, &rows[len], ret_error);
-        len += code == OK;
-        if (code == OK)
-            code = db_step(&r->db, st, &has_row, ret_error);
-    }
-    if (code != OK)
-        return code;
-    *ret_rows = rows;
-    *ret_len = len;
-    return OK;
-}
-
-enum err store_env_value(struct store_reader *r, struct slice function, struct slice name,
-                         int64_t version, struct bytes *out, struct error *ret_error)
-{
-    CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    bool has_row = false;
-    int64_t id = 0;
-    enum err code = reader_function_id(r, function, &id, ret_error);
-    if (code == OK)
-        code = reader_first(r, READER_ENV_VALUE, PARAMS(P_INT(id), P_TEXT(name), P_INT(version)),
-                            &st, &has_row, ret_error);
-    if (code == OK && !has_row)
-        return error_set(ret_error, ERR_NOT_FOUND, "variable '%.*s' has no version %lld",
-                         SLICE_ARG(name), (long long)version);
-    if (code == OK && db_int(st, 1))
-        return reader_env_value(r, db_text(st, 0), function, id, name, version, out, ret_error);
-    if (code == OK)
-        bytes_append_slice(out, db_text(st, 0));
     return code;
 }
 

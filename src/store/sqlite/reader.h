@@ -22,6 +22,8 @@ enum reader_stmt {
     READER_NAMESPACE_QUOTA,
     READER_TOKENS,
     READER_TOKEN,
+    READER_EGRESS,
+    READER_EGRESS_DEFAULT,
     READER_AUDITS,
     READER_AUDIT_FROM,
     READER_AUDIT_HEAD,
@@ -85,6 +87,9 @@ NODISCARD enum err reader_first(struct store_reader *r, int stmt, const struct d
 /* ERR_NOT_FOUND */
 NODISCARD enum err reader_function_id(struct store_reader *r, struct slice name, int64_t *ret_id,
                                       struct error *ret_error);
+/* Its id and the number of its namespace, in columns 0 and 1; ERR_NOT_FOUND. */
+NODISCARD enum err reader_function(struct store_reader *r, struct slice name, sqlite3_stmt **ret_st,
+                                   struct error *ret_error);
 /* "" is the default one; ERR_NOT_FOUND. */
 NODISCARD enum err reader_namespace_id(struct store_reader *r, struct slice name, int64_t *ret_id,
                                        struct error *ret_error);

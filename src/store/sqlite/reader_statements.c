@@ -87,11 +87,14 @@ const char *const reader_sqls[READER_STMTS] = {
                                " JOIN namespace_quota q ON q.namespace_id = n.id WHERE n.name = ?1",
     [READER_TOKENS] = READER_TOKEN_SQL " WHERE t.namespace_id = ?1 ORDER BY t.created_us, t.id",
     [READER_TOKEN] = READER_TOKEN_SQL " WHERE t.id = ?1",
+    [READER_EGRESS] = "SELECT id, is_allow, methods, pattern, module FROM egress_rule"
+                      " WHERE namespace_id = ?1 ORDER BY position",
+    [READER_EGRESS_DEFAULT] = "SELECT egress_denies FROM namespace WHERE id = ?1",
     [READER_AUDITS] =
         READER_AUDIT_SQL " WHERE namespace = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
     [READER_AUDIT_FROM] = READER_AUDIT_SQL " WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [READER_AUDIT_HEAD] = "SELECT seq, hash FROM audit_head WHERE id = 1",
-    [READER_FUNCTION_ID] = "SELECT id FROM function WHERE name = ?1",
+    [READER_FUNCTION_ID] = "SELECT id, namespace_id FROM function WHERE name = ?1",
     [READER_FUNCTIONS] =
         READER_FUNCTION_SQL " WHERE f.kind = ?1 AND f.namespace_id = ?2 ORDER BY f.name",
     [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
@@ -100,12 +103,14 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_VERSIONS] = READER_VERSION_SQL " WHERE f.name = ?1 ORDER BY v.number DESC LIMIT ?2",
     [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
     [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",
-    [READER_ENV] = "SELECT name, value, version, is_secret, created_us, updated_us FROM env"
-                   " WHERE function_id = ?1 ORDER BY name",
-    [READER_ENV_VALUE] =
-        "SELECT value, is_secret FROM env WHERE function_id = ?1 AND name = ?2 AND version = ?3"
-        " UNION ALL SELECT value, is_secret FROM env_former WHERE function_id = ?1 AND name = ?2 "
-        "AND version = ?3",
+    /* ?2: another owner, whose rows are behind those of the same name */
+    [READER_ENV] =
+        "SELECT name, value, version, is_secret, created_us, updated_us, hosts, function_id"
+        " FROM env WHERE function_id IN (?1, ?2) ORDER BY name, function_id DESC",
+    [READER_ENV_VALUE] = "SELECT value, is_secret, hosts FROM env"
+                         " WHERE function_id = ?1 AND name = ?2 AND version = ?3 UNION ALL"
+                         " SELECT value, is_secret, hosts FROM env_former"
+                         " WHERE function_id = ?1 AND name = ?2 AND version = ?3",
     [READER_EXECUTIONS] = READER_EXECUTION_SQL
     " WHERE e.namespace_id = ?3 AND e.seq < ?1 ORDER BY e.seq DESC LIMIT ?2",
     [READER_EXECUTIONS_OF] = READER_EXECUTION_SQL

@@ -23,6 +23,9 @@ NODISCARD enum err store_tokens(struct store_reader *r, struct arena *a, struct 
                                 struct error *ret_error);
 NODISCARD enum err store_token(struct store_reader *r, struct arena *a, struct slice id,
                                struct token_row *ret_row, struct error *ret_error);
+NODISCARD enum err store_egress(struct store_reader *r, struct arena *a, struct slice space,
+                                struct egress_rule_row **ret_rows, size_t *ret_len,
+                                bool *ret_denies, struct error *ret_error);
 NODISCARD enum err store_audits(struct store_reader *r, struct arena *a, struct slice space,
                                 int64_t before, int64_t limit, struct audit_row **ret_rows,
                                 size_t *ret_len, struct error *ret_error);
@@ -48,6 +51,9 @@ NODISCARD enum err store_build(struct store_reader *r, struct arena *a, struct s
 NODISCARD enum err store_env(struct store_reader *r, struct arena *a, struct slice function,
                              bool opens, struct env_row **ret_rows, size_t *ret_len,
                              struct error *ret_error);
+NODISCARD enum err store_shared_env(struct store_reader *r, struct arena *a, struct slice space,
+                                    struct env_row **ret_rows, size_t *ret_len,
+                                    struct error *ret_error);
 /* The value that a variable of a workflow had under this version, which need not be the one that it
  * has now. Kept as long as an execution is there that began before it was replaced; ERR_NOT_FOUND.
  */

@@ -16,9 +16,15 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
     " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us,"  \
     " lines, namespace_id FROM durable"
 
-#define ENV_OLDEST(status)                                                                         \
-    "(SELECT min(seq) FROM durable WHERE function_id = env_former.function_id AND status "         \
-    "= " status ")"
+/* clang-format off */
+#define ENV_OLDEST_OF(of, status)                                                                  \
+    "(SELECT min(seq) FROM durable WHERE " of " AND status = " status ")"
+#define ENV_OLDEST(of)                                                                             \
+    "coalesce((SELECT min(d.created_us) FROM durable d WHERE d.seq IN ("                           \
+    ENV_OLDEST_OF(of, "0") ", " ENV_OLDEST_OF(of, "1") ", " ENV_OLDEST_OF(of, "2") ", "            \
+    ENV_OLDEST_OF(of, "3") ", " ENV_OLDEST_OF(of, "4") ", " ENV_OLDEST_OF(of, "5")                 \
+    ")), 9223372036854775807)"
+/* clang-format on */
 _Static_assert(MODULE_WORKFLOW == 1, "stored as a number");
 
 const char *const writer_sqls[WRITER_STMTS] = {
@@ -56,6 +62,19 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TOKEN_DELETE] = "DELETE FROM token WHERE id = ?1 AND namespace_id = ?2",
     [WRITER_TOKEN_USED] = "UPDATE token SET used_us = ?2 WHERE id = ?1",
     [WRITER_TOKENS_DELETE] = "DELETE FROM token WHERE namespace_id = ?1",
+    [WRITER_EGRESS_COUNT] = "SELECT count(*) FROM egress_rule WHERE namespace_id = ?1",
+    /* A place before all, or behind all. */
+    [WRITER_EGRESS_EDGES] = "SELECT CASE WHEN ?2 THEN coalesce(min(position), 0) - 1 ELSE "
+                            "coalesce(max(position), 0) + 1"
+                            " END FROM egress_rule WHERE namespace_id = ?1",
+    [WRITER_EGRESS_NEXT] =
+        "UPDATE namespace SET egress_last = egress_last + 1 WHERE id = ?1 RETURNING egress_last",
+    [WRITER_EGRESS_ADD] =
+        "INSERT INTO egress_rule (namespace_id, id, position, is_allow, methods, pattern, module)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    [WRITER_EGRESS_REMOVE] = "DELETE FROM egress_rule WHERE namespace_id = ?1 AND id = ?2",
+    [WRITER_EGRESS_DEFAULT] = "UPDATE namespace SET egress_denies = ?2 WHERE id = ?1",
+    [WRITER_EGRESS_DELETE] = "DELETE FROM egress_rule WHERE namespace_id = ?1",
     [WRITER_AUDIT_HEAD] = "SELECT seq, hash FROM audit_head WHERE id = 1",
     [WRITER_AUDIT_HEAD_SET] = "UPDATE audit_head SET seq = ?1, hash = ?2 WHERE id = 1",
     [WRITER_AUDIT_ADD] =
@@ -121,27 +140,36 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_ENV_HAS] = "SELECT is_secret FROM env WHERE function_id = ?1 AND name = ?2",
     [WRITER_ENV_COUNT] = "SELECT count(*) FROM env WHERE function_id = ?1",
     [WRITER_ENV_KEEP] =
-        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us, is_secret)"
-        " SELECT e.function_id, e.name, e.version, e.value, ?3, e.is_secret FROM env e JOIN "
-        "function f"
+        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us, is_secret,"
+        " hosts) SELECT e.function_id, e.name, e.version, e.value, ?3, e.is_secret, e.hosts"
+        " FROM env e JOIN function f"
         " ON f.id = e.function_id WHERE e.function_id = ?1 AND e.name = ?2 AND f.kind = 1",
+    [WRITER_ENV_KEEP_SHARED] =
+        "INSERT OR REPLACE INTO env_former (function_id, name, version, value, until_us, is_secret,"
+        " hosts) SELECT function_id, name, version, value, ?3, is_secret, hosts"
+        " FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENV_HOSTS] = "SELECT hosts FROM env WHERE function_id = ?1 AND name = ?2",
+    [WRITER_ENV_NEXT_SHARED] =
+        "UPDATE namespace SET env_last = env_last + 1 WHERE id = -?1 RETURNING env_last",
+    [WRITER_ENVS_DELETE_SHARED] = "DELETE FROM env WHERE function_id = -?1",
+    [WRITER_ENV_FORMERS_DELETE_SHARED] = "DELETE FROM env_former WHERE function_id = -?1",
     [WRITER_ENV_NEXT] =
         "UPDATE function SET env_last = env_last + 1 WHERE id = ?1 RETURNING env_last",
     [WRITER_ENV_SET] =
         "INSERT INTO env (function_id, name, value, created_us, updated_us, version,"
-        " is_secret) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6) ON CONFLICT (function_id, name)"
+        " is_secret, hosts) VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?7) ON CONFLICT (function_id, name)"
         " DO UPDATE SET value = excluded.value, updated_us = excluded.updated_us,"
-        " version = excluded.version",
+        " version = excluded.version, hosts = excluded.hosts",
     [WRITER_ENV_DELETE] = "DELETE FROM env WHERE function_id = ?1 AND name = ?2 AND is_secret = ?3",
     [WRITER_ENVS_DELETE] = "DELETE FROM env WHERE function_id = ?1",
     [WRITER_ENV_FORMERS_DELETE] = "DELETE FROM env_former WHERE function_id = ?1",
     /* The oldest execution of a workflow is the first of one of the statuses in the index. */
     [WRITER_ENV_FORMERS_TIDY] =
-        "DELETE FROM env_former WHERE until_us < coalesce((SELECT min(d.created_us) FROM durable d"
-        " WHERE d.seq IN (" ENV_OLDEST("0") ", " ENV_OLDEST("1") ", " ENV_OLDEST(
-            "2") ", " ENV_OLDEST("3") ", " ENV_OLDEST("4") ", " ENV_OLDEST("5") ")), "
-                                                                                "922337203685477580"
-                                                                                "7)",
+        "DELETE FROM env_former WHERE function_id > 0 AND until_us < " ENV_OLDEST(
+            "function_id = env_former.function_id"),
+    [WRITER_ENV_FORMERS_TIDY_SHARED] =
+        "DELETE FROM env_former WHERE function_id < 0 AND until_us < " ENV_OLDEST(
+            "namespace_id = -env_former.function_id"),
 
     [WRITER_USAGE_ADD] =
         "INSERT INTO usage (hour, name, requests, cpu_us, memory_byte_s, egress_bytes)"

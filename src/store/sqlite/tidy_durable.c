@@ -68,7 +68,8 @@ static enum err tidy_retain_end(struct writer *w, int64_t now, struct error *ret
                                                  : soonest;
     w->retain_after_us = w->retain_after_seq = 0;
     w->retain_has_kept = false;
-    return db_run(&w->db, WRITER_ENV_FORMERS_TIDY, PARAMS(), ret_error);
+    code = db_run(&w->db, WRITER_ENV_FORMERS_TIDY, PARAMS(), ret_error);
+    return code != OK ? code : db_run(&w->db, WRITER_ENV_FORMERS_TIDY_SHARED, PARAMS(), ret_error);
 }
 
 enum err tidy_retain(struct writer *w, bool *ret_did, struct error *ret_error)
