@@ -58,6 +58,7 @@ int32_t EXPORT(limpet_boot)(void)
     eng.random_dispatch = UINT32_MAX;
     eng.default_object = eng.fetch = eng.function = JS_UNDEFINED;
     eng.handler_object = eng.handle = eng.setup = JS_UNDEFINED;
+    eng.frame = JS_UNDEFINED;
     for (int i = 0; i < HOOK_COUNT_; i++)
         eng.hooks[i] = JS_UNDEFINED;
     boot_atoms(ctx);

@@ -54,7 +54,7 @@ static void engine_job_failed(JSContext *ctx)
 void engine_drain(JSContext *ctx)
 {
     JSContext *job_ctx;
-    if (eng.is_durable) {
+    if (eng.is_durable || eng.has_frames) {
         scope_drain(ctx, engine_job_failed);
         return;
     }

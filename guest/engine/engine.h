@@ -111,6 +111,7 @@ struct engine {
     uint32_t scope;                /* of the step whose body runs, 0: none; only scope.c sets it */
     bool is_loading;               /* top-level code */
     bool is_durable;               /* runs a workflow */
+    bool has_frames;               /* promises carry frames (scope.h) */
     bool has_diverged;             /* which was not the one in the journal: nothing more may run */
     uint32_t random_dispatch;      /* for which Math.random was seeded; UINT32_MAX: never */
     uint64_t random_state[2];      /* xorshift128+ */
@@ -133,6 +134,7 @@ struct engine {
     JSValue hooks[HOOK_COUNT_];
     JSAtom atoms[ATOM_COUNT_];
     struct module_native *modules;
+    JSValue frame; /* scope.h: of the code that runs; undefined: none */
     JSValue date_proto, date_to_json, date_to_iso; /* as they were made */
 };
 

@@ -8,6 +8,7 @@
 #include "module.h"
 #include "native.h"
 #include "op.h"
+#include "scope.h"
 #include "serialize.h"
 #include "source.h"
 #include "sql.h"
@@ -504,6 +505,28 @@ static JSValue native_define_module(JSContext *ctx, JSValueConst this_value, int
     return is_ok ? JS_UNDEFINED : JS_EXCEPTION;
 }
 
+static JSValue native_frame(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    return JS_DupValue(ctx, eng.frame);
+}
+
+static JSValue native_set_frame(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    if (!scope_begin_frames(ctx))
+        return JS_EXCEPTION;
+    scope_set_frame(ctx, argc > 0 ? JS_DupValue(ctx, argv[0]) : JS_UNDEFINED);
+    return JS_UNDEFINED;
+}
+
+static JSValue native_require(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    const char *name = JS_ToCString(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
+    JSValue value = name ? module_require(ctx, name) : JS_EXCEPTION;
+    JS_FreeCString(ctx, name);
+    return value;
+}
+
 static JSValue native_remove_globals(JSContext *ctx, JSValueConst this_value, int argc,
                                      JSValueConst *argv)
 {
@@ -645,6 +668,9 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("inScope", 2, workflow_in_scope),
     JS_CFUNC_DEF("setHooks", 1, native_set_hooks),
     JS_CFUNC_DEF("defineModule", 2, native_define_module),
+    JS_CFUNC_DEF("frame", 0, native_frame),
+    JS_CFUNC_DEF("setFrame", 1, native_set_frame),
+    JS_CFUNC_DEF("require", 1, native_require),
     JS_CFUNC_DEF("removeGlobals", 1, native_remove_globals),
     JS_CFUNC_DEF("info", 0, native_info),
     JS_CFUNC_DEF("reportError", 2, native_report_error),

@@ -64,6 +64,8 @@ static struct layout_link *job_list;
 static uint32_t generator_queue; /* offset in what an async generator points to */
 static uint16_t promise_class, resolve_class, await_class, closure_class, generator_class;
 static struct layout_link *marked; /* the last job that has its mark, or job_list */
+static JSAtom
+    frame_atom; /* of the property that keeps a promise's frame; JS_ATOM_NULL: none does */
 
 /* --- finding the scope of a job ------------------------------------------------------------------
  */
@@ -151,6 +153,25 @@ void scope_set(uint32_t scope)
     eng.scope = scope;
 }
 
+void scope_set_frame(JSContext *ctx, JSValue frame)
+{
+    JSValue old = eng.frame;
+    eng.frame = frame;
+    JS_FreeValue(ctx, old);
+}
+
+/* The frame in which a job runs: that of the promise which it works for. */
+static JSValue scope_frame_of_job(JSContext *ctx, const struct scope_job *job)
+{
+    JSValueConst promise = scope_promise_of(job);
+    JSValue frame =
+        scope_is(promise, promise_class) ? JS_GetProperty(ctx, promise, frame_atom) : JS_UNDEFINED;
+    if (!JS_IsException(frame))
+        return frame;
+    JS_FreeValue(ctx, JS_GetException(ctx));
+    return JS_UNDEFINED;
+}
+
 void scope_drain(JSContext *ctx, void (*failed)(JSContext *ctx))
 {
     for (;;) {
@@ -160,25 +181,49 @@ void scope_drain(JSContext *ctx, void (*failed)(JSContext *ctx))
         if (job == job_list || eng.has_diverged)
             break;
         eng.scope = scope_of_job((const struct scope_job *)job);
+        if (frame_atom != JS_ATOM_NULL)
+            scope_set_frame(ctx, scope_frame_of_job(ctx, (const struct scope_job *)job));
         if (marked == job)
             marked = job_list;
         if (JS_ExecutePendingJob(eng.rt, &job_ctx) < 0)
             failed(ctx);
     }
     eng.scope = 0;
+    if (frame_atom != JS_ATOM_NULL)
+        scope_set_frame(ctx, JS_UNDEFINED);
 }
 
 static void scope_on_promise(JSContext *ctx, JSPromiseHookType type, JSValueConst promise,
                              JSValueConst parent, void *opaque)
 {
-    if (type == JS_PROMISE_HOOK_INIT && eng.scope)
+    if (type != JS_PROMISE_HOOK_INIT)
+        return;
+    if (eng.scope)
         ((struct scope_promise *)scope_opaque(promise))->scope = (uint16_t)eng.scope;
+    if (!JS_IsUndefined(eng.frame) &&
+        JS_DefinePropertyValue(ctx, promise, frame_atom, JS_DupValue(ctx, eng.frame), 0) < 0)
+        JS_FreeValue(ctx, JS_GetException(ctx)); /* out of memory: what awaits it has no frame */
 }
 
 void scope_begin(JSContext *ctx)
 {
     marked = job_list;
     JS_SetPromiseHook(eng.rt, scope_on_promise, NULL);
+}
+
+bool scope_begin_frames(JSContext *ctx)
+{
+    if (frame_atom != JS_ATOM_NULL)
+        return true;
+    JSValue symbol = JS_NewSymbol(ctx, "async context", false);
+    if (JS_IsException(symbol))
+        return false;
+    frame_atom = JS_ValueToAtom(ctx, symbol);
+    JS_FreeValue(ctx, symbol);
+    eng.has_frames = true;
+    if (!eng.is_durable)
+        scope_begin(ctx);
+    return frame_atom != JS_ATOM_NULL;
 }
 
 /* --- checks at boot ------------------------------------------------------------------------------

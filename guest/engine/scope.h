@@ -24,6 +24,13 @@
 bool scope_init(JSContext *ctx);
 /* From now on promises and jobs carry scopes. */
 void scope_begin(JSContext *ctx);
+/* From now on promises and jobs carry frames too: a frame is a value of the Node layer's (the map of all
+ * AsyncLocalStorages), eng.frame, which goes on where its promise was made, as scopes do. It is a hidden
+ * property of the promises that are made while there is one. Only isolates with an AsyncLocalStorage pay
+ * for that. False: exception. */
+bool scope_begin_frames(JSContext *ctx);
+/* Code that runs from here on, until this job ends, has this frame, which is consumed. */
+void scope_set_frame(JSContext *ctx, JSValue frame);
 /* Code that runs from here on belongs to scope. */
 void scope_set(uint32_t scope);
 /* Runs jobs until none is left, each in its scope; calls failed for each that threw. Ends in scope

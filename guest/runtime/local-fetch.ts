@@ -21,6 +21,11 @@ function createObjectURL(blob: Blob): string {
     return url;
 }
 
+/** The blob of an object URL; undefined: there is none. */
+export function objectFromUrl(url: string): Blob | undefined {
+    return blobs?.get(url);
+}
+
 function revokeObjectURL(url: string): void {
     need(1, arguments.length, "URL.revokeObjectURL");
     blobs?.delete(toText(url));

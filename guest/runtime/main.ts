@@ -30,6 +30,7 @@ import { exposeNative, global, need } from "./interface.ts";
 import { FixedLengthStream, IdentityTransformStream } from "./identity-stream.ts";
 import { fetchLocal } from "./local-fetch.ts";
 import { BroadcastChannel, MessageChannel, MessagePort } from "./message.ts";
+import { defineInternals } from "./internals.ts";
 import { mimeOfHeader, mimeText } from "./mime.ts";
 import { native } from "./native.ts";
 import { Navigator, navigator } from "./navigator.ts";
@@ -112,6 +113,7 @@ native.setHooks({
     errorUncaught, rejectionUnhandled, rejectionHandled, fetchListener, fetchLocal,
 });
 
+defineInternals();
 native.defineModule("derp:runtime/types", { Request, Response });
 native.defineModule("derp:runtime/context", { ...context });
 native.defineModule("derp:runtime/env", { get: env.get, getOrDefault: env.getOrDefault });

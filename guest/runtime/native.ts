@@ -107,6 +107,9 @@ export interface Native {
 
     setHooks(hooks: Partial<Hooks>): void;
     defineModule(name: string, exports: object): void;
+    frame(): unknown;
+    setFrame(frame: unknown): void;
+    require(name: string): unknown;
     removeGlobals(...names: string[]): void;
     info(): { functionName: string; executionId: string };
     reportError(prefix: string, error: unknown): void;

@@ -301,6 +301,15 @@ static void give_url(struct guest *g, struct deps_url *u)
     deps_url_done(u);
 }
 
+enum err op_builtin(struct guest *g, const struct op_builtin_args *a)
+{
+    struct slice text;
+    if (!g->runtime || !g->runtime->type->builtin || !g->runtime->type->builtin(a->name, &text))
+        return op_refuse(g, ERR_NOT_FOUND, "there is no such module here");
+    bytes_append(&g->result, text.ptr, text.len + 1);
+    return OK;
+}
+
 enum err op_url_parse(struct guest *g, const struct op_url_parse_args *a)
 {
     struct deps_url url;

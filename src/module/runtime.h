@@ -105,6 +105,10 @@ struct runtime_type {
     void (*write_stack)(const void *detail, struct slice module, struct slice stack,
                         struct bytes *out);
 
+    /* The text of one of the runtime's own modules, for code that imports it; a NUL follows it. False:
+     * there is none of that name. NULL: it has none. */
+    bool (*builtin)(struct slice name, struct slice *ret_text);
+
     /* ---- guests ---- */
 
     /* Gives the input to the code, and calls it. scratch: to be used. ERR_LIMIT_MEMORY: it has not

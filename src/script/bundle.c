@@ -15,9 +15,9 @@
  * Blocking; any thread. Limits: LIMIT_SOURCE_BYTES, LIMIT_BUILD_MS, LIMIT_BUILD_MEMORY_BYTES. */
 #include "script/bundle.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <jansson.h>
 #include <limits.h>
 #include <sys/stat.h>
@@ -59,19 +59,20 @@ static enum err bundle_folder_make(struct bundle_folder *f, struct error *ret_er
     return code;
 }
 
-/* esbuild puts plain files there and nothing else. */
+static int bundle_remove_entry(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    (void)remove(path);
+    return 0;
+}
+
 static void bundle_folder_remove(struct bundle_folder *f)
 {
-    if (!f->path.len)
-        return;
-    DIR *dir = opendir(bytes_cstr(&f->path));
-    if (dir) {
-        int fd = dirfd(dir);
-        for (struct dirent *e; fd >= 0 && (e = readdir(dir));)
-            (void)unlinkat(fd, e->d_name, 0); /* "." and ".." refuse */
-        closedir(dir);
-    }
-    (void)rmdir(bytes_cstr(&f->path));
+    enum { OPEN_FOLDERS = 8 };
+    if (f->path.len)
+        (void)nftw(bytes_cstr(&f->path), bundle_remove_entry, OPEN_FOLDERS, FTW_DEPTH | FTW_PHYS);
     bytes_done(&f->path);
 }
 
@@ -82,8 +83,8 @@ static void bundle_folder_path(const struct bundle_folder *f, const char *name, 
     bytes_append_cstr(out, name);
 }
 
-static enum err bundle_write_file(const char *path, struct slice first, struct slice second,
-                                  struct error *ret_error)
+enum err bundle_write_file(const char *path, struct slice first, struct slice second,
+                           struct error *ret_error)
 {
     FILE *file = fopen(path, "wxe");
     if (!file)
@@ -131,14 +132,7 @@ static enum err bundle_read_result(const struct bundle_folder *f, const char *na
 
 /* ---- running esbuild ---- */
 
-/* Arguments, each malloc'd, ended by NULL. */
-struct bundle_argv {
-    char *args[BUNDLE_ARGS_MAX + 96];
-    size_t len;
-};
-
-static void bundle_arg(struct bundle_argv *argv, const char *format, ...) PRINTF_LIKE(2, 3);
-static void bundle_arg(struct bundle_argv *argv, const char *format, ...)
+void bundle_arg(struct bundle_argv *argv, const char *format, ...)
 {
     struct bytes text = BYTES_INIT;
     va_list args;
@@ -178,14 +172,17 @@ static void bundle_args_common(struct bundle_argv *argv, const struct bundle_con
 }
 
 /* OK: esbuild wrote its results. ERR_BUILD_FAILED fills ret_failure. */
-static enum err bundle_run(const struct bundle_argv *argv, const struct bundle_folder *f,
-                           const char *cwd, const struct bundle_source_reader *reader,
+static enum err bundle_run(const struct bundle_argv *argv, const char *node_path, const char *cwd,
+                           const struct bundle_source_reader *reader,
                            struct bundle_failure *ret_failure, struct error *ret_error)
 {
     char memory[48];
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    bytes_printf(&path, "NODE_PATH=%s", node_path);
     snprintf(memory, sizeof(memory), "GOMEMLIMIT=%d", BUNDLE_GO_MEMORY_BYTES);
-    const char *const env[] = {"GOMAXPROCS=2", memory, "GOTRACEBACK=none",
-                               "PATH=/usr/local/bin:/usr/bin:/bin", NULL};
+    const char *const env[] = {"GOMAXPROCS=2",     memory,
+                               "GOTRACEBACK=none", "PATH=/usr/local/bin:/usr/bin:/bin",
+                               bytes_cstr(&path),  NULL};
     struct process p = {
         .argv = (const char *const *)argv->args,
         .env = env,
@@ -441,8 +438,7 @@ enum err bundle_source(const struct bundle_config *config, struct slice source,
     bundle_arg(&argv, "--tsconfig-raw={}");
     struct bundle_text text = {.source = source, .file = bytes_cstr(&file)};
     const struct bundle_sources from = {bundle_text_name, {bundle_text_read, &text}, true, NULL};
-    code =
-        bundle_run(&argv, &folder, bytes_cstr(&folder.path), &from.reader, ret_failure, ret_error);
+    code = bundle_run(&argv, "", bytes_cstr(&folder.path), &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
     return bundle_collect(&folder, &from, ret_bundle, ret_failure, ret_error);
@@ -562,19 +558,26 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     if (code != OK)
         return code;
     project.folder = &folder.path;
+    CLEANUP(bytes_done) struct bytes stubs = BYTES_INIT;
+    bundle_folder_path(&folder, "node", &stubs);
+    code = bundle_node_stubs(bytes_cstr(&stubs), ret_error);
+    if (code != OK)
+        return code;
     bytes_append_cstr(&name, "./");
     bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
     bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
     bundle_args_project(&argv);
+    bundle_node_args(&argv, project.base, bytes_cstr(&stubs));
     for (size_t i = 0; config->args && config->args[i]; i++) {
         if (i == BUNDLE_ARGS_MAX)
-            return error_set(ret_error, ERR_TOO_LARGE, "there are more than %d settings of bundling",
-                             BUNDLE_ARGS_MAX);
+            return error_set(ret_error, ERR_TOO_LARGE,
+                             "there are more than %d settings of bundling", BUNDLE_ARGS_MAX);
         bundle_arg(&argv, "%s", config->args[i]);
     }
     const struct bundle_sources from = {
         bundle_project_name, {bundle_project_read, &project}, false, project.base};
-    code = bundle_run(&argv, &folder, project.base, &from.reader, ret_failure, ret_error);
+    code =
+        bundle_run(&argv, bytes_cstr(&stubs), project.base, &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
     return bundle_collect(&folder, &from, ret_bundle, ret_failure, ret_error);

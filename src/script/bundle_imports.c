@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/check.h"
+#include "script/builtin.h"
 #include "script/bundle_internal.h"
 #include "script/sourcemap.h"
 
@@ -19,16 +20,32 @@ const char *const bundle_platform[] = {
     "limpet",
     "cloudflare:workers",
     "cloudflare:workflows",
+    "cloudflare:node",
     NULL,
 };
+const char bundle_node_prefix[] = "limpet:node/";
 const char bundle_node_hint[] =
-    "use the web's own APIs (fetch, crypto, URL, TextEncoder) or a package "
-    "made for browsers and workers";
+    "docs/node.md lists those that it has; else use the web's own APIs (fetch, crypto, URL, "
+    "TextEncoder) or a package made for browsers and workers";
 const char bundle_platform_text[] = "derp:runtime/{types,context,logger,http,sql,env}, limpet, "
-                                    "cloudflare:workers and cloudflare:workflows";
+                                    "cloudflare:workers, cloudflare:workflows, cloudflare:node "
+                                    "and modules of Node.js";
+
+static bool imports_is_node(struct slice path)
+{
+    struct slice ignored;
+    const struct slice bundled = slice_cstr(bundle_node_prefix), node = SLICE_LIT("node:");
+    if (slice_starts(path, bundled))
+        path = slice_skip(path, bundled.len);
+    else if (slice_starts(path, node))
+        path = slice_skip(path, node.len);
+    return !slice_starts(path, SLICE_LIT("internal/")) && builtin_find(path, &ignored);
+}
 
 static bool imports_is_platform(const char *path)
 {
+    if (imports_is_node(slice_cstr(path)))
+        return true;
     for (size_t i = 0; bundle_platform[i]; i++)
         if (slice_eq_cstr(slice_cstr(path), bundle_platform[i]))
             return true;

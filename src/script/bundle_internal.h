@@ -7,6 +7,8 @@
 
 /* The modules that the platform provides: what stays an import. NULL-terminated. */
 extern const char *const bundle_platform[];
+/* What stands before the name of a module of Node.js in a bundle: the engine has it (guest/engine/module.c). */
+extern const char bundle_node_prefix[];
 /* "derp:runtime/{…}, limpet, cloudflare:workers", for messages. */
 extern const char bundle_platform_text[];
 /* What to do without modules of Node.js. */
@@ -38,3 +40,17 @@ NODISCARD enum err bundle_check_imports(struct slice meta, struct slice code,
                                         struct slice source_map, bool is_upload,
                                         struct bundle_failure *ret_failure,
                                         struct error *ret_error);
+
+/* Arguments, each malloc'd, ended by NULL. */
+struct bundle_argv {
+    char *args[BUNDLE_ARGS_MAX + 160];
+    size_t len;
+};
+void bundle_arg(struct bundle_argv *argv, const char *format, ...) PRINTF_LIKE(2, 3);
+NODISCARD enum err bundle_write_file(const char *path, struct slice first, struct slice second,
+                                     struct error *ret_error);
+
+/* bundle_node.c: makes the folder, with a file for each module of Node.js, for NODE_PATH. */
+NODISCARD enum err bundle_node_stubs(const char *folder, struct error *ret_error);
+/* What else esbuild has to be told: base is the folder of the project. */
+void bundle_node_args(struct bundle_argv *argv, const char *base, const char *folder);

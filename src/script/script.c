@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/module_kind.h"
 #include "guest/abi.h"
+#include "script/builtin.h"
 #include "script/sourcemap.h"
 
 _Static_assert((int)MODULE_EXPORT_FETCH == ABI_EXPORT_FETCH &&
@@ -343,6 +344,7 @@ const struct runtime_type script_runtime = {
     .detail_read = script_detail_read,
     .detail_free = script_detail_free,
     .write_stack = script_write_stack,
+    .builtin = builtin_find,
     .dispatch = script_dispatch,
     .unfinished = isolate_result,
     .complete = script_complete,

@@ -2,7 +2,7 @@
 //
 // Runs engine.wasm under Node, as the host would: implements the imports of guest/abi.h, decodes ops by the
 // layout in src/host/ops.def, and answers them with small stand-ins that a test may replace. The files are
-// found through LIMPET_ENGINE_WASM and LIMPET_RUNTIME_JS, which meson sets; without them the tests skip.
+// found through LIMPET_ENGINE_WASM, LIMPET_RUNTIME_JS and LIMPET_NODE_PACK, which meson sets; without them the tests skip.
 import { createHash, webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -143,6 +143,25 @@ export function urlRecord(url) {
   w.u32(url.port ? Number(url.port) : -1);
   w.u32(query < 0 || (hash >= 0 && hash < query) ? -1 : query + 1).u32(hash < 0 ? -1 : hash + 1);
   return w.lstr(url.origin).lstr(href).done();
+}
+
+/** The Node layer's modules: name -> text with its NUL (src/script/builtin.c has the form). */
+let builtins;
+function builtin(name) {
+  if (!builtins) {
+    builtins = new Map();
+    const pack = process.env.LIMPET_NODE_PACK ? readFileSync(process.env.LIMPET_NODE_PACK) : Buffer.alloc(0);
+    for (let at = 0; at < pack.length; ) {
+      const take = () => {
+        const n = pack.readUInt32LE(at);
+        at += 4 + n + 1;
+        return pack.subarray(at - n - 1, at);
+      };
+      const key = take();
+      builtins.set(utf8(key.subarray(0, -1)), take());
+    }
+  }
+  return builtins.get(name);
 }
 
 const urlParts = ["protocol", "username", "password", "host", "hostname", "port", "pathname", "search", "hash"];
@@ -324,6 +343,11 @@ export class Guest {
     const w = new Writer().u32(names.length);
     for (const name of names) w.lstr(name).lstr(this.env[name]);
     return w.done();
+  }
+  op_builtin({ name }) {
+    const text = builtin(name);
+    if (!text) throw new OpError(ERR.NOT_FOUND, "there is no such module of Node.js here");
+    return text;
   }
   op_url_parse({ input, base }) {
     let url;

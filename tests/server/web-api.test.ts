@@ -45,7 +45,7 @@ const CASES: Record<string, [string, unknown]> = {
     'dom exception': ['const e = new DOMException("m", "AbortError"); return [e.name, e.code, e instanceof Error];', ['AbortError', 20, true]],
     modern: ['return [Object.groupBy([1, 2, 3], (n) => (n % 2 ? "odd" : "even")).odd, [3, 1].toSorted(), typeof Promise.withResolvers, new Set([1, 2]).union(new Set([3])).size, "a-b".replaceAll("-", "+"), (12345678901234567890n * 2n).toString()];', [[1, 3], [1, 3], 'function', 3, 'a+b', '24691357802469135780']],
     regexp: ['return ["2026-01-02".match(/(?<y>\\\\d{4})-(?<m>\\\\d\\\\d)/).groups.y, /\\\\p{Lu}/u.test("É"), "aBc".replace(/b/i, (x) => x + x)];', ['2026', true, 'aBBc']],
-    globals: ['return [typeof process, typeof require, typeof globalThis.limpet, typeof Buffer, self === globalThis, typeof eval("1 + 1")];', ['undefined', 'undefined', 'undefined', 'undefined', true, 'number']],
+    globals: ['return [typeof process, typeof require, typeof globalThis.limpet, typeof Buffer, self === globalThis, typeof eval("1 + 1")];', ['object', 'undefined', 'undefined', 'function', true, 'number']],
     navigator: ['return typeof navigator === "undefined" || typeof navigator.userAgent === "string";', true],
 };
 

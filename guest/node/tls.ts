@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// node:tls: connections are the host's (fetch() speaks TLS); what is called says so.
+
+import { coded, refused } from "./internal/errors.ts";
+import net, { _normalizeArgs } from "./net.ts";
+
+const why = "the host speaks TLS: reach the service with fetch()";
+
+export function TLSSocket(this: any, socket?: any, options?: any): any {
+    if (!(this instanceof (TLSSocket as any))) {
+        return new (TLSSocket as any)(socket, options);
+    }
+    (net.Socket as any).call(this, options);
+    this.encrypted = true;
+    this.authorized = false;
+    return this;
+}
+Object.setPrototypeOf(TLSSocket.prototype, net.Socket.prototype);
+Object.setPrototypeOf(TLSSocket, net.Socket);
+
+export function connect(...args: any[]): any {
+    const [options, callback] = _normalizeArgs(args);
+    const socket = new (TLSSocket as any)(undefined, options);
+    if (callback) {
+        socket.once("secureConnect", callback);
+    }
+    return socket.connect(options);
+}
+
+export class SecureContext {
+    context = {};
+}
+export const createSecureContext = (): SecureContext => new SecureContext();
+export const createServer = refused("tls.createServer", "the server speaks TLS already; use a fetch handler or node:http");
+export const Server: any = createServer;
+export const createSecurePair = refused("tls.createSecurePair", why);
+export const CryptoStream: any = refused("tls.CryptoStream", why);
+
+function matches(host: string, pattern: string): boolean {
+    const a = host.toLowerCase().split("."), b = pattern.toLowerCase().split(".");
+    return a.length === b.length && b.every((part, i) => part === a[i] || (i === 0 && part === "*" && b.length > 2));
+}
+
+export function checkServerIdentity(hostname: string, cert: any): Error | undefined {
+    const host = `${hostname}`.replace(/\.$/, "");
+    const names = String(cert.subjectaltname ?? "").split(", ");
+    const kind = net.isIP(host) ? "IP Address:" : "DNS:";
+    const own = names.filter((name) => name.startsWith(kind)).map((name) => name.slice(kind.length));
+    const common = own.length || !cert.subject?.CN || net.isIP(host) ? own : [].concat(cert.subject.CN);
+    if (common.some((name: string) => (net.isIP(host) ? name === host : matches(host, name)))) {
+        return undefined;
+    }
+    const reason = `${net.isIP(host) ? "IP" : "Host"}: ${host}. is not ${net.isIP(host) ? "in the cert's list" : "in the cert's altnames"}: ${net.isIP(host) ? own.join(", ") : cert.subjectaltname}`;
+    return coded(Error, "ERR_TLS_CERT_ALTNAME_INVALID", `Hostname/IP does not match certificate's altnames: ${reason}`, { reason, host, cert });
+}
+
+export const getCiphers = (): string[] => ["tls_aes_256_gcm_sha384", "tls_chacha20_poly1305_sha256", "tls_aes_128_gcm_sha256"];
+export const convertALPNProtocols = (protocols: any, out: any): void => {
+    out.ALPNProtocols = protocols;
+};
+export const rootCertificates: string[] = [];
+export const getCACertificates = (): string[] => [];
+export const DEFAULT_ECDH_CURVE = "auto";
+export const DEFAULT_MIN_VERSION = "TLSv1.2";
+export const DEFAULT_MAX_VERSION = "TLSv1.3";
+export const DEFAULT_CIPHERS = "TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_128_GCM_SHA256";
+export const CLIENT_RENEG_LIMIT = 3;
+export const CLIENT_RENEG_WINDOW = 600;
+
+export default {
+    CLIENT_RENEG_LIMIT, CLIENT_RENEG_WINDOW, CryptoStream, DEFAULT_CIPHERS, DEFAULT_ECDH_CURVE, DEFAULT_MAX_VERSION, DEFAULT_MIN_VERSION,
+    SecureContext, Server, TLSSocket, checkServerIdentity, connect, convertALPNProtocols, createSecureContext, createSecurePair,
+    createServer, getCACertificates, getCiphers, rootCertificates,
+};
