@@ -6,11 +6,6 @@
 #include "base/log.h"
 #include "flow/director_internal.h"
 
-enum {
-    CHORE_PAUSE_MS = 100, /* doubled by each failure */
-    CHORE_PAUSE_MS_MAX = 30 * 1000,
-};
-
 void *chore_new(struct director *d, const struct chore_kind *kind, size_t size)
 {
     struct chore *c = calloc(1, size);
@@ -23,7 +18,7 @@ void *chore_new(struct director *d, const struct chore_kind *kind, size_t size)
 
 void chore_end(struct chore *c)
 {
-    flow_timer_stop(c->director->env, &c->timer);
+    due_stop(c->director->env, &c->due);
     ask_drop(c->ask);
     list_remove(&c->link);
     free(c);
@@ -32,27 +27,21 @@ void chore_end(struct chore *c)
 /* Of another server's taking over, nobody recovers. */
 bool chore_may_pass(const struct error *error)
 {
-    return error_is_retryable(error->code) && error->code != ERR_FENCED &&
-           error->code != ERR_NOT_READY;
+    enum retry retry = retry_of(error);
+    return error->code != ERR_NOT_READY && error->code != ERR_CONFLICT && retry != RETRY_LOST &&
+           retry != RETRY_NEVER;
 }
 
-uint64_t chore_pause_ms(unsigned failures)
+static void chore_due(struct due *d)
 {
-    uint64_t ms = (uint64_t)CHORE_PAUSE_MS << (failures < 16 ? failures : 16);
-    return ms < CHORE_PAUSE_MS_MAX ? ms : CHORE_PAUSE_MS_MAX;
-}
-
-static void chore_due(struct timer *t)
-{
-    chore_ask(container_of(t, struct chore, timer));
+    chore_ask(container_of(d, struct chore, due));
 }
 
 void chore_rest(struct chore *c, const struct error *error)
 {
-    if (c->failures == 0)
+    if (due_again(c->director->env, &c->due, RETRY_MS, chore_due))
         log_warn("the store cannot be read, trying again", LOG_STR("what", c->kind->what),
                  LOG_STR("error", error->message));
-    flow_timer_start(c->director->env, &c->timer, chore_pause_ms(c->failures++), chore_due);
 }
 
 static void chore_take(struct chore *c)
@@ -66,13 +55,13 @@ static void chore_take(struct chore *c)
     if (error->code != OK && error->code != ERR_NOT_FOUND && error->code != ERR_FENCED)
         log_error("the store cannot be read", LOG_STR("what", c->kind->what),
                   LOG_STR("error", error->message));
-    c->failures = 0;
+    c->due.failures = 0;
     switch (c->kind->take(c, &a->query)) {
     case CHORE_OVER:
         chore_end(c);
         break;
     case CHORE_AGAIN:
-        flow_timer_start(c->director->env, &c->timer, 0, chore_due);
+        due_in(c->director->env, &c->due, 0, chore_due);
         break;
     case CHORE_WAITS:
         break;

@@ -19,8 +19,7 @@
 #include "module/deployment.h"
 
 enum {
-    DIRECTOR_PAGE = 500, /* rows read at once; then others have their turn */
-    DIRECTOR_TIMER_MS_MAX = 60 * 60 * 1000,
+    DIRECTOR_PAGE = 500,      /* rows read at once; then others have their turn */
     DIRECTOR_LOOKS = 64,      /* at ends, likewise */
     DIRECTOR_REMOVED_MS = 50, /* between looks whether the store has removed what was deleted */
 };
@@ -102,40 +101,34 @@ void director_wake(struct director *d, const char *id, const char *child)
     chore_ask(&w->chore);
 }
 
-/* ---- timers ---- */
+/* ---- rows that fall due ---- */
 
-static void look_for_due(struct timer *t);
-
-static void arm_timer(struct director *d)
-{
-    int64_t left = d->armed_us - flow_now_us(d->env);
-    uint64_t ms = left <= 0 ? 0 : (uint64_t)(left + 999) / 1000;
-    flow_timer_start(d->env, &d->timer, ms < DIRECTOR_TIMER_MS_MAX ? ms : DIRECTOR_TIMER_MS_MAX,
-                     look_for_due);
-}
+static void look_for_due(struct due *t);
 
 static void arm(struct director *d, int64_t wake_us)
 {
     if (wake_us >= d->armed_us || d->is_stopping || d->noting > 0)
         return;
     d->armed_us = wake_us;
-    if (!d->due) /* else when it has been read */
-        arm_timer(d);
+    if (!d->rows) /* else when they have been read */
+        due_at(d->env, &d->due, wake_us, look_for_due);
 }
 
-static void due_answered(struct ask *a);
+/* What is due until now, a page at a time, then the first after that. */
+struct due_rows {
+    struct chore chore;
+    bool is_next;
+};
 
-/* What is due until now, or the first after that. */
-static enum op_status due_ask(struct director *d, bool is_next)
+static void due_fill(struct chore *c, struct store_query *q, struct arena *a)
 {
-    struct ask *a = d->due = ask_new(d->env->asks, STORE_QUERY_DUE, due_answered, d);
-    d->is_due_next = is_next;
+    struct director *d = c->director;
+    bool is_next = container_of(c, struct due_rows, chore)->is_next;
     /* One microsecond later than now, since the limit is exclusive. */
-    a->query.due.until_us = is_next ? INT64_MAX : d->due_until_us + 1;
-    a->query.due.after_wake_us = d->mark_us;
-    a->query.due.after_seq = d->mark_seq;
-    a->query.due.limit = is_next ? 1 : DIRECTOR_PAGE;
-    return ask_start(a);
+    q->due.until_us = is_next ? INT64_MAX : d->rows_until_us + 1;
+    q->due.after_wake_us = d->mark_us;
+    q->due.after_seq = d->mark_seq;
+    q->due.limit = is_next ? 1 : DIRECTOR_PAGE;
 }
 
 /* Wakes a page of what is due. False: there may be more. */
@@ -148,66 +141,59 @@ static bool due_wake(struct director *d, const struct store_query *q)
         d->mark_us = row->wake_us;
         d->mark_seq = row->seq;
         if (row->wake_us > 0)
-            d->env->shared->late(d->env->shared->late_ctx, d->due_until_us - row->wake_us);
+            d->env->shared->late(d->env->shared->late_ctx, d->rows_until_us - row->wake_us);
         director_wake(d, id, "");
     }
     if (q->due.len == DIRECTOR_PAGE)
         return false;
-    if (d->mark_us < d->due_until_us) {
-        d->mark_us = d->due_until_us;
+    if (d->mark_us < d->rows_until_us) {
+        d->mark_us = d->rows_until_us;
         d->mark_seq = INT64_MAX;
     }
     return true;
 }
 
-/* One answer. True: the next is to be waited for. */
-static bool due_take(struct director *d)
+static enum chore_next due_take(struct chore *c, const struct store_query *q)
 {
-    CLEANUP(ask_cleanup) struct ask *a = TAKE(d->due);
-    const struct store_query *q = &a->query;
-    int64_t now = flow_now_us(d->env);
-    if (q->error.code != OK) {
-        if (d->due_failures == 0)
-            log_warn("timers cannot be read, trying again", LOG_STR("error", q->error.message));
-        arm(d, now + (int64_t)chore_pause_ms(d->due_failures++) * 1000);
-        return false;
+    struct director *d = c->director;
+    struct due_rows *rows = container_of(c, struct due_rows, chore);
+    bool is_ok = q->error.code == OK;
+    if (is_ok && !rows->is_next) {
+        rows->is_next = due_wake(d, q);
+        return CHORE_AGAIN;
     }
-    d->due_failures = 0;
-    if (d->is_due_next && q->due.len == 1)
-        arm(d, q->due.rows[0].wake_us);
-    else if (!d->is_due_next && !due_wake(d, q))
-        arm(d, now);
-    else if (!d->is_due_next)
-        return due_ask(d, true) == OP_PENDING || due_take(d);
-    return false;
-}
-
-static void due_over(struct director *d)
-{
-    if (d->armed_us != INT64_MAX && !d->is_stopping)
-        arm_timer(d);
-}
-
-static void due_answered(struct ask *a)
-{
-    struct director *d = a->owner;
-    if (!due_take(d))
-        due_over(d);
-}
-
-/* The timer is set for the next page, or the next time. */
-static void look_for_due(struct timer *t)
-{
-    struct director *d = container_of(t, struct director, timer);
+    d->rows = NULL;
+    int64_t next_us = d->armed_us;
     d->armed_us = INT64_MAX;
-    d->due_until_us = flow_now_us(d->env);
-    if (due_ask(d, false) == OP_DONE && !due_take(d))
-        due_over(d);
+    arm(d, next_us);
+    if (!is_ok) /* what cannot pass; but somebody may see to it */
+        arm(d, flow_now_us(d->env) + (int64_t)RETRY_MS_MAX * 1000);
+    else if (q->due.len == 1)
+        arm(d, q->due.rows[0].wake_us);
+    return CHORE_OVER;
+}
+
+static const struct chore_kind due_kind = {
+    .what = "what is due",
+    .query = STORE_QUERY_DUE,
+    .fill = due_fill,
+    .take = due_take,
+};
+
+/* It is set for the next time, or comes early. */
+static void look_for_due(struct due *t)
+{
+    struct director *d = container_of(t, struct director, due);
+    d->armed_us = INT64_MAX;
+    d->rows_until_us = flow_now_us(d->env);
+    struct due_rows *rows = chore_new(d, &due_kind, sizeof(*rows));
+    d->rows = &rows->chore;
+    chore_ask(d->rows);
 }
 
 static void suspended(struct director *d, const char *id, int64_t wake_us)
 {
-    if (wake_us <= d->mark_us || (d->due && wake_us <= d->due_until_us))
+    if (wake_us <= d->mark_us || (d->rows && wake_us <= d->rows_until_us))
         director_wake(d, id, "");
     else if (wake_us != INT64_MAX)
         arm(d, wake_us);
@@ -250,7 +236,7 @@ static void drop_if_empty(struct director *d, const char *id, struct watchers *w
 static void waiter_end(struct waiter *v, bool is_finished)
 {
     struct flow_request *op = v->op;
-    flow_timer_stop(v->director->env, &v->timer);
+    due_stop(v->director->env, &v->due);
     list_remove(&v->link);
     op->internal = NULL;
     op->is_finished = is_finished;
@@ -258,9 +244,9 @@ static void waiter_end(struct waiter *v, bool is_finished)
     op->done(op);
 }
 
-static void waiter_expired(struct timer *t)
+static void waiter_expired(struct due *t)
 {
-    struct waiter *v = container_of(t, struct waiter, timer);
+    struct waiter *v = container_of(t, struct waiter, due);
     struct director *d = v->director;
     char id[37];
     memcpy(id, v->id, sizeof(id));
@@ -279,7 +265,7 @@ void director_await(struct director *d, struct flow_request *op, const char *id)
     memcpy(v->id, id, sizeof(v->id));
     op->internal = v;
     list_push_back(&watchers_of(d, id)->waiters, &v->link);
-    flow_timer_start(d->env, &v->timer, op->wait_ms, waiter_expired);
+    due_in(d->env, &v->due, op->wait_ms, waiter_expired);
 }
 
 void director_cancel(struct director *d, struct flow_request *op)
@@ -291,8 +277,8 @@ void director_cancel(struct director *d, struct flow_request *op)
         op->wait_ms = 0;
         return;
     }
-    flow_timer_stop(d->env, &v->timer);
-    flow_timer_start(d->env, &v->timer, 0, waiter_expired);
+    due_stop(d->env, &v->due);
+    due_in(d->env, &v->due, 0, waiter_expired);
 }
 
 static void finished(struct director *d, const char *id)
@@ -368,9 +354,9 @@ struct removal {
 
 static const struct chore_kind removal_wakes;
 
-static void removal_ask_wakes(struct timer *t)
+static void removal_ask_wakes(struct due *t)
 {
-    chore_ask(container_of(t, struct chore, timer));
+    chore_ask(container_of(t, struct chore, due));
 }
 
 static void removing_fill(struct chore *c, struct store_query *q, struct arena *a)
@@ -382,7 +368,7 @@ static enum chore_next removing_take(struct chore *c, const struct store_query *
     uint64_t ms = q->error.code == OK && q->removing.is_removing ? DIRECTOR_REMOVED_MS : 0;
     if (ms == 0)
         c->kind = &removal_wakes;
-    flow_timer_start(c->director->env, &c->timer, ms, removal_ask_wakes);
+    due_in(c->director->env, &c->due, ms, removal_ask_wakes);
     return CHORE_WAITS;
 }
 
@@ -431,15 +417,15 @@ static void removal_end(struct director *d)
 }
 
 /* A few of those that somebody waits for; then others have their turn. */
-static void removal_look(struct timer *t)
+static void removal_look(struct due *t)
 {
-    struct removal *r = container_of(t, struct removal, chore.timer);
+    struct removal *r = container_of(t, struct removal, chore.due);
     struct director *d = r->chore.director;
     size_t len = sizeof(((struct end_look *)NULL)->id), all = r->watched.len / len;
     for (int k = 0; k < DIRECTOR_LOOKS && r->next < all; k++)
         director_look_for_end(d, r->watched.ptr + len * r->next++);
     if (r->next < all) {
-        flow_timer_start(d->env, &r->chore.timer, 0, removal_look);
+        due_in(d->env, &r->chore.due, 0, removal_look);
         return;
     }
     bytes_done(&r->watched);
@@ -462,7 +448,7 @@ void director_removed(struct director *d)
         snprintf(id, sizeof(id), "%.*s", SLICE_ARG(key));
         bytes_append(&r->watched, id, sizeof(id));
     }
-    flow_timer_start(d->env, &r->chore.timer, 0, removal_look);
+    due_in(d->env, &r->chore.due, 0, removal_look);
 }
 
 /* ---- notes of the engine threads ---- */
@@ -620,6 +606,7 @@ static void drop_chores(struct director *d)
     list_init(&left);
     if (d->removal)
         removal_end(d);
+    d->rows = NULL;
     list_splice_back(&left, &d->chores);
     while ((n = list_pop_front(&left))) {
         struct chore *c = container_of(n, struct chore, link);
@@ -636,8 +623,7 @@ void director_stop(struct director *d)
     struct slice id;
     void *value;
     d->is_stopping = true;
-    flow_timer_stop(d->env, &d->timer);
-    ask_drop(TAKE(d->due));
+    due_stop(d->env, &d->due);
     drop_chores(d);
     while (map_next(&d->watchers, &cursor, &id, &value)) {
         struct watchers *w = value;

@@ -155,7 +155,7 @@ static void start_deployed(struct deployment_ask *ask)
         .status = DURABLE_QUEUED,
         .attempt = 1,
     };
-    s->op.loop = flow_env(s->flow)->loop;
+    s->op.loop = s->flow->env->loop;
     s->op.done = start_committed;
     store_durable_start(s->director->env->store, &s->op, &row);
 }

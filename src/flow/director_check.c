@@ -26,13 +26,13 @@ struct survey_all {
     int64_t checked, agreeing;
     struct bytes report; /* JSON of those that do not agree */
     struct json_writer json;
-    struct timer timer;
+    struct due due;
 };
 
 struct one_check {
     struct run_check check;
     struct survey_all *all;
-    struct timer retry;
+    struct due retry;
     unsigned tries;
 };
 
@@ -112,7 +112,7 @@ static void report_one(struct survey_all *s, const struct run_check *c)
 
 static void check_send(struct one_check *o);
 
-static void check_again(struct timer *t)
+static void check_again(struct due *t)
 {
     check_send(container_of(t, struct one_check, retry));
 }
@@ -124,7 +124,7 @@ static void check_done(struct run_check *c)
     if (c->error.code == ERR_UNAVAILABLE && o->tries++ < CHECK_TRIES &&
         !s->director->is_stopping) { /* it was just running */
         c->error.code = OK;
-        flow_timer_start(s->director->env, &o->retry, CHECK_RETRY_MS, check_again);
+        due_in(s->director->env, &o->retry, CHECK_RETRY_MS, check_again);
         return;
     }
     if (!c->is_gone) {
@@ -171,9 +171,9 @@ static void check_more(struct survey_all *s)
 
 static void list_page(struct survey_all *s);
 
-static void list_go(struct timer *t)
+static void list_go(struct due *t)
 {
-    list_page(container_of(t, struct survey_all, timer));
+    list_page(container_of(t, struct survey_all, due));
 }
 
 static void list_take(struct survey_all *s)
@@ -194,7 +194,7 @@ static void list_take(struct survey_all *s)
     if (q->durables.next.len == 0)
         s->status++;
     if (s->status <= DURABLE_SUSPENDED)
-        flow_timer_start(s->director->env, &s->timer, 0, list_go);
+        due_in(s->director->env, &s->due, 0, list_go);
     else
         check_more(s);
 }

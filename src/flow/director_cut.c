@@ -28,7 +28,7 @@ struct cut {
     struct flow_request *admin;
     enum cut_stage stage;
     struct ask *ask;
-    struct timer timer;
+    struct due due;
     struct arena *arena; /* of the row, and of signals */
     struct durable_row row;
     int64_t version; /* 0: as it is */
@@ -251,12 +251,12 @@ static enum op_status cut_ask(struct cut *c)
     return ask_start(a);
 }
 
-static void cut_go(struct timer *t);
+static void cut_go(struct due *t);
 
 /* To the stage that is set now; `soon`: others have their turn first. */
 static void cut_on(struct cut *c)
 {
-    flow_timer_start(c->director->env, &c->timer, 0, cut_go);
+    due_in(c->director->env, &c->due, 0, cut_go);
 }
 
 static void take_chunk(struct cut *c, struct ask *a)
@@ -319,9 +319,9 @@ static void cut_answered(struct ask *a)
     cut_take(a->owner);
 }
 
-static void cut_go(struct timer *t)
+static void cut_go(struct due *t)
 {
-    struct cut *c = container_of(t, struct cut, timer);
+    struct cut *c = container_of(t, struct cut, due);
     if (c->stage == CUT_CHUNK && c->records == 0) /* nothing is kept */
         c->stage = CUT_TAKEN;
     if (c->stage == CUT_TAKEN && c->next < c->records)
@@ -339,5 +339,5 @@ void director_cut(struct director *d, struct flow_request *a)
     c->director = d;
     c->admin = a;
     c->last_failed_step = c->last_external = c->cancel = c->end = -1;
-    cut_go(&c->timer);
+    cut_go(&c->due);
 }

@@ -5,6 +5,7 @@
 
 #include "base/map.h"
 #include "flow/director.h"
+#include "flow/due.h"
 
 /* Something that is read from the store until it has been read: a failure that can pass is tried
  * again, after pauses that double. One answer at a time, and between two answers others have their
@@ -14,8 +15,7 @@ struct chore {
     struct director *director;
     const struct chore_kind *kind;
     struct ask *ask; /* NULL: it rests, or waits for something else */
-    struct timer timer;
-    unsigned failures;
+    struct due due;
 };
 
 enum chore_next {
@@ -38,7 +38,6 @@ void chore_ask(struct chore *c); /* the first time, or once more, at once */
 void chore_rest(struct chore *c, const struct error *error);
 void chore_end(struct chore *c); /* frees it */
 bool chore_may_pass(const struct error *error);
-uint64_t chore_pause_ms(unsigned failures);
 
 struct director {
     struct flow_env *env;
@@ -47,13 +46,11 @@ struct director {
     struct list chores;
     struct map watchers; /* id -> struct watchers */
 
-    struct timer timer;
-    int64_t armed_us;          /* what timer is set for; INT64_MAX: nothing */
+    struct due due;
+    int64_t armed_us;          /* what due is set for; INT64_MAX: nothing */
     int64_t mark_us, mark_seq; /* everything due up to here has been woken */
-    struct ask *due;           /* what is due is being read, */
-    int64_t due_until_us;      /* up to then */
-    bool is_due_next;          /* rather, when the next will be */
-    unsigned due_failures;
+    struct chore *rows;        /* what is due is being read, */
+    int64_t rows_until_us;     /* up to then */
 
     struct chore *removal; /* who waits for what was deleted is being found */
     unsigned noting;       /* crashes on their way to the store; nothing is woken before */
@@ -63,7 +60,7 @@ struct director {
 /* An API call that waits for an end. */
 struct waiter {
     struct list link;
-    struct timer timer;
+    struct due due;
     struct director *director;
     struct flow_request *op;
     char id[37];

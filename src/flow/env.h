@@ -58,15 +58,6 @@ static inline int64_t flow_now_us(const struct flow_env *e)
 {
     return e->clock->wall_us();
 }
-static inline void flow_timer_start(const struct flow_env *e, struct timer *t, uint64_t ms,
-                                    void (*fn)(struct timer *t))
-{
-    e->clock->timer_start(e->loop, t, ms, fn);
-}
-static inline void flow_timer_stop(const struct flow_env *e, struct timer *t)
-{
-    e->clock->timer_stop(e->loop, t);
-}
 /* To that thread; from any. */
 static inline void flow_post(const struct flow_env *e, struct post *p)
 {

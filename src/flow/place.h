@@ -45,6 +45,7 @@ struct tail {
     struct error error;
     int64_t first; /* number of the first */
     struct bytes records;
+    int64_t gate_seq; /* of the commit that they are a part of, at most */
     /* private */
     void *internal;
 };

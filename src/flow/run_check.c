@@ -19,25 +19,22 @@ static void check_told(struct post *p)
     c->done(c);
 }
 
-void run_check_tell(struct run_check *c)
+static void check_tell(struct run_check *c)
 {
     c->post.fn = check_told;
     director_post(c->flow->env->shared->director, &c->post);
 }
 
-void run_check_over(struct run *r)
+/* What became of it is known; until then it is that it could not be checked. */
+static struct run_check *check_decide(struct run *r)
 {
-    struct run_check *c = TAKE(r->check);
-    if (r->guest)
-        run_end_guest(r);
-    flow_timer_stop(r->env, &r->timer);
-    run_forget(r);
-    run_check_tell(c);
+    r->check->error = (struct error){0};
+    return r->check;
 }
 
 void run_check_differs(struct run *r, const struct error *error)
 {
-    struct run_check *c = r->check;
+    struct run_check *c = check_decide(r);
     if (error->code != ERR_DIVERGED) {
         c->error = *error;
     } else {
@@ -46,37 +43,42 @@ void run_check_differs(struct run *r, const struct error *error)
         bytes_append_cstr(&c->did, r->divergence.did);
         bytes_append_slice(&c->stack, bytes_slice(&r->stack));
     }
-    run_check_over(r);
 }
+
+/* ---- migrating ---- */
 
 struct migration {
-    struct store_op op;
-    struct run *run;
+    struct activation_commit c;
+    int64_t records, version;
 };
 
-static void migrated(struct store_op *op)
+static void migration_submit(struct activation *a, struct activation_commit *c)
 {
-    struct migration *m = container_of(op, struct migration, op);
-    struct run *r = m->run;
-    if (op->error.code == OK)
-        r->check->agrees = true;
-    else
-        r->check->error = op->error;
-    free(m);
-    run_check_over(r);
+    const struct migration *m = container_of(c, struct migration, c);
+    store_durable_migrate(a->env->store, &c->op, slice_cstr(a->key), m->records, m->version);
 }
 
-static void migrate(struct run *r)
+static void migration_stored(struct activation *a, struct activation_commit *c)
+{
+    check_decide(run_of(a))->agrees = true;
+    free(container_of(c, struct migration, c));
+}
+
+static void migration_drop(struct activation_commit *c)
+{
+    struct run *r = run_of(c->activation);
+    r->check->error = c->op.error;
+    free(container_of(c, struct migration, c));
+}
+
+static enum activation_next migrate(struct run *r)
 {
     struct migration *m = calloc(1, sizeof(*m));
     CHECK(m);
-    m->run = r;
-    m->op.loop = r->env->loop;
-    m->op.done = migrated;
-    run_end_guest(r);
-    r->stage = RUN_LEAVING;
-    store_durable_migrate(r->env->store, &m->op, slice_cstr(r->id), r->row.records,
-                          r->deployment->version);
+    m->records = r->row.records;
+    m->version = r->a.deployment->version;
+    activation_push(&r->a, &m->c);
+    return NEXT_LEAVE;
 }
 
 /* ---- verifying ---- */
@@ -84,12 +86,15 @@ static void migrate(struct run *r)
 static void verified(struct run_check *c)
 {
     struct flow_shared *s = c->flow->env->shared;
-    if (!c->agrees)
+    /* Else it could not be compared: it has gone on, the store failed, the server stops. */
+    bool is_known = c->agrees || (!c->is_gone && !error_is_retryable(c->error.code));
+    if (!c->agrees && is_known)
         log_error("a replay differs from the execution", LOG_STR("execution", c->id),
                   LOG_STR("error", c->error.message), LOG_INT("record", c->record),
                   LOG_SLICE("recorded", bytes_slice(&c->recorded)),
                   LOG_SLICE("did", bytes_slice(&c->did)));
-    metric_add(c->agrees ? &s->verified : &s->verify_failures, 1);
+    if (is_known)
+        metric_add(c->agrees ? &s->verified : &s->verify_failures, 1);
     deployment_unref(c->deployment);
     bytes_done(&c->expected);
     bytes_done(&c->recorded);
@@ -98,21 +103,22 @@ static void verified(struct run_check *c)
     free(c);
 }
 
-void run_verify(struct run *r, struct slice expected)
+void run_verify(struct run *r, int64_t records, struct slice expected)
 {
     struct run_check *c = calloc(1, sizeof(*c));
     CHECK(c);
-    memcpy(c->id, r->id, sizeof(c->id));
-    c->deployment = deployment_ref(r->deployment);
+    memcpy(c->id, r->a.key, sizeof(c->id));
+    c->deployment = deployment_ref(r->a.deployment);
     c->verifies = true;
+    c->records = records;
     c->done = verified;
     bytes_append_slice(&c->expected, expected);
-    run_check(r->flow, c);
+    run_check(r->a.flow, c);
 }
 
-static void compare(struct run *r)
+static enum activation_next compare(struct run *r)
 {
-    struct run_check *c = r->check;
+    struct run_check *c = check_decide(r);
     CLEANUP(bytes_done) struct bytes state = BYTES_INIT;
     if (r->result.len > 0) /* the code ended */
         bytes_append_slice(&state, bytes_slice(&r->result));
@@ -123,25 +129,94 @@ static void compare(struct run *r)
         bytes_append_slice(&c->recorded, bytes_slice(&c->expected));
         bytes_append_slice(&c->did, bytes_slice(&state));
     }
-    run_check_over(r);
+    return NEXT_LEAVE;
 }
 
-/* ---- stepped ---- */
+/* ---- the kind ---- */
 
-void run_check_stepped(struct run *r, enum guest_status status)
+static enum activation_next check_stepped(struct activation *a, enum guest_status status,
+                                          struct error *ret_error)
 {
+    struct run *r = run_of(a);
+    run_charge(r);
+    enum activation_next next = run_stop_replay(r, ret_error);
+    if (next != NEXT_REST)
+        return next;
     enum execution_state state = execution_state(r->x);
-    if (r->check->verifies &&
-        (state == EXECUTION_AGREED || status == GUEST_DEAD || status == GUEST_FINISHED)) {
-        compare(r);
-    } else if (state == EXECUTION_AGREED && r->check->migrates) {
-        migrate(r);
-    } else if (state == EXECUTION_AGREED) {
-        r->check->agrees = true;
-        run_check_over(r);
-    } else if (status == GUEST_DEAD || status == GUEST_FINISHED) {
-        /* it failed in a way of its own: a limit, or it ended where the old code went on */
+    bool is_over = status == GUEST_DEAD || status == GUEST_FINISHED;
+    if (r->check->verifies && (state == EXECUTION_AGREED || is_over))
+        return compare(r);
+    if (state == EXECUTION_AGREED && r->check->migrates)
+        return migrate(r);
+    if (state == EXECUTION_AGREED)
+        check_decide(r)->agrees = true;
+    else if (is_over) /* in a way of its own: a limit, or it ended where the old code went on */
         error_set(&r->check->error, ERR_GUEST, "the code ended while its journal goes on");
-        run_check_over(r);
+    return state == EXECUTION_AGREED || is_over ? NEXT_LEAVE : NEXT_STAY;
+}
+
+static void check_gave_up(struct activation *a, const struct error *error)
+{
+    run_of(a)->check->error = *error;
+}
+
+/* It reads everything when it starts; whoever runs it after this one looks. */
+static void check_woken(struct activation *a, const char *about)
+{
+    a->news = NEWS_UNSEEN;
+}
+
+static void check_look(struct activation *a)
+{
+}
+
+static void check_gone(struct activation *a)
+{
+    struct run_check *c = run_of(a)->check;
+    run_gone(a);
+    check_tell(c);
+}
+
+static const struct activation_kind check_kind = {
+    .text = "check",
+    .is_once = true,
+    .enter = run_enter,
+    .read = run_read,
+    .started = run_started,
+    .stepped = check_stepped,
+    .may_go_on = run_may_go_on,
+    .has_to_stand = run_has_to_stand,
+    .rest = run_rest,
+    .tick = run_tick,
+    .woken = check_woken,
+    .look_at_all = check_look,
+    .exit = run_exit,
+    .submit = migration_submit,
+    .stored = migration_stored,
+    .drop = migration_drop,
+    .went_on = check_look,
+    .failed = check_gave_up,
+    .gone = check_gone,
+};
+
+static void check_arrived(struct post *p)
+{
+    struct run_check *c = container_of(p, struct run_check, post);
+    struct flow *f = c->flow;
+    /* Whoever runs it has to let go first, where it is to be pinned; the director tries again. */
+    error_set(&c->error, ERR_UNAVAILABLE, "the execution is busy, or the server stops");
+    if (f->is_draining || (c->migrates && !activation_evict(f, slice_cstr(c->id)))) {
+        check_tell(c);
+        return;
     }
+    struct run *r = run_new(f, &check_kind, c->deployment, c->id, c->migrates);
+    r->check = c;
+    activation_begin(&r->a);
+}
+
+void run_check(struct flow *f, struct run_check *c)
+{
+    c->flow = f;
+    c->post.fn = check_arrived;
+    flow_post(f->env, &c->post);
 }

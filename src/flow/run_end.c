@@ -66,16 +66,16 @@ static void port_fail(struct dispatch *d, const struct error *error, struct slic
                       struct slice stack)
 {
     struct run *r = container_of(d, struct run, dispatch);
-    if (r->is_dropping)
+    if (!r->a.guest) /* it is being ended, that is none of its code's doing */
         return;
     bytes_clear(&r->stack);
-    deployment_write_stack(r->deployment, stack, &r->stack);
+    deployment_write_stack(r->a.deployment, stack, &r->stack);
     if (error->code == ERR_IO && name.len == 0) {
-        r->is_broken = true;
+        error_set(&r->trouble, ERR_IO, "the journal in the module's database could not be written");
         return;
     }
     if (has_stopped_replay(r) || r->break_id != 0)
-        return; /* run_stepped() sees to it */
+        return; /* run_stop_replay() sees to it */
     CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
     struct error e = *error;
     if (slice_eq_cstr(name, "CancelledError") && execution_is_cancelled(r->x))
@@ -88,26 +88,24 @@ static void port_fail(struct dispatch *d, const struct error *error, struct slic
 
 /* What the journal says and what the code did differ. When that came out at rest, the code runs
  * once more, up to the call in question, for its line. */
-bool run_stop_replay(struct run *r)
+enum activation_next run_stop_replay(struct run *r, struct error *ret_error)
 {
     enum execution_state state = execution_state(r->x);
     struct error e = {0};
     if (r->break_id == 0 && state != EXECUTION_HAS_DIVERGED && state != EXECUTION_BROKEN)
-        return false;
+        return NEXT_REST;
     if (state == EXECUTION_HAS_DIVERGED && r->break_id == 0) {
         r->divergence = *execution_divergence(r->x);
         if (r->stack.len == 0 && r->divergence.id != 0) {
             r->break_id = r->divergence.id;
-            run_end_guest(r);
-            run_again(r);
-            return true;
+            return NEXT_AGAIN;
         }
     }
     if (state == EXECUTION_BROKEN && r->break_id == 0) {
         e = *execution_error(r->x);
         if (error_is_retryable(e.code)) { /* the store: that can pass */
-            run_load_broken(r, &e);
-            return true;
+            *ret_error = e;
+            return run_load_broken(r);
         }
     } else {
         error_set(&e, ERR_DIVERGED, "the journal says at record %lld: %s; the code did: %s",
@@ -118,15 +116,13 @@ bool run_stop_replay(struct run *r)
     r->break_id = 0;
     if (r->check) {
         run_check_differs(r, &e);
-        return true;
+        return NEXT_LEAVE;
     }
     CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
     run_write_error(r, &e, e.code == ERR_DIVERGED ? SLICE_LIT("NonDeterminismError") : SLICE_EMPTY,
                     bytes_slice(&r->stack), &json);
-    r->stage = RUN_LEAVING;
-    run_end_guest(r);
-    run_fail(r, bytes_slice(&json));
-    return true;
+    run_push_failure(r, bytes_slice(&json));
+    return NEXT_FAIL;
 }
 
 static void port_over(struct dispatch *d)

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Bringing an execution into an isolate. What it needs is read from the store in stages, each of
- * which may be answered at once or later:
+ * Bringing an execution into an isolate: READING. What it needs is read from the store in stages, each
+ * of which may be answered at once or later:
  *
- *     READING_ROW       is it still to be run, and by this version?   no: it is forgotten
- *     READING_TAIL      records that only the module's own database has (here, not in the store)
- *     READING_SNAPSHOT  if there is one
- *     READING_JOURNAL   the first chunk that is to be replayed
- *     READING_SIGNALS   that wait for it, a page at a time
- *     ACTIVE            its code runs
+ *     ROW       is it still to be run, and by this version?   no: it leaves
+ *     TAIL      records that only the module's own database has (here, not in the store)
+ *     SNAPSHOT  if there is one
+ *     JOURNAL   the first chunk that is to be replayed
+ *     SIGNALS   that wait for it, a page at a time; then its code runs
  *
- * From a stage it leaves by RESTING (the store cannot be read: again after a while), or because the
- * server stops. A snapshot that cannot be used leads back to READING_JOURNAL, from the first record.
+ * From each it may have to be tried again, where the store cannot be read. A snapshot that cannot be
+ * used leads back to JOURNAL, from the first record.
  *
  * The journal is read a chunk at a time while the code replays it. Where the store answers at once a
  * chunk is read when it is wanted; where it does not the next one is asked for while this one is
@@ -22,30 +21,27 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "flow/run_internal.h"
-#include "flow/witness.h"
 #include "host/op.h"
 
 enum { LOAD_AHEAD_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* ---- the journal ---- */
 
-static void load_go(struct run *r);
-
 static void ahead_arrived(struct ask *a)
 {
     struct run *r = a->owner;
-    if (r->stage == RUN_READING_JOURNAL)
-        load_go(r);
-    else if (r->stage == RUN_ACTIVE && r->guest)
-        run_go_on(r, true);
+    if (r->a.state == ACTIVATION_READING && r->reading == READ_JOURNAL)
+        activation_read_on(&r->a);
+    else if (activation_is_live(&r->a))
+        activation_go_on(&r->a, true);
 }
 
 /* Asks for the journal from this record on. */
 static void ahead_ask(struct run *r, int64_t first)
 {
     ask_drop(TAKE(r->ahead));
-    struct ask *a = r->ahead = ask_new(r->env->asks, STORE_QUERY_JOURNAL, ahead_arrived, r);
-    a->query.journal.id = arena_copy(a->arena, slice_cstr(r->id));
+    struct ask *a = r->ahead = ask_new(r->a.env->asks, STORE_QUERY_JOURNAL, ahead_arrived, r);
+    a->query.journal.id = arena_copy(a->arena, slice_cstr(r->a.key));
     a->query.journal.first = first;
     a->query.journal.bytes_max = r->ahead_bytes;
     a->query.journal.out = &a->out;
@@ -99,60 +95,52 @@ static enum err port_read(void *ctx, int64_t first, struct bytes *out, int64_t *
 static int64_t port_now_us(void *ctx)
 {
     const struct run *r = ctx;
-    return flow_now_us(r->env);
+    return flow_now_us(r->a.env);
 }
 
 static void port_start(void *ctx, uint32_t id, uint32_t op, struct slice args)
 {
     struct run *r = ctx;
-    r->env->isolates->start_call(r->guest, id, op, args);
+    r->a.env->isolates->start_call(r->a.guest, id, op, args);
 }
 
 static void port_stop(void *ctx, uint32_t id)
 {
     struct run *r = ctx;
-    r->env->isolates->stop_call(r->guest, id);
+    r->a.env->isolates->stop_call(r->a.guest, id);
 }
 
 static void port_scope_over(void *ctx, uint32_t scope)
 {
     struct run *r = ctx;
-    r->env->isolates->scope_over(r->guest, scope);
+    r->a.env->isolates->scope_over(r->a.guest, scope);
 }
 
 static void port_runnable(void *ctx)
 {
     struct run *r = ctx;
-    if (r->guest && r->stage == RUN_ACTIVE)
-        guest_poke(r->guest);
+    if (activation_is_live(&r->a))
+        guest_poke(r->a.guest);
 }
 
 /* ---- stages ---- */
 
-enum load_step {
-    LOAD_ON,    /* to the next stage */
-    LOAD_WAITS, /* for the store */
-    LOAD_BEGUN, /* its guest has something to run */
-    LOAD_OVER,  /* it is not run now; r may be gone */
-};
-
 static void load_answered(struct ask *a)
 {
-    load_go(a->owner);
+    activation_read_on(&((struct run *)a->owner)->a);
 }
 
-/* What the stage asks: made by the first call, asked by load_wait(), there for the others. */
+/* What the stage asks: made by the first call, there for the next. */
 static struct ask *load_ask(struct run *r, enum store_query_kind kind)
 {
-    r->loading = ask_new(r->env->asks, kind, load_answered, r);
+    r->loading = ask_new(r->a.env->asks, kind, load_answered, r);
     return r->loading;
 }
 
-static enum load_step load_fail(struct run *r, const struct error *error)
+static enum activation_next load_fail(const struct error *error, struct error *ret_error)
 {
-    struct error e = *error;
-    run_rest(r, &e);
-    return LOAD_OVER;
+    *ret_error = *error;
+    return NEXT_RETRY;
 }
 
 static bool is_wanted(struct run *r)
@@ -162,86 +150,85 @@ static bool is_wanted(struct run *r)
     return !durable_is_finished(r->row.status) && !r->row.is_paused;
 }
 
-static enum load_step load_leave(struct run *r, bool is_other_version)
+static enum activation_next load_leave(struct run *r, bool is_other_version)
 {
-    run_end_guest(r);
     if (r->check) {
         r->check->is_gone = true;
-        run_check_over(r);
-    } else {
-        r->wants_look |= is_other_version; /* it was moved: the director knows to which */
-        run_forget(r);
+        r->check->error.code = OK;
+    } else if (is_other_version) { /* it was moved: the director knows to which */
+        r->a.news = NEWS_UNSEEN;
     }
-    return LOAD_OVER;
+    return NEXT_LEAVE;
 }
 
 /* What an attempt before a retry has left there is void. */
 static void load_name_tail(struct run *r)
 {
-    snprintf(r->tail.name, sizeof(r->tail.name), "%s.%lld", r->id, (long long)r->row.attempt);
+    snprintf(r->tail.name, sizeof(r->tail.name), "%s.%lld", r->a.key, (long long)r->row.attempt);
 }
 
-static enum load_step load_row(struct run *r)
+static enum activation_next load_row(struct run *r, struct error *ret_error)
 {
     if (!r->loading) {
         struct ask *a = load_ask(r, STORE_QUERY_DURABLE);
-        a->query.durable.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.durable.id = arena_copy(a->arena, slice_cstr(r->a.key));
         if (ask_start(a) == OP_PENDING)
-            return LOAD_WAITS;
+            return NEXT_WAIT;
     }
     CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
     if (a->query.error.code == ERR_NOT_FOUND)
         return load_leave(r, false);
     if (a->query.error.code != OK)
-        return load_fail(r, &a->query.error);
+        return load_fail(&a->query.error, ret_error);
     arena_free(r->arena);
     r->arena = TAKE(a->arena);
     r->row = a->query.durable.row;
     load_name_tail(r);
     if (!is_wanted(r))
         return load_leave(r, false);
-    if (!r->check && r->row.version != r->deployment->version)
+    bool verifies = r->check && r->check->verifies;
+    if (verifies && r->row.records != r->check->records)
+        return load_leave(r, false);
+    if (!r->check && r->row.version != r->a.deployment->version)
         return load_leave(r, true);
-    r->stage = RUN_READING_TAIL;
-    return LOAD_ON;
+    r->reading = verifies ? READ_JOURNAL : READ_TAIL; /* what is there by now is of later */
+    return NEXT_READ;
 }
 
 static void tail_read(struct tail *t)
 {
-    load_go(t->owner);
+    activation_read_on(&((struct run *)t->owner)->a);
 }
 
 /* Records that a transaction of the module's database kept and the store does not have yet. */
-static enum load_step load_tail(struct run *r)
+static enum activation_next load_tail(struct run *r, struct error *ret_error)
 {
-    if (!r->is_tail_asked) {
+    if (!r->tail.owner) {
         bytes_done(&r->tail.records);
         r->tail.error.code = OK;
-        r->tail.first = 0;
+        r->tail.first = r->tail.gate_seq = 0;
         r->tail.from = r->row.records;
         r->tail.done = tail_read;
         r->tail.owner = r;
-        r->is_tail_asked = true;
-        if (r->env->place->tail_read(r->slot, &r->tail) == OP_PENDING)
-            return LOAD_WAITS;
+        if (r->a.env->place->tail_read(r->a.slot, &r->tail) == OP_PENDING)
+            return NEXT_WAIT;
     }
-    r->is_tail_asked = false;
+    r->tail.owner = NULL;
     if (r->tail.error.code != OK)
-        return load_fail(r, &r->tail.error);
+        return load_fail(&r->tail.error, ret_error);
     r->snapshot_records = 0;
-    r->stage = r->row.records > 0 && !r->check && r->break_id == 0 ? RUN_READING_SNAPSHOT
-                                                                   : RUN_READING_JOURNAL;
-    return LOAD_ON;
+    r->reading = r->row.records > 0 && !r->check && r->break_id == 0 ? READ_SNAPSHOT : READ_JOURNAL;
+    return NEXT_READ;
 }
 
-static enum load_step load_snapshot(struct run *r)
+static enum activation_next load_snapshot(struct run *r)
 {
     if (!r->loading) {
         struct ask *a = load_ask(r, STORE_QUERY_SNAPSHOT);
-        a->query.snapshot.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.snapshot.id = arena_copy(a->arena, slice_cstr(r->a.key));
         a->query.snapshot.out = &a->out;
         if (ask_start(a) == OP_PENDING)
-            return LOAD_WAITS;
+            return NEXT_WAIT;
     }
     CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
     if (a->query.error.code == OK && a->query.snapshot.records > 0) { /* else by replay */
@@ -250,8 +237,8 @@ static enum load_step load_snapshot(struct run *r)
         r->saved = a->out;
         a->out = BYTES_INIT;
     }
-    r->stage = RUN_READING_JOURNAL;
-    return LOAD_ON;
+    r->reading = READ_JOURNAL;
+    return NEXT_READ;
 }
 
 /* ---- making it ---- */
@@ -280,14 +267,14 @@ static enum err snapshot_split(struct slice saved, struct slice *ret_execution,
 /* Then by replay, from the first record. */
 static void snapshot_refuse(struct run *r, const struct error *error)
 {
-    metric_add(&r->env->metrics->snapshots_refused, 1);
-    log_debug("a snapshot was not usable, replaying", LOG_STR("execution", r->id),
+    metric_add(&r->a.env->metrics->snapshots_refused, 1);
+    log_debug("a snapshot was not usable, replaying", LOG_STR("execution", r->a.key),
               LOG_STR("error", error->message));
-    store_durable_snapshot_drop(r->env->store, NULL, slice_cstr(r->id));
+    store_durable_snapshot_drop(r->a.env->store, NULL, slice_cstr(r->a.key));
     r->snapshot_records = 0;
     bytes_done(&r->saved);
     execution_free(TAKE(r->x));
-    r->stage = RUN_READING_JOURNAL;
+    r->reading = READ_JOURNAL;
 }
 
 static void make_execution(struct run *r)
@@ -296,7 +283,7 @@ static void make_execution(struct run *r)
     struct error e;
     struct execution_config config = {
         .port = &r->port,
-        .id = slice_cstr(r->id),
+        .id = slice_cstr(r->a.key),
         .started_us = r->row.created_us,
         .stored = r->row.records,
         .tail = bytes_slice(&r->tail.records),
@@ -313,7 +300,7 @@ static void make_execution(struct run *r)
                                       .scope_over = port_scope_over,
                                       .runnable = port_runnable,
                                       .op_text = op_name};
-    r->stage = RUN_READING_SIGNALS;
+    r->reading = READ_SIGNALS;
     r->signal_last = 0;
     if (r->snapshot_records > 0 &&
         (snapshot_split(bytes_slice(&r->saved), &of_execution, &of_guest, &e) != OK ||
@@ -323,39 +310,39 @@ static void make_execution(struct run *r)
         r->x = execution_new(&config);
 }
 
-static enum load_step load_journal(struct run *r)
+static enum activation_next load_journal(struct run *r, struct error *ret_error)
 {
     r->journal_len = r->row.records;
     if (r->snapshot_records < r->journal_len) {
         if (!ahead_is_of(r, r->snapshot_records))
             ahead_ask(r, r->snapshot_records);
         if (!r->ahead->is_answered)
-            return LOAD_WAITS;
+            return NEXT_WAIT;
         if (r->ahead->query.error.code != OK)
-            return load_fail(r, &r->ahead->query.error);
+            return load_fail(&r->ahead->query.error, ret_error);
     }
     make_execution(r);
-    return LOAD_ON;
+    return NEXT_READ;
 }
 
-static enum load_step load_begin(struct run *r);
+static enum activation_next load_begin(struct run *r);
 
-static enum load_step load_signals(struct run *r)
+static enum activation_next load_signals(struct run *r, struct error *ret_error)
 {
     if (r->check || r->row.events == 0)
         return load_begin(r);
     if (!r->loading) {
         struct ask *a = load_ask(r, STORE_QUERY_SIGNALS);
-        a->query.signals.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.signals.id = arena_copy(a->arena, slice_cstr(r->a.key));
         a->query.signals.after = r->signal_last;
         if (ask_start(a) == OP_PENDING)
-            return LOAD_WAITS;
+            return NEXT_WAIT;
     }
     CLEANUP(ask_cleanup) struct ask *a = TAKE(r->loading);
     if (a->query.error.code != OK)
-        return load_fail(r, &a->query.error);
+        return load_fail(&a->query.error, ret_error);
     run_give_signals(r, &a->query);
-    return a->query.signals.len < STORE_SIGNALS_PAGE ? load_begin(r) : LOAD_ON;
+    return a->query.signals.len < STORE_SIGNALS_PAGE ? load_begin(r) : NEXT_READ;
 }
 
 /* ---- its code runs ---- */
@@ -371,7 +358,7 @@ static void begin_dispatch(struct run *r)
     r->dispatch = (struct dispatch){
         .port = &run_port,
         .kind = DISPATCH_WORKFLOW,
-        .execution_id = slice_cstr(r->id),
+        .execution_id = slice_cstr(r->a.key),
         .body = r->row.input,
         .metadata = r->row.metadata,
         .export_name = r->row.export_name,
@@ -379,116 +366,100 @@ static void begin_dispatch(struct run *r)
     };
     r->stored = r->row.records;
     r->says_running = r->row.status == DURABLE_RUNNING;
-    r->is_stale = false;
     r->events_seen = r->row.events;
-    r->failure.code = OK;
-    r->has_failed = false;
+    r->trouble.code = OK;
     r->awaited_cursor = 0;
-    r->waits_for_others = false;
+    r->is_bound = false;
+    r->look_failures = 0;
 }
 
-static enum load_step load_begin(struct run *r)
+static enum activation_next load_begin(struct run *r)
 {
     struct slice of_execution, of_guest;
     struct error e;
-    struct guest *g = r->guest;
+    struct guest *g = r->a.guest;
     begin_dispatch(r);
     guest_make_durable(g, r->x, slice_cstr(r->tail.name), lines_stored(r));
-    r->stage = RUN_ACTIVE;
     if (r->snapshot_records > 0) {
         enum err err = snapshot_split(bytes_slice(&r->saved), &of_execution, &of_guest, &e);
         if (err == OK)
-            err = r->env->isolates->resume(g, &r->dispatch, of_guest, &e);
+            err = r->a.env->isolates->resume(g, &r->dispatch, of_guest, &e);
         if (err != OK) {
             guest_make_ordinary(g);
             snapshot_refuse(r, &e);
-            return LOAD_ON;
+            return NEXT_READ;
         }
-        metric_add(&r->env->metrics->snapshots_used, 1);
+        metric_add(&r->a.env->metrics->snapshots_used, 1);
     } else {
         if (r->row.records > 0)
-            metric_add(&r->env->metrics->replays, 1);
-        r->env->isolates->add(g, &r->dispatch);
+            metric_add(&r->a.env->metrics->replays, 1);
+        r->a.env->isolates->add(g, &r->dispatch);
     }
     bytes_done(&r->saved);
     bytes_done(&r->tail.records);
-    r->witness = witness_enter(r->env->witness, r->env->thread, r->id);
+    return NEXT_RUN;
+}
+
+void run_started(struct activation *a)
+{
+    struct run *r = run_of(a);
     if (!r->check && r->row.is_cancel_requested)
         execution_cancel(r->x);
-    if (r->wants_look && !r->check) { /* woken meanwhile */
-        r->wants_look = false;
-        run_look(r, "");
-    }
-    return LOAD_BEGUN;
 }
 
-static enum load_step load_step(struct run *r)
+enum activation_next run_read(struct activation *a, struct error *ret_error)
 {
-    switch (r->stage) {
-    case RUN_READING_ROW:
-        return load_row(r);
-    case RUN_READING_TAIL:
-        return load_tail(r);
-    case RUN_READING_SNAPSHOT:
+    struct run *r = run_of(a);
+    switch (r->reading) {
+    case READ_ROW:
+        return load_row(r, ret_error);
+    case READ_TAIL:
+        return load_tail(r, ret_error);
+    case READ_SNAPSHOT:
         return load_snapshot(r);
-    case RUN_READING_JOURNAL:
-        return load_journal(r);
-    case RUN_READING_SIGNALS:
-        return load_signals(r);
-    case RUN_PREPARING:
-    case RUN_WAITING:
-    case RUN_ACTIVE:
-    case RUN_LEAVING:
-    case RUN_RESTING:
-        break;
+    case READ_JOURNAL:
+        return load_journal(r, ret_error);
+    case READ_SIGNALS:
+        return load_signals(r, ret_error);
     }
-    CHECK(!"a run that is loaded is at one of these");
-    return LOAD_OVER;
+    CHECK(!"what is read is one of these");
+    return NEXT_LEAVE;
 }
 
-static enum load_step load_on(struct run *r)
+void run_enter(struct activation *a)
 {
-    enum load_step how;
-    do
-        how = load_step(r);
-    while (how == LOAD_ON);
-    return how;
-}
-
-static void load_go(struct run *r)
-{
-    (void)load_on(r); /* what has begun has reported itself */
-}
-
-bool run_start(struct task *t, struct guest *g)
-{
-    struct run *r = container_of(t, struct run, task);
+    struct run *r = run_of(a);
     execution_free(TAKE(r->x));
     bytes_clear(&r->stack);
     bytes_clear(&r->tail.records);
-    r->guest = g;
-    g->run = r;
-    bool is_fresh = r->has_row && !r->wants_look;
-    r->has_row = r->wants_look = false; /* everything is read from here on */
     r->snapshot_records = 0;
     if (r->ahead_bytes == 0)
         r->ahead_bytes = EXECUTION_CHUNK_BYTES;
-    if (is_fresh)
-        load_name_tail(r);
-    r->stage = is_fresh ? RUN_READING_JOURNAL : RUN_READING_ROW;
-    return load_on(r) == LOAD_BEGUN;
+    if (r->reading == READ_JOURNAL && a->news == NEWS_NONE)
+        load_name_tail(r); /* it has just been made: its row is here */
+    else
+        r->reading = READ_ROW;
+}
+
+void run_exit(struct activation *a)
+{
+    struct run *r = run_of(a);
+    run_look_end(r);
+    ask_drop(TAKE(r->loading));
+    ask_drop(TAKE(r->ahead));
+    if (r->tail.owner)
+        a->env->place->tail_drop(&r->tail);
+    r->tail.owner = NULL;
+    bytes_done(&r->saved);
+    r->reading = READ_ROW;
 }
 
 /* The code met records that were not here yet where it could not wait: more of them are read before
  * it begins. Else the store failed. */
-void run_load_broken(struct run *r, const struct error *error)
+enum activation_next run_load_broken(struct run *r)
 {
-    struct error e = *error;
-    if (!r->is_behind || r->ahead_bytes >= LOAD_AHEAD_BYTES_MAX) {
-        run_rest(r, &e);
-        return;
-    }
+    if (!r->is_behind || r->ahead_bytes >= LOAD_AHEAD_BYTES_MAX)
+        return NEXT_RETRY;
     r->ahead_bytes *= 2;
-    run_end_guest(r);
-    run_again(r);
+    return NEXT_AGAIN;
 }

@@ -7,12 +7,21 @@
  *     ROW      paused or ended elsewhere?  it leaves
  *     SIGNALS  a page at a time; then cancelling, then (before it leaves) all that it waits for
  *
- * One look at a time. What happens while one is under way may not be in it, so another follows. */
+ * One look at a time. What happens while one is under way may not be in it (NEWS_UNSEEN), so another
+ * follows. What cannot be read is read again after a pause, whatever else it waits for. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/module_name.h"
 #include "flow/run_internal.h"
+
+enum { LOOK_AGAIN_MS = 500 }; /* when something could not be read; doubled each time */
+
+static void look_failed(struct run *r)
+{
+    r->look_again_us =
+        flow_now_us(r->a.env) + (int64_t)retry_pause_ms(LOOK_AGAIN_MS, r->look_failures++) * 1000;
+}
 
 /* ---- ends of others ---- */
 
@@ -21,14 +30,15 @@ static void child_seen(struct run *r, const struct ask *a)
     const struct durable_row *row = &a->query.durable.row;
     struct slice child = a->query.durable.id;
     enum err err = a->query.error.code;
-    struct slice space = module_name_split(r->deployment->name).space;
+    struct slice space = module_name_split(r->a.deployment->name).space;
     /* One of another namespace is not there for it. */
     if (err == ERR_NOT_FOUND || (err == OK && !module_name_is_in(row->workflow, space))) {
         execution_child_done(r->x, child, ERR_NOT_FOUND,
                              SLICE_LIT("{\"name\":\"Error\",\"message\":\"there is no such "
                                        "execution in this namespace (any more)\"}"));
     } else if (err != OK) {
-        r->is_stale = true; /* once more before it leaves */
+        look_failed(r);
+        return;
     } else if (durable_is_finished(row->status)) {
         bool is_ok = row->status == DURABLE_COMPLETED;
         execution_child_done(r->x, child,
@@ -36,30 +46,27 @@ static void child_seen(struct run *r, const struct ask *a)
                              : row->status == DURABLE_CANCELLED ? ERR_CANCELLED
                                                                 : ERR_GUEST,
                              is_ok ? row->output : row->error);
-    } else if (!slice_eq_cstr(row->parent, r->id)) {
-        r->waits_for_others = true; /* it would not tell us: the director watches */
-        struct director_note *n = director_note_new(r->env->shared, r->id, 0);
+    } else if (!slice_eq_cstr(row->parent, r->a.key)) {
+        r->is_bound = true; /* it would not tell us: the director watches */
+        struct director_note *n = director_note_new(r->a.env->shared, r->a.key, 0);
         snprintf(n->watched, sizeof(n->watched), "%.*s", (int)child.len, child.ptr);
         director_send(n);
     }
+    r->look_failures = 0;
 }
 
 static void child_arrived(struct ask *a)
 {
     struct run *r = a->owner;
     child_seen(r, a);
-    bool has_failed = a->query.error.code != OK && a->query.error.code != ERR_NOT_FOUND;
     ask_drop(a);
-    if (has_failed)
-        run_settle_later(r);
-    else
-        run_settle(r);
+    activation_settle(&r->a);
 }
 
 /* The end of an execution that this one waits for, if it has come. */
 static void look_at_child(struct run *r, struct slice child)
 {
-    struct ask *a = ask_new(r->env->asks, STORE_QUERY_DURABLE, child_arrived, r);
+    struct ask *a = ask_new(r->a.env->asks, STORE_QUERY_DURABLE, child_arrived, r);
     a->query.durable.id = arena_copy(a->arena, child);
     if (ask_start(a) == OP_PENDING) {
         list_push_back(&r->asks, &a->link);
@@ -71,13 +78,14 @@ static void look_at_child(struct run *r, struct slice child)
 
 /* Those whose results the code has asked for since the last look. A child that was started in this
  * very turn is not there yet: its commit tells. */
-void run_look_for_children(struct run *r)
+void run_look_for_children(struct activation *a)
 {
+    struct run *r = run_of(a);
     struct slice child;
     if (execution_state(r->x) != EXECUTION_IS_LIVE || execution_has_batch(r->x) ||
-        !run_is_settled(r))
+        !activation_is_settled(a))
         return; /* after the commit */
-    while (r->guest && execution_awaited_child(r->x, &r->awaited_cursor, &child)) {
+    while (execution_awaited_child(r->x, &r->awaited_cursor, &child)) {
         char id[64];
         snprintf(id, sizeof(id), "%.*s", (int)child.len, child.ptr);
         look_at_child(r, slice_cstr(id));
@@ -96,6 +104,7 @@ void run_give_signals(struct run *r, const struct store_query *q)
 }
 
 static void look_on(struct run *r);
+static void look_start(struct run *r, bool is_all);
 
 static void look_answered(struct ask *a)
 {
@@ -107,12 +116,12 @@ static void look_answered(struct ask *a)
 static struct ask *look_ask(struct run *r)
 {
     bool is_row = r->look == LOOK_ROW;
-    struct ask *a =
-        ask_new(r->env->asks, is_row ? STORE_QUERY_DURABLE : STORE_QUERY_SIGNALS, look_answered, r);
+    struct ask *a = ask_new(r->a.env->asks, is_row ? STORE_QUERY_DURABLE : STORE_QUERY_SIGNALS,
+                            look_answered, r);
     if (is_row) {
-        a->query.durable.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.durable.id = arena_copy(a->arena, slice_cstr(r->a.key));
     } else {
-        a->query.signals.id = arena_copy(a->arena, slice_cstr(r->id));
+        a->query.signals.id = arena_copy(a->arena, slice_cstr(r->a.key));
         a->query.signals.after = r->signal_last;
     }
     return a;
@@ -126,22 +135,16 @@ static void look_over(struct run *r)
     r->looks_at_all = false;
     if (r->look_cancels)
         execution_cancel(r->x);
-    if (is_all) {
-        r->is_stale = false;
+    if (is_all && r->a.news == NEWS_IN_PART) {
+        r->a.news = NEWS_NONE;
         r->events_seen = r->look_events;
         r->awaited_cursor = 0;
-        run_look_for_children(r);
+        run_look_for_children(&r->a);
     }
-    if (r->looks_again) {
-        r->looks_again = false;
-        r->is_stale = true;
-        r->look = LOOK_ROW;
-        look_on(r);
-    } else if (is_all && r->is_stale) {
-        run_settle_later(r); /* a child cannot be read now */
-    } else {
-        run_settle(r);
-    }
+    if (r->a.news == NEWS_UNSEEN)
+        look_start(r, false);
+    else
+        activation_settle(&r->a);
 }
 
 /* One answer. False: the look is over, and r may be. */
@@ -150,9 +153,9 @@ static bool look_at(struct run *r, const struct store_query *q)
     bool is_gone = r->look == LOOK_ROW && q->error.code == ERR_NOT_FOUND;
     if (q->error.code != OK && !is_gone) { /* it cannot be read now */
         r->look = LOOK_NONE;
-        r->looks_at_all = r->looks_again = false;
-        r->is_stale = true;
-        run_settle_later(r);
+        r->looks_at_all = false;
+        look_failed(r);
+        activation_settle(&r->a);
         return false;
     }
     if (r->look == LOOK_SIGNALS) {
@@ -164,10 +167,7 @@ static bool look_at(struct run *r, const struct store_query *q)
     }
     const struct durable_row *row = &q->durable.row;
     if (is_gone || row->is_paused || durable_is_finished(row->status)) {
-        run_end_guest(r);
-        r->stage = RUN_LEAVING;
-        if (run_is_settled(r))
-            run_forget(r);
+        activation_leave(&r->a);
         return false;
     }
     r->look_events = row->events;
@@ -192,31 +192,40 @@ static void look_on(struct run *r)
 static void look_start(struct run *r, bool is_all)
 {
     r->looks_at_all |= is_all;
-    if (r->look != LOOK_NONE) {
-        r->looks_again = true;
+    if (r->look != LOOK_NONE)
         return;
-    }
+    r->a.news = NEWS_IN_PART;
     r->look = LOOK_ROW;
     look_on(r);
 }
 
 /* What was started in a commit that is on its way is not there yet, so that is awaited. */
-void run_look_at_all(struct run *r)
+void run_look_at_all(struct activation *a)
 {
-    if (r->look == LOOK_NONE && run_is_settled(r) && !execution_has_batch(r->x))
+    struct run *r = run_of(a);
+    if (r->look == LOOK_NONE && activation_is_settled(a) && !execution_has_batch(r->x))
         look_start(r, true);
 }
 
-void run_look(struct run *r, const char *child)
+/* More than this one thing may have happened, and be in the row's count. */
+void run_woken(struct activation *a, const char *child)
 {
-    if (r->stage != RUN_ACTIVE || !r->guest || r->check) {
-        r->wants_look = true; /* it reads everything when it starts */
-        return;
-    }
-    r->is_stale = true; /* more than this one thing may have happened, and be in the row's count */
+    struct run *r = run_of(a);
+    a->news = NEWS_UNSEEN;
     if (child[0])
         look_at_child(r, slice_cstr(child));
     look_start(r, false);
+}
+
+void run_look_again(struct run *r)
+{
+    r->look_again_us = INT64_MAX;
+    r->awaited_cursor = 0;
+    run_look_for_children(&r->a);
+    if (r->a.news != NEWS_NONE && r->look == LOOK_NONE)
+        look_start(r, false);
+    else
+        activation_settle(&r->a);
 }
 
 void run_look_end(struct run *r)
@@ -224,5 +233,6 @@ void run_look_end(struct run *r)
     asks_drop(&r->asks);
     ask_drop(TAKE(r->looking));
     r->look = LOOK_NONE;
-    r->looks_at_all = r->looks_again = false;
+    r->looks_at_all = false;
+    r->look_again_us = INT64_MAX;
 }

@@ -51,7 +51,7 @@ struct tail_use {
     struct tail *tail; /* NULL: nobody wants it any more */
     bool is_starting, *is_over;
     char name[sizeof(((struct tail *)NULL)->name)];
-    int64_t from, first;
+    int64_t from, first, gate_seq;
     struct bytes records;
 };
 
@@ -63,6 +63,7 @@ static void tail_run(struct sql_use *u, struct sql_conn *c)
     if (u->error.code == OK)
         u->error.code =
             sql_journal_get(c, slice_cstr(t->name), t->from, &t->records, &t->first, &u->error);
+    t->gate_seq = t->records.len > 0 ? (int64_t)sql_conn_seen(c) : 0;
 }
 
 static void tail_done(struct sql_use *u)
@@ -76,6 +77,7 @@ static void tail_done(struct sql_use *u)
         t->internal = NULL;
         t->error = u->error;
         t->first = use->first;
+        t->gate_seq = use->gate_seq;
         t->records = use->records;
         use->records = BYTES_INIT;
     }

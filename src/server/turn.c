@@ -18,7 +18,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "flow/run.h"
+#include "flow/activation.h"
 #include "flow/witness.h"
 #include "http/server.h"
 #include "server/slot.h"
@@ -289,22 +289,22 @@ static void guest_died(struct worker *w, struct guest *g)
 static void run_guest(struct worker *w, struct guest *g)
 {
     g->is_queued = false;
-    if (g->durable && run_is_standing(g))
+    if (g->durable && activation_is_standing(g))
         return; /* whatever has happened waits, too */
     struct witness *witness = w->server->witness;
     unsigned thread = (unsigned)w->index;
-    uint32_t slot = g->durable ? run_witness(g) : WITNESS_FUNCTION;
+    uint32_t slot = g->durable ? activation_witness(g) : WITNESS_FUNCTION;
     witness_step(witness, thread, slot, loop_now_ms(&w->loop));
     enum guest_status status = guest_step(g);
     witness_step(witness, thread, WITNESS_NOTHING, loop_now_ms(&w->loop));
     if (g->durable && status != GUEST_AGAIN) {
-        run_stepped(g, status);
+        activation_stepped(g, status);
         return;
     }
     switch (status) {
     case GUEST_AGAIN:
         list_remove(&g->link); /* it may have reported itself meanwhile */
-        if (g->durable && !run_may_go_on(g)) {
+        if (g->durable && !activation_may_go_on(g)) {
             g->is_queued = false;
             break;
         }

@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/module_name.h"
-#include "flow/run.h"
+#include "flow/activation.h"
 #include "flow/witness.h"
 #include "host/database.h"
 #include "host/job.h"

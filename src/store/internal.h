@@ -106,6 +106,8 @@ struct store_backend {
 
     /* ---- any thread ---- */
     enum op_status (*read)(void *db, struct store_query *q);
+    /* NULL but in a simulation, which has no writer: takes each mutation instead of the queue. */
+    void (*take)(void *db, struct mutation *m);
 };
 
 extern const struct store_backend sqlite_backend; /* sqlite/backend.c */

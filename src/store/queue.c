@@ -99,7 +99,9 @@ void mutation_enqueue(struct store *s, struct mutation *m)
         m->op->number = 0;
         m->op->internal = NULL;
     }
-    if (queue_gathering.store == s) {
+    if (s->backend->take) {
+        s->backend->take(s->db, m);
+    } else if (queue_gathering.store == s) {
         m->next = queue_gathering.newest;
         queue_gathering.newest = m;
         if (!queue_gathering.oldest)

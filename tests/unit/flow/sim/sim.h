@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A world for src/flow, played by dice from a seed: a store that answers late, fails and loses what it
+ * was told when the process dies; a module's database whose commits are durable later; threads whose
+ * messages, timers and reads come in any order; guests that run random programs; people who start,
+ * signal, pause, resume and cancel. The code of flow/ and durable/ is the real one.
+ *
+ * A process dies between any two events: then nothing that it does reaches the store, and it is cleared
+ * away by the same drain that stops a server. Its successor has the next epoch; the old one may go on
+ * for a while without knowing.
+ *
+ *     world.c     what happens next, deaths, the judgement
+ *     store.c     what outlives them
+ *     process.c   threads: messages, timers, reads and mutations on their way, isolates
+ *     code.c      what guests run
+ */
+#pragma once
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "durable/execution.h"
+#include "durable/record.h"
+#include "flow/activation.h"
+#include "flow/director.h"
+#include "flow/run.h"
+#include "loop/loop.h"
+#include "store/internal.h"
+
+enum {
+    EXECUTIONS_MAX = 24,
+    ROOTS_MAX = 3,
+    OPS_MAX = 8,
+    CHUNKS_MAX = 512,
+    SIGNALS_MAX = 32,
+    THREADS = 2, /* engine threads; one more is the control thread */
+    QUEUE_MAX = 4096,
+};
+
+enum code_op {
+    CODE_LOG,
+    CODE_RANDOM,
+    CODE_SLEEP,
+    CODE_SLEEP_LONG,
+    CODE_FETCH,
+    CODE_EVENT,
+    CODE_CHILD,
+    CODE_STEP,
+    CODE_SQL,
+    CODE_OPS,
+};
+enum { SIM_CHILD_START = CODE_OPS, SIM_CHILD_RESULT };
+
+/* ---- what outlives a process ---- */
+
+struct sim_db { /* of one execution, in the module's database */
+    struct bytes tail;
+    int64_t first;
+    unsigned rows[OPS_MAX];
+};
+
+struct sim_execution {
+    char id[37];
+    int parent; /* -1: a root */
+    int depth;
+    uint64_t seed;
+    enum durable_status status;
+    bool is_paused, is_parked, is_cancel_requested;
+    int64_t seq, records, events, wake_us, lines, created_us;
+    uint64_t output;
+    bool has_output;
+    struct {
+        int64_t first;
+        struct bytes records;
+    } chunks[CHUNKS_MAX];
+    size_t chunks_len;
+    struct bytes snapshot;
+    int64_t snapshot_records;
+    int64_t signals_last, signals_taken;
+    bool taken[SIGNALS_MAX + 1];
+    unsigned logs[OPS_MAX], requests[OPS_MAX];
+    struct sim_db db, db_safe; /* as it is now; as it is on disk */
+};
+
+struct sim_store {
+    struct sim_execution executions[EXECUTIONS_MAX];
+    int len;
+    int64_t epoch;
+};
+
+/* ---- a process ---- */
+
+struct sim_process;
+
+struct sim_thread {
+    struct loop loop; /* never run: it names the thread */
+    struct sim_process *process;
+    struct asks asks;
+    struct flow_env env;
+    struct flow *flow; /* NULL: the control thread */
+    struct post *posts, **posts_end;
+    struct timer **timers;
+    size_t timers_len, timers_cap;
+    struct list prepares; /* struct sim_wish */
+    struct list tasks;    /* struct task */
+    struct list fresh;    /* guests to step */
+    struct list guests;   /* struct sim_guest */
+    struct list codes;    /* wishes for a deployment */
+    struct list gates;    /* struct sql_gate_wait */
+    struct guest_host host;
+    unsigned held;
+    bool is_drained;
+};
+
+struct sim_process {
+    struct list link;
+    int64_t epoch;
+    bool is_dead; /* nothing reaches the store any more */
+    struct store store;
+    struct sim_thread threads[THREADS + 1];
+    struct flow *flows[THREADS];
+    struct flow_shared shared;
+    struct flow_metrics metrics;
+    struct director *director;
+    struct deployment *deployment;
+    struct list reads;                       /* struct sim_read */
+    struct mutation *first, **mutations_end; /* oldest first */
+    struct list answers;                     /* struct sim_answer: applied, not told yet */
+    int64_t db_seq, db_durable;              /* commits of the module's database */
+    unsigned steps_left;                     /* of one that has been replaced */
+};
+
+struct world {
+    uint64_t seed, dice;
+    struct world_options {
+        uint64_t seed;
+        bool is_loud, is_calm;
+    } options;
+    int64_t now_us;
+    struct sim_store store;
+    struct list processes;
+    struct sim_process *process; /* the one that owns */
+    bool is_slow, fails, loses_wakes, verifies, stalls, has_bad_database;
+    int64_t disk_until_us; /* the store's disk takes nothing before */
+    bool is_over; /* nobody asks or harms any more */
+    bool has_lost;
+    unsigned deaths_left, roots_left, roots, cancels_left;
+    unsigned requests_out;
+    char failure[1024];
+};
+
+struct world_stats {
+    uint64_t worlds, events, deaths, takeovers, lost_wakes, failed_reads, failed_commits, refused,
+        snapshots, replays, suspended, children, signals, paused, resumed, cancelled, parked,
+        slices, stood, stalls, gates, tails, power_cuts, verified, verify_failures, sql_failures,
+        evicted;
+};
+extern struct world_stats stats;
+extern struct world *W;
+
+uint64_t mix(uint64_t a, uint64_t b);
+uint64_t roll(void);
+static inline bool percent(uint64_t n)
+{
+    return roll() % 100 < n;
+}
+void world_fails(const char *format, ...) __attribute__((format(printf, 1, 2)));
+#define SAY(...)                                                                                   \
+    do {                                                                                           \
+        if (W->options.is_loud)                                                                    \
+            (void)printf("# %lld ", (long long)W->now_us / 1000), (void)printf(__VA_ARGS__),       \
+                (void)printf("\n");                                                                \
+    } while (0)
+
+/* NULL: all is well. */
+const char *world_play(const struct world_options *options);
+
+/* ---- store.c ---- */
+struct sim_execution *store_find(struct slice id);
+void store_answer(const struct sim_process *p, struct store_query *q);
+enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *ret_number,
+                     struct error *ret_error);
+void store_done(void);
+
+/* ---- process.c ---- */
+struct sim_process *process_new(void);
+/* True: something happened. */
+bool process_step(struct sim_process *p);
+bool process_advance(struct sim_process *p, int64_t *ret_us); /* to its next timer */
+void process_die(struct sim_process *p);                      /* cleared away */
+bool process_is_committing(const struct sim_process *p, struct slice id);
+
+/* ---- code.c ---- */
+struct code {
+    uint32_t pc, calls, waits;
+    uint32_t id, has_started;
+    uint64_t acc;
+    uint32_t is_over, is_child_started, is_cancelled, unused;
+};
+struct sim_guest {
+    struct guest g;
+    struct sim_thread *thread;
+    struct list link;
+    struct dispatch *dispatch;
+    struct sim_execution *execution;
+    struct code code;
+    struct {
+        uint32_t id;
+        int64_t records;
+        uint32_t op;
+    } requests[16];
+    size_t requests_len;
+    struct {
+        uint32_t scope, id;
+    } bodies[16];
+    size_t bodies_len;
+};
+enum code_op code_op_of(const struct sim_execution *x, unsigned at);
+unsigned code_len(const struct sim_execution *x);
+unsigned code_events(const struct sim_execution *x);
+bool code_expect(const struct sim_execution *x, uint64_t *ret_output); /* false: it depends */
+void code_child_id(const struct sim_execution *x, unsigned at, char ret_id[37]);
+enum guest_status code_step(struct sim_guest *g);
+size_t code_describe(struct sim_guest *g, char *ret_text, size_t size);
+bool code_event(struct sim_guest *g); /* something outside of it is done. False: nothing is out */
+extern const struct flow_isolates code_isolates;
