@@ -2,7 +2,8 @@
  *
  * What the audit log has of requests, and the log as a resource. A change is logged by its mutation, in one
  * commit (request_op()); what is refused before there is one gets a row of its own, so many a second at
- * most that nobody fills the log with them. */
+ * most that nobody fills the log with them. Starts, signals and cancels have a row only if they were
+ * refused, reads only if the caller may not; these have a bound of their own, so that they hide no others. */
 #include "admin/body.h"
 #include "admin/internal.h"
 #include "base/module_name.h"
@@ -10,12 +11,9 @@
 
 enum { AUDIT_REFUSALS_MAX = 10 /* rows in a second */, AUDIT_TARGET_BYTES_MAX = 300 };
 
-const struct store_audit *request_audit(struct admin_request *r)
+const struct store_audit *request_audit(const struct admin_request *r)
 {
-    if (r->audit.action.len == 0)
-        return NULL;
-    r->has_audit = true;
-    return &r->audit;
+    return r->is_audited ? &r->audit : NULL;
 }
 
 void request_audit_target(struct admin_request *r, struct slice target)
@@ -26,8 +24,10 @@ void request_audit_target(struct admin_request *r, struct slice target)
 void request_audit_begin(struct admin_request *r, const struct route *route)
 {
     CLEANUP(bytes_done) struct bytes target = BYTES_INIT;
-    if (!route_is_audited(route))
+    if (route->role == ROUTE_PUBLIC)
         return;
+    r->is_audited = route_is_audited(route);
+    r->has_effect = route->method != ROUTE_GET && route->role >= ROUTE_INVOKE;
     bool is_space = slice_starts(slice_cstr(route->path), SLICE_LIT(ROUTE_NAMESPACES));
     for (size_t i = is_space ? 1 : 0; i < ROUTE_PARAMS_MAX && r->params[i].len > 0; i++) {
         if (target.len > 0)
@@ -46,13 +46,13 @@ void request_audit_refused(struct admin_request *r, enum err code)
 {
     struct admin *a = r->admin;
     uint64_t second = loop_now_ms(a->loop) / 1000;
-    if (r->audit.action.len == 0 || r->has_audit)
+    if (r->audit.action.len == 0 || r->has_audit || (!r->has_effect && code != ERR_FORBIDDEN))
         return;
     r->has_audit = true;
     if (second != a->audit_second)
-        a->audit_refusals = 0;
+        a->audit_refusals[0] = a->audit_refusals[1] = 0;
     a->audit_second = second;
-    if (a->audit_refusals++ < AUDIT_REFUSALS_MAX)
+    if (a->audit_refusals[r->is_audited]++ < AUDIT_REFUSALS_MAX)
         store_audit(a->store, NULL, &r->audit, code);
     else
         a->audit_dropped++;
@@ -111,6 +111,10 @@ static void check_json(struct admin_request *r, struct json_writer *w, const voi
     json_bool(w, c->bad_seq == 0);
     json_key(w, "checked");
     json_int(w, c->checked);
+    json_key(w, "from");
+    json_int(w, c->after + 1);
+    number_json(w, "trimmed", c->trimmed);
+    times_json(w, "trimmed_at", c->trimmed_us);
     json_key(w, "until");
     json_int(w, c->until);
     text_json(w, "hash", c->hash);

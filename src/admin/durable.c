@@ -43,6 +43,7 @@ static void on_durable_done(struct flow_request *d)
         r->state = NULL;
         r->on_gone = NULL;
     }
+    r->has_audit |= d->is_logged;
     op->fn(r, d);
     bytes_done(&d->report);
     request_release(r);

@@ -262,9 +262,8 @@ static void upload_parts_done(struct upload_parts *p)
 static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
-    static const char *const known[] = {"name",      "source", "bundle", "source_map",
-                                        "isolation", "limits", "egress", "vars",
-                                        "serve"};
+    static const char *const known[] = {"name",   "source", "bundle", "source_map", "isolation",
+                                        "limits", "egress", "vars",   "serve"};
     struct slice name = bytes_slice(key);
     struct build_upload *u = &p->upload;
     if (slice_eq_cstr(name, "name"))
@@ -445,6 +444,7 @@ void function_upload(struct admin_request *r)
         reply_error(r, &error);
         return;
     }
+    r->has_audit = true;
     r->state = s;
     request_on_gone(r, upload_stop); /* the build goes on without its client */
 }

@@ -62,7 +62,8 @@ struct admin {
     /* Counters for /metrics. */
     uint64_t requests[6]; /* by hundreds of status */
     uint64_t executions_success, executions_failure;
-    uint64_t audit_second, audit_refusals, audit_dropped; /* refusals: in that second */
+    uint64_t audit_second, audit_refusals[2], audit_dropped; /* refusals: in that second, of
+                                                                changes in [1] */
 
     int holds; /* the owner, each request */
     bool is_draining, is_closed;
@@ -82,7 +83,8 @@ struct access_caller {
 struct admin_request {
     struct admin *admin;
     struct access_caller caller;
-    struct store_audit audit;       /* of what it changes, if route_is_audited() */
+    struct store_audit audit;       /* of what it asks for */
+    bool is_audited, has_effect;    /* route_is_audited(); a start, a signal, a cancel, too */
     bool has_audit;                 /* a change of it has been queued, which is in the log */
     struct http_exchange *exchange; /* NULL: the client is gone, or has its whole answer */
     struct arena *arena;
@@ -133,8 +135,9 @@ NODISCARD enum err request_query_wait(struct admin_request *r, uint64_t *ret_ms,
                                       struct error *ret_error);
 bool request_query_flag(struct admin_request *r, const char *name); /* there, and not false */
 
-/* For the audit log: of a change that the request makes; NULL if it makes none. audit.c */
-const struct store_audit *request_audit(struct admin_request *r);
+/* For the audit log: of a change that the request makes; NULL if it makes none. Who hands it on to what
+ * writes the row sets r->has_audit. audit.c */
+const struct store_audit *request_audit(const struct admin_request *r);
 /* What is changed, if the path does not say it. */
 void request_audit_target(struct admin_request *r, struct slice target);
 /* Its route and namespace are known. */

@@ -50,7 +50,8 @@ static const struct field fields[] = {
     {"Upload", "egress", "[]string?", false,
      "domains that may be reached: exact, *.suffix, or with :port; left out: all public hosts"},
     {"Upload", "vars", "object?", false,
-     "variables of this version: strings as they are, other values as JSON; those that are set otherwise "
+     "variables of this version: strings as they are, other values as JSON; those that are set "
+     "otherwise "
      "take the place of the ones of their names"},
     {"Upload", "serve", "boolean?", false,
      "false: the version that serves goes on; PUT …/traffic gives this one requests. Default true"},
@@ -89,7 +90,8 @@ static const struct field fields[] = {
     {"Function", "version_created_at", "time", false, "not in lists"},
     {"Function", "version_created_at_ms", "integer", false, "not in lists"},
     {"Split", "version", "integer", true, ""},
-    {"Split", "percent", "number", true, "of the requests; who sends limpet-version-key, as a header or cookie, "
+    {"Split", "percent", "number", true,
+     "of the requests; who sends limpet-version-key, as a header or cookie, "
      "always meets the same version"},
     {"Version", "version", "integer", true, "1, 2, 3 for each function or workflow"},
     {"Version", "percent", "number", true, "of the requests: 100 for the one that serves alone"},
@@ -100,7 +102,8 @@ static const struct field fields[] = {
     {"Version", "limits", "Limits", false, "not in lists"},
     {"Version", "egress", "[]string?", false, "not in lists"},
     {"Version", "vars", "object?", false, "not in lists"},
-    {"Traffic", "percent", "number", true, "0 to 100: 100 makes it the one that serves, 0 takes its part away"},
+    {"Traffic", "percent", "number", true,
+     "0 to 100: 100 makes it the one that serves, 0 takes its part away"},
     {"Build", "id", "integer", true, "1, 2, 3 for each function"},
     {"Build", "function", "string", false, "its name; of a workflow in workflow instead"},
     {"Build", "workflow", "string", false, ""},
@@ -267,6 +270,11 @@ static const struct field fields[] = {
     {"Audit", "hash", "string", true, "SHA-256 of the row and the hash before"},
     {"AuditCheck", "ok", "boolean", true, "so far"},
     {"AuditCheck", "checked", "integer", true, "rows"},
+    {"AuditCheck", "from", "integer", true, "number of the first of them"},
+    {"AuditCheck", "trimmed", "integer?", true,
+     "the rows up to this one were removed by --audit-keep-s or --audit-rows; null: none"},
+    {"AuditCheck", "trimmed_at", "time?", true, "when the last of them were"},
+    {"AuditCheck", "trimmed_at_ms", "integer?", true, ""},
     {"AuditCheck", "until", "integer", true, "number of the last of them"},
     {"AuditCheck", "hash", "string?", true,
      "of that one: noted elsewhere, it shows later that no row before was replaced"},

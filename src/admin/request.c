@@ -124,6 +124,7 @@ struct store_op *request_op(struct admin_request *r,
     o->op.loop = r->admin->loop;
     o->op.done = on_op_done;
     o->op.audit = request_audit(r);
+    r->has_audit |= o->op.audit != NULL;
     o->request = r;
     o->fn = fn;
     request_hold(r);

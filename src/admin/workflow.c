@@ -133,6 +133,7 @@ static void on_reported(struct admin_request *r, struct flow_request *d)
 {
     if (d->kind == FLOW_MIGRATE) /* many mutations, on engine threads: one row for all */
         store_audit(r->admin->store, NULL, d->audit, d->error.code);
+    r->has_audit |= d->kind == FLOW_MIGRATE;
     if (d->error.code) {
         reply_error(r, &d->error);
         return;

@@ -51,8 +51,12 @@ int cmd_audit_verify(struct cli *cli)
     if (cli->is_json) {
         reply_print(&reply);
     } else if (is_good) {
-        printf("%lld rows are as they were written\nlast %.*s\n", checked,
-               SLICE_ARG(hash.len > 0 ? hash : SLICE_LIT("-")));
+        printf("%lld rows are as they were written\n", checked);
+        if (json_number(&reply.json, "trimmed") > 0)
+            printf("rows 1 to %lld were removed by the server's retention, the last at %.*s\n",
+                   (long long)json_number(&reply.json, "trimmed"),
+                   SLICE_ARG(json_text(cli, &reply.json, "trimmed_at")));
+        printf("last %.*s\n", SLICE_ARG(hash.len > 0 ? hash : SLICE_LIT("-")));
     } else {
         struct error e = {0};
         error_set(&e, ERR_CORRUPT, "row %lld of the audit log is not as it was written: %.*s",

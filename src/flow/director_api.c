@@ -54,6 +54,7 @@ struct store_op *director_mutation(struct director *d, struct flow_request *a, s
     r->op.loop = d->env->loop;
     r->op.done = mutated;
     r->op.audit = a->audit;
+    a->is_logged = a->audit != NULL;
     snprintf(r->id, sizeof(r->id), "%.*s", (int)id.len, id.ptr ? id.ptr : "");
     return &r->op;
 }

@@ -41,6 +41,7 @@ struct flow_request {
     /* out */
     struct error error;
     char new_id[37];
+    bool is_logged;      /* it has its row in the audit log, however it ended */
     bool is_new;         /* START: false: the key was known */
     bool is_finished;    /* START, WAIT: read the row for the result */
     struct bytes report; /* CHECK, MIGRATE: JSON; bytes_done() */

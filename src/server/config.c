@@ -56,6 +56,8 @@ const char config_usage[] =
     "compare\n"
     "  --keep-s N seconds that finished executions of workflows are kept (default a "
     "week)\n"
+    "  --audit-keep-s N         seconds that rows of the audit log are kept (default: for good)\n"
+    "  --audit-rows N           how many of them are kept (default: all)\n"
     "  --grace-ms N             time for running requests at a stop (default 30000)\n"
     "  --expose-errors          public clients get the text of uncaught exceptions (default "
     "$LIMPET_EXPOSE_ERRORS or: a request id, under which the log has it)\n"
@@ -103,6 +105,8 @@ static const struct flag flags[] = {
     {"snapshot-after", NUMBER32, AT(snapshot_after), 0, 0, 1000000000},
     {"verify-replay", FLAG, AT(verifies_replay), 0, 0, 0},
     {"keep-s", NUMBER32, AT(keep_s), 0, 1, 2000000000},
+    {"audit-keep-s", NUMBER32, AT(audit_keep_s), 0, 1, 2000000000},
+    {"audit-rows", NUMBER32, AT(audit_rows), 0, 1, 2000000000},
     {"grace-ms", NUMBER32, AT(grace_ms), 0, 0, 3600000},
     {"expose-errors", FLAG, AT(exposes_errors), 0, 0, 0},
     {"verbose", FLAG, AT(is_verbose), 0, 0, 0},

@@ -42,8 +42,9 @@ struct config {
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */
     bool verifies_replay;    /* whatever leaves memory is replayed and compared */
     uint32_t keep_s;         /* finished durable executions */
-    uint32_t grace_ms;       /* for running requests at a stop */
-    bool exposes_errors;     /* public clients get the text of exceptions */
+    uint32_t audit_keep_s, audit_rows; /* of the audit log; 0: all of it */
+    uint32_t grace_ms;                 /* for running requests at a stop */
+    bool exposes_errors;               /* public clients get the text of exceptions */
     bool is_help, is_verbose;
     char *owned[6]; /* private */
 };

@@ -112,6 +112,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
     struct store_config store = {.url = c->database_url,
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
+                                 .audit_keep_us = (int64_t)c->audit_keep_s * 1000000,
+                                 .audit_rows_max = c->audit_rows,
                                  .secret_key = c->secret_key,
                                  .durable_keep_us = (int64_t)c->keep_s * 1000000};
     struct databases_config databases = {

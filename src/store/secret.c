@@ -16,7 +16,13 @@
 #include "base/random.h"
 #include "store/internal.h"
 
-enum { SECRET_NONCE_BYTES = 12, SECRET_TAG_BYTES = 16, SECRET_FILE_BYTES_MAX = 256 };
+enum {
+    SECRET_NONCE_BYTES = 12,
+    SECRET_TAG_BYTES = 16,
+    SECRET_FILE_BYTES_MAX = 256,
+    SECRET_DIGEST_BYTES = 32
+};
+_Static_assert((int)PLACEHOLDER_DIGITS / 2 <= (int)SECRET_DIGEST_BYTES, "a part of a digest");
 
 /* ---- digits ---- */
 
@@ -153,19 +159,32 @@ void secret_what(struct slice module, int64_t function_id, struct slice name, in
     bytes_append_u64(out, (uint64_t)version);
 }
 
+static void key_hmac(const struct secret_key *key, struct slice text,
+                     unsigned char ret_digest[EVP_MAX_MD_SIZE])
+{
+    unsigned len = 0;
+    CHECK(HMAC(EVP_sha256(), key->bytes, sizeof(key->bytes), (const unsigned char *)text.ptr,
+               text.len, ret_digest, &len) != NULL);
+    CHECK(len == SECRET_DIGEST_BYTES);
+}
+
+void secret_sign(const struct secret_key *key, struct slice text, struct bytes *out)
+{
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    key_hmac(key, text, digest);
+    hex_append(digest, SECRET_DIGEST_BYTES, out);
+}
+
 void secret_placeholder(const struct secret_key *key, struct slice owner, int64_t owner_id,
                         struct slice name, struct bytes *out)
 {
     CLEANUP(bytes_done) struct bytes what = BYTES_INIT;
     unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned len = 0;
     bytes_append_cstr(&what, "limpet placeholder 1");
     bytes_append_lstr(&what, owner);
     bytes_append_u64(&what, (uint64_t)owner_id);
     bytes_append_lstr(&what, name);
-    CHECK(HMAC(EVP_sha256(), key->bytes, sizeof(key->bytes), (const unsigned char *)what.ptr,
-               what.len, digest, &len) != NULL);
-    CHECK(len >= PLACEHOLDER_DIGITS / 2);
+    key_hmac(key, bytes_slice(&what), digest);
     bytes_append_cstr(out, PLACEHOLDER_START);
     hex_append(digest, PLACEHOLDER_DIGITS / 2, out);
 }

@@ -32,6 +32,8 @@ NODISCARD enum err secret_open(const struct secret_key *key, struct slice what, 
  * does not have the key, the same for each value that it has. */
 void secret_placeholder(const struct secret_key *key, struct slice owner, int64_t owner_id,
                         struct slice name, struct bytes *out);
+/* Appends 64 hexadecimal digits that nobody can make who does not have the key (HMAC). */
+void secret_sign(const struct secret_key *key, struct slice text, struct bytes *out);
 /* What a variable of a module is sealed as. */
 void secret_what(struct slice module, int64_t function_id, struct slice name, int64_t version,
                  struct bytes *out);

@@ -29,6 +29,8 @@ struct store_config {
     uint32_t log_rows_max;       /* kept per function; 0: 10000 */
     uint32_t execution_rows_max; /* kept per function, finished ones only; 0: 100000 */
     int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
+    int64_t audit_keep_us;   /* rows of the audit log go after so long; 0: never */
+    int64_t audit_rows_max;  /* so many of them are kept; 0: all */
     const char *secret_key;  /* that secrets are sealed with; NULL: of a file, made at first */
 };
 
@@ -248,10 +250,11 @@ struct audit_row {
 /* Does each row's hash cover the one before? after: the rows up to there are taken for good. */
 struct audit_check {
     int64_t after;
-    int64_t checked, until; /* rows; the last of them */
-    struct slice hash;      /* of that one */
-    bool has_more;          /* ask again, after it */
-    int64_t bad_seq;        /* 0: none */
+    int64_t trimmed, trimmed_us; /* the rows up to there were removed by retention; 0: none */
+    int64_t checked, until;      /* rows; the last of them */
+    struct slice hash;           /* of that one */
+    bool has_more;               /* ask again, after it */
+    int64_t bad_seq;             /* 0: none */
     const char *why;
 };
 

@@ -48,13 +48,13 @@ test('of a namespace, by its tokens; what a token may not is in it, too', async 
     assert.equal((await s.api('POST', '/namespaces/shop/functions?wait=60s', { name: 'g', source: 'export default () => 2;' }, as)).status, 200);
     errorOf(await s.api('POST', '/namespaces/shop/tokens', { role: 'admin' }, as), 403, 'forbidden');
     errorOf(await s.api('GET', '/namespaces/shop/audit', undefined, as), 403, 'forbidden');
-    await until('the refusal is stored', async () => (await rows(s, '/namespaces/shop')).length === 4); // nobody waits for it
+    await until('the refusal is stored', async () => (await rows(s, '/namespaces/shop')).length === 5); // nobody waits for it
     assert.deepEqual(await rows(s, '/namespaces/shop'), [
-        'server namespace_create  ok', 'server token_create  ok', `${made.id} function_upload g ok`, `${made.id} token_create  forbidden`,
+        'server namespace_create  ok', 'server token_create  ok', `${made.id} function_upload g ok`, `${made.id} token_create  forbidden`, `${made.id} audit_list  forbidden`,
     ]);
     const page = (await s.api('GET', '/namespaces/shop/audit?limit=2')).json;
     assert.equal(page.length, 2);
-    assert.equal((await s.api('GET', `/namespaces/shop/audit?limit=10&before=${page[1].seq}`)).json.length, 2);
+    assert.equal((await s.api('GET', `/namespaces/shop/audit?limit=10&before=${page[1].seq}`)).json.length, 3);
 });
 
 test('refusals cannot fill it', async () => {
@@ -100,4 +100,94 @@ test('verify finds what was changed, removed or moved, and says which', async ()
     }
     running = await Server.start({ data, args: ['--threads', '1'] });
     assert.equal((await running.cli(['audit', 'verify'])).code, 0);
+});
+
+test('what was refused to a start, a signal or a reader has a row; what went well has none', async () => {
+    const s = await server();
+    assert.equal((await s.api('POST', '/namespaces', { name: 'quiet' })).status, 201);
+    const as = async (role: string) => {
+        const made = (await s.api('POST', '/namespaces/quiet/tokens', { role })).json;
+        return { id: made.id, headers: { authorization: `Bearer ${made.token}` } };
+    };
+    const [read, invoke] = [await as('read'), await as('invoke')];
+    const workflow = { name: 'w', source: 'import { waitForEvent, workflow } from "limpet"; export default workflow(() => waitForEvent("go"));' };
+    assert.equal((await s.api('POST', '/namespaces/quiet/workflows?wait=60s', workflow)).status, 200);
+    const before = (await rows(s, '/namespaces/quiet')).length;
+    const started = await s.api('POST', '/namespaces/quiet/workflows/w/execute', {}, invoke.headers);
+    assert.equal(started.status, 202);
+    const id = started.json.execution_id;
+    assert.equal((await s.api('GET', '/namespaces/quiet/functions', undefined, read.headers)).status, 200);
+    errorOf(await s.api('POST', '/namespaces/quiet/workflows/w/execute', {}, read.headers), 403, 'forbidden');
+    errorOf(await s.api('GET', '/namespaces/quiet/audit', undefined, read.headers), 403, 'forbidden');
+    errorOf(await s.api('GET', '/functions', undefined, read.headers), 403, 'forbidden'); // of the default one
+    errorOf(await s.api('POST', '/namespaces/quiet/workflows/nobody/execute', {}, invoke.headers), 404, 'not_found');
+    errorOf(await s.api('POST', `/namespaces/quiet/executions/${id}/retry`), 409, 'conflict'); // it has not ended
+    assert.equal((await s.api('POST', `/namespaces/quiet/executions/${id}/cancel`, undefined, invoke.headers)).status, 202);
+    await until('its end', async () => (await s.api('GET', `/namespaces/quiet/executions/${id}?wait=30s`)).json.status === 'cancelled' || undefined);
+    errorOf(await s.api('POST', `/namespaces/quiet/executions/${id}/signal`, { name: 'go' }, invoke.headers), 409, 'conflict');
+    errorOf(await s.api('POST', `/namespaces/quiet/executions/${id}/pause`), 409, 'conflict');
+    errorOf(await s.api('PUT', '/namespaces/quiet/quotas/nobody', { memory_bytes: 1 }), 400, 'invalid');
+    const wanted = [
+        `${read.id} workflow_start w forbidden`, `${read.id} audit_list  forbidden`, `${invoke.id} workflow_start nobody not_found`, `server execution_retry ${id} conflict`,
+        `${invoke.id} execution_signal ${id} conflict`, `server execution_pause ${id} conflict`, 'server quota_put nobody invalid',
+    ];
+    await until('the refusals are stored', async () => (await rows(s, '/namespaces/quiet')).length === before + wanted.length);
+    assert.deepEqual((await rows(s, '/namespaces/quiet')).slice(before), wanted);
+    assert.ok((await rows(s)).includes(`${read.id} function_list  forbidden`));
+});
+
+test('retention removes the oldest rows; what is left can still be verified, and a moved anchor is found', async () => {
+    let s = await Server.start({ args: ['--threads', '1', '--audit-rows', '20'] });
+    const data = s.data;
+    try {
+        await s.deploy('f', 'export default () => 1;');
+        for (let n = 0; n < 60; n++) assert.equal((await s.api('PUT', '/functions/f/env/A', { value: String(n) })).status, 204);
+        await until('rows are gone', async () => (await s.api('GET', '/audit?limit=1000')).json.length <= 21);
+        const check = (await s.api('GET', '/audit/verify')).json;
+        assert.equal(check.ok, true, JSON.stringify(check));
+        assert.ok(check.trimmed >= 39 && check.from === check.trimmed + 1 && check.until === 61, JSON.stringify(check));
+        const said = await s.cli(['audit', 'verify']);
+        assert.equal(said.code, 0, said.stderr);
+        assert.match(said.stdout, new RegExp(`rows 1 to ${check.trimmed} were removed by the server's retention, the last at 20`));
+        assert.equal((await s.api('GET', `/audit/verify?after=${check.trimmed}`)).json.ok, true);
+        errorOf(await s.api('GET', `/audit/verify?after=${check.trimmed - 1}`), 400, 'invalid');
+        // By age, too, down to the last row; the chain goes on from there.
+        s = await s.restart({ args: ['--threads', '1', '--audit-keep-s', '1'] });
+        await until('all are gone', async () => (await s.api('GET', '/audit')).json.length === 0);
+        const empty = (await s.api('GET', '/audit/verify')).json;
+        assert.deepEqual([empty.ok, empty.checked, empty.trimmed, empty.hash], [true, 0, 61, check.hash]);
+        s = await s.restart({ args: ['--threads', '1'] });
+        assert.equal((await s.api('PUT', '/functions/f/env/A', { value: 'x' })).status, 204);
+        assert.equal((await s.api('PUT', '/functions/f/env/A', { value: 'y' })).status, 204);
+        assert.deepEqual((await s.api('GET', '/audit/verify')).json.checked, 2);
+        await s.stop();
+        // Whoever removes rows and moves the anchor does not have the key.
+        await metadata(data, [['UPDATE audit_anchor SET seq = 62, hash = (SELECT hash FROM audit WHERE seq = 62)'], ['DELETE FROM audit WHERE seq <= 62']]);
+        s = await Server.start({ data, args: ['--threads', '1'] });
+        const moved = await s.cli(['audit', 'verify']);
+        assert.equal(moved.code, 1);
+        assert.match(moved.stderr, /row 62 of the audit log is not as it was written: the note/);
+    } finally {
+        await s.stop();
+        fs.rmSync(data, { recursive: true, force: true });
+    }
+});
+
+test('a log that was forged is not trimmed: what shows it stays', async () => {
+    let s = await Server.start({ args: ['--threads', '1'] });
+    const data = s.data;
+    try {
+        await s.deploy('f', 'export default () => 1;');
+        for (let n = 0; n < 9; n++) await s.api('PUT', '/functions/f/env/A', { value: String(n) });
+        await s.stop();
+        await metadata(data, [["UPDATE audit SET actor = 'nobody' WHERE seq = 4"]]);
+        s = await Server.start({ data, args: ['--threads', '1', '--audit-rows', '2'] });
+        await until('what stands before it is gone', async () => (await s.api('GET', '/audit/verify')).json.trimmed === 3);
+        assert.equal((await s.api('GET', '/audit/verify')).json.bad, 4);
+        assert.equal((await s.api('GET', '/audit')).json.length, 7);
+        assert.match(s.stderr, /the audit log is not as it was written/);
+    } finally {
+        await s.stop();
+        fs.rmSync(data, { recursive: true, force: true });
+    }
 });

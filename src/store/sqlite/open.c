@@ -200,7 +200,8 @@ static enum err open_secrets(struct writer *w, const char *folder, const char *t
     int64_t secrets = 0;
     enum err code = db_pragma(&w->db,
                               "SELECT (SELECT count(*) FROM env WHERE is_secret)"
-                              " + (SELECT count(*) FROM env_former WHERE is_secret)",
+                              " + (SELECT count(*) FROM env_former WHERE is_secret)"
+                              " + (SELECT count(*) FROM audit_anchor WHERE seq > 0)",
                               &secrets, ret_error);
     if (code == OK)
         code = secret_key_load(text, folder, secrets == 0, &w->store->secret_key, ret_error);
@@ -228,6 +229,9 @@ enum err writer_open(struct store *s, const char *path, const char *folder,
     w->execution_rows_max = open_or(config->execution_rows_max, 100000);
     w->log_rows_max = open_or(config->log_rows_max, 10000);
     w->keep_us = config->durable_keep_us ? config->durable_keep_us : OPEN_KEEP_US;
+    w->audit_keep_us = config->audit_keep_us;
+    w->audit_rows_max = config->audit_rows_max;
+    w->audit_us = config->audit_keep_us > 0 ? 0 : INT64_MAX;
     w->needs_tidy = true; /* perhaps; the first look is cheap */
     int64_t number = 0;
     enum err code = open_create(path, ret_error);

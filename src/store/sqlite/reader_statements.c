@@ -5,7 +5,7 @@
 
 #define READER_FUNCTION_SQL                                                                        \
     "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
-    " f.created_us, f.updated_us, f.split_version, f.split_permyriad FROM function f"                                                  \
+    " f.created_us, f.updated_us, f.split_version, f.split_permyriad FROM function f"              \
     " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
     " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
 _Static_assert(MODULE_KINDS == 2, "a count of each");
@@ -94,6 +94,7 @@ const char *const reader_sqls[READER_STMTS] = {
         READER_AUDIT_SQL " WHERE namespace = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3",
     [READER_AUDIT_FROM] = READER_AUDIT_SQL " WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     [READER_AUDIT_HEAD] = "SELECT seq, hash FROM audit_head WHERE id = 1",
+    [READER_AUDIT_ANCHOR] = "SELECT seq, hash, at_us, signature FROM audit_anchor WHERE id = 1",
     [READER_FUNCTION_ID] = "SELECT id, namespace_id FROM function WHERE name = ?1",
     [READER_FUNCTIONS] =
         READER_FUNCTION_SQL " WHERE f.kind = ?1 AND f.namespace_id = ?2 ORDER BY f.name",

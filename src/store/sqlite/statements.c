@@ -80,6 +80,12 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_AUDIT_ADD] =
         "INSERT INTO audit (seq, at_us, actor, namespace, action, target, outcome, hash)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    [WRITER_AUDIT_FROM] = "SELECT seq, at_us, actor, namespace, action, target, outcome, hash"
+                          " FROM audit WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+    [WRITER_AUDIT_ANCHOR] = "SELECT seq, hash FROM audit_anchor WHERE id = 1",
+    [WRITER_AUDIT_ANCHOR_SET] =
+        "UPDATE audit_anchor SET seq = ?1, hash = ?2, at_us = ?3, signature = ?4 WHERE id = 1",
+    [WRITER_AUDIT_TRIM] = "DELETE FROM audit WHERE seq <= ?1",
     [WRITER_FUNCTION_FIND] = "SELECT id, kind, version FROM function WHERE name = ?1",
     [WRITER_FUNCTION_ADD] = "INSERT INTO function (name, kind, created_us, updated_us,"
                             " namespace_id) VALUES (?1, ?2, ?3, ?3, ?4) RETURNING id",
@@ -90,9 +96,8 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_FUNCTION_VERSION_SET] =
         "UPDATE function SET version_last = version_last + 1, version = version_last + 1,"
         " split_version = 0, split_permyriad = 0, updated_us = ?2 WHERE id = ?1 RETURNING version",
-    [WRITER_FUNCTION_VERSION_NEXT] =
-        "UPDATE function SET version_last = version_last + 1,"
-        " updated_us = ?2 WHERE id = ?1 RETURNING version_last",
+    [WRITER_FUNCTION_VERSION_NEXT] = "UPDATE function SET version_last = version_last + 1,"
+                                     " updated_us = ?2 WHERE id = ?1 RETURNING version_last",
     [WRITER_FUNCTION_SERVE] =
         "UPDATE function SET version = ?2, split_version = 0, split_permyriad = 0, updated_us = ?3"
         " WHERE id = ?1",

@@ -100,9 +100,10 @@ enum err tidy_retain(struct writer *w, bool *ret_did, struct error *ret_error)
 int64_t writer_patience_us(const struct writer *w)
 {
     enum { HOUR_US_SHIFT = 32 }; /* 71 minutes: the wall clock may be set meanwhile */
-    if (w->retain_us == INT64_MAX)
+    int64_t next_us = w->retain_us < w->audit_us ? w->retain_us : w->audit_us;
+    if (next_us == INT64_MAX)
         return INT64_MAX;
-    int64_t left = w->retain_us - clock_wall_us();
+    int64_t left = next_us - clock_wall_us();
     return left < 0 ? 0 : left > INT64_C(1) << HOUR_US_SHIFT ? INT64_C(1) << HOUR_US_SHIFT : left;
 }
 

@@ -44,6 +44,10 @@ struct writer {
     int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */
     bool retain_has_kept;                      /* it has met some that are wanted */
+    int64_t audit_keep_us, audit_rows_max;     /* 0: for good, all */
+    int64_t audit_trimmed;                     /* the anchor's seq, as far as it is known */
+    int64_t audit_us;                          /* when its age is next looked at; INT64_MAX: not */
+    bool audit_is_bad;                         /* it is not as it was written: nothing goes */
     int64_t usage_hour, usage_tidied_hour;     /* the newest; older ones have gone as of */
     int wal_pages; /* in the log since it was last copied to the database */
     bool is_log_sized;
@@ -80,6 +84,8 @@ NODISCARD enum err tidy_deleted_durables(struct writer *w, int64_t function_id, 
                                          struct error *ret_error);
 NODISCARD enum err tidy_retain(struct writer *w, bool *ret_did, struct error *ret_error);
 NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error);
+/* audit.c: rows that are too old or too many. */
+NODISCARD enum err tidy_audit(struct writer *w, bool *ret_did, struct error *ret_error);
 /* usage.c: hours that are too old. */
 NODISCARD enum err tidy_usage(struct writer *w, bool *ret_did, struct error *ret_error);
 /* After how long there is something to tidy though no mutation came; INT64_MAX: never. */
@@ -129,6 +135,10 @@ enum writer_stmt {
     WRITER_AUDIT_HEAD,
     WRITER_AUDIT_HEAD_SET,
     WRITER_AUDIT_ADD,
+    WRITER_AUDIT_FROM,
+    WRITER_AUDIT_ANCHOR,
+    WRITER_AUDIT_ANCHOR_SET,
+    WRITER_AUDIT_TRIM,
     WRITER_FUNCTION_FIND,
     WRITER_FUNCTION_ADD,
     WRITER_FUNCTION_BUILD_NEXT,
