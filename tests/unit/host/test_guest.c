@@ -320,6 +320,36 @@ static void test_limits(void **state)
                    ERR_LIMIT_OPS, "pending at once");
 }
 
+/* One call in the guest that copies or fills a quarter of a gigabyte is left several times, at any
+ * speed of memory there is; uninterrupted, there would be a turn for each call. */
+static void test_large_copies_are_preempted(void **state)
+{
+    static const char *const calls[] = {"a.copyWithin(1, 0)", "a.copyWithin(0, 1)", "a.fill(7)",
+                                        "a.set(a.subarray(1))"};
+    for (size_t k = 0; k < ARRAY_LEN(calls); k++) {
+        char code[256];
+        snprintf(code, sizeof(code),
+                 "let a; export default { fetch(r) { a = a || new Uint8Array(256 << 20); if "
+                 "(r.url.endsWith('go')) %s; return new Response(String(a.length)); } };",
+                 calls[k]);
+        struct deployment *d = deploy(code);
+        d->memory_bytes_max = 600 << 20;
+        struct guest *g = guest_of(d);
+        struct recorded *first = request_new("/make"), *r = request_new("/go");
+        guest_add(g, &first->dispatch);
+        (void)step(g);
+        guest_add(g, &r->dispatch);
+        unsigned turns = 0;
+        while (guest_step(g) == GUEST_AGAIN)
+            turns++;
+        assert_string_equal(bytes_cstr(&r->body), "268435456");
+        assert_true(turns >= 2);
+        drop(g, d);
+        recorded_free(first);
+        recorded_free(r);
+    }
+}
+
 static void test_guests_are_pristine(void **state)
 {
     struct deployment *d =
@@ -616,6 +646,7 @@ int main(void)
         cmocka_unit_test(test_answers),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_limits),
+        cmocka_unit_test(test_large_copies_are_preempted),
         cmocka_unit_test(test_guests_are_pristine),
         cmocka_unit_test(test_nothing_of_a_request_stays),
         cmocka_unit_test(test_shared_isolate),
