@@ -127,6 +127,13 @@ enum abi_crypto {
     ABI_CRYPTO_EC_VERIFY = 11,    /* a: enum abi_key; key; data: the digest, salt: the signature */
     ABI_CRYPTO_ED25519_SIGN = 12, /* key; data */
     ABI_CRYPTO_ED25519_VERIFY = 13, /* key; data; salt: the signature */
+    /* By OpenSSL's names, in `info`: what Node's crypto has (src/crypto/named.c). */
+    ABI_CRYPTO_NAMED_DIGEST = 14, /* data; a: bytes wanted of an extendable one, 0: the usual */
+    ABI_CRYPTO_NAMED_HMAC = 15,   /* key, data */
+    ABI_CRYPTO_NAMED_CIPHER =
+        16,                 /* key; salt: iv; a: 1 decrypts, 2 without padding, 4 data begins with
+                                     lstr aad and lstr tag; b: bytes of a tag to give, behind the rest */
+    ABI_CRYPTO_SCRYPT = 17, /* key, salt; a: N, b: bytes wanted; data: u32 r, u32 p */
     /* of CRYPTO_RANDOM */
     ABI_CRYPTO_RSA_GENERATE = 32, /* a: bits, data: the exponent, big-endian. Result: lstr private,
                                      lstr public; likewise the next */

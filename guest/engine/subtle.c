@@ -35,11 +35,12 @@ static bool subtle_bytes(JSContext *ctx, int argc, JSValueConst *argv, int index
     return ret_bytes->at != NULL;
 }
 
-/* Calls; *ret_number 0: it is done and the reply is the result, else the op that is under way. */
-static bool subtle_ask(JSContext *ctx, enum op_code code, const void *args,
+/* Calls; *ret_number 0: it is done and the reply is the result, else the op that is under way, if it
+ * need not be waited for. */
+static bool subtle_ask(JSContext *ctx, bool waits, enum op_code code, const void *args,
                        struct op_reply *ret_reply, uint32_t *ret_number, struct text *ret_result)
 {
-    bool waits = workflow_is_main();
+    waits = waits || workflow_is_main();
     if (!(waits ? op_ask_wait(ctx, code, args, ret_reply) : op_ask(ctx, code, args, ret_reply)))
         return false;
     struct reader in = reader_of(ret_reply->data, ret_reply->len);
@@ -76,7 +77,8 @@ static void subtle_crypto_done(JSContext *ctx, struct op_pending *op, uint32_t s
         op_settle(ctx, op, false, JS_NewArrayBufferCopy(ctx, payload, len));
 }
 
-JSValue subtle_crypto(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+JSValue subtle_crypto(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
+                      int waits)
 {
     struct text bytes[4], result;
     struct op_reply reply;
@@ -95,7 +97,7 @@ JSValue subtle_crypto(JSContext *ctx, JSValueConst this_value, int argc, JSValue
                              .data = op_bytes(bytes[3].at, bytes[3].len)};
     _Static_assert(sizeof(struct op_crypto) == sizeof(struct op_crypto_random), "the same fields");
     enum op_code code = function >= ABI_CRYPTO_RSA_GENERATE ? OP_CRYPTO_RANDOM : OP_CRYPTO;
-    if (!subtle_ask(ctx, code, &args, &reply, &number, &result))
+    if (!subtle_ask(ctx, waits, code, &args, &reply, &number, &result))
         return JS_EXCEPTION;
     JSValue value = number ? subtle_promise(ctx, number, subtle_crypto_done, &op)
                            : JS_NewArrayBufferCopy(ctx, (const uint8_t *)result.at, result.len);
@@ -187,7 +189,7 @@ static JSValue subtle_cipher_run(JSContext *ctx, struct op_cipher *args, struct 
         memcpy(block, data.at, data.len);
         args->data = op_bytes(block, data.len);
     }
-    if (!subtle_ask(ctx, OP_CIPHER, args, &reply, &number, &result)) {
+    if (!subtle_ask(ctx, false, OP_CIPHER, args, &reply, &number, &result)) {
         free(block);
         return JS_EXCEPTION;
     }

@@ -7,9 +7,9 @@ import { native, objectFromUrl } from "limpet:internal";
 import { coded, invalidArgType, invalidArgValue, outOfRange, received } from "./internal/errors.ts";
 import { normalEncoding, type Encoding } from "./internal/encoding.ts";
 import { fieldMethods } from "./internal/buffer-fields.ts";
-import { validateInteger, validateNumber, validateString } from "./internal/validate.ts";
+import { validateInteger, validateNumber } from "./internal/validate.ts";
 
-export const kMaxLength = 2 ** 31 - 1;
+export const kMaxLength = 2 ** 32;
 export const kStringMaxLength = 2 ** 30 - 25;
 export const constants = { MAX_LENGTH: kMaxLength, MAX_STRING_LENGTH: kStringMaxLength };
 export let INSPECT_MAX_BYTES = 50;
@@ -484,7 +484,9 @@ const methods: Record<string, any> = {
     },
 
     write(this: any, text: any, offset?: any, length?: any, encoding?: any): number {
-        validateString(text, "argument");
+        if (typeof text !== "string") {
+            throw coded(TypeError, "ERR_INVALID_ARG_TYPE", "argument must be a string");
+        }
         if (offset === undefined) {
             return put(this, text, 0, this.length, "utf8");
         }

@@ -2,7 +2,7 @@
 //
 // node:stream: the package readable-stream, which is Node's own, with what connects it to the web's streams.
 
-import Stream from "readable-stream";
+import Stream from "readable-stream/lib/stream.js";
 import { adapt } from "./internal/web-streams.ts";
 import "./internal/install.ts";
 

@@ -27,7 +27,7 @@ export const inspect: any = function inspect(value: unknown, ...rest: any[]): st
 inspect.custom = Symbol.for("nodejs.util.inspect.custom");
 let defaultOptions: any = {
     showHidden: false, depth: 2, colors: false, customInspect: true, showProxy: false, maxArrayLength: 100,
-    maxStringLength: 10000, breakLength: 128, compact: 3, sorted: false, getters: false, numericSeparator: false,
+    maxStringLength: 10000, breakLength: 80, compact: 3, sorted: false, getters: false, numericSeparator: false,
 };
 Object.defineProperty(inspect, "defaultOptions", {
     get: () => defaultOptions,

@@ -172,7 +172,8 @@ function all(kind: Kind, data: any, options: any): any {
     for (;;) {
         const coder = new Coder(format, kind.isDecoder);
         try {
-            const rest = coder.run(left, true, (piece) => {
+            const isWhole = !(kind.isDecoder && options.finishFlush === constants.Z_SYNC_FLUSH);
+            const rest = coder.run(left, isWhole, (piece) => {
                 parts.push(piece);
                 length += piece.length;
                 if (length > max) {
@@ -186,11 +187,6 @@ function all(kind: Kind, data: any, options: any): any {
                 throw failure("Z_BUF_ERROR", -5, "unexpected end of file");
             }
             left = left.subarray(left.length - rest);
-        } catch (error) {
-            if ((error as any).code === "Z_BUF_ERROR" && options.finishFlush === constants.Z_SYNC_FLUSH) {
-                break;
-            }
-            throw error;
         } finally {
             coder.end();
         }
@@ -261,14 +257,15 @@ Object.assign(ZlibBase.prototype, {
     },
     _flush(this: any, callback: any): void {
         try {
-            if (!(this._hasMember && !this._coder)) {
+            const isCut = this._kind.isDecoder && this._finishFlush === constants.Z_SYNC_FLUSH;
+            if (!isCut && !(this._hasMember && !this._coder)) {
                 run(this, new Uint8Array(0), true);
-                if (this._kind.isDecoder && !this._coder?.isOver && this._finishFlush !== constants.Z_SYNC_FLUSH && this.bytesWritten > 0) {
+                if (this._kind.isDecoder && !this._coder?.isOver && this.bytesWritten > 0) {
                     throw failure("Z_BUF_ERROR", -5, "unexpected end of file");
                 }
             }
         } catch (error) {
-            if ((error as any).code === "Z_BUF_ERROR" && (this.bytesWritten === 0 || this._finishFlush === constants.Z_SYNC_FLUSH)) {
+            if ((error as any).code === "Z_BUF_ERROR" && this.bytesWritten === 0) {
                 callback();
                 return;
             }

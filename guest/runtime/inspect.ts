@@ -14,10 +14,27 @@ import { isStream, streamState } from "./stream.ts";
 import { URL } from "./url.ts";
 import { URLSearchParams } from "./search-params.ts";
 
+/** Those of Node's util.inspect(). */
 export interface InspectOptions {
     depth?: number | null;
     showHidden?: boolean;
+    colors?: boolean;
+    customInspect?: boolean;
+    maxArrayLength?: number | null;
+    maxStringLength?: number | null;
+    breakLength?: number;
+    compact?: boolean | number;
+    sorted?: boolean | ((a: string, b: string) => number);
+    getters?: boolean | "get" | "set";
+    numericSeparator?: boolean;
 }
+
+/** What has a color of its own, with its codes. */
+const styles = {
+    special: [36, 39], number: [33, 39], bigint: [33, 39], boolean: [33, 39], undefined: [90, 39], null: [1, 22], string: [32, 39],
+    symbol: [32, 39], date: [35, 39], regexp: [31, 39], name: [0, 0],
+} as const;
+type Style = keyof typeof styles;
 
 const LINE_COLUMNS = 80;
 const LINE_SPARE = 10; // columns that a line of several entries leaves free
@@ -55,8 +72,17 @@ function keyText(key: string | symbol): string {
     return /^[A-Za-z_$][\w$]*$/.test(key) ? key : quote(key);
 }
 
-function numberText(value: number): string {
-    return Object.is(value, -0) ? "-0" : String(value);
+function numberText(value: number, isGrouped = false): string {
+    const text = Object.is(value, -0) ? "-0" : String(value);
+    const [, whole, rest] = isGrouped ? /^(-?\d+)(\.\d+)?$/.exec(text) ?? [] : [];
+    return whole === undefined ? text
+        : whole.replace(/\B(?=(\d{3})+$)/g, "_") + (rest ? `.${rest.slice(1).replace(/\d{3}(?=\d)/g, "$&_")}` : "");
+}
+
+/** Characters of a text that take room. */
+function widthOf(text: string): number {
+    // eslint-disable-next-line no-control-regex
+    return text.includes("\u001b") ? text.replace(/\u001b\[\d+m/g, "").length : text.length;
 }
 
 function clip(count: number, what: string): string {
@@ -94,8 +120,11 @@ function prefix(value: object, kind: string, size?: number): string {
 }
 
 class Inspector {
+    #options: InspectOptions;
     #depthMax: number;
     #showHidden: boolean;
+    #itemsMax: number;
+    #lineLevels: number;
     #path: object[] = [];
     #circular: Map<object, number> | undefined;
     #indent = 0;
@@ -105,36 +134,55 @@ class Inspector {
     constructor(options: InspectOptions) {
         this.#depthMax = options.depth === null ? Infinity : options.depth ?? 2;
         this.#showHidden = Boolean(options.showHidden);
+        this.#itemsMax = options.maxArrayLength === null ? Infinity : options.maxArrayLength ?? ITEMS_MAX;
+        this.#lineLevels = typeof options.compact === "number" ? options.compact : options.compact === false ? 0 : LINE_LEVELS;
+        this.#options = options;
+    }
+
+    #style(text: string, style: Style): string {
+        const [on, off] = styles[style];
+        return this.#options.colors && on ? `\u001b[${on}m${text}\u001b[${off}m` : text;
+    }
+
+    #key(key: string | symbol): string {
+        const text = keyText(key);
+        return !this.#options.colors ? text : typeof key === "symbol" ? `[${this.#style(String(key), "symbol")}]`
+            : text === key ? text : this.#style(text, "string");
     }
 
     value(value: unknown): string {
         switch (typeof value) {
         case "string": {
-            const rest = value.length - TEXT_MAX;
+            const { maxStringLength } = this.#options;
+            const max = maxStringLength === null ? Infinity : maxStringLength ?? TEXT_MAX;
+            const rest = value.length - max;
             return rest > 0
-                ? `${quote(value.slice(0, TEXT_MAX))}${clip(rest, "character")}` : quote(value);
+                ? `${this.#style(quote(value.slice(0, max)), "string")}${clip(rest, "character")}` : this.#style(quote(value), "string");
         }
         case "number":
-            return numberText(value);
+            return this.#style(numberText(value, this.#options.numericSeparator), "number");
         case "bigint":
-            return `${value}n`;
+            return this.#style(`${this.#options.numericSeparator ? String(value).replace(/\B(?=(\d{3})+$)/g, "_") : value}n`, "bigint");
         case "symbol":
-            return String(value);
+            return this.#style(String(value), "symbol");
         case "function":
         case "object":
-            return value === null ? "null" : this.#object(value);
+            return value === null ? this.#style("null", "null") : this.#object(value);
         default:
-            return String(value);
+            return this.#style(String(value), typeof value === "boolean" ? "boolean" : "undefined");
         }
     }
 
     #object(given: object): string {
         const value = native.proxyTarget(given) ?? given;
-        const custom = Object.hasOwn(value, customInspect) || customInspect in value
+        const custom = this.#options.customInspect !== false && (Object.hasOwn(value, customInspect) || customInspect in value)
             ? (value as Record<symbol, unknown>)[customInspect] : undefined;
         if (typeof custom === "function") {
             const result: unknown = custom.call(
-                value, this.#depthMax - this.#level, { depth: this.#depthMax }, inspect,
+                value, this.#depthMax - this.#level, {
+                    ...this.#options, depth: this.#depthMax - this.#level,
+                    stylize: (text: string, style: Style) => (style in styles ? this.#style(text, style) : text),
+                }, inspect,
             );
             if (result !== value) {
                 return typeof result === "string"
@@ -160,7 +208,7 @@ class Inspector {
 
     #kind(value: object): string {
         if (typeof value === "function") {
-            return this.#withProperties(functionText(value as () => unknown), value);
+            return this.#withProperties(this.#style(functionText(value as () => unknown), "special"), value);
         }
         if (Array.isArray(value)) {
             return this.#list(value, prefix(value, "Array", value.length).replace(/^Array\(\d+\) $/, ""));
@@ -174,7 +222,8 @@ class Inspector {
         }
         const plain = plainText(value);
         if (plain !== undefined) {
-            return this.#withProperties(plain, value);
+            return this.#withProperties(value instanceof Date ? this.#style(plain, "date")
+                : value instanceof RegExp ? this.#style(plain, "regexp") : plain, value);
         }
         return this.#collection(value);
     }
@@ -218,7 +267,7 @@ class Inspector {
             return `${before}{}`;
         }
         if (this.#level > this.#depthMax) {
-            return tooDeep(value);
+            return this.#style(tooDeep(value), "special");
         }
         this.#lastLevel = this.#level;
         const all = this.#deeper(() => [...entries(), ...this.#properties(value)]);
@@ -256,17 +305,33 @@ class Inspector {
     }
 
     #properties(value: object, skip: (key: string) => boolean = () => false): string[] {
-        return this.#keys(value)
+        const entries = this.#keys(value)
             .filter((key) => typeof key === "symbol" || !skip(key))
-            .map((key) => `${keyText(key)}: ${this.#property(value, key)}`);
+            .map((key) => {
+                const isHidden = typeof key === "string" && !Object.prototype.propertyIsEnumerable.call(value, key);
+                return `${isHidden ? `[${String(key)}]` : this.#key(key)}: ${this.#property(value, key)}`;
+            });
+        const { sorted } = this.#options;
+        return sorted ? entries.sort(sorted === true ? undefined : sorted) : entries;
     }
 
     #property(value: object, key: string | symbol): string {
         const own = Reflect.getOwnPropertyDescriptor(value, key);
         if (own?.get) {
-            return own.set ? "[Getter/Setter]" : "[Getter]";
+            const name = own.set ? "Getter/Setter" : "Getter";
+            const { getters } = this.#options;
+            if (getters && (getters === true || (getters === "get" ? !own.set : own.set))) {
+                let text: string;
+                try {
+                    text = this.value((value as Record<string | symbol, unknown>)[key]);
+                } catch (error) {
+                    text = `<Inspection threw (${(error as Error)?.message})>`;
+                }
+                return `${this.#style(`[${name}:`, "special")} ${text}${this.#style("]", "special")}`;
+            }
+            return this.#style(`[${name}]`, "special");
         }
-        return own?.set ? "[Setter]" : this.value(own?.value);
+        return own?.set ? this.#style("[Setter]", "special") : this.value(own?.value);
     }
 
     #list(list: ArrayLike<unknown>, before: string): string {
@@ -275,13 +340,13 @@ class Inspector {
             return `${before}[]`;
         }
         if (this.#level > this.#depthMax) {
-            return tooDeep(list);
+            return this.#style(tooDeep(list), "special");
         }
         this.#lastLevel = this.#level;
         const entries = this.#deeper(() => this.#elements(list));
         const named = this.#deeper(() => this.#properties(list, isIndex));
         const all = [...entries.output, ...named];
-        const grouped = all.length > GROUP_FROM && !named.length
+        const grouped = all.length > GROUP_FROM && !named.length && this.#lineLevels > 0
             ? columns(all, list, entries.hasMore, this.#indent) : all;
         return this.#layout(grouped, `${before}[`, "]", grouped.length !== all.length);
     }
@@ -290,7 +355,7 @@ class Inspector {
         const isArray = Array.isArray(list);
         const output: string[] = [];
         let i = 0;
-        while (i < list.length && output.length < ITEMS_MAX) {
+        while (i < list.length && output.length < this.#itemsMax) {
             const from = i;
             while (isArray && i < list.length && !Object.hasOwn(list, i)) {
                 i++;
@@ -312,8 +377,8 @@ class Inspector {
     #items(items: Iterable<unknown>, size: number): string[] {
         const output: string[] = [];
         for (const item of items) {
-            if (output.length === ITEMS_MAX) {
-                output.push(clip(size - ITEMS_MAX, "item"));
+            if (output.length >= this.#itemsMax) {
+                output.push(clip(size - this.#itemsMax, "item"));
                 break;
             }
             output.push(this.value(item));
@@ -324,8 +389,8 @@ class Inspector {
     #pairs(map: Map<unknown, unknown>): string[] {
         const output: string[] = [];
         for (const [key, item] of map) {
-            if (output.length === ITEMS_MAX) {
-                output.push(clip(map.size - ITEMS_MAX, "item"));
+            if (output.length >= this.#itemsMax) {
+                output.push(clip(map.size - this.#itemsMax, "item"));
                 break;
             }
             output.push(`${this.value(key)} => ${this.value(item)}`);
@@ -360,10 +425,10 @@ class Inspector {
 
     /** Entries on one line if they are few, short and shallow, else one a line. */
     #layout(entries: string[], open: string, close: string, isGrouped = false): string {
-        if (!isGrouped && this.#lastLevel - this.#level < LINE_LEVELS) {
-            const length = entries.reduce((sum, entry) => sum + entry.length + 2, 0);
+        if (!isGrouped && this.#lastLevel - this.#level < this.#lineLevels) {
+            const length = entries.reduce((sum, entry) => sum + widthOf(entry) + 2, 0);
             const line = `${open} ${entries.join(", ")} ${close}`;
-            if (length + this.#indent + open.length + LINE_SPARE <= LINE_COLUMNS
+            if (length + this.#indent + open.length + LINE_SPARE <= (this.#options.breakLength ?? LINE_COLUMNS)
                 && !line.includes("\n")) {
                 return line;
             }
@@ -387,8 +452,8 @@ function columns(
     let total = 0;
     let longest = 0;
     for (const entry of entries) {
-        total += entry.length + 2;
-        longest = Math.max(longest, entry.length);
+        total += widthOf(entry) + 2;
+        longest = Math.max(longest, widthOf(entry));
     }
     const width = longest + 2;
     if (width * 3 + indent >= LINE_COLUMNS || (total / width <= 5 && longest > 6)
@@ -406,7 +471,7 @@ function columns(
     }
     const isNumeric = Array.from(list).every((v) => typeof v === "number" || typeof v === "bigint");
     const widths = Array.from({ length: perLine }, (_, column) => Math.max(
-        ...entries.filter((_, i) => i % perLine === column).map((entry) => entry.length),
+        ...entries.filter((_, i) => i % perLine === column).map(widthOf),
     ) + 2);
     const rows: string[] = [];
     for (let i = 0; i < entries.length; i += perLine) {
@@ -415,7 +480,8 @@ function columns(
             const isLast = column === cells.length - 1;
             const space = widths[column]! - (isLast ? 2 : 0);
             const text = isLast ? cell : `${cell}, `;
-            return isNumeric ? text.padStart(space) : isLast ? text : text.padEnd(space);
+            const pad = " ".repeat(Math.max(0, space - widthOf(text)));
+            return isNumeric ? pad + text : isLast ? text : text + pad;
         }).join(""));
     }
     if (hasMore) {

@@ -73,6 +73,10 @@ export interface Native {
         fn: number, hash: number, a: number, b: number,
         key?: Uint8Array, salt?: Uint8Array, info?: Uint8Array, data?: Uint8Array,
     ): ArrayBuffer | Promise<ArrayBuffer>;
+    cryptoWait(
+        fn: number, hash: number, a: number, b: number,
+        key?: Uint8Array, salt?: Uint8Array, info?: Uint8Array, data?: Uint8Array,
+    ): ArrayBuffer;
     cipher(
         mode: number, isDecryption: number, bits: number,
         key: Uint8Array, iv: Uint8Array | undefined, aad: Uint8Array | undefined, data: Uint8Array,

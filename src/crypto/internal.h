@@ -88,6 +88,7 @@ enum err rsa_parts(struct slice material, bool is_private, struct bytes *out, st
 
 /* ---- the others ---- */
 
-crypto_fn key_import, key_export; /* key.c */
-crypto_fn kdf_hkdf, kdf_pbkdf2;   /* kdf.c */
-crypto_fn hash_blocks;            /* hash.c */
+crypto_fn key_import, key_export;                               /* key.c */
+crypto_fn kdf_hkdf, kdf_pbkdf2;                                 /* kdf.c */
+crypto_fn hash_blocks;                                          /* hash.c */
+crypto_fn named_digest, named_hmac, named_cipher, named_scrypt; /* named.c */

@@ -221,7 +221,7 @@ bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint,
                  slice_starts(path, SLICE_LIT("http"))
                      ? "npm install the package beside the function, and import it by its name"
                      : "put the code into a file beside the function, and import \"./FILE\"");
-    } else if (slice_eq_cstr(path, "node:sqlite") || slice_eq_cstr(path, "bun:sqlite")) {
+    } else if (slice_eq_cstr(path, "bun:sqlite")) {
         bytes_printf(out, "\"%.*s\" is a module of another platform, which this one does not have",
                      SLICE_ARG(path));
         snprintf(ret_hint, hint_size,

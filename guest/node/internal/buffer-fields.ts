@@ -38,13 +38,13 @@ function checkSize(size: any): void {
     }
 }
 
-function checkValue(value: number | bigint, min: number | bigint, max: number | bigint, size: number): void {
+/** bits: how the range is said: as a power of two, or 0, as numbers. */
+function checkValue(value: number | bigint, min: number | bigint, max: number | bigint, bits: number): void {
     if (value <= max && value >= min) {
         return;
     }
     const n = typeof min === "bigint" ? "n" : "";
-    const bits = size * 8;
-    const range = size < 4 ? `>= ${min}${n} and <= ${max}${n}`
+    const range = !bits ? `>= ${min}${n} and <= ${max}${n}`
         : min === 0 || min === 0n ? `>= 0${n} and < 2${n} ** ${bits}${n}`
             : `>= -(2${n} ** ${bits - 1}${n}) and < 2${n} ** ${bits - 1}${n}`;
     throw outOfRange("value", range, value);
@@ -95,7 +95,7 @@ for (const bytes of [1, 2, 4]) {
         });
         const write = (min: number, max: number) => function (this: Bytes, value: any, offset: any = 0): number {
             value = +value;
-            checkValue(value, min, max, bytes);
+            checkValue(value, min, max, 0);
             return writeNumber(this, Math.trunc(value) || 0, check(this, offset, bytes), bytes, isLittle);
         };
         add([`writeUInt${bits}`, `writeUint${bits}`], write(0, full - 1));
@@ -123,7 +123,7 @@ for (const isLittle of [true, false]) {
         checkSize(size);
         const full = 2 ** (8 * size);
         value = +value;
-        checkValue(value, isSigned ? -full / 2 : 0, isSigned ? full / 2 - 1 : full - 1, size);
+        checkValue(value, isSigned ? -full / 2 : 0, isSigned ? full / 2 - 1 : full - 1, size > 4 ? size * 8 : 0);
         if (offset === undefined) {
             throw invalidArgType("offset", "number", offset);
         }
@@ -142,9 +142,9 @@ for (const isLittle of [true, false]) {
         });
         add(names("write"), function (this: Bytes, value: any, offset: any = 0): number {
             if (kind === "BigInt64") {
-                checkValue(value, -(2n ** 63n), 2n ** 63n - 1n, 8);
+                checkValue(value, -(2n ** 63n), 2n ** 63n - 1n, 64);
             } else if (kind === "BigUInt64") {
-                checkValue(value, 0n, 2n ** 64n - 1n, 8);
+                checkValue(value, 0n, 2n ** 64n - 1n, 64);
             } else {
                 value = +value;
             }

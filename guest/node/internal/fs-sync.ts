@@ -115,7 +115,7 @@ function checkFile(node: Node, syscall: string): void {
 
 /** Runs fn with the file of a path or of a descriptor. */
 function withFile<T>(file: any, flags: number, mode: number, fn: (fd: number) => T): T {
-    if (typeof file === "number") {
+    if (typeof file === "number" && Number.isInteger(file)) {
         return fn(fdOf(file));
     }
     const fd = openFile(pathOf(file), flags, mode);

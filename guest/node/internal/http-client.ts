@@ -135,7 +135,8 @@ function urlOf(request: any): string {
 /** An error as a socket would have given it. */
 function failureOf(request: any, cause: any): any {
     const text = String(cause?.message ?? cause);
-    const code = /resolve|not found/i.test(text) ? "ENOTFOUND" : /refused/i.test(text) ? "ECONNREFUSED" : /timed? ?out/i.test(text) ? "ETIMEDOUT" : "ECONNRESET";
+    const code = cause?.code === "forbidden" ? "EACCES" : /was not found|resolve/i.test(text) ? "ENOTFOUND"
+        : /time[d ]?-?out/i.test(text) ? "ETIMEDOUT" : /refused|connect to/i.test(text) ? "ECONNREFUSED" : "ECONNRESET";
     return Object.assign(new Error(text, { cause }), {
         code: cause?.code && typeof cause.code === "string" && /^E[A-Z]+$/.test(cause.code) ? cause.code : code, syscall: "connect",
         ...code === "ENOTFOUND" ? { hostname: request.host } : { address: request.host, port: request.port },

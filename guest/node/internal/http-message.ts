@@ -103,6 +103,8 @@ export function OutgoingMessage(this: any, options?: any): any {
     this.chunkedEncoding = false;
     this.socket = null;
     this.req = undefined;
+    this._hasBody = true;
+    this._header = null;
     return this;
 }
 Object.setPrototypeOf(OutgoingMessage.prototype, Stream.Writable.prototype);
@@ -274,6 +276,9 @@ Object.assign(ServerResponse.prototype, {
             }
         }
         this._isHeadSent = true;
+        this._hasBody = !hasNoBody(this);
+        const lines = [...fields(this).values()].flatMap(([name, value]) => [].concat(value).map((one) => `${name}: ${one}\r\n`));
+        this._header = `HTTP/1.1 ${this.statusCode} ${this.statusMessage}\r\n${lines.join("")}\r\n`;
         return this;
     },
     writeHeader(this: any, ...args: any[]): any {

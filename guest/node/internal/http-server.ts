@@ -117,8 +117,8 @@ function socketOf(url: URL, request: Request): any {
     socket.localPort = Number(url.port) || (isTls ? 443 : 80);
     socket.localAddress = url.hostname;
     const forwarded = request.headers.get("x-forwarded-for");
-    socket.remoteAddress = forwarded ? forwarded.split(",")[0]!.trim() : undefined;
-    socket.remotePort = undefined;
+    socket.remoteAddress = forwarded ? forwarded.split(",")[0]!.trim() : "127.0.0.1";
+    socket.remotePort = 0;
     socket.remoteFamily = socket.remoteAddress?.includes(":") ? "IPv6" : "IPv4";
     return socket;
 }
@@ -134,6 +134,10 @@ export function answer(server: any, request: Request): Promise<Response> {
     if (req.headers.host === undefined) {
         req.headers.host = url.host;
         req.rawHeaders.unshift("Host", url.host);
+    }
+    if (request.body && req.headers["content-length"] === undefined && req.headers["transfer-encoding"] === undefined) {
+        req.headers["transfer-encoding"] = "chunked"; // so that packages know of the body
+        req.rawHeaders.push("Transfer-Encoding", "chunked");
     }
     const res = new Out(req);
     res.assignSocket(socket);

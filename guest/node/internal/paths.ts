@@ -257,7 +257,8 @@ function make(kind: Kind): any {
         const [start, end] = lastPart(path);
         const base = path.slice(Math.max(start, root.length), Math.max(end, root.length));
         const dot = base.lastIndexOf(".");
-        const hasExt = dot > 0 && base !== "..";
+        const isQuirk = !isWin && root === "/" && start === 1; // Node takes "/.." for a name with an extension
+        const hasExt = dot > 0 && (base !== ".." || isQuirk);
         let dir = root;
         if (start > root.length) {
             dir = path.slice(0, start - 1);

@@ -371,7 +371,7 @@ static void missing_modules_are_explained(void **state)
          "import of URLs is not supported: \"https://esm.sh/hono\"", "npm install the package", 15},
         {"import x from 'http://h/x.js'; export default x;", "import of URLs is not supported",
          "npm install the package", 15},
-        {"import x from 'node:sqlite'; export default x;", "of another platform",
+        {"import x from 'bun:sqlite'; export default x;", "of another platform",
          "import { sql } from \"limpet\"", 15},
         {"import x from 'bun:sqlite'; export default x;", "of another platform",
          "import { sql } from \"limpet\"", 15},
