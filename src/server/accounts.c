@@ -29,8 +29,8 @@ struct accounts {
     struct map modules; /* name -> struct module */
     struct list gone;   /* deleted modules, until nobody else has their accounts */
     struct bound {
-        size_t all, otherwise, least;
-    } bounds[RESOURCES]; /* constant */
+        size_t all, otherwise, least, space; /* space: a namespace without a quota */
+    } bounds[RESOURCES];                     /* constant */
 };
 
 /* all: what the server may hold. otherwise: a module without a quota. least: a quota; 0: there is
@@ -39,7 +39,7 @@ static void resource_bound(struct accounts *a, enum resource r, size_t all, size
                            size_t least)
 {
     account_limit(a->server, r, all);
-    a->bounds[r] = (struct bound){all, otherwise, least};
+    a->bounds[r] = (struct bound){all, otherwise, least, SIZE_MAX};
 }
 
 struct accounts *accounts_new(const struct config *config)
@@ -53,6 +53,8 @@ struct accounts *accounts_new(const struct config *config)
     size_t module_memory = (size_t)config->module_memory_bytes_max;
     resource_bound(a, RESOURCE_MEMORY, memory, module_memory ? module_memory : memory - memory / 4,
                    MODULE_MEMORY_BYTES_MIN);
+    if (config->namespace_memory_bytes_max > 0)
+        a->bounds[RESOURCE_MEMORY].space = (size_t)config->namespace_memory_bytes_max;
     /* A module that keeps its state has an isolate on each thread. */
     size_t isolates = config->isolates_max + threads;
     resource_bound(a, RESOURCE_ISOLATES, isolates, isolates, threads);
@@ -108,6 +110,12 @@ size_t accounts_default(const struct accounts *a, enum resource r)
     return a->bounds[r].otherwise;
 }
 
+size_t accounts_namespace_default(const struct accounts *a, enum resource r)
+{
+    const struct bound *b = &a->bounds[r];
+    return b->space < b->all ? b->space : b->all;
+}
+
 /* Borrowed. */
 static struct account *space_get(struct accounts *a, struct slice name)
 {
@@ -115,6 +123,8 @@ static struct account *space_get(struct accounts *a, struct slice name)
     if (of)
         return of;
     of = account_new(a->server, "namespace", name);
+    for (int r = 0; r < RESOURCES; r++)
+        account_limit(of, (enum resource)r, a->bounds[r].space);
     (void)map_put(&a->spaces, name, of);
     return of;
 }
@@ -218,7 +228,7 @@ void accounts_namespace_quota(struct accounts *a, struct slice name, const int64
     pthread_mutex_lock(&a->mutex);
     struct account *of = space_get(a, name);
     for (int r = 0; r < RESOURCES; r++)
-        account_limit(of, (enum resource)r, quota[r] > 0 ? (size_t)quota[r] : SIZE_MAX);
+        account_limit(of, (enum resource)r, quota[r] > 0 ? (size_t)quota[r] : a->bounds[r].space);
     pthread_mutex_unlock(&a->mutex);
 }
 

@@ -41,6 +41,7 @@ bool accounts_has_quota(const struct accounts *a, enum resource r, size_t *ret_l
                         size_t *ret_most);
 /* The limit without a quota. */
 size_t accounts_default(const struct accounts *a, enum resource r);
+size_t accounts_namespace_default(const struct accounts *a, enum resource r);
 struct used {
     uint64_t requests, cpu_us, memory_byte_s, egress_bytes;
 };

@@ -46,6 +46,7 @@ const char config_usage[] =
     "MiB)\n"
     "  --memory-max BYTES       guests and what is buffered for them; newcomers wait, then get 503 "
     "(default: 70 % of the machine or cgroup)\n"
+    "  --namespace-memory-max BYTES  of one namespace that has no quota (default: all)\n"
     "  --module-memory-max BYTES  of one function or workflow that has no quota (default: three "
     "quarters of --memory-max)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
@@ -96,6 +97,8 @@ static const struct flag flags[] = {
     {"database-max", NUMBER64, AT(database_bytes_max), 0, MODULE_DISK_BYTES_MIN, INT64_MAX},
     {"disk-reserve", NUMBER64, AT(disk_reserve_bytes), 0, 0, INT64_MAX},
     {"memory-max", NUMBER64, AT(memory_bytes_max), 0, MEMORY_BYTES_MIN, INT64_MAX},
+    {"namespace-memory-max", NUMBER64, AT(namespace_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,
+     INT64_MAX},
     {"module-memory-max", NUMBER64, AT(module_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,
      INT64_MAX},
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
@@ -270,6 +273,10 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         err = error_set(ret_error, ERR_INVALID,
                         "--module-memory-max %lld is more than --memory-max, which is %lld",
                         (long long)c.module_memory_bytes_max, (long long)c.memory_bytes_max);
+    if (err == OK && c.namespace_memory_bytes_max > c.memory_bytes_max)
+        err = error_set(ret_error, ERR_INVALID,
+                        "--namespace-memory-max %lld is more than --memory-max, which is %lld",
+                        (long long)c.namespace_memory_bytes_max, (long long)c.memory_bytes_max);
     if (err != OK) {
         error_hint(ret_error, "limpet serve --help lists the flags");
         config_done(&c);

@@ -35,8 +35,9 @@ struct config {
     uint32_t connections_max;      /* all threads */
     int64_t body_bytes_max;        /* -1: none */
     int64_t database_bytes_max, disk_reserve_bytes;
-    int64_t module_memory_bytes_max; /* of one module without a quota; 0: three quarters of: */
-    int64_t memory_bytes_max;        /* of all guests and what is buffered for them */
+    int64_t namespace_memory_bytes_max; /* of one namespace without a quota; 0: all */
+    int64_t module_memory_bytes_max;    /* of one module without a quota; 0: three quarters of: */
+    int64_t memory_bytes_max;           /* of all guests and what is buffered for them */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
     uint32_t build_cpu_ms;   /* of top-level code; a version's own limit if that is more */
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */

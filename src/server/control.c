@@ -232,7 +232,8 @@ static bool host_quota_look(void *ctx, const struct quota_row *owner, enum resou
         ret_quota->used = budget_used(&of->budgets[r]);
         account_unref(of);
     }
-    ret_quota->otherwise = owner->is_namespace ? ret_quota->most : accounts_default(a, r);
+    ret_quota->otherwise =
+        owner->is_namespace ? accounts_namespace_default(a, r) : accounts_default(a, r);
     return true;
 }
 

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { after, before, test } from 'node:test';
-import { type Server, until, useServer } from './harness.ts';
+import { Server, until, useServer } from './harness.ts';
 
 /** Holds each request until there are as many as may be, or no more come, and notes how many there were at once. */
 let origin: http.Server;
@@ -123,4 +123,22 @@ test('a module that keeps its state gives way when it was not called lately', as
     const counts = [];
     for (const name of ['d', 'c', 'b', 'a']) counts.push((await s.request(name)).json);
     assert.ok(counts.includes(1), `one of them begins anew: ${counts}`);
+});
+
+const divided = useServer({ args: ['--threads', '1', '--namespace-memory-max', String(8 << 20)] });
+
+test('a namespace without a quota has what --namespace-memory-max says, its own quota comes first', async () => {
+    const s = await divided();
+    const HOLD = 'export default { fetch() { const held = []; for (let n = 0; n < 24; n++) held.push(new Uint8Array(1 << 20).fill(1)); return new Response(String(held.length)); } };';
+    assert.equal((await s.api('POST', '/namespaces', { name: 'shop' })).status, 201);
+    assert.equal((await s.api('POST', '/namespaces/shop/functions?wait=60s', { name: 'hold', source: HOLD })).status, 200);
+    const hold = () => s.request('', '/', { host: `hold.shop.localhost:${s.httpPort}` });
+    assert.match((await hold()).text, /namespace 'shop' has reached its limit of 8388608 bytes/);
+    assert.deepEqual((await s.api('GET', '/namespaces/shop/quota')).json.memory_bytes.max, 8 << 20);
+    assert.equal((await s.cli(['quota', 'set', '--namespace', 'shop', 'memory=64M'])).code, 0);
+    assert.equal((await hold()).text, '24');
+    assert.equal((await s.cli(['quota', 'unset', '-', '--namespace', 'shop'])).code, 0);
+    assert.match((await hold()).text, /reached its limit of 8388608 bytes/);
+    const more = await Server.startFailing({ args: ['--memory-max', String(64 << 20), '--namespace-memory-max', String(65 << 20)] });
+    assert.match(more.output, /--namespace-memory-max 68157440 is more than --memory-max/);
 });
