@@ -54,7 +54,6 @@ static curl_socket_t on_open_socket(void *arg, curlsocktype purpose, struct curl
     return socket(a->family, a->socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->protocol);
 }
 
-/* Gives curl's handle of this hop back. */
 /* What was sent, as far as curl knows: request heads, those of CONNECT to a proxy too, and body. */
 static void hop_meter(const struct http_fetch_state *s)
 {
@@ -67,6 +66,7 @@ static void hop_meter(const struct http_fetch_state *s)
                                   (uint64_t)heads + (uint64_t)body, memory_order_relaxed);
 }
 
+/* Gives curl's handle of this hop back. */
 static void hop_release(struct http_fetch_state *s)
 {
     if (s->is_added)
@@ -107,7 +107,9 @@ void client_progress(struct http_fetch_state *s)
 
 static enum err hop_start(struct http_fetch_state *s, struct error *ret_error)
 {
-    enum err err = client_hop_fill(s, ret_error);
+    enum err err = client_hop_pick(s, ret_error);
+    if (!err)
+        err = client_hop_fill(s, ret_error);
     if (err)
         return err;
     client_hop_set_up(s);

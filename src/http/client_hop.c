@@ -360,6 +360,50 @@ static void hop_set_addresses(struct http_fetch_state *s)
     SET(CURLOPT_RESOLVE, s->names);
 }
 
+/* "192.0.2.1" or "[2001:db8::1]". */
+static bool address_read(struct slice text, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in *v4 = (struct sockaddr_in *)ret;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)ret;
+    char copy[INET6_ADDRSTRLEN];
+    bool is_v6 = text.len > 2 && text.ptr[0] == '[';
+    if (is_v6)
+        text = slice_of(text.ptr + 1, text.len - 2);
+    if (text.len >= sizeof(copy))
+        return false;
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = 0;
+    memset(ret, 0, sizeof(*ret));
+    ret->ss_family = is_v6 ? AF_INET6 : AF_INET;
+    return is_v6 ? inet_pton(AF_INET6, copy, &v6->sin6_addr) == 1
+                 : inet_pton(AF_INET, copy, &v4->sin_addr) == 1;
+}
+
+enum err client_hop_pick(struct http_fetch_state *s, struct error *ret_error)
+{
+    if (s->url.is_address)
+        return OK;
+    struct error refusal = {0};
+    CLEANUP(bytes_done) struct bytes allowed = BYTES_INIT;
+    struct slice rest = bytes_slice(&s->resolve.addresses);
+    while (rest.len) {
+        struct slice text = slice_split(&rest, ',');
+        struct sockaddr_storage address;
+        CHECK(address_read(text, &address)); /* the resolver has written it */
+        if (egress_check_address(s->fetch->egress, s->url.host, s->url.port,
+                                 (struct sockaddr *)&address, &refusal) != OK)
+            continue;
+        bytes_printf(&allowed, "%s%.*s", allowed.len ? "," : "", SLICE_ARG(text));
+    }
+    if (!allowed.len && refusal.code) {
+        *ret_error = refusal;
+        return refusal.code;
+    }
+    bytes_clear(&s->resolve.addresses);
+    bytes_append_slice(&s->resolve.addresses, bytes_slice(&allowed));
+    return OK;
+}
+
 enum err client_hop_check(struct http_fetch_state *s, struct error *ret_error)
 {
     struct url_target target = hop_target(s);

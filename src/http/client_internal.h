@@ -134,6 +134,9 @@ NODISCARD enum err client_hop_redirect(struct http_fetch_state *s, struct error 
 NODISCARD enum err client_hop_check(struct http_fetch_state *s, struct error *ret_error);
 /* Secrets into its headers. */
 NODISCARD enum err client_hop_fill(struct http_fetch_state *s, struct error *ret_error);
+/* Of the addresses of its name, those that the rules allow: curl would take a while for each of the
+ * others. ERR_FORBIDDEN: there are none. */
+NODISCARD enum err client_hop_pick(struct http_fetch_state *s, struct error *ret_error);
 void client_hop_set_up(struct http_fetch_state *s);
 size_t client_upload_read(char *buffer, size_t size, size_t count, void *arg);
 int client_upload_seek(void *arg, curl_off_t offset, int origin);

@@ -6,7 +6,7 @@
  * asks for thousands of names delays only itself; a look-up that nobody waits for any more keeps
  * its place until it ends, which is bounded.
  *
- * Answers say nothing about what may be reached: egress is checked at connect. Loop thread only. */
+ * Answers say nothing about what may be reached: who connects asks egress. Loop thread only. */
 #pragma once
 
 #include "base/bytes.h"

@@ -79,6 +79,10 @@ static bool answer(struct dns *d, const char *name, int type, struct bytes *out)
         record(out, type, 300, "::1");
     if (is_v4 && begins(name, "private"))
         record(out, type, 300, "10.0.0.1");
+    if (is_v4 && begins(name, "mixed")) {
+        record(out, type, 300, "10.0.0.1");
+        record(out, type, 300, "127.0.0.1");
+    }
     if (is_v4 && begins(name, "short"))
         record(out, type, 0, "127.0.0.1");
     if (is_v4 && begins(name, "turn"))
