@@ -281,6 +281,14 @@ void director_cancel(struct director *d, struct flow_request *op)
     due_in(d->env, &v->due, 0, waiter_expired);
 }
 
+static void watchers_end(struct watchers *w, bool is_finished)
+{
+    struct list *n;
+    while ((n = list_first(&w->waiters)))
+        waiter_end(container_of(n, struct waiter, link), is_finished);
+    watchers_free(w);
+}
+
 static void finished(struct director *d, const char *id)
 {
     struct watchers *w = map_remove(&d->watchers, slice_cstr(id));
@@ -288,10 +296,7 @@ static void finished(struct director *d, const char *id)
         return;
     for (size_t k = 0; k < w->runs_len; k++)
         director_wake(d, w->runs[k], id);
-    struct list *n;
-    while ((n = list_first(&w->waiters)))
-        waiter_end(container_of(n, struct waiter, link), true);
-    watchers_free(w);
+    watchers_end(w, true);
 }
 
 struct end_look {
@@ -602,36 +607,30 @@ struct director *director_new(struct flow_env *env, struct flow *const *threads,
 /* What it still reads is of no use; a wake whose deployment is on its way ends with that. */
 static void drop_chores(struct director *d)
 {
-    struct list left, *n;
-    list_init(&left);
+    struct list kept, *n;
+    list_init(&kept);
     if (d->removal)
         removal_end(d);
     d->rows = NULL;
-    list_splice_back(&left, &d->chores);
-    while ((n = list_pop_front(&left))) {
+    while ((n = list_pop_front(&d->chores))) {
         struct chore *c = container_of(n, struct chore, link);
         if (c->kind == &wake_kind && container_of(c, struct wake, chore)->is_deploying)
-            list_push_back(&d->chores, n);
+            list_push_back(&kept, n);
         else
             chore_end(c);
     }
+    list_splice_back(&d->chores, &kept);
 }
 
 void director_stop(struct director *d)
 {
     size_t cursor = 0;
     struct slice id;
-    void *value;
     d->is_stopping = true;
     due_stop(d->env, &d->due);
     drop_chores(d);
-    while (map_next(&d->watchers, &cursor, &id, &value)) {
-        struct watchers *w = value;
-        (void)map_remove(&d->watchers, id);
-        struct list *n;
-        while ((n = list_first(&w->waiters)))
-            waiter_end(container_of(n, struct waiter, link), false);
-        watchers_free(w);
+    while (map_next(&d->watchers, &cursor, &id, NULL)) {
+        watchers_end(map_remove(&d->watchers, id), false);
         cursor = 0;
     }
 }

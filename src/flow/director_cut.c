@@ -319,9 +319,8 @@ static void cut_answered(struct ask *a)
     cut_take(a->owner);
 }
 
-static void cut_go(struct due *t)
+static void cut_next(struct cut *c)
 {
-    struct cut *c = container_of(t, struct cut, due);
     if (c->stage == CUT_CHUNK && c->records == 0) /* nothing is kept */
         c->stage = CUT_TAKEN;
     if (c->stage == CUT_TAKEN && c->next < c->records)
@@ -332,6 +331,11 @@ static void cut_go(struct due *t)
         cut_take(c);
 }
 
+static void cut_go(struct due *t)
+{
+    cut_next(container_of(t, struct cut, due));
+}
+
 void director_cut(struct director *d, struct flow_request *a)
 {
     struct cut *c = calloc(1, sizeof(*c));
@@ -339,5 +343,5 @@ void director_cut(struct director *d, struct flow_request *a)
     c->director = d;
     c->admin = a;
     c->last_failed_step = c->last_external = c->cancel = c->end = -1;
-    cut_go(&c->due);
+    cut_next(c);
 }

@@ -279,7 +279,7 @@ static void snapshot_refuse(struct run *r, const struct error *error)
 
 static void make_execution(struct run *r)
 {
-    struct slice of_execution, of_guest;
+    struct slice of_execution = SLICE_EMPTY, of_guest;
     struct error e;
     struct execution_config config = {
         .port = &r->port,
@@ -375,7 +375,7 @@ static void begin_dispatch(struct run *r)
 
 static enum activation_next load_begin(struct run *r)
 {
-    struct slice of_execution, of_guest;
+    struct slice of_execution, of_guest = SLICE_EMPTY;
     struct error e;
     struct guest *g = r->a.guest;
     begin_dispatch(r);

@@ -144,7 +144,7 @@ struct world {
     struct sim_process *process; /* the one that owns */
     bool is_slow, fails, loses_wakes, verifies, stalls, has_bad_database;
     int64_t disk_until_us; /* the store's disk takes nothing before */
-    bool is_over; /* nobody asks or harms any more */
+    bool is_over;          /* nobody asks or harms any more */
     bool has_lost;
     unsigned deaths_left, roots_left, roots, cancels_left;
     unsigned requests_out;
