@@ -56,6 +56,28 @@ static void random_worlds(void **state)
         play(seed, false);
 }
 
+/* Worlds until an interleaving has come about so often; each ends well. */
+static void until(const uint64_t *count, uint64_t enough)
+{
+    const uint64_t before = *count;
+    for (uint64_t seed = 2000001; *count < before + enough; seed++) {
+        assert_true(seed < 2200000);
+        play(seed, false);
+    }
+}
+
+/* It used to be lost until a restart. */
+static void a_resume_that_comes_while_a_paused_run_leaves(void **state)
+{
+    until(&stats.resumed_leaving, 20);
+}
+
+/* It used to begin again, from a journal that did not have that commit yet. */
+static void a_pause_that_ends_while_a_commit_is_at_a_slow_disk(void **state)
+{
+    until(&stats.began_early, 20);
+}
+
 /* That the dice reach what they are there for; also a summary for people. */
 static void everything_happened(void **state)
 {
@@ -100,6 +122,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(random_worlds),
+        cmocka_unit_test(a_resume_that_comes_while_a_paused_run_leaves),
+        cmocka_unit_test(a_pause_that_ends_while_a_commit_is_at_a_slow_disk),
         cmocka_unit_test(everything_happened),
     };
     if (!getenv("LIMPET_FLOW_SEED")) /* what goes wrong here goes wrong on purpose */

@@ -382,9 +382,33 @@ static const struct flow_code sim_code = {.get = code_get};
 
 /* ---- what a thread may do next ---- */
 
+/* A wake, for one that was paused and resumed, while its run leaves because it was paused. */
+static void note_wake(const struct sim_thread *h, struct post *p)
+{
+    const struct run_wake *m = container_of(p, struct run_wake, post);
+    const struct activation *a = activation_find(h->flow, slice_cstr(m->id));
+    struct sim_execution *x = store_find(slice_cstr(m->id));
+    stats.resumed_leaving += a && a->state == ACTIVATION_LEAVING && x && x->was_resumed &&
+                             !x->is_paused && !durable_is_finished(x->status);
+    if (x)
+        x->was_resumed = false;
+}
+
+/* A pause after a failure ends while a commit is still at a slow disk. */
+static void note_timer(const struct sim_thread *h, const struct timer *t)
+{
+    for (const struct list *n = h->flow->all.next; n != &h->flow->all; n = n->next) {
+        const struct activation *a = container_of(n, struct activation, member);
+        stats.began_early +=
+            &a->due.timer == t && a->state == ACTIVATION_PAUSING && !activation_is_settled(a);
+    }
+}
+
 static void do_post(struct sim_thread *h)
 {
     struct post *p = h->posts;
+    if (h->flow && !W->verifies)
+        note_wake(h, p);
     if (!(h->posts = p->next))
         h->posts_end = &h->posts;
     p->fn(p);
@@ -536,6 +560,8 @@ static bool thread_step(struct sim_thread *h)
             if (t && t->due_ms * 1000 <= (uint64_t)W->now_us) {
                 timer_unset(&h->loop, t);
                 SAY("a timer fires");
+                if (h->flow)
+                    note_timer(h, t);
                 return t->fn(t), true;
             }
             if (h->flow && percent(2) && !list_is_empty(&h->flow->resting))

@@ -36,7 +36,6 @@ enum {
     CHUNKS_MAX = 512,
     SIGNALS_MAX = 32,
     THREADS = 2, /* engine threads; one more is the control thread */
-    QUEUE_MAX = 4096,
 };
 
 enum code_op {
@@ -67,7 +66,7 @@ struct sim_execution {
     int depth;
     uint64_t seed;
     enum durable_status status;
-    bool is_paused, is_parked, is_cancel_requested;
+    bool is_paused, is_parked, is_cancel_requested, was_resumed;
     int64_t seq, records, events, wake_us, lines, created_us;
     uint64_t output;
     bool has_output;
@@ -152,6 +151,7 @@ struct world {
 };
 
 struct world_stats {
+    uint64_t resumed_leaving, began_early; /* the two interleavings: see process.c */
     uint64_t worlds, events, deaths, takeovers, lost_wakes, failed_reads, failed_commits, refused,
         snapshots, replays, suspended, children, signals, paused, resumed, cancelled, parked,
         slices, stood, stalls, gates, tails, power_cuts, verified, verify_failures, sql_failures,

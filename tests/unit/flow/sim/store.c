@@ -346,6 +346,7 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
         receive(x, m->durable_message.message.name, ret_number);
         return OK;
     case MUTATION_DURABLE_PAUSE:
+        x->was_resumed |= x->is_paused && !m->durable_pause.is_paused;
         if (x->is_paused && !m->durable_pause.is_paused)
             x->wake_us = 0;
         x->is_paused = m->durable_pause.is_paused;
