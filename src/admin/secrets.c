@@ -218,7 +218,7 @@ static void shared_announce(struct admin_request *r, const struct error *e)
         c->kind++;
         c->next = 0;
     }
-    if (e->code || c->kind == MODULE_KINDS)
+    if (e->code || c->kind >= MODULE_KINDS)
         reply_changed(r, e);
     else
         change_announce(r, c->rows[c->kind][c->next++].name, ADMIN_CHANGED, shared_announce);

@@ -121,12 +121,12 @@ static enum err fill_basic(struct placeholder_fill *f, struct slice text, struct
         fill_text(f, slice_of((const char *)plain, (size_t)len), &filled, &is_filled, ret_error);
     if (err || !is_filled)
         return err;
-    size_t encoded = 4 * (filled.len / 3 + 1);
-    char *out = arena_alloc(f->arena, sizeof("Basic ") + encoded);
-    memcpy(out, "Basic ", 6);
-    int n = EVP_EncodeBlock((unsigned char *)out + 6, (const unsigned char *)filled.ptr,
-                            (int)filled.len);
-    *value = slice_of(out, 6 + (size_t)n);
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    bytes_append_cstr(&out, "Basic ");
+    bytes_reserve(&out, 4 * (filled.len / 3 + 1) + 1);
+    out.len += (size_t)EVP_EncodeBlock((unsigned char *)out.ptr + out.len,
+                                       (const unsigned char *)filled.ptr, (int)filled.len);
+    *value = arena_copy(f->arena, bytes_slice(&out));
     return OK;
 }
 

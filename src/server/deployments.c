@@ -8,16 +8,15 @@
 
 #include "admin/body.h"
 #include "base/limits.h"
-#include "base/log.h"
 #include "base/map.h"
 #include "base/module_name.h"
 #include "host/database.h"
 #include "host/runtimes.h"
 #include "http/egress_policy.h"
-#include "http/placeholder.h"
 #include "loop/work.h"
 #include "module/deployment.h"
 #include "server/accounts.h"
+#include "server/policy.h"
 #include "server/worker.h"
 
 enum { ROUTE_AT_ONCE = 64 }; /* modules that are read at the same time at a start */
@@ -72,26 +71,6 @@ static void set_options(struct deployment *d, const struct version_options *o)
     d->sql_transaction_ms =
         o->sql_transaction_ms ? o->sql_transaction_ms : LIMIT_SQL_TRANSACTION_MS;
     d->domains = split_domains(d->arena, o->domains);
-}
-
-/* What of its secrets is filled in on the way out, and where. */
-static void set_placeholders(struct deployment *d, const struct store_query *q)
-{
-    struct placeholder *list = arena_array(d->arena, q->module.env_len + 1, sizeof(*list));
-    d->placeholders = list;
-    for (size_t k = 0; k < q->module.env_len; k++) {
-        const struct env_row *row = &q->module.env[k];
-        if (row->hosts.len == 0)
-            continue;
-        struct url_pattern *hosts = arena_array(d->arena, PLACEHOLDER_HOSTS_MAX, sizeof(*hosts));
-        struct placeholder p = {.text = arena_copy(d->arena, row->value),
-                                .value = arena_copy(d->arena, row->secret),
-                                .hosts = hosts};
-        for (struct slice rest = row->hosts; rest.len > 0 && p.hosts_len < PLACEHOLDER_HOSTS_MAX;)
-            p.hosts_len += placeholder_host_parse(d->arena, slice_split(&rest, ' '),
-                                                  &hosts[p.hosts_len], NULL) == OK;
-        list[d->placeholders_len++] = p;
-    }
 }
 
 /* Top-level code of each version draws its own random numbers, and the same ones whenever its image
@@ -192,7 +171,7 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->env = env;
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
-    set_placeholders(d, q);
+    policy_placeholders(d, q);
     return d;
 }
 
@@ -450,19 +429,10 @@ static void send_space(struct deployments *ds, struct slice name, bool is_delete
         accounts_forget_namespace(ds->server->accounts, name);
 }
 
-/* What the namespace lets its code send. Rules that were stored were checked; if they are bad all the
- * same, nothing is sent. */
 static void send_policy(struct deployments *ds, struct slice name, const struct store_query *q,
                         struct admin_change *request)
 {
-    struct egress_policy *p = NULL;
-    struct error error;
-    if (q->egress.len > 0 || q->egress.denies)
-        if (admin_egress_policy(q->egress.rows, q->egress.len, q->egress.denies, &p, &error)) {
-            log_error("egress rules cannot be read, nothing may be sent",
-                      LOG_SLICE("namespace", name), LOG_STR("error", error.message));
-            p = egress_policy_new(true, 0);
-        }
+    struct egress_policy *p = policy_of(name, q);
     send_all(ds, (struct worker_change){.name = name, .space = WORKER_SPACE_EGRESS, .policy = p},
              request);
     egress_policy_unref(p);

@@ -5,11 +5,46 @@
 #include "server/policy.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/module_name.h"
 #include "http/egress_policy.h"
+#include "http/placeholder.h"
 #include "server/worker.h"
 
 enum { POLICY_TARGET_BYTES_MAX = 300 };
+
+/* Rules that were stored were checked; if they are bad all the same, nothing may be sent. */
+struct egress_policy *policy_of(struct slice space, const struct store_query *q)
+{
+    struct egress_policy *p = NULL;
+    struct error error;
+    if (q->egress.len == 0 && !q->egress.denies)
+        return NULL;
+    if (admin_egress_policy(q->egress.rows, q->egress.len, q->egress.denies, &p, &error) == OK)
+        return p;
+    log_error("egress rules cannot be read, nothing may be sent", LOG_SLICE("namespace", space),
+              LOG_STR("error", error.message));
+    return egress_policy_new(true, 0);
+}
+
+void policy_placeholders(struct deployment *d, const struct store_query *q)
+{
+    struct placeholder *list = arena_array(d->arena, q->module.env_len + 1, sizeof(*list));
+    d->placeholders = list;
+    for (size_t k = 0; k < q->module.env_len; k++) {
+        const struct env_row *row = &q->module.env[k];
+        if (row->hosts.len == 0)
+            continue;
+        struct url_pattern *hosts = arena_array(d->arena, PLACEHOLDER_HOSTS_MAX, sizeof(*hosts));
+        struct placeholder p = {.text = arena_copy(d->arena, row->value),
+                                .value = arena_copy(d->arena, row->secret),
+                                .hosts = hosts};
+        for (struct slice rest = row->hosts; rest.len > 0 && p.hosts_len < PLACEHOLDER_HOSTS_MAX;)
+            p.hosts_len += placeholder_host_parse(d->arena, slice_split(&rest, ' '),
+                                                  &hosts[p.hosts_len], NULL) == OK;
+        list[d->placeholders_len++] = p;
+    }
+}
 
 void policy_change(struct worker *w, struct slice space, struct egress_policy *p)
 {
