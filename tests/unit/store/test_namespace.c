@@ -2,6 +2,7 @@
  *
  * Namespaces in the store: what has the same name in two of them never meets. */
 #include "base/limits.h"
+#include "base/placeholder.h"
 #include "harness_durable.h"
 
 static enum err space_create(struct harness *h, const char *name)
@@ -234,11 +235,169 @@ static void tokens_are_bounded(void **state)
     assert_true(ops[LIMIT_TOKENS].error.hint[0] != '\0');
 }
 
+static enum err rule_add(struct harness *h, const char *space, const char *pattern, bool is_first,
+                         int64_t *ret_id)
+{
+    struct egress_rule_row row = {.is_allow = true, .pattern = slice_cstr(pattern)};
+    struct store_op op = HARNESS_OP(h);
+    store_egress_add(h->store, &op, slice_cstr(space), &row, is_first);
+    enum err err = harness_wait(h, &op);
+    *ret_id = op.number;
+    return err;
+}
+
+/* "a b c": the patterns in their order. */
+static const char *rules_of(struct harness *h, const char *space, bool *ret_denies)
+{
+    struct bytes all = BYTES_INIT;
+    struct egress_rule_row *rows;
+    size_t len = 0;
+    assert_ok(
+        store_egress(h->reader, h->arena, slice_cstr(space), &rows, &len, ret_denies, &h->error));
+    for (size_t i = 0; i < len; i++)
+        bytes_printf(&all, "%s%.*s", i ? " " : "", SLICE_ARG(rows[i].pattern));
+    const char *text = arena_cstr(h->arena, bytes_slice(&all));
+    bytes_done(&all);
+    return text;
+}
+
+static void egress_rules_keep_their_order(void **state)
+{
+    struct harness *h = *state;
+    int64_t id = 0;
+    bool denies = true;
+    assert_ok(space_create(h, "shop"));
+    assert_string_equal(rules_of(h, "shop", &denies), "");
+    assert_false(denies);
+    assert_ok(rule_add(h, "shop", "b", false, &id));
+    assert_int_equal(id, 1);
+    assert_ok(rule_add(h, "shop", "c", false, &id));
+    assert_ok(rule_add(h, "shop", "a", true, &id));
+    assert_int_equal(id, 3);
+    assert_string_equal(rules_of(h, "shop", &denies), "a b c");
+    assert_string_equal(rules_of(h, "", &denies), "");
+    struct store_op op = HARNESS_OP(h);
+    store_egress_remove(h->store, &op, S("default"), 3); /* of another one */
+    assert_int_equal(harness_wait(h, &op), ERR_NOT_FOUND);
+    op = (struct store_op)HARNESS_OP(h);
+    store_egress_remove(h->store, &op, S("shop"), 3);
+    assert_ok(harness_wait(h, &op));
+    assert_ok(rule_add(h, "shop", "d", false, &id));
+    assert_int_equal(id, 4); /* never used again */
+    op = (struct store_op)HARNESS_OP(h);
+    store_egress_default(h->store, &op, S("shop"), true);
+    assert_ok(harness_wait(h, &op));
+    assert_string_equal(rules_of(h, "shop", &denies), "b c d");
+    assert_true(denies);
+    assert_ok(space_delete(h, "shop"));
+    assert_ok(space_create(h, "shop"));
+    assert_string_equal(rules_of(h, "shop", &denies), "");
+    assert_false(denies);
+    assert_int_equal(rule_add(h, "nobody", "a", false, &id), ERR_NOT_FOUND);
+}
+
+static enum err secret_set(struct harness *h, const char *owner, bool is_shared, const char *value,
+                           const char *hosts)
+{
+    const struct secret_of of = {slice_cstr(owner), S("KEY"), is_shared};
+    struct slice text = slice_cstr(hosts);
+    struct store_op op = HARNESS_OP(h);
+    store_secret_set(h->store, &op, &of, slice_cstr(value), hosts ? &text : NULL);
+    return harness_wait(h, &op);
+}
+
+/* What a module has of KEY. */
+static struct env_row key_of(struct harness *h, const char *module)
+{
+    struct env_row *rows;
+    size_t len = 0;
+    assert_ok(store_env(h->reader, h->arena, slice_cstr(module), true, &rows, &len, &h->error));
+    assert_in_range(len, 0, 1);
+    return len ? rows[0] : (struct env_row){0};
+}
+
+static void secrets_are_shared_in_their_namespace(void **state)
+{
+    struct harness *h = *state;
+    struct env_row *rows;
+    size_t len = 0;
+    assert_ok(space_create(h, "shop"));
+    assert_ok(build_start(h, "a", NULL));
+    assert_ok(build_start(h, "shop/a", NULL));
+    assert_ok(build_start(h, "shop/b", NULL));
+    assert_ok(secret_set(h, "shop", true, "common", NULL));
+    assert_slice(key_of(h, "shop/a").value, "common");
+    assert_true(key_of(h, "shop/b").version > STORE_SHARED_VERSION);
+    assert_int_equal(key_of(h, "a").value.len, 0);
+    assert_ok(secret_set(h, "shop/a", false, "own", NULL));
+    assert_slice(key_of(h, "shop/a").value, "own");
+    assert_int_equal(key_of(h, "shop/a").version, 1);
+    assert_slice(key_of(h, "shop/b").value, "common");
+    assert_ok(store_env(h->reader, h->arena, S("shop/b"), false, &rows, &len, &h->error));
+    assert_int_equal(len, 0); /* lists of a module have what is its own */
+    assert_ok(store_shared_env(h->reader, h->arena, S("shop"), &rows, &len, &h->error));
+    assert_int_equal(len, 1);
+    assert_int_equal(rows[0].value.len, 0);
+    assert_int_equal(secret_set(h, "nobody", true, "x", NULL), ERR_NOT_FOUND);
+}
+
+static void bound_secrets_show_a_placeholder(void **state)
+{
+    struct harness *h = *state;
+    assert_ok(space_create(h, "shop"));
+    assert_ok(build_start(h, "a", NULL));
+    assert_ok(build_start(h, "shop/a", NULL));
+    assert_ok(secret_set(h, "a", false, "one", "x.com y.com"));
+    assert_ok(secret_set(h, "shop/a", false, "one", "x.com"));
+    struct env_row first = key_of(h, "a"), other = key_of(h, "shop/a");
+    assert_int_equal(first.value.len, PLACEHOLDER_BYTES);
+    assert_true(slice_starts(first.value, S(PLACEHOLDER_START)));
+    assert_slice(first.secret, "one");
+    assert_slice(first.hosts, "x.com y.com");
+    assert_false(slice_eq(first.value, other.value));
+    assert_ok(secret_set(h, "a", false, "two", NULL)); /* stays bound, under the same text */
+    assert_true(slice_eq(key_of(h, "a").value, first.value));
+    assert_slice(key_of(h, "a").secret, "two");
+    assert_int_equal(secret_set(h, "a", false, "t\nwo", NULL), ERR_INVALID);
+    assert_int_equal(secret_set(h, "a", false, "", NULL), ERR_INVALID);
+    assert_ok(secret_set(h, "a", false, "t\nwo", ""));
+    assert_slice(key_of(h, "a").value, "t\nwo");
+    assert_int_equal(secret_set(h, "a", false, "t\nwo", "x.com"), ERR_INVALID);
+}
+
+/* As long as an execution of the namespace is there that may have read it. */
+static void former_shared_secrets_are_kept_for_journals(void **state)
+{
+    struct harness *h = *state;
+    CLEANUP(bytes_done) struct bytes value = BYTES_INIT;
+    assert_ok(durable_start(h, "mine"));
+    assert_ok(secret_set(h, "default", true, "first", NULL));
+    int64_t version = key_of(h, "flow").version;
+    for (int i = 0; i < 3; i++)
+        assert_ok(secret_set(h, "default", true, i ? "later" : "second", "x.com"));
+    assert_ok(store_env_value(h->reader, S("flow"), S("KEY"), version, &value, &h->error));
+    assert_slice(bytes_slice(&value), "first");
+    bytes_clear(&value); /* that one was bound: its placeholder, as code has had it */
+    assert_ok(store_env_value(h->reader, S("flow"), S("KEY"), version + 1, &value, &h->error));
+    assert_true(slice_eq(bytes_slice(&value), key_of(h, "flow").value));
+    assert_int_equal(
+        store_env_value(h->reader, S("flow"), S("KEY"), version + 9, &value, &h->error),
+        ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(namespaces_come_and_go, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(tokens_are_bounded, harness_setup, harness_teardown),
+        cmocka_unit_test_setup_teardown(egress_rules_keep_their_order, harness_setup,
+                                        harness_teardown),
+        cmocka_unit_test_setup_teardown(secrets_are_shared_in_their_namespace, harness_setup,
+                                        harness_teardown),
+        cmocka_unit_test_setup_teardown(bound_secrets_show_a_placeholder, harness_setup,
+                                        harness_teardown),
+        cmocka_unit_test_setup_teardown(former_shared_secrets_are_kept_for_journals, durable_setup,
+                                        harness_teardown),
         cmocka_unit_test_setup_teardown(the_same_names_are_other_modules, harness_setup,
                                         harness_teardown),
         cmocka_unit_test_setup_teardown(workflows_reach_only_their_own, durable_setup,
