@@ -7,7 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "flow/request.h"
-#include "script/bundle.h"
+#include "module/build.h"
 #include "store/store.h"
 
 struct admin;
@@ -64,12 +64,11 @@ struct admin_quota {
 
 struct admin_host {
     void *ctx;
-    /* Loads a bundle into a fresh isolate under its limits, as a serving version would be.
+    /* Loads what was built into a fresh isolate under its limits, as a serving version would be.
      * Blocking; runs on a pool thread. On failure fills *ret_failure with the source position. */
-    enum err (*evaluate)(void *ctx, struct slice function, struct slice code,
-                         struct slice source_map, const struct version_options *options,
-                         uint32_t *ret_exports, struct bundle_failure *ret_failure,
-                         struct error *ret_error);
+    enum err (*evaluate)(void *ctx, struct slice function, const struct build_output *built,
+                         const struct version_options *options, uint32_t *ret_exports,
+                         struct build_failure *ret_failure, struct error *ret_error);
     void (*change)(void *ctx, struct admin_change *c);
     void (*execute)(void *ctx, struct admin_execute *e);
     /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus

@@ -14,15 +14,15 @@
 #include "base/log.h"
 #include "base/module_name.h"
 #include "loop/work.h"
-#include "script/sourcemap.h"
+#include "module/runtimes.h"
 
 enum { FAILURE_TEXT_BYTES_MAX = 16 * 1024 }; /* of a message or frame that is stored */
 
 enum build_state {
     BUILD_WAIT_TURN,      /* exits: its turn; drain or cancel (to WAIT_RECORD) */
-    BUILD_WAIT_BUNDLE,    /* pool: esbuild */
-    BUILD_WAIT_EVALUATE,  /* pool: a fresh isolate loads the bundle */
-    BUILD_WAIT_ARTIFACTS, /* pool: bundle and source map become files */
+    BUILD_WAIT_MAKE,      /* pool: the artifact is made of the source */
+    BUILD_WAIT_EVALUATE,  /* pool: a fresh isolate loads the artifact */
+    BUILD_WAIT_ARTIFACTS, /* pool: artifact and detail become files */
     BUILD_WAIT_RECORD,    /* store: the number, which was asked for at submission */
     BUILD_WAIT_PUBLISH,   /* store: version and end of the build */
     BUILD_WAIT_CHANGE,    /* engine threads take the version */
@@ -38,19 +38,19 @@ struct build {
     enum module_kind kind;
     struct version_options options;
     struct bytes source;
-    struct bundle bundle;
+    struct build_output built;
     size_t bytes; /* counted in the queue */
-    bool is_bundled;
+    bool is_built;
     bool is_kept_back;
     bool is_running; /* has had its turn */
     bool is_cancelled;
 
-    struct work work, map_work;
+    struct work work, detail_work;
     int works_pending;
-    struct error error, map_error; /* code OK: all well so far */
-    struct bundle_failure failure;
+    struct error error, detail_error; /* code OK: all well so far */
+    struct build_failure failure;
     uint32_t exports;
-    char hash[65], map_hash[65];
+    char hash[65], detail_hash[65];
 
     struct store_op record_op; /* store_build_start */
     bool is_record_done;
@@ -92,8 +92,8 @@ static void queue_pick(struct build_queue *q);
 static void build_free(struct build *b)
 {
     bytes_done(&b->source);
-    bundle_done(&b->bundle);
-    bundle_failure_done(&b->failure);
+    build_output_done(&b->built);
+    build_failure_done(&b->failure);
     arena_free(b->arena); /* b lies in it */
 }
 
@@ -139,9 +139,9 @@ static void on_work_done(struct work *w)
         build_step(b);
 }
 
-static void on_map_work_done(struct work *w)
+static void on_detail_work_done(struct work *w)
 {
-    struct build *b = container_of(w, struct build, map_work);
+    struct build *b = container_of(w, struct build, detail_work);
     if (--b->works_pending == 0)
         build_step(b);
 }
@@ -154,40 +154,47 @@ static void start_work(struct build *b, void (*run)(struct work *w))
     work_start(b->queue->config.loop, &b->work);
 }
 
-static void run_bundle(struct work *w)
+static const struct runtime_type *type_of(const struct build *b)
+{
+    return runtime_type_find(b->options.runtime);
+}
+
+static void run_make(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
-    if (!b->queue->config.esbuild) {
-        error_set(&b->error, ERR_IO, "the server has no esbuild to bundle with");
-        error_hint(&b->error, "install esbuild for it (LIMPET_ESBUILD), or upload with the limpet "
-                              "command, which bundles itself");
-        return;
-    }
-    struct bundle_config config = {
-        .esbuild = b->queue->config.esbuild,
+    struct build_config config = {
+        .tool = b->queue->config.esbuild,
         .name = arena_cstr(b->arena, module_name_split(b->function).name),
     };
     enum err err =
-        bundle_source(&config, bytes_slice(&b->source), &b->bundle, &b->failure, &b->error);
+        type_of(b)->build(&config, bytes_slice(&b->source), &b->built, &b->failure, &b->error);
     CHECK(err == b->error.code);
     bytes_done(&b->source);
+}
+
+enum err build_check_detail(const struct runtime_type *type, struct slice detail,
+                            struct error *ret_error)
+{
+    void *read = NULL;
+    if (detail.len == 0 || !type->detail_read)
+        return OK;
+    if (type->detail_read(detail, &read, ret_error))
+        return error_context(ret_error, ERR_BUILD_FAILED, "the uploaded %s cannot be read",
+                             type->detail_member);
+    type->detail_free(read);
+    return OK;
 }
 
 static void run_evaluate(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
     const struct admin_host *host = b->queue->config.host;
-    if (b->is_bundled && b->bundle.source_map.len > 0) {
-        struct sourcemap *map = NULL;
-        if (sourcemap_parse(bytes_slice(&b->bundle.source_map), &map, &b->error)) {
-            error_context(&b->error, ERR_BUILD_FAILED, "the uploaded source map cannot be read");
-            return;
-        }
-        sourcemap_free(map);
-    }
-    enum err err = host->evaluate(host->ctx, b->function, bytes_slice(&b->bundle.code),
-                                  bytes_slice(&b->bundle.source_map), &b->options, &b->exports,
-                                  &b->failure, &b->error);
+    enum err err = OK;
+    if (b->is_built)
+        err = build_check_detail(type_of(b), bytes_slice(&b->built.detail), &b->error);
+    if (!err)
+        err = host->evaluate(host->ctx, b->function, &b->built, &b->options, &b->exports,
+                             &b->failure, &b->error);
     if (!err)
         err = module_kind_check(b->kind, b->function, b->exports, &b->error);
     CHECK(err == b->error.code);
@@ -196,29 +203,29 @@ static void run_evaluate(struct work *w)
 static void run_put_code(struct work *w)
 {
     struct build *b = container_of(w, struct build, work);
-    enum err err = store_artifact_put(b->queue->config.store, bytes_slice(&b->bundle.code), b->hash,
-                                      &b->error);
+    enum err err = store_artifact_put(b->queue->config.store, bytes_slice(&b->built.artifact),
+                                      b->hash, &b->error);
     CHECK(err == b->error.code);
 }
 
-static void run_put_map(struct work *w)
+static void run_put_detail(struct work *w)
 {
-    struct build *b = container_of(w, struct build, map_work);
-    enum err err = store_artifact_put(b->queue->config.store, bytes_slice(&b->bundle.source_map),
-                                      b->map_hash, &b->map_error);
-    CHECK(err == b->map_error.code);
+    struct build *b = container_of(w, struct build, detail_work);
+    enum err err = store_artifact_put(b->queue->config.store, bytes_slice(&b->built.detail),
+                                      b->detail_hash, &b->detail_error);
+    CHECK(err == b->detail_error.code);
 }
 
 /* The two files are written and synced side by side: a disk takes two syncs in the time of one. */
 static void start_artifacts(struct build *b)
 {
     start_work(b, run_put_code);
-    if (b->bundle.source_map.len == 0)
+    if (b->built.detail.len == 0)
         return;
-    b->map_work.run = run_put_map;
-    b->map_work.done = on_map_work_done;
+    b->detail_work.run = run_put_detail;
+    b->detail_work.done = on_detail_work_done;
     b->works_pending++;
-    work_start(b->queue->config.loop, &b->map_work);
+    work_start(b->queue->config.loop, &b->detail_work);
 }
 
 /* ---- store ---- */
@@ -238,7 +245,7 @@ static void start_publish(struct build *b)
     struct version_row row = {
         .function = b->function,
         .hash = slice_cstr(b->hash),
-        .source_map_hash = slice_cstr(b->map_hash),
+        .detail_hash = slice_cstr(b->detail_hash),
         .exports = b->exports,
         .options = b->options,
         .is_kept_back = b->is_kept_back,
@@ -351,10 +358,10 @@ static void build_step(struct build *b)
         switch (b->state) {
         case BUILD_WAIT_TURN:
             build_begin(b);
-            b->state = b->is_bundled ? BUILD_WAIT_EVALUATE : BUILD_WAIT_BUNDLE;
-            start_work(b, b->is_bundled ? run_evaluate : run_bundle);
+            b->state = b->is_built ? BUILD_WAIT_EVALUATE : BUILD_WAIT_MAKE;
+            start_work(b, b->is_built ? run_evaluate : run_make);
             return;
-        case BUILD_WAIT_BUNDLE:
+        case BUILD_WAIT_MAKE:
             b->state = is_over ? BUILD_WAIT_RECORD : BUILD_WAIT_EVALUATE;
             if (is_over)
                 continue;
@@ -368,7 +375,7 @@ static void build_step(struct build *b)
             return;
         case BUILD_WAIT_ARTIFACTS:
             if (!b->error.code)
-                b->error = b->map_error;
+                b->error = b->detail_error;
             b->state = BUILD_WAIT_RECORD;
             continue;
         case BUILD_WAIT_RECORD:
@@ -516,12 +523,11 @@ static enum err check_room(const struct build_queue *q, size_t bytes, struct err
 enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
                             struct build_watch *watch, struct error *ret_error)
 {
-    size_t bytes = upload->source.len + upload->code.len + upload->source_map.len;
+    size_t bytes = upload->source.len + upload->built.artifact.len + upload->built.detail.len;
     enum err err = check_room(q, bytes, ret_error);
     if (err) {
         bytes_done(&upload->source);
-        bytes_done(&upload->code);
-        bytes_done(&upload->source_map);
+        build_output_done(&upload->built);
         return err;
     }
     struct arena *arena = arena_new(NULL);
@@ -533,10 +539,11 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->options = upload->options;
     b->options.domains = arena_copy(arena, upload->options.domains);
     b->options.vars = arena_copy(arena, upload->options.vars);
+    b->options.runtime = arena_copy(arena, upload->options.runtime);
     b->source = take_bytes(&upload->source);
-    b->bundle.code = take_bytes(&upload->code);
-    b->bundle.source_map = take_bytes(&upload->source_map);
-    b->is_bundled = upload->is_bundled;
+    b->built.artifact = take_bytes(&upload->built.artifact);
+    b->built.detail = take_bytes(&upload->built.detail);
+    b->is_built = upload->is_built;
     b->is_kept_back = upload->is_kept_back;
     b->bytes = bytes;
     b->created_us = clock_wall_us();
@@ -588,7 +595,7 @@ bool build_queue_live(const struct build_queue *q, struct slice function, int64_
     if (!b->is_running)
         *ret_status = BUILD_QUEUED;
     else
-        *ret_status = b->state == BUILD_WAIT_BUNDLE ? BUILD_BUNDLING : BUILD_EVALUATING;
+        *ret_status = b->state == BUILD_WAIT_MAKE ? BUILD_BUNDLING : BUILD_EVALUATING;
     return true;
 }
 

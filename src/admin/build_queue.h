@@ -23,10 +23,11 @@
 #include "base/list.h"
 
 struct build_queue;
+struct runtime_type;
 
 enum {
     BUILD_RUNNING_MAX = 2,
-    BUILD_QUEUE_BYTES_MAX = 256 * 1024 * 1024, /* of sources and bundles in queue: 503 above */
+    BUILD_QUEUE_BYTES_MAX = 256 * 1024 * 1024, /* of sources and artifacts in queue: 503 above */
 };
 
 struct build_queue_config {
@@ -40,9 +41,9 @@ struct build_queue_config {
 struct build_upload {
     struct slice function; /* copied */
     enum module_kind kind;
-    struct bytes source; /* TypeScript, or, when is_bundled: */
-    struct bytes code, source_map;
-    bool is_bundled;
+    struct bytes source; /* for the runtime of the options, or, when is_built: */
+    struct build_output built;
+    bool is_built;
     bool is_kept_back; /* it does not serve yet */
     struct version_options options;
     const struct store_audit *audit; /* who uploads; borrowed for the call */
@@ -61,7 +62,7 @@ struct build_watch {
     struct list link;
 };
 
-/* A turn to bundle and evaluate code without publishing it: counted with the builds that run. Embedded
+/* A turn to build and evaluate code without publishing it: counted with the builds that run. Embedded
  * in the taker's own struct. */
 struct build_turn {
     void (*begin)(struct build_turn *t); /* it is its turn; perhaps before the take returns */
@@ -71,6 +72,11 @@ struct build_turn {
 };
 void build_turn_take(struct build_queue *q, struct build_turn *t);
 void build_turn_end(struct build_turn *t); /* once, after begin */
+
+/* Can the runtime read what was uploaded as the detail of what was built elsewhere? ERR_BUILD_FAILED. Any
+ * thread. */
+NODISCARD enum err build_check_detail(const struct runtime_type *type, struct slice detail,
+                                      struct error *ret_error);
 
 struct build_queue *build_queue_new(const struct build_queue_config *config);
 void build_queue_free(struct build_queue *q); /* must be idle; NULL is allowed */

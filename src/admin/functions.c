@@ -12,6 +12,7 @@
 #include "admin/names.h"
 #include "base/limits.h"
 #include "base/module_name.h"
+#include "module/runtimes.h"
 
 const char *kind_word(enum module_kind kind)
 {
@@ -246,6 +247,8 @@ static enum err read_vars(const struct body_value *v, struct bytes *ret_vars,
 struct upload_parts {
     struct bytes name, domains, vars;
     struct build_upload upload;
+    const struct runtime_type *of; /* whose artifact or detail it has */
+    struct bytes runtime;          /* named */
     bool has_source, has_code;
 };
 
@@ -255,36 +258,76 @@ static void upload_parts_done(struct upload_parts *p)
     bytes_done(&p->domains);
     bytes_done(&p->vars);
     bytes_done(&p->upload.source);
-    bytes_done(&p->upload.code);
-    bytes_done(&p->upload.source_map);
+    build_output_done(&p->upload.built);
+    bytes_done(&p->runtime);
+}
+
+enum { RUNTIMES_SHOWN_MAX = 8 };
+
+/* All that an upload may have, for who has mistyped one. */
+static size_t upload_members(const char *const *members, size_t members_len, const char **ret,
+                             size_t max)
+{
+    size_t n = 0;
+    for (size_t k = 0; k < members_len; k++)
+        ret[n++] = members[k];
+    for (size_t k = 0; k < runtime_types_len && n + 2 <= max; k++) {
+        ret[n++] = runtime_types[k]->artifact_member;
+        if (runtime_types[k]->detail_member)
+            ret[n++] = runtime_types[k]->detail_member;
+    }
+    return n;
+}
+
+/* What runs it: named, or told by what was uploaded. */
+static enum err choose_runtime(struct upload_parts *p, struct error *ret_error)
+{
+    struct slice name = bytes_slice(&p->runtime);
+    const struct runtime_type *type = name.len == 0 && p->of ? p->of : runtime_type_find(name);
+    if (!type || (p->of && type != p->of)) {
+        error_set(ret_error, ERR_INVALID, "there is no runtime '%.*s'%s%s",
+                  SLICE_ARG(slice_utf8_clip(name, 60)), type ? " that takes a " : "",
+                  type ? p->of->artifact_member : "");
+        error_hint(ret_error, "leave 'runtime' out for TypeScript and JavaScript");
+        return ERR_INVALID;
+    }
+    if (type != runtime_types[0]) /* the first is meant by none */
+        p->upload.options.runtime = slice_cstr(type->name);
+    return OK;
 }
 
 static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
-    static const char *const known[] = {"name",   "source", "bundle", "source_map", "isolation",
-                                        "limits", "egress", "vars",   "serve"};
+    static const char *const members[] = {"name",   "source", "runtime", "isolation",
+                                          "limits", "egress", "vars",    "serve"};
+    const char *known[ARRAY_LEN(members) + 2 * RUNTIMES_SHOWN_MAX];
+    size_t known_len = upload_members(members, ARRAY_LEN(members), known, ARRAY_LEN(known));
     struct slice name = bytes_slice(key);
     struct build_upload *u = &p->upload;
     if (slice_eq_cstr(name, "name"))
         return read_text("name", v, &p->name, ret_error);
-    bool is_known = false;
-    for (size_t i = 0; i < ARRAY_LEN(known); i++)
-        is_known |= slice_eq_cstr(name, known[i]);
+    const struct runtime_type *of = runtime_type_of_member(name);
+    bool is_known = of;
+    for (size_t i = 0; i < ARRAY_LEN(members); i++)
+        is_known |= slice_eq_cstr(name, members[i]);
     if (!is_known)
-        return unknown_member("an upload", key, known, ARRAY_LEN(known), ret_error);
+        return unknown_member("an upload", key, known, known_len, ret_error);
     if (v->kind == BODY_NULL)
         return OK; /* as if left out */
     if (slice_eq_cstr(name, "source")) {
         p->has_source = true;
         return read_text("source", v, &u->source, ret_error);
     }
-    if (slice_eq_cstr(name, "bundle")) {
-        p->has_code = true;
-        return read_text("bundle", v, &u->code, ret_error);
+    if (of) {
+        bool is_artifact = slice_eq_cstr(name, of->artifact_member);
+        p->of = of;
+        p->has_code |= is_artifact;
+        return read_text(is_artifact ? of->artifact_member : of->detail_member, v,
+                         is_artifact ? &u->built.artifact : &u->built.detail, ret_error);
     }
-    if (slice_eq_cstr(name, "source_map"))
-        return read_text("source_map", v, &u->source_map, ret_error);
+    if (slice_eq_cstr(name, "runtime"))
+        return read_text("runtime", v, &p->runtime, ret_error);
     if (slice_eq_cstr(name, "isolation"))
         return read_isolation(v, &u->options.isolation, ret_error);
     if (slice_eq_cstr(name, "limits"))
@@ -321,17 +364,22 @@ static enum err read_upload(struct admin_request *r, struct upload_parts *p,
         return err;
     if (p->has_source == p->has_code) {
         error_set(ret_error, ERR_INVALID,
-                  p->has_code ? "an upload has 'source' or 'bundle', not both"
-                              : "the upload has no 'source'");
+                  p->has_code ? "an upload has 'source' or '%s', not both"
+                              : "the upload has no 'source'",
+                  p->of ? p->of->artifact_member : "");
         error_hint(ret_error, "send {\"name\": …, \"source\": \"…TypeScript…\"}");
         return ERR_INVALID;
     }
-    if (p->has_source && p->upload.source_map.len > 0) {
-        error_set(ret_error, ERR_INVALID, "'source_map' belongs to 'bundle', not to 'source'");
+    if (p->has_source && p->upload.built.detail.len > 0) {
+        error_set(ret_error, ERR_INVALID, "'%s' belongs to '%s', not to 'source'",
+                  p->of->detail_member, p->of->artifact_member);
         error_hint(ret_error, "leave it out: the server makes one");
         return ERR_INVALID;
     }
-    p->upload.is_bundled = p->has_code;
+    err = choose_runtime(p, ret_error);
+    if (err)
+        return err;
+    p->upload.is_built = p->has_code;
     p->upload.options.domains = bytes_slice(&p->domains);
     p->upload.options.vars = bytes_slice(&p->vars);
     return OK;
@@ -439,7 +487,8 @@ void function_upload(struct admin_request *r)
     request_audit_target(r, s->function);
     parts.upload.audit = request_audit(r);
     struct build_upload upload = parts.upload;
-    parts.upload.source = parts.upload.code = parts.upload.source_map = BYTES_INIT;
+    parts.upload.source = BYTES_INIT;
+    parts.upload.built = (struct build_output){0};
     if (build_queue_submit(r->admin->builds, &upload, &s->watch, &error)) {
         reply_error(r, &error);
         return;

@@ -44,6 +44,8 @@ static const struct field fields[] = {
     {"Upload", "bundle", "string?", false,
      "an ES module that is bundled already, in place of source"},
     {"Upload", "source_map", "string?", false, "source map of bundle (JSON text, version 3)"},
+    {"Upload", "runtime", "string?", false,
+     "what runs it; left out: what takes TypeScript and JavaScript, \"script\""},
     {"Upload", "isolation", "string?", false,
      "request (default): fresh globals for each request; module: globals are kept"},
     {"Upload", "limits", "Limits?", false, "what one request may use; left out: the defaults"},

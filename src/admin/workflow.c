@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What only workflows have as resources: check (replay unfinished executions on code that is not
- * published) and migrate. The code of a check is bundled and evaluated on the pool as an upload's
+ * published) and migrate. The code of a check is built and evaluated on the pool as an upload's
  * is, when it is its turn among them, so that code which could not be published is refused as there, whether or not there is
  * anything to replay; then the host replays. Both may take long; replays end when the client goes.
  */
@@ -11,8 +11,7 @@
 #include "base/limits.h"
 #include "base/module_name.h"
 #include "loop/work.h"
-#include "script/bundle.h"
-#include "script/sourcemap.h"
+#include "module/runtimes.h"
 
 enum { CHECKS_MAX = 4 }; /* at once: each holds a module and replays */
 
@@ -25,10 +24,11 @@ struct check {
     struct build_turn turn;
     struct work work;
     struct bytes source;
-    struct bundle bundle;
-    struct bundle_failure failure;
+    struct build_output built;
+    struct build_failure failure;
     struct error error;
-    bool is_bundled;
+    const struct runtime_type *runtime; /* of the version that serves */
+    bool is_built;
 };
 
 static void check_done(void *arg)
@@ -36,18 +36,20 @@ static void check_done(void *arg)
     struct check *c = arg;
     c->admin->checks--;
     bytes_done(&c->source);
-    bundle_done(&c->bundle);
-    bundle_failure_done(&c->failure);
+    build_output_done(&c->built);
+    build_failure_done(&c->failure);
 }
 
 /* ---- what the body says ---- */
 
-static enum err wrong_body(struct error *ret_error)
+static enum err wrong_body(const struct check *c, struct error *ret_error)
 {
+    const char *detail = c->runtime->detail_member;
     error_set(ret_error, ERR_INVALID,
-              "the request body is not {\"source\": \"text\"} or {\"bundle\": \"text\", "
-              "\"source_map\": \"text\"}");
-    error_hint(ret_error, "'limpet workflow check NAME FILE' bundles FILE and sends it");
+              "the request body is not {\"source\": \"text\"} or {\"%s\": \"text\"%s%s%s}",
+              c->runtime->artifact_member, detail ? ", \"" : "", detail ? detail : "",
+              detail ? "\": \"text\"" : "");
+    error_hint(ret_error, "'limpet workflow check NAME FILE' builds FILE and sends it");
     return ERR_INVALID;
 }
 
@@ -60,23 +62,23 @@ static enum err read_check(struct check *c, struct slice text, struct error *ret
     if (err)
         return err;
     if (root.kind != BODY_OBJECT)
-        return wrong_body(ret_error);
+        return wrong_body(c, ret_error);
     struct body_walk walk = body_walk(&root);
     while (body_next_member(&walk, &key, &value)) {
         struct slice name = bytes_slice(&key);
         struct bytes *out = NULL;
         if (slice_eq_cstr(name, "source"))
             out = &c->source;
-        else if (slice_eq_cstr(name, "bundle") || slice_eq_cstr(name, "code"))
-            out = &c->bundle.code;
-        else if (slice_eq_cstr(name, "source_map"))
-            out = &c->bundle.source_map;
+        else if (slice_eq_cstr(name, c->runtime->artifact_member) || slice_eq_cstr(name, "code"))
+            out = &c->built.artifact;
+        else if (runtime_type_of_member(name) == c->runtime)
+            out = &c->built.detail;
         if (!out || (value.kind != BODY_STRING && value.kind != BODY_NULL))
-            return wrong_body(ret_error);
+            return wrong_body(c, ret_error);
         if (value.kind == BODY_NULL)
             continue;
         has_source |= out == &c->source;
-        c->is_bundled |= out == &c->bundle.code;
+        c->is_built |= out == &c->built.artifact;
         bytes_clear(out);
         body_string(&value, out);
         if (out->len > LIMIT_SOURCE_BYTES) {
@@ -87,8 +89,8 @@ static enum err read_check(struct check *c, struct slice text, struct error *ret
             return ERR_TOO_LARGE;
         }
     }
-    if (has_source == c->is_bundled || (has_source && c->bundle.source_map.len > 0))
-        return wrong_body(ret_error);
+    if (has_source == c->is_built || (has_source && c->built.detail.len > 0))
+        return wrong_body(c, ret_error);
     return OK;
 }
 
@@ -99,9 +101,8 @@ static void evaluate(struct check *c)
     const struct admin_host *host = &c->admin->host;
     struct slice name = slice_cstr(c->name);
     uint32_t exports = 0;
-    enum err err = host->evaluate(host->ctx, name, bytes_slice(&c->bundle.code),
-                                  bytes_slice(&c->bundle.source_map), &c->options, &exports,
-                                  &c->failure, &c->error);
+    enum err err =
+        host->evaluate(host->ctx, name, &c->built, &c->options, &exports, &c->failure, &c->error);
     if (!err)
         err = module_kind_check(c->request->kind, name, exports, &c->error);
     CHECK(err == c->error.code);
@@ -112,19 +113,13 @@ static void evaluate(struct check *c)
 static void run_build(struct work *w)
 {
     struct check *c = container_of(w, struct check, work);
-    enum err err;
-    if (!c->is_bundled) {
-        struct bundle_config config = {.esbuild = c->admin->esbuild, .name = c->source_name};
-        err = bundle_source(&config, bytes_slice(&c->source), &c->bundle, &c->failure, &c->error);
-        CHECK(err == c->error.code);
-    } else if (c->bundle.source_map.len > 0) {
-        struct sourcemap *map = NULL;
-        err = sourcemap_parse(bytes_slice(&c->bundle.source_map), &map, &c->error);
-        if (err)
-            error_context(&c->error, err, "the source map cannot be read");
-        sourcemap_free(map);
-    }
-    if (!c->error.code)
+    struct build_config config = {.tool = c->admin->esbuild, .name = c->source_name};
+    enum err err = c->is_built
+                       ? build_check_detail(c->runtime, bytes_slice(&c->built.detail), &c->error)
+                       : c->runtime->build(&config, bytes_slice(&c->source), &c->built, &c->failure,
+                                           &c->error);
+    CHECK(err == c->error.code);
+    if (!err)
         evaluate(c);
 }
 
@@ -181,8 +176,8 @@ static void on_built(struct work *w)
     } else if (r->exchange) {
         struct durable_op *op = durable_op_new(r, FLOW_CHECK, on_reported);
         op->durable.workflow = r->params[0];
-        op->durable.code = bytes_slice(&c->bundle.code); /* c is in r's arena */
-        op->durable.source_map = bytes_slice(&c->bundle.source_map);
+        op->durable.code = bytes_slice(&c->built.artifact); /* c is in r's arena */
+        op->durable.detail = bytes_slice(&c->built.detail);
         durable_op_start(op);
     }
     request_release(r);
@@ -220,9 +215,12 @@ void workflow_check(struct admin_request *r)
         c = arena_new_struct(r->arena, struct check);
         c->admin = r->admin;
         c->options = version.options;
+        c->runtime = runtime_type_find(c->options.runtime);
         c->admin->checks++;
         arena_on_free(r->arena, check_done, c);
-        err = read_check(c, r->body, &error);
+        err = c->runtime ? read_check(c, r->body, &error)
+                         : error_set(&error, ERR_UNAVAILABLE, "this server has no runtime '%.*s'",
+                                     SLICE_ARG(c->options.runtime));
     }
     if (err) {
         reply_error(r, &error);

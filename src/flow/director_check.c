@@ -242,5 +242,5 @@ void director_check(struct director *d, struct flow_request *a)
     if (a->kind == FLOW_MIGRATE)
         director_deploy(d, &s->code, module, 0);
     else
-        d->env->code->trial(d->env->ctx, &s->code, module, a->code, a->source_map);
+        d->env->code->trial(d->env->ctx, &s->code, module, a->code, a->detail);
 }

@@ -97,7 +97,7 @@ struct deployment_ask {
     struct deployments *deployments;
     struct ask *ask;
     uint64_t changes;
-    struct slice code, source_map; /* of code that is only to be checked */
+    struct slice code, detail; /* of code that is only to be checked */
     struct trial *trial;
 };
 
@@ -106,7 +106,7 @@ struct flow_code {
     /* A version of a workflow (0: the one that serves). ERR_NOT_FOUND: deleted. */
     void (*get)(void *ctx, struct deployment_ask *a, struct slice name, int64_t version);
     /* Code that is only to be checked, with the options of the version that serves. code and
-     * source_map are borrowed until done. */
+     * detail are borrowed until done. */
     void (*trial)(void *ctx, struct deployment_ask *a, struct slice name, struct slice code,
-                  struct slice source_map);
+                  struct slice detail);
 };

@@ -26,7 +26,7 @@ enum flow_request_kind {
     FLOW_RESUME,  /* id */
     FLOW_RETRY,   /* id, version (0: as pinned, -1: the serving one) */
     FLOW_FORK,    /* id, record (-1: all) -> new_id */
-    FLOW_CHECK,   /* workflow, code (a bundle) and source_map: replays -> report */
+    FLOW_CHECK,   /* workflow, code (an artifact) and its detail: replays -> report */
     FLOW_MIGRATE, /* workflow: to the serving version, those that agree -> report */
 };
 struct flow_request {
@@ -35,7 +35,7 @@ struct flow_request {
     /* in: borrowed until done */
     const struct store_audit *audit; /* NULL: it is in no audit log; borrowed until done */
     struct slice workflow;           /* "name" or "name.export" */
-    struct slice id, name, key, body, metadata, code, source_map;
+    struct slice id, name, key, body, metadata, code, detail;
     int64_t version, record;
     uint32_t wait_ms;
     /* out */

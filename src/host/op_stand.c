@@ -6,8 +6,8 @@
  * alone, and a guest that is freed waits for it. */
 #include "host/recording.h"
 
-#include "sandbox/isolate.h"
 #include "module/deployment.h"
+#include "sandbox/isolate.h"
 
 static void stand_run(struct fiber_task *t)
 {

@@ -14,6 +14,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "module/build.h"
 #include "sandbox/isolate.h"
 
 struct engine;
@@ -82,14 +83,28 @@ struct runtime_type {
 
     enum err (*start)(const struct runtime_start *s, struct runtime **ret_runtime,
                       struct error *ret_error);
-    void (*save)(const struct runtime *r, struct bytes *out); /* for runtime_start.saved */
+    void (*save)(const struct runtime *r, struct bytes *out); /* runtime_start.saved; may be NULL */
     void (*stop)(struct runtime *r);                          /* nothing of it is used any more */
+
+    /* ---- builds; blocking ---- */
+
+    /* What the artifact and the detail of one that was built elsewhere are called in an upload. */
+    const char *artifact_member, *detail_member;
+    /* The program that it builds with: malloc'd path, or NULL: it is not there. NULL: needs none. */
+    char *(*find_tool)(void);
+    /* ERR_BUILD_FAILED fills ret_failure, too; both are empty before, and the caller's. */
+    enum err (*build)(const struct build_config *config, struct slice source,
+                      struct build_output *ret_output, struct build_failure *ret_failure,
+                      struct error *ret_error);
+    /* Where in its sources an artifact failed that does not load; file, line, column, frame. May be
+     * NULL. */
+    void (*locate)(const struct build_trouble *t, struct build_failure *ret_failure);
 
     /* ---- versions; blocking ---- */
 
     /* Runs what a module's code does at first, and keeps the memory it leaves. */
     enum err (*load)(struct runtime *r, struct runtime_load *load, struct error *ret_error);
-    /* Images as bytes, to be kept on disk. ERR_TOO_LARGE; ERR_CORRUPT; ERR_CONFLICT: of another
+    /* Images as bytes, to be kept on disk; NULL: none is, each load runs the code. ERR_TOO_LARGE; ERR_CORRUPT; ERR_CONFLICT: of another
      * build. */
     enum err (*image_save)(const struct runtime *r, const struct image *m, struct bytes *out,
                            struct error *ret_error);
@@ -101,7 +116,7 @@ struct runtime_type {
 
     enum err (*detail_read)(struct slice text, void **ret_detail, struct error *ret_error);
     void (*detail_free)(void *detail);
-    /* A stack trace as its author knows the code. */
+    /* A stack trace as its author knows the code. NULL: it is as it is. */
     void (*write_stack)(const void *detail, struct slice module, struct slice stack,
                         struct bytes *out);
 

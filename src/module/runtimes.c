@@ -25,3 +25,14 @@ const struct runtime_type *runtime_type_find(struct slice name)
             return runtime_types[k];
     return NULL;
 }
+
+const struct runtime_type *runtime_type_of_member(struct slice name)
+{
+    for (size_t k = 0; k < runtime_types_len; k++) {
+        const struct runtime_type *t = runtime_types[k];
+        if (slice_eq_cstr(name, t->artifact_member) ||
+            (t->detail_member && slice_eq_cstr(name, t->detail_member)))
+            return t;
+    }
+    return NULL;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The table of runtimes, and all of them started in one process. */
+ * The table of runtimes. host/runtimes.h has them started. */
 #pragma once
 
 #include "module/runtime.h"
@@ -10,3 +10,5 @@ extern const struct runtime_type *const runtime_types[];
 extern const size_t runtime_types_len;
 /* "": the first. NULL: there is none of that name. */
 const struct runtime_type *runtime_type_find(struct slice name);
+/* Whose artifact or detail an upload calls so; NULL: nobody's. */
+const struct runtime_type *runtime_type_of_member(struct slice name);

@@ -10,6 +10,7 @@
 #include "base/module_kind.h"
 #include "guest/abi.h"
 #include "script/builtin.h"
+#include "script/bundle.h"
 #include "script/sourcemap.h"
 
 _Static_assert((int)MODULE_EXPORT_FETCH == ABI_EXPORT_FETCH &&
@@ -338,6 +339,11 @@ const struct runtime_type script_runtime = {
     .start = script_start,
     .save = script_save,
     .stop = script_stop,
+    .artifact_member = "bundle",
+    .detail_member = "source_map",
+    .find_tool = bundle_find_esbuild,
+    .build = script_build,
+    .locate = script_locate,
     .load = script_load,
     .image_save = script_image_save,
     .image_load = script_image_load,

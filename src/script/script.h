@@ -38,6 +38,12 @@ extern const struct runtime_type script_runtime;
 /* input.c: what a dispatch gives to the guest, as guest/abi.h says. */
 void script_encode(const struct dispatch_input *in, struct bytes *out);
 
+/* build.c: for script_runtime. */
+enum err script_build(const struct build_config *config, struct slice source,
+                      struct build_output *ret_output, struct build_failure *ret_failure,
+                      struct error *ret_error);
+void script_locate(const struct build_trouble *t, struct build_failure *ret_failure);
+
 /* wasi.c: the imports beside "limpet" that the engine has. */
 extern const struct sandbox_import script_wasi[];
 extern const size_t script_wasi_len;

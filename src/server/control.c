@@ -25,8 +25,8 @@
 #include "host/runtimes.h"
 #include "loop/work.h"
 #include "module/deployment.h"
+#include "module/runtime.h"
 #include "sandbox/isolate.h"
-#include "script/sourcemap.h"
 #include "server/deployments.h"
 #include "server/metrics.h"
 #include "server/usage.h"
@@ -83,73 +83,44 @@ static void host_change(void *ctx, struct admin_change *request)
     deployments_change(c->deployments, request);
 }
 
-/* Where it happened is the first frame of the bundle, "NAME:LINE:COLUMN", in the stack. */
-static void first_position(struct slice stack, struct slice name, int *ret_line, int *ret_column)
+static enum err no_runtime(struct slice name, struct error *ret_error)
 {
-    const char *at = stack.len ? memmem(stack.ptr, stack.len, name.ptr, name.len) : NULL;
-    if (!at)
-        return;
-    struct slice rest = slice_skip(stack, (size_t)(at - stack.ptr) + name.len + 1);
-    uint64_t line, column;
-    struct slice digits = slice_split(&rest, ':');
-    if (!slice_to_u64(digits, &line) || line > INT_MAX)
-        return;
-    for (digits = rest, digits.len = 0;
-         digits.len < rest.len && rest.ptr[digits.len] >= '0' && rest.ptr[digits.len] <= '9';)
-        digits.len++;
-    *ret_line = (int)line;
-    *ret_column = slice_to_u64(digits, &column) && column <= INT_MAX ? (int)column : 1;
+    return error_set(ret_error, ERR_UNAVAILABLE, "this server has no runtime '%.*s'",
+                     SLICE_ARG(name));
 }
 
-static void evaluate_failure(struct guest_load *load, struct slice function,
-                             struct slice source_map, struct bundle_failure *ret_failure,
-                             struct error *error)
-{
-    struct sourcemap *map = NULL;
-    CLEANUP(bytes_done) struct bytes stack = BYTES_INIT;
-    struct slice raw = bytes_slice(&load->error_stack), file;
-    if (source_map.len > 0 && sourcemap_parse(source_map, &map, NULL) == OK)
-        sourcemap_map_stack(map, function, raw, &stack);
-    else
-        bytes_append_slice(&stack, raw);
-    bytes_append_cstr(&ret_failure->message, error->message);
-    int line = 0, column = 0;
-    first_position(raw, function, &line, &column);
-    if (line == 0)
-        (void)bundle_find_missing_export(load->code, slice_cstr(error->message), &line, &column);
-    if (map && line > 0 &&
-        sourcemap_find(map, line, column > 0 ? column : 1, &file, &line, &column)) {
-        bytes_append_slice(&ret_failure->file, file);
-        ret_failure->line = line;
-        ret_failure->column = column;
-        sourcemap_frame(sourcemap_content(map, file), line, column, &ret_failure->frame);
-    }
-    sourcemap_free(map);
-}
-
-static enum err host_evaluate(void *ctx, struct slice function, struct slice code,
-                              struct slice source_map, const struct version_options *options,
-                              uint32_t *ret_exports, struct bundle_failure *ret_failure,
-                              struct error *ret_error)
+static enum err host_evaluate(void *ctx, struct slice function, const struct build_output *built,
+                              const struct version_options *options, uint32_t *ret_exports,
+                              struct build_failure *ret_failure, struct error *ret_error)
 {
     struct control *c = ctx;
-    struct runtime *runtime = runtimes_find(c->server->runtimes, SLICE_EMPTY);
+    struct runtime *runtime = runtimes_find(c->server->runtimes, options->runtime);
     struct guest_load load = {
         .name = function,
-        .code = code,
+        .code = bytes_slice(&built->artifact),
         .memory_bytes_max =
             options->memory_mb ? (size_t)options->memory_mb << 20 : LIMIT_GUEST_MEMORY_BYTES,
         .cpu_ns_max = config_build_cpu_ns(&c->server->config, (uint64_t)options->cpu_ms * 1000000),
     };
-    enum err err = guest_load(runtime, &load, ret_error);
+    enum err err =
+        runtime ? guest_load(runtime, &load, ret_error) : no_runtime(options->runtime, ret_error);
     if (err == OK) {
         char hash[65];
         *ret_exports = load.exports;
-        images_hash(code, hash); /* so that its first call need not evaluate it again */
+        images_hash(load.code, hash); /* so that its first call need not evaluate it again */
         if (!load.has_drawn) /* else the version, which is not made yet, has numbers of its own */
             images_put(c->server, runtime, function, slice_cstr(hash), load.image);
-    } else
-        evaluate_failure(&load, function, source_map, ret_failure, ret_error);
+    } else {
+        bytes_append_cstr(&ret_failure->message, ret_error->message);
+    }
+    if (err != OK && runtime && runtime->type->locate) {
+        const struct build_trouble trouble = {.module = function,
+                                              .artifact = load.code,
+                                              .detail = bytes_slice(&built->detail),
+                                              .message = slice_cstr(ret_error->message),
+                                              .stack = bytes_slice(&load.error_stack)};
+        runtime->type->locate(&trouble, ret_failure);
+    }
     image_unref(load.image);
     bytes_done(&load.error_name);
     bytes_done(&load.error_stack);
@@ -356,10 +327,10 @@ static void control_deploy(void *ctx, struct deployment_ask *a, struct slice nam
 }
 
 static void control_try(void *ctx, struct deployment_ask *a, struct slice name, struct slice code,
-                        struct slice source_map)
+                        struct slice detail)
 {
     struct control *c = ctx;
-    deployments_try(c->deployments, a, name, code, source_map);
+    deployments_try(c->deployments, a, name, code, detail);
 }
 
 static struct director *control_direct(struct control *c)

@@ -147,10 +147,10 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->account = accounts_module(ds->server->accounts, d->name);
     d->kind = &module_kinds[f->kind];
     d->version = v->number;
-    d->runtime = runtimes_find(ds->server->runtimes, SLICE_EMPTY);
+    d->runtime = runtimes_find(ds->server->runtimes, options.runtime);
     d->random_seed = random_seed_of(v, d->name);
     d->hash = arena_copy(d->arena, v->hash);
-    d->detail_hash = arena_copy(d->arena, v->source_map_hash);
+    d->detail_hash = arena_copy(d->arena, v->detail_hash);
     d->exports = v->exports;
     d->is_setup_done = v->is_setup_done;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
@@ -285,7 +285,7 @@ struct trial {
     struct work work;
     struct deployment_ask *ask;
     void (*done)(struct deployment_ask *a); /* the caller's */
-    char hash[65], map_hash[65];
+    char hash[65], detail_hash[65];
 };
 
 static void trial_put(struct work *w)
@@ -294,8 +294,8 @@ static void trial_put(struct work *w)
     struct deployment_ask *a = t->ask;
     struct store *store = a->deployments->server->store;
     enum err err = store_artifact_put(store, a->code, t->hash, &a->error);
-    if (err == OK && a->source_map.len > 0)
-        err = store_artifact_put(store, a->source_map, t->map_hash, &a->error);
+    if (err == OK && a->detail.len > 0)
+        err = store_artifact_put(store, a->detail, t->detail_hash, &a->error);
     CHECK(err == OK || err == a->error.code);
 }
 
@@ -315,7 +315,7 @@ static void trial_written(struct work *w)
         deployment_unref(TAKE(a->deployment));
     } else {
         d->hash = arena_copy(d->arena, slice_cstr(t->hash));
-        d->detail_hash = arena_copy(d->arena, slice_cstr(t->map_hash));
+        d->detail_hash = arena_copy(d->arena, slice_cstr(t->detail_hash));
         d->is_module_isolation = false;
         d->is_setup_done = true;
     }
@@ -334,13 +334,13 @@ static void trial_made(struct deployment_ask *a)
 }
 
 void deployments_try(struct deployments *ds, struct deployment_ask *a, struct slice name,
-                     struct slice code, struct slice source_map)
+                     struct slice code, struct slice detail)
 {
     a->deployments = ds;
     a->error.code = OK;
     a->deployment = NULL;
     a->code = code;
-    a->source_map = source_map;
+    a->detail = detail;
     a->trial = calloc(1, sizeof(*a->trial));
     CHECK(a->trial);
     a->trial->ask = a;

@@ -25,7 +25,7 @@ void deployments_route_all(struct deployments *ds, void (*done)(void *arg, const
 void deployments_get(struct deployments *ds, struct deployment_ask *a, struct slice name,
                      int64_t version);
 void deployments_try(struct deployments *ds, struct deployment_ask *a, struct slice name,
-                     struct slice code, struct slice source_map);
+                     struct slice code, struct slice detail);
 
 /* For struct admin_host. */
 void deployments_change(struct deployments *ds, struct admin_change *request);

@@ -52,6 +52,11 @@ static void load_evaluate(struct load_job *j)
     CLEANUP(bytes_done) struct bytes code = BYTES_INIT;
     if (store_artifact_get(j->server->store, d->hash, &code, &j->error) != OK)
         return;
+    if (!d->runtime) {
+        error_set(&j->error, ERR_UNAVAILABLE, "this server has not the runtime of version %lld",
+                  (long long)d->version);
+        return;
+    }
     struct guest_load load = {
         .name = d->name,
         .code = bytes_slice(&code),
@@ -75,7 +80,8 @@ static void load_run(struct work *w)
     struct load_job *j = container_of(w, struct load_job, work);
     struct deployment *d = j->deployment;
     uint8_t digest[IMAGE_DIGEST_BYTES];
-    j->image = images_get(j->server, d->runtime, d->name, d->hash);
+    if (d->runtime)
+        j->image = images_get(j->server, d->runtime, d->name, d->hash);
     if (j->image)
         atomic_fetch_add(&j->server->images_read, 1);
     else

@@ -21,7 +21,7 @@
 #include "host/sql.h"
 #include "http/egress.h"
 #include "http/server.h"
-#include "script/bundle.h"
+#include "module/runtimes.h"
 #include "server/accounts.h"
 #include "server/control.h"
 #include "server/worker.h"
@@ -108,7 +108,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     struct config *c = &s->config;
     s->accounts = accounts_new(c);
     if (!c->esbuild)
-        c->esbuild = c->owned[1] = bundle_find_esbuild();
+        c->esbuild = c->owned[1] = runtime_type_find(SLICE_EMPTY)->find_tool();
     struct store_config store = {.url = c->database_url,
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
@@ -175,7 +175,7 @@ static void announce(void *arg)
                  "--esbuild FILE");
 }
 
-/* Connections leave descriptors to files (databases, images, bundles) and to outgoing requests: a
+/* Connections leave descriptors to files (databases, images, artifacts) and to outgoing requests: a
  * quarter of what the process may have, and at least 128; half of that is for databases. */
 static void keep_descriptors(struct config *c)
 {

@@ -40,16 +40,16 @@ struct slot {
     unsigned invocations;
     /* used since the last trim, then added to the module's meter */
     uint64_t requests, cpu_ns, egress_bytes, metered_ms;
-    unsigned fibers; /* ops of its guests and uses of its database on fibers */
+    unsigned fibers;    /* ops of its guests and uses of its database on fibers */
     struct slot *split; /* of the deployment's split: routed through this one; or NULL */
-    bool is_routed;    /* more work may come */
-    bool is_unnamed;   /* reached by worker_slot(), not by name */
-    bool is_user;      /* of the deployment's image */
-    bool is_ready;     /* to serve: the image is there, setup() has run */
-    uint64_t used_ns;  /* when it was last wanted */
-    struct list link;  /* in worker->slots */
-    struct list warm;  /* in worker->warm, if it has anything to give back when it rests */
-    struct list pool;  /* in worker->pools, if it has idle guests */
+    bool is_routed;     /* more work may come */
+    bool is_unnamed;    /* reached by worker_slot(), not by name */
+    bool is_user;       /* of the deployment's image */
+    bool is_ready;      /* to serve: the image is there, setup() has run */
+    uint64_t used_ns;   /* when it was last wanted */
+    struct list link;   /* in worker->slots */
+    struct list warm;   /* in worker->warm, if it has anything to give back when it rests */
+    struct list pool;   /* in worker->pools, if it has idle guests */
 };
 
 struct worker {

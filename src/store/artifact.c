@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Artifacts: bundles and source maps, a file each, named by the SHA-256 of the content, spread over
+ * Artifacts: what versions are loaded from, and what is known of their sources, a file each, named by the SHA-256 of the content, spread over
  * folders named by its first two digits. A file appears under its name only when it is whole and on
  * the disk (temporary file, sync, rename, sync of the folder), so a name that exists can be trusted
  * to be complete; its content is verified at each read all the same.

@@ -25,7 +25,7 @@ struct store;
 struct store_config {
     const char *url;             /* "sqlite:./data/db.sqlite": the scheme names the backend */
     const char *data_dir;        /* made, too; NULL: nobody needs one */
-    const char *artifact_dir;    /* bundles and source maps, a file each, named by SHA-256 */
+    const char *artifact_dir;    /* of versions, a file each, named by SHA-256 */
     uint32_t log_rows_max;       /* kept per function; 0: 10000 */
     uint32_t execution_rows_max; /* kept per function, finished ones only; 0: 100000 */
     int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
@@ -58,6 +58,7 @@ struct version_options {
     uint32_t memory_mb, cpu_ms, wall_ms, sql_transaction_ms;
     struct slice domains; /* comma-separated egress allow list, "" for none */
     struct slice vars;    /* its own variables: a JSON object, "" for none */
+    struct slice runtime; /* what runs it: a name, "" for the first (module/runtimes.h) */
 };
 
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */
@@ -73,7 +74,7 @@ struct function_row {
     int64_t version;          /* number of the version that serves, 0: none yet */
     int64_t split_version;    /* another one that answers a part of the requests, 0: none */
     uint32_t split_permyriad; /* of 10,000 requests */
-    struct slice hash;        /* SHA-256 hex of its bundle, "" if none */
+    struct slice hash;        /* SHA-256 hex of its artifact, "" if none */
     enum build_status last_build_status;
     int64_t last_build;
     int64_t created_us, updated_us;
@@ -82,8 +83,8 @@ struct function_row {
 struct version_row {
     struct slice function;
     int64_t number;
-    struct slice hash, source_map_hash; /* artifacts; source_map_hash may be "" */
-    uint32_t exports;                   /* enum module_export */
+    struct slice hash, detail_hash; /* artifacts; detail_hash may be "" */
+    uint32_t exports;               /* enum module_export */
     bool is_setup_done;
     struct version_options options;
     int64_t created_us;
@@ -313,8 +314,8 @@ void store_build_fail(struct store *s, struct store_op *op, const struct build_r
 /* Publishes a version and makes it the serving one (unless it is kept back and there is another), which
  * ends a split, finishes the build, in one commit (result:
  * version number). The artifacts must be stored before (store_artifact_put). ERR_NOT_FOUND if the
- * function was deleted meanwhile. A bundle and options equal to the serving version's make no new
- * version, only its source map is replaced: the result is that one's number. ERR_INTERNAL if an
+ * function was deleted meanwhile. An artifact and options equal to the serving version's make no new
+ * version, only its detail is replaced: the result is that one's number. ERR_INTERNAL if an
  * artifact is not stored. */
 void store_publish(struct store *s, struct store_op *op, int64_t build,
                    const struct version_row *version);

@@ -182,7 +182,7 @@ static enum err apply_publish_same(struct writer *w, const struct apply_function
         return code;
     *ret_is_same = has_row && slice_eq(db_text(st, 0), v->hash) && db_int(st, 2) == v->exports &&
                    slice_eq(db_text(st, 3), options);
-    if (!*ret_is_same || slice_eq(db_text(st, 1), v->source_map_hash))
+    if (!*ret_is_same || slice_eq(db_text(st, 1), v->detail_hash))
         return OK;
     if (sqlite3_column_bytes(st, 1) > 0)
         code =
@@ -190,9 +190,8 @@ static enum err apply_publish_same(struct writer *w, const struct apply_function
     db_release(&st);
     w->needs_tidy = true;
     if (code == OK)
-        code =
-            db_run(&w->db, WRITER_VERSION_SOURCE_MAP_SET,
-                   PARAMS(P_INT(f->id), P_INT(f->version), P_TEXT(v->source_map_hash)), ret_error);
+        code = db_run(&w->db, WRITER_VERSION_DETAIL_SET,
+                      PARAMS(P_INT(f->id), P_INT(f->version), P_TEXT(v->detail_hash)), ret_error);
     return code;
 }
 
@@ -205,7 +204,7 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
     if (code != OK)
         return code;
     if (!artifact_exists(w->store, v->hash) ||
-        (v->source_map_hash.len && !artifact_exists(w->store, v->source_map_hash)))
+        (v->detail_hash.len && !artifact_exists(w->store, v->detail_hash)))
         return error_set(ret_error, ERR_INTERNAL,
                          "build %lld of '%.*s' names an artifact that is not stored",
                          (long long)m->publish.build, SLICE_ARG(v->function));
@@ -224,12 +223,11 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
                                                       : WRITER_FUNCTION_VERSION_SET,
                          PARAMS(P_INT(f.id), P_INT(now)), ret_number, NULL, ret_error);
         if (code == OK)
-            code =
-                db_run(&w->db, WRITER_VERSION_ADD,
-                       PARAMS(P_INT(f.id), P_INT(*ret_number), P_TEXT(v->hash),
-                              P_TEXT(v->source_map_hash), P_INT(v->exports),
-                              P_INT(v->is_setup_done), P_TEXT(bytes_slice(&options)), P_INT(now)),
-                       ret_error);
+            code = db_run(&w->db, WRITER_VERSION_ADD,
+                          PARAMS(P_INT(f.id), P_INT(*ret_number), P_TEXT(v->hash),
+                                 P_TEXT(v->detail_hash), P_INT(v->exports), P_INT(v->is_setup_done),
+                                 P_TEXT(bytes_slice(&options)), P_INT(now)),
+                          ret_error);
     }
     if (code == OK)
         code = db_run(&w->db, WRITER_BUILD_READY,

@@ -219,7 +219,7 @@ static enum err reader_version_row(sqlite3_stmt *st, struct arena *a, struct ver
         .function = db_text_copy(st, 0, a),
         .number = db_int(st, 1),
         .hash = db_text_copy(st, 2, a),
-        .source_map_hash = db_text_copy(st, 3, a),
+        .detail_hash = db_text_copy(st, 3, a),
         .exports = (uint32_t)db_int(st, 4),
         .is_setup_done = db_int(st, 5) != 0,
         .created_us = db_int(st, 7),
@@ -256,9 +256,9 @@ enum err store_versions(struct store_reader *r, struct arena *a, struct slice fu
     struct version_row *rows = NULL;
     size_t len = 0, cap = 0;
     bool has_row = false;
-    enum err code = reader_first(r, READER_VERSIONS,
-                                 PARAMS(P_TEXT(function), P_INT(STORE_VERSIONS_MAX)), &st, &has_row,
-                                 ret_error);
+    enum err code =
+        reader_first(r, READER_VERSIONS, PARAMS(P_TEXT(function), P_INT(STORE_VERSIONS_MAX)), &st,
+                     &has_row, ret_error);
     while (code == OK && has_row) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
         code = reader_version_row(st, a, &rows[len++], ret_error);

@@ -131,7 +131,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_VERSION_ADD] = "INSERT INTO version (function_id, number, hash, source_map_hash, "
                            "exports, is_setup_done, options,"
                            " created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-    [WRITER_VERSION_SOURCE_MAP_SET] =
+    [WRITER_VERSION_DETAIL_SET] =
         "UPDATE version SET source_map_hash = ?3 WHERE function_id = ?1 AND number = ?2",
     [WRITER_VERSION_SETUP_DONE] =
         "UPDATE version SET is_setup_done = 1 WHERE function_id = ?1 AND number = ?2",

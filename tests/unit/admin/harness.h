@@ -30,7 +30,7 @@
 
 #include "admin/admin.h"
 #include "base/clock.h"
-#include "guest/abi.h"
+#include "base/module_kind.h"
 #include "loop/loop.h"
 #include "loop/post.h"
 
@@ -67,13 +67,13 @@ static inline bool fake_has(struct slice s, const char *word)
     return s.ptr && memmem(s.ptr, s.len, word, strlen(word)) != NULL;
 }
 
-static inline enum err fake_evaluate(void *ctx, struct slice function, struct slice code,
-                                     struct slice source_map, const struct version_options *options,
-                                     uint32_t *ret_exports, struct bundle_failure *ret_failure,
-                                     struct error *ret_error)
+static inline enum err fake_evaluate(void *ctx, struct slice function,
+                                     const struct build_output *built,
+                                     const struct version_options *options, uint32_t *ret_exports,
+                                     struct build_failure *ret_failure, struct error *ret_error)
 {
     struct fake *f = ctx;
-    (void)source_map;
+    struct slice code = bytes_slice(&built->artifact);
     (void)options;
     pthread_mutex_lock(&f->lock);
     f->evaluations++;
@@ -89,9 +89,9 @@ static inline enum err fake_evaluate(void *ctx, struct slice function, struct sl
     f->running_now--;
     pthread_mutex_unlock(&f->lock);
     if (!fake_has(code, "BROKEN")) {
-        *ret_exports = fake_has(code, "WORKFLOW")  ? ABI_EXPORT_WORKFLOW
-                       : fake_has(code, "HANDLER") ? ABI_EXPORT_HANDLER
-                                                   : ABI_EXPORT_FETCH;
+        *ret_exports = fake_has(code, "WORKFLOW")  ? MODULE_EXPORT_WORKFLOW
+                       : fake_has(code, "HANDLER") ? MODULE_EXPORT_HANDLER
+                                                   : MODULE_EXPORT_FETCH;
         return OK;
     }
     bytes_append_cstr(&ret_failure->message, "ReferenceError: x is not defined");

@@ -60,6 +60,8 @@ static void bad_uploads_are_refused(void **state)
         "{\"name\":\"hello\",\"source\":\"x\",\"bundle\":\"y\"}",
         "{\"name\":\"hello\",\"source\":\"x\",\"source_map\":\"y\"}",
         "{\"name\":\"hello\",\"sorce\":\"x\"}",
+        "{\"name\":\"hello\",\"source\":\"x\",\"runtime\":\"cobol\"}",
+        "{\"name\":\"hello\",\"source\":\"x\",\"runtime\":1}",
         "{\"name\":\"hello\",\"source\":\"x\",\"isolation\":\"none\"}",
         "{\"name\":\"hello\",\"source\":\"x\",\"limits\":{\"memory\":1}}",
         "{\"name\":\"hello\",\"source\":\"x\",\"limits\":{\"memory_mb\":1}}",

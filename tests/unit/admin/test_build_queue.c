@@ -83,9 +83,9 @@ static int teardown(void **state)
 
 static enum err submit(struct fixture *f, struct watcher *w, const char *name, const char *code)
 {
-    struct build_upload upload = {.function = slice_cstr(name), .is_bundled = true};
+    struct build_upload upload = {.function = slice_cstr(name), .is_built = true};
     struct error error = {0};
-    bytes_append_cstr(&upload.code, code);
+    bytes_append_cstr(&upload.built.artifact, code);
     *w = (struct watcher){.watch = {.on_recorded = on_recorded, .on_end = on_end}};
     return build_queue_submit(f->queue, &upload, &w->watch, &error);
 }
@@ -296,14 +296,14 @@ static void a_bad_source_map_is_a_failed_build(void **state)
 {
     struct fixture *f = *state;
     struct watcher w = {.watch = {.on_end = on_end}};
-    struct build_upload upload = {.function = SLICE_LIT("hello"), .is_bundled = true};
-    bytes_append_cstr(&upload.code, "export default 1");
-    bytes_append_cstr(&upload.source_map, "{\"version\":2}");
+    struct build_upload upload = {.function = SLICE_LIT("hello"), .is_built = true};
+    bytes_append_cstr(&upload.built.artifact, "export default 1");
+    bytes_append_cstr(&upload.built.detail, "{\"version\":2}");
     assert_int_equal(build_queue_submit(f->queue, &upload, &w.watch, NULL), OK);
     run_until(f, &w.is_ended);
     struct build_row row = build_of(f, "hello", 1);
     assert_int_equal(row.status, BUILD_FAILED);
-    assert_true(fake_has(row.error_message, "source map"));
+    assert_true(fake_has(row.error_message, "source_map"));
     assert_int_equal(f->fake.evaluations, 0);
 }
 

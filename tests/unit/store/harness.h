@@ -155,11 +155,12 @@ static inline enum err publish(struct harness *h, const char *name, int64_t buil
         assert_ok(store_artifact_put(h->store, slice_cstr(map_text), map_hash, &h->error));
     struct version_row v = {.function = slice_cstr(name),
                             .hash = slice_cstr(hash),
-                            .source_map_hash = slice_cstr(map_hash),
+                            .detail_hash = slice_cstr(map_hash),
                             .exports = 4,
                             .options = {.isolation = ISOLATION_MODULE,
                                         .cpu_ms = 250,
-                                        .domains = S("a.example,*.b.example")}};
+                                        .domains = S("a.example,*.b.example"),
+                                        .runtime = S("wasm")}};
     struct store_op op = HARNESS_OP(h);
     store_publish(h->store, &op, build, &v);
     enum err code = harness_wait(h, &op);

@@ -72,6 +72,7 @@ static void publishing_makes_a_version_and_serves_it(void **state)
     assert_int_equal(v.options.cpu_ms, 250);
     assert_int_equal(v.options.memory_mb, 0);
     assert_slice(v.options.domains, "a.example,*.b.example");
+    assert_slice(v.options.runtime, "wasm");
 
     struct build_row b;
     assert_ok(store_build(h->reader, h->arena, S("hello"), build, &b, &h->error));
@@ -97,7 +98,7 @@ static void the_same_bundle_makes_no_new_version(void **state)
     struct version_row v;
     assert_ok(store_version(h->reader, h->arena, S("hello"), 0, &v, &h->error));
     CLEANUP(bytes_done) struct bytes map = BYTES_INIT;
-    assert_ok(store_artifact_get(h->store, v.source_map_hash, &map, &h->error));
+    assert_ok(store_artifact_get(h->store, v.detail_hash, &map, &h->error));
     assert_slice(bytes_slice(&map), "map 2"); /* the lines may have moved */
     assert_ok(build_start(h, "hello", &build));
     assert_ok(publish(h, "hello", build, "export default 2", "map 2", &version));
