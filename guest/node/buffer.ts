@@ -153,7 +153,7 @@ function bytesOfText(text: string, encoding: Encoding): Uint8Array<ArrayBuffer> 
 
 function textOfUnits(bytes: Uint8Array): string {
     const even = bytes.length & ~1;
-    const aligned = bytes.byteOffset % 2 ? bytes.slice(0, even) : bytes;
+    const aligned = bytes.byteOffset % 2 ? Uint8Array.prototype.slice.call(bytes, 0, even) : bytes;
     const units = new Uint16Array(aligned.buffer, aligned.byteOffset, even / 2);
     let text = "";
     for (let i = 0; i < units.length; i += 4096) {
@@ -185,7 +185,7 @@ function encodingOf(encoding: unknown, fallback: Encoding = "utf8"): Encoding {
     if (encoding === undefined || encoding === null || encoding === "") {
         return fallback;
     }
-    const known = typeof encoding === "string" ? normalEncoding(encoding) : undefined;
+    const known = normalEncoding(encoding);
     if (!known) {
         throw coded(TypeError, "ERR_UNKNOWN_ENCODING", `Unknown encoding: ${String(encoding)}`);
     }
@@ -286,8 +286,11 @@ Buffer.of = function of(...items: number[]): any {
 
 Buffer.alloc = function alloc(size: number, fill?: any, encoding?: any): any {
     validateSize(size);
+    if (encoding !== undefined && typeof encoding !== "string") {
+        throw invalidArgType("encoding", "string", encoding);
+    }
     const out: any = new FastBuffer(size);
-    return fill !== undefined && fill !== 0 && size > 0 ? out.fill(fill, typeof encoding === "string" ? encoding : undefined) : out;
+    return fill !== undefined && fill !== 0 && size > 0 ? out.fill(fill, encoding) : out;
 };
 
 Buffer.allocUnsafe = function allocUnsafe(size: number): any {
@@ -653,7 +656,7 @@ function search(buffer: any, value: any, offset: any, encoding: any, isForward: 
         offset = isForward ? 0 : buffer.length || buffer.byteLength;
     }
     offset = Math.trunc(offset);
-    const known = typeof value === "string" ? encodingOf(encoding) : "utf8";
+    const known = typeof value === "string" ? encodingOf(encoding) : normalEncoding(encoding) ?? "utf8";
     if (typeof value === "number") {
         const byte = value >>> 0 & 255;
         return isForward ? Uint8Array.prototype.indexOf.call(buffer, byte, offset)
@@ -676,7 +679,7 @@ function search(buffer: any, value: any, offset: any, encoding: any, isForward: 
     if (from >= buffer.length && isForward) {
         return -1;
     }
-    return searchBytes(buffer, needle, from, isForward, known === "utf16le" && typeof value === "string" ? 2 : 1);
+    return searchBytes(buffer, needle, from, isForward, known === "utf16le" ? 2 : 1);
 }
 
 function swap(buffer: Uint8Array, size: number): Uint8Array {

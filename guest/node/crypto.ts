@@ -204,8 +204,11 @@ function scryptCall(password: any, salt: any, length: any, options: any = {}): a
     for (const [name, value] of [["N", N], ["r", r], ["p", p]] as const) {
         validateInteger(value, name, 0, 2 ** 32 - 1);
     }
-    if (N < 2 || (N & N - 1) !== 0 || 128 * N * r > maxmem) {
-        throw coded(RangeError, "ERR_CRYPTO_INVALID_SCRYPT_PARAMS", `Invalid scrypt params${128 * N * r > maxmem ? ": memory limit exceeded" : ""}`);
+    if (128 * N * r > maxmem || N * r * p > 2 ** 22) {
+        throw coded(RangeError, "ERR_CRYPTO_INVALID_SCRYPT_PARAMS", `Invalid scrypt params: ${128 * N * r > maxmem ? "memory limit exceeded" : "cost * blockSize * parallelization is at most 4194304 here"}`);
+    }
+    if (N < 2 || (N & N - 1) !== 0) {
+        throw coded(RangeError, "ERR_CRYPTO_INVALID_SCRYPT_PARAMS", "Invalid scrypt params");
     }
     const data = Buffer.alloc(8);
     data.writeUInt32LE(r, 0);

@@ -63,7 +63,15 @@ StringDecoder.prototype.write = function write(this: any, chunk: any): string {
     if (!ArrayBuffer.isView(chunk)) {
         throw invalidArgType("buf", ["Buffer", "TypedArray", "DataView"], chunk);
     }
+    if (this?.kept === undefined) {
+        throw coded(TypeError, "ERR_INVALID_THIS", 'Value of "this" must be of type StringDecoder');
+    }
     let bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    if (this.encoding === "utf16le" && this.kept.length === 1 && bytes.length) { // Node gives this unit at once, whatever it is
+        const unit = Buffer.from([this.kept[0], bytes[0]]).toString("utf16le");
+        this.kept = Buffer.alloc(0);
+        return unit + this.write(bytes.subarray(1));
+    }
     if (this.kept.length) {
         bytes = Buffer.concat([this.kept, bytes]);
     }

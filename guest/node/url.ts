@@ -5,7 +5,7 @@
 import legacy from "unenv/node/url";
 import { coded, invalidArgType } from "./internal/errors.ts";
 import { posix, win32 } from "./internal/paths.ts";
-import { validateString } from "./internal/validate.ts";
+import { missingArgs, validateString } from "./internal/validate.ts";
 
 export const URL = globalThis.URL;
 export const URLSearchParams = globalThis.URLSearchParams;
@@ -55,6 +55,10 @@ export function format(url: any, options?: any): string {
 }
 
 export function domainToASCII(domain: string): string {
+    if (arguments.length < 1) {
+        throw missingArgs("domain");
+    }
+    domain = `${domain}`;
     try {
         return domain === "" ? "" : new URL(`ws://${domain}`).hostname;
     } catch {
@@ -63,6 +67,9 @@ export function domainToASCII(domain: string): string {
 }
 
 export function domainToUnicode(domain: string): string {
+    if (arguments.length < 1) {
+        throw missingArgs("domain");
+    }
     const ascii = domainToASCII(`${domain}`);
     return ascii ? (legacy as any).domainToUnicode(ascii) : "";
 }

@@ -37,5 +37,7 @@ NODISCARD enum err crypto_run(const struct crypto_call *c, struct bytes *out,
 bool crypto_is_random(enum abi_crypto function);
 /* May it take longer than a few milliseconds? By the sizes of its arguments alone. */
 bool crypto_is_long(const struct crypto_call *c);
+/* What it takes while it runs, beside its arguments and its result. */
+size_t crypto_memory_bytes(const struct crypto_call *c);
 /* 1, 256, 384, 512; NULL: there is no such hash. */
 const struct evp_md_st *crypto_md(uint32_t hash);

@@ -10,8 +10,10 @@
 
 enum {
     NAME_BYTES_MAX = 32,
-    OUT_BYTES_MAX = 1024 * 1024,          /* of extendable digests, and of scrypt */
-    SCRYPT_MEMORY_MAX = 64 * 1024 * 1024, /* the 128 N r of RFC 7914, beside the guest's memory */
+    OUT_BYTES_MAX = 1024 * 1024, /* of extendable digests, and of scrypt */
+    SCRYPT_BLOCK_BYTES = 128,    /* of RFC 7914: it takes so many N r bytes */
+    SCRYPT_MEMORY_MAX = 64 * 1024 * 1024,
+    SCRYPT_WORK_MAX = 4 * 1024 * 1024, /* N r p: some two seconds, which cannot be stopped */
     TAG_BYTES_MAX = 16,
 };
 
@@ -157,6 +159,16 @@ enum err named_cipher(const struct crypto_call *c, struct bytes *out, struct err
 
 /* ---- scrypt ---- */
 
+size_t crypto_memory_bytes(const struct crypto_call *c)
+{
+    uint32_t r;
+    if (c->function != ABI_CRYPTO_SCRYPT || c->data.len < sizeof(r))
+        return 0;
+    memcpy(&r, c->data.ptr, sizeof(r));
+    const uint64_t bytes = (uint64_t)SCRYPT_BLOCK_BYTES * c->a * (le32toh(r) & UINT16_MAX);
+    return bytes < SCRYPT_MEMORY_MAX ? bytes : SCRYPT_MEMORY_MAX; /* more is refused */
+}
+
 enum err named_scrypt(const struct crypto_call *c, struct bytes *out, struct error *ret_error)
 {
     uint32_t numbers[2];
@@ -164,6 +176,8 @@ enum err named_scrypt(const struct crypto_call *c, struct bytes *out, struct err
         return crypto_refuse(ret_error, "Invalid scrypt params");
     memcpy(numbers, c->data.ptr, sizeof(numbers));
     const uint64_t n = c->a, r = le32toh(numbers[0]), p = le32toh(numbers[1]);
+    if (!n || !r || !p || r > SCRYPT_WORK_MAX / n || p > SCRYPT_WORK_MAX / n / r)
+        return crypto_refuse(ret_error, "Invalid scrypt params: N r p is at most 4194304");
     if (crypto_stops(c))
         return error_set(ret_error, ERR_CANCELLED, "scrypt was stopped");
     if (!c->b)

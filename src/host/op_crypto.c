@@ -174,7 +174,8 @@ static enum err call_begin(struct guest *g, const struct crypto_call *call,
                            const struct recording *r)
 {
     struct crypto_op *o;
-    size_t bytes = call->key.len + call->salt.len + call->info.len + call->data.len;
+    size_t bytes = call->key.len + call->salt.len + call->info.len + call->data.len +
+                   crypto_memory_bytes(call);
     enum err err = begin(g, bytes, &o);
     if (err != OK)
         return err;

@@ -141,6 +141,9 @@ for (const isLittle of [true, false]) {
             return view(this)[`get${field}`](check(this, offset, bytes), isLittle);
         });
         add(names("write"), function (this: Bytes, value: any, offset: any = 0): number {
+            if (kind.startsWith("Big") && typeof value !== "bigint") {
+                throw new TypeError("Cannot mix BigInt and other types, use explicit conversions");
+            }
             if (kind === "BigInt64") {
                 checkValue(value, -(2n ** 63n), 2n ** 63n - 1n, 64);
             } else if (kind === "BigUInt64") {

@@ -46,7 +46,7 @@ const streaming = {
         callback();
     },
     _flush(this: any, callback: any): void {
-        this.push(this.digest());
+        this.push(this._finish()); // digest() may still be asked for
         callback();
     },
 };
@@ -75,7 +75,10 @@ Object.assign(Hash.prototype, streaming, {
             throw coded(Error, "ERR_CRYPTO_HASH_FINALIZED", "Digest already called");
         }
         this._isDone = true;
-        return give(digest(this._algorithm, this._parts.length === 1 ? this._parts[0] : Buffer.concat(this._parts), this._length), encoding);
+        return give(this._finish(), encoding);
+    },
+    _finish(this: any): any {
+        return digest(this._algorithm, this._parts.length === 1 ? this._parts[0] : Buffer.concat(this._parts), this._length);
     },
     copy(this: any, options?: any): any {
         if (this._isDone) {
@@ -114,7 +117,10 @@ Object.assign(Hmac.prototype, streaming, {
             return give(Buffer.alloc(0), encoding);
         }
         this._isDone = true;
-        return give(run(Fn.HMAC, { info: text(digestName(this._algorithm)), key: this._key, data: Buffer.concat(this._parts) }), encoding);
+        return give(this._finish(), encoding);
+    },
+    _finish(this: any): any {
+        return run(Fn.HMAC, { info: text(digestName(this._algorithm)), key: this._key, data: Buffer.concat(this._parts) });
     },
 });
 

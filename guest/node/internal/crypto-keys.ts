@@ -194,8 +194,8 @@ export class KeyObject {
             const kty = kind === Kind.RSA ? "RSA" : kind! >= Kind.ED25519 ? "OKP" : "EC";
             const parts = unpack(exported(this.#state, isPrivate ? Format.PRIVATE_PARTS : Format.PUBLIC_PARTS));
             return {
-                kty, ...kty === "OKP" && { crv: kind === Kind.ED25519 ? "Ed25519" : "X25519" }, ...kty === "EC" && { crv: curveOfKind(kind!).jwk },
-                ...Object.fromEntries(parts.map((part, i) => [members[kty]![i], part.toString("base64url")])),
+                kty, ...Object.fromEntries(parts.map((part, i) => [members[kty]![i], part.toString("base64url")])),
+                ...kty === "OKP" && { crv: kind === Kind.ED25519 ? "Ed25519" : "X25519" }, ...kty === "EC" && { crv: curveOfKind(kind!).jwk },
             };
         }
         validateOneOf(format, "options.format", ["pem", "der"]);

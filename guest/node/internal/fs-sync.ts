@@ -2,6 +2,7 @@
 //
 // The synchronous functions of node:fs, of which the others are made.
 
+import { native } from "limpet:internal";
 import { Buffer } from "../buffer.ts";
 import { Dir, Dirent, Stats } from "./fs-types.ts";
 import { coded, invalidArgType, invalidArgValue, systemError, unavailable } from "./errors.ts";
@@ -166,6 +167,10 @@ function write(fd: any, data: any, ...rest: any[]): number {
         validateInteger(length, "length", 0, bytes.length - offset);
         bytes = bytes.subarray(offset, offset + length);
     }
+    if (fd === 1 || fd === 2) {
+        (native.require("node:process") as any)[fd === 1 ? "stdout" : "stderr"].write(Buffer.from(bytes));
+        return bytes.length;
+    }
     const at = file.flags & c.O_APPEND! ? file.node.size : typeof position === "number" ? position : file.position;
     writeAt(file.node, at, bytes);
     if (typeof position !== "number") {
@@ -229,7 +234,14 @@ function copyTree(from: string, to: string, options: any): void {
     if (options.filter && !options.filter(from, to)) {
         return;
     }
+    const target = find(to, "cp").node;
     if (isFolder(source)) {
+        if (target && !isFolder(target)) {
+            throw coded(Error, "ERR_FS_CP_DIR_TO_NON_DIR", `Cannot overwrite non-directory with directory: cp returned EISDIR (cannot overwrite non-directory ${to} with directory ${from}) ${to}`);
+        }
+        if (`${posix.resolve(to)}/`.startsWith(`${posix.resolve(from)}/`)) {
+            throw coded(Error, "ERR_FS_CP_EINVAL", `Invalid src or dest: cp returned EINVAL (cannot copy ${from} to a subdirectory of self ${to}) ${to}`);
+        }
         if (!options.recursive) {
             throw coded(Error, "ERR_FS_EISDIR", `Recursive option not enabled, cannot copy a directory: cp ${from}`);
         }
@@ -239,7 +251,10 @@ function copyTree(from: string, to: string, options: any): void {
         }
         return;
     }
-    if (find(to, "cp").node && options.force === false) {
+    if (target && isFolder(target)) {
+        throw coded(Error, "ERR_FS_CP_NON_DIR_TO_DIR", `Cannot overwrite directory with non-directory: cp returned ENOTDIR (cannot overwrite directory ${to} with non-directory ${from}) ${to}`);
+    }
+    if (target && options.force === false) {
         if (options.errorOnExist) {
             throw coded(Error, "ERR_FS_CP_EEXIST", `Target already exists: cp returned EEXIST (${to} already exists) ${to}`);
         }
@@ -247,6 +262,9 @@ function copyTree(from: string, to: string, options: any): void {
     }
     mkdir(posix.dirname(to), { recursive: true });
     if (isLink(source)) {
+        if (find(to, "cp", false).node) {
+            sync.unlink(to);
+        }
         sync.symlink(source.target!, to);
     } else {
         sync.copyFile(from, to);

@@ -214,6 +214,9 @@ export function openFile(path: string, flags: number, mode: number): number {
 }
 
 export function opened(fd: number, syscall: string): Open {
+    if (fd >= 0 && fd <= 2 && !open.has(fd)) { // what is written to 1 and 2 is logged
+        open.set(fd, { node: makeNode(constants.S_IFCHR! | 0o620), path: `/dev/fd/${fd}`, flags: fd === 0 ? constants.O_RDONLY! : constants.O_WRONLY!, position: 0 });
+    }
     const file = open.get(fd);
     if (!file) {
         throw systemError("EBADF", syscall);

@@ -5,7 +5,7 @@
 
 import { Buffer } from "../buffer.ts";
 import EventEmitter from "../events.ts";
-import { coded, invalidArgType } from "./errors.ts";
+import { coded, invalidArgType, invalidArgValue } from "./errors.ts";
 import { IncomingMessage, OutgoingMessage } from "./http-message.ts";
 import { nextTick } from "./tick.ts";
 import net from "../net.ts";
@@ -34,7 +34,8 @@ Object.setPrototypeOf(Agent.prototype, EventEmitter.prototype);
 Object.setPrototypeOf(Agent, EventEmitter);
 Agent.defaultMaxSockets = Infinity;
 Object.assign(Agent.prototype, {
-    getName: (options: any = {}): string => `${options.host || "localhost"}:${options.port || ""}:${options.localAddress || ""}`,
+    getName: (options: any = {}): string => [options.host || "localhost", options.port || "", options.localAddress || "",
+        ...options.family === 4 || options.family === 6 ? [options.family] : [], ...options.socketPath ? [options.socketPath] : []].join(":"),
     createConnection: net.createConnection,
     keepSocketAlive: (): boolean => true,
     reuseSocket(): void {},
@@ -66,6 +67,9 @@ export function ClientRequest(this: any, input: any, options?: any, callback?: a
     const protocol = options.protocol || options.agent?.protocol || options._defaultProtocol || "http:";
     if (protocol !== "http:" && protocol !== "https:") {
         throw coded(TypeError, "ERR_INVALID_PROTOCOL", `Protocol "${protocol}" not supported. Expected "http:"`);
+    }
+    if (/^[a-z][a-z0-9+.-]*:\/\//i.test(options.path ?? "")) {
+        throw invalidArgValue("options.path", options.path, "must not be an absolute URL: name the host by options.host");
     }
     if (options.path && /[^\u0021-\u00ff]/.test(options.path)) {
         throw coded(TypeError, "ERR_UNESCAPED_CHARACTERS", "Request path contains unescaped characters");
@@ -128,8 +132,7 @@ Object.setPrototypeOf(ClientRequest, OutgoingMessage);
 
 function urlOf(request: any): string {
     const host = net.isIPv6(request.host) ? `[${request.host}]` : request.host;
-    return /^https?:\/\//.test(request.path) ? request.path
-        : `${request.protocol}//${host}${request.port ? `:${request.port}` : ""}${request.path.startsWith("/") ? "" : "/"}${request.path}`;
+    return `${request.protocol}//${host}${request.port ? `:${request.port}` : ""}${request.path.startsWith("/") ? "" : "/"}${request.path}`;
 }
 
 /** An error as a socket would have given it. */

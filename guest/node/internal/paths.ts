@@ -219,6 +219,9 @@ function make(kind: Kind): any {
             return from ? path.slice(0, from) : ".";
         }
         end--; // the separator before the last part
+        if (!isWin && end === 1 && from === 1) {
+            return "//";
+        }
         return path.slice(0, Math.max(end, from)) || ".";
     }
 
