@@ -391,28 +391,29 @@ export function doesNotMatch(text: any, pattern: any, message?: any): void {
 }
 
 /** Does actual have all that expected has? */
-function isPartOf(actual: any, expected: any): boolean {
-    if (Object.is(actual, expected)) {
+function isPartOf(actual: any, expected: any, path: object[] = []): boolean {
+    if (Object.is(actual, expected) || path.includes(expected)) {
         return true;
     }
     if (typeof actual !== "object" || typeof expected !== "object" || actual === null || expected === null) {
         return false;
     }
+    const deeper = [...path, expected];
     if (expected instanceof Map) {
-        return actual instanceof Map && [...expected].every(([key, value]) => actual.has(key) && isPartOf(actual.get(key), value));
+        return actual instanceof Map && [...expected].every(([key, value]) => actual.has(key) && isPartOf(actual.get(key), value, deeper));
     }
     if (expected instanceof Set) {
-        return actual instanceof Set && [...expected].every((value) => [...actual].some((one) => isPartOf(one, value)));
+        return actual instanceof Set && [...expected].every((value) => [...actual].some((one) => isPartOf(one, value, deeper)));
     }
     if (Array.isArray(expected)) {
-        return Array.isArray(actual) && expected.every((value) => actual.some((one: any) => isPartOf(one, value)));
+        return Array.isArray(actual) && expected.every((value) => actual.some((one: any) => isPartOf(one, value, deeper)));
     }
     if (Object.getPrototypeOf(expected) !== Object.prototype && Object.getPrototypeOf(expected) !== null) {
         return isDeepStrictEqual(actual, expected);
     }
-    return Reflect.ownKeys(expected).every((key) => key in actual && isPartOf(actual[key], expected[key]));
+    return Reflect.ownKeys(expected).every((key) => key in actual && isPartOf(actual[key], expected[key], deeper));
 }
-export const partialDeepStrictEqual = comparison("partialDeepStrictEqual", "partialDeepStrictEqual", isPartOf);
+export const partialDeepStrictEqual = comparison("partialDeepStrictEqual", "partialDeepStrictEqual", (actual, expected) => isPartOf(actual, expected));
 
 /** Counts calls of functions. */
 export class CallTracker {

@@ -66,6 +66,9 @@ class Coder {
         if (this.#isOver) {
             return bytes.length;
         }
+        if (bytes.length === 0 && !isLast) {
+            return 0;
+        }
         if (this.#head.length < 2 && bytes.length) {
             this.#head = bytes.slice(0, 2);
         }
@@ -211,18 +214,25 @@ function ZlibBase(this: any, options: any, kind: Kind): void {
     this._finishFlush = options?.finishFlush;
     this._maxOutput = options?.maxOutputLength;
     this._closed = false;
+    this._isEnded = false;
+    this._members = 0;
 }
 Object.setPrototypeOf(ZlibBase.prototype, Stream.Transform.prototype);
 Object.setPrototypeOf(ZlibBase, Stream.Transform);
 
+/** Gives bytes to the stream's codec; a gzip file may have several members, and garbage behind them, which is passed over. */
 function run(stream: any, bytes: Uint8Array, isLast: boolean): void {
     const kind: Kind = stream._kind;
-    for (let left = bytes; ;) {
-        if (stream._isEnded) {
-            return; // trailing garbage is passed over
-        }
+    for (let left = bytes; !stream._isEnded;) {
         if (!stream._coder) {
-            const isGzip = left.length === 0 || (left[0] === 0x1f && (left.length < 2 || left[1] === 0x8b));
+            const isGzip = left[0] === 0x1f && (left.length < 2 || left[1] === 0x8b);
+            if (kind.isDecoder && left.length === 0) {
+                return;
+            }
+            if (stream._members > 0 && !isGzip) {
+                stream._isEnded = true;
+                return;
+            }
             stream._coder = new Coder(kind.detects && !isGzip ? DEFLATE : kind.format, kind.isDecoder);
         }
         const rest = stream._coder.run(left, isLast, (piece: any) => stream.push(piece));
@@ -230,16 +240,9 @@ function run(stream: any, bytes: Uint8Array, isLast: boolean): void {
             return;
         }
         left = left.subarray(left.length - rest);
-        if (!kind.isDecoder) {
-            return;
-        }
-        if (kind.format !== GZIP || left.length === 0 || left[0] !== 0x1f) {
-            stream._isEnded = left.length > 0 || kind.format !== GZIP || isLast;
-            stream._coder = left.length === 0 && !stream._isEnded ? undefined : stream._coder;
-            stream._hasMember = true;
-            return;
-        }
         stream._coder = undefined;
+        stream._members++;
+        stream._isEnded = !kind.isDecoder || kind.format !== GZIP;
     }
 }
 
@@ -256,19 +259,16 @@ Object.assign(ZlibBase.prototype, {
         callback();
     },
     _flush(this: any, callback: any): void {
+        const { isDecoder } = this._kind;
         try {
-            const isCut = this._kind.isDecoder && this._finishFlush === constants.Z_SYNC_FLUSH;
-            if (!isCut && !(this._hasMember && !this._coder)) {
+            const isCut = isDecoder && this._finishFlush === constants.Z_SYNC_FLUSH;
+            if (!isCut && (this._coder || !isDecoder)) {
                 run(this, new Uint8Array(0), true);
-                if (this._kind.isDecoder && !this._coder?.isOver && this.bytesWritten > 0) {
+                if (isDecoder && this._coder) {
                     throw failure("Z_BUF_ERROR", -5, "unexpected end of file");
                 }
             }
         } catch (error) {
-            if ((error as any).code === "Z_BUF_ERROR" && this.bytesWritten === 0) {
-                callback();
-                return;
-            }
             callback(error);
             return;
         }
@@ -300,6 +300,7 @@ Object.assign(ZlibBase.prototype, {
         this._coder?.end();
         this._coder = undefined;
         this._isEnded = false;
+        this._members = 0;
     },
     params(this: any, level: any, strategy: any, callback: any): void {
         nextTick(callback);

@@ -89,6 +89,18 @@ function sameKeys(a: any, b: any, isStrict: boolean, memo: Memo, keys: string[])
     return [...keys, ...symbols].every((key) => compare(a[key], b[key], isStrict, memo));
 }
 
+/** What is in a boxed primitive, whatever its prototype says. */
+function unboxed(value: any): unknown {
+    for (const { prototype } of [Number, String, Boolean, BigInt, Symbol] as any[]) {
+        try {
+            return prototype.valueOf.call(value);
+        } catch {
+            // of another kind
+        }
+    }
+    return undefined;
+}
+
 function sameInside(a: any, b: any, isStrict: boolean, memo: Memo): boolean | undefined {
     if (isDate(a)) {
         return isDate(b) && (a.getTime() === b.getTime() || (Number.isNaN(a.getTime()) && Number.isNaN(b.getTime()))) ? undefined : false;
@@ -118,7 +130,7 @@ function sameInside(a: any, b: any, isStrict: boolean, memo: Memo): boolean | un
         return isAnyArrayBuffer(b) && sameBytes(a, b) ? undefined : false;
     }
     if (isBoxedPrimitive(a)) {
-        return isBoxedPrimitive(b) && typeof a.valueOf() === typeof b.valueOf() && Object.is(a.valueOf(), b.valueOf()) ? undefined : false;
+        return isBoxedPrimitive(b) && Object.is(unboxed(a), unboxed(b)) ? undefined : false;
     }
     if (isSet(a)) {
         return isSet(b) && a.size === b.size && sameSets(a, b, isStrict, memo) ? undefined : false;
