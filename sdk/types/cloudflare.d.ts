@@ -63,3 +63,12 @@ declare module "cloudflare:workflows" {
         constructor(message: string, name?: string);
     }
 }
+
+declare module "cloudflare:node" {
+    /** A server of node:http, or the port on which one listens. */
+    type HttpServer = { listen(port: number): unknown } | { port: number };
+    /** `{ fetch }` for `export default`: requests are the server's. */
+    export function httpServerHandler(server: HttpServer): { fetch(request: Request): Promise<Response> };
+    /** The answer of a server to one request. */
+    export function handleAsNodeRequest(server: HttpServer | number, request: Request): Promise<Response>;
+}
