@@ -248,6 +248,9 @@ void metrics_write(const struct server *s, struct bytes *out)
         (double)databases.opened);
     one(out, "limpet_requests_waiting", "gauge", "Requests that wait for an isolate.",
         (double)sum(s, AT(waiting)));
+    one(out, "limpet_egress_refused_total", "counter",
+        "Requests of code that an egress rule of its namespace refused.",
+        (double)sum(s, AT(egress_refusals)));
     one(out, "limpet_isolates_made_total", "counter", "Isolates made.",
         (double)sum(s, AT(isolates_made)));
     one(out, "limpet_isolates_discarded_total", "counter", "Isolates freed.",

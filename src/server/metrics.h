@@ -25,6 +25,7 @@ struct worker_metrics {
     _Atomic uint64_t isolates_live, isolates_idle, waiting, warm;
     _Atomic uint64_t ops, restores, restore_ns, isolates_made, isolates_discarded;
     _Atomic uint64_t connections;
+    _Atomic uint64_t egress_refusals; /* by rules of namespaces */
     struct flow_metrics flow;
 };
 

@@ -109,6 +109,7 @@ enum err policy_may_fetch(void *ctx, const struct deployment *d, struct slice me
     if (v.is_allowed)
         return OK;
     CLEANUP(bytes_done) struct bytes request = BYTES_INIT, rule = BYTES_INIT;
+    atomic_fetch_add_explicit(&w->metrics.egress_refusals, 1, memory_order_relaxed);
     target_text(method, t, &request);
     policy_report(w, p, &v, module, bytes_slice(&request));
     if (v.rule) {

@@ -138,7 +138,9 @@ test('workflows obey, and a restart changes nothing', async () => {
 test('what is refused is in the audit log, once a rule and minute', async () => {
     await cli(['deny', '*/never']);
     const id = (await server().api('GET', '/namespaces/shop/egress')).json.rules[0].id;
+    const before = (await server().metrics()).get('limpet_egress_refused_total')!;
     for (let n = 0; n < 50; n++) await refused({ url: at('/never?token=hidden') }, /refused/);
+    assert.equal((await server().metrics()).get('limpet_egress_refused_total'), before + 50);
     const rows = () => server().api('GET', '/namespaces/shop/audit?limit=1000').then((r) => r.json.filter((row: any) => row.action === 'egress' && row.target.includes(`rule ${id}`)));
     await until('the row', async () => (await rows()).length > 0);
     const all = await rows();
