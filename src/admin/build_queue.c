@@ -37,7 +37,7 @@ struct build {
     struct slice function;
     enum module_kind kind;
     struct version_options options;
-    struct bytes source;
+    struct bytes source, assets;
     struct build_output built;
     size_t bytes; /* counted in the queue */
     bool is_built;
@@ -92,6 +92,7 @@ static void queue_pick(struct build_queue *q);
 static void build_free(struct build *b)
 {
     bytes_done(&b->source);
+    bytes_done(&b->assets);
     build_output_done(&b->built);
     build_failure_done(&b->failure);
     arena_free(b->arena); /* b lies in it */
@@ -248,6 +249,7 @@ static void start_publish(struct build *b)
         .detail_hash = slice_cstr(b->detail_hash),
         .exports = b->exports,
         .options = b->options,
+        .assets = bytes_slice(&b->assets),
         .is_kept_back = b->is_kept_back,
         .created_us = clock_wall_us(),
     };
@@ -523,11 +525,13 @@ static enum err check_room(const struct build_queue *q, size_t bytes, struct err
 enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
                             struct build_watch *watch, struct error *ret_error)
 {
-    size_t bytes = upload->source.len + upload->built.artifact.len + upload->built.detail.len;
+    size_t bytes = upload->source.len + upload->built.artifact.len + upload->built.detail.len +
+                   upload->assets.len;
     enum err err = check_room(q, bytes, ret_error);
     if (err) {
         bytes_done(&upload->source);
         build_output_done(&upload->built);
+        bytes_done(&upload->assets);
         return err;
     }
     struct arena *arena = arena_new(NULL);
@@ -544,6 +548,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->built.artifact = take_bytes(&upload->built.artifact);
     b->built.detail = take_bytes(&upload->built.detail);
     b->is_built = upload->is_built;
+    b->assets = take_bytes(&upload->assets);
     b->is_kept_back = upload->is_kept_back;
     b->bytes = bytes;
     b->created_us = clock_wall_us();

@@ -44,6 +44,7 @@ struct build_upload {
     struct bytes source; /* for the runtime of the options, or, when is_built: */
     struct build_output built;
     bool is_built;
+    struct bytes assets; /* manifest of static files, or empty */
     bool is_kept_back; /* it does not serve yet */
     struct version_options options;
     const struct store_audit *audit; /* who uploads; borrowed for the call */

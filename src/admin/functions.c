@@ -10,6 +10,7 @@
 #include "admin/build_queue.h"
 #include "admin/internal.h"
 #include "admin/names.h"
+#include "asset/assets.h"
 #include "base/limits.h"
 #include "base/module_name.h"
 #include "module/runtimes.h"
@@ -260,6 +261,7 @@ static void upload_parts_done(struct upload_parts *p)
     bytes_done(&p->upload.source);
     build_output_done(&p->upload.built);
     bytes_done(&p->runtime);
+    bytes_done(&p->upload.assets);
 }
 
 enum { RUNTIMES_SHOWN_MAX = 8 };
@@ -300,7 +302,8 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
     static const char *const members[] = {"name",   "source", "runtime", "isolation",
-                                          "limits", "egress", "vars",    "serve"};
+                                          "limits", "egress", "vars",    "serve",
+                                          "assets"};
     const char *known[ARRAY_LEN(members) + 2 * RUNTIMES_SHOWN_MAX];
     size_t known_len = upload_members(members, ARRAY_LEN(members), known, ARRAY_LEN(known));
     struct slice name = bytes_slice(key);
@@ -332,6 +335,16 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
         return read_isolation(v, &u->options.isolation, ret_error);
     if (slice_eq_cstr(name, "limits"))
         return read_limits(v, &u->options, ret_error);
+    if (slice_eq_cstr(name, "assets")) {
+        struct assets *assets;
+        enum err err = assets_parse(v->text, &assets, ret_error);
+        if (err)
+            return err;
+        assets_unref(assets);
+        bytes_clear(&u->assets);
+        bytes_append_slice(&u->assets, v->text);
+        return OK;
+    }
     if (slice_eq_cstr(name, "serve")) {
         if (v->kind != BODY_BOOL)
             return wrong_kind("serve", "true or false", v, ret_error);
@@ -489,6 +502,7 @@ void function_upload(struct admin_request *r)
     struct build_upload upload = parts.upload;
     parts.upload.source = BYTES_INIT;
     parts.upload.built = (struct build_output){0};
+    parts.upload.assets = BYTES_INIT;
     if (build_queue_submit(r->admin->builds, &upload, &s->watch, &error)) {
         reply_error(r, &error);
         return;

@@ -55,6 +55,7 @@ static const struct field fields[] = {
      "variables of this version: strings as they are, other values as JSON; those that are set "
      "otherwise "
      "take the place of the ones of their names"},
+    {"Upload", "assets", "Assets?", false, "static files, whose contents have been uploaded before"},
     {"Upload", "serve", "boolean?", false,
      "false: the version that serves goes on; PUT …/traffic gives this one requests. Default true"},
     {"Limits", "memory_mb", "integer", false, "linear memory, 4 to 4096; default 64"},
@@ -91,6 +92,18 @@ static const struct field fields[] = {
     {"Function", "vars", "object?", false, "of the serving version, null: none; not in lists"},
     {"Function", "version_created_at", "time", false, "not in lists"},
     {"Function", "version_created_at_ms", "integer", false, "not in lists"},
+    {"Assets", "files", "[]any", true, "[path, SHA-256, size] each; a path is \"/a/b.html\""},
+    {"Assets", "code", "boolean", false, "what is no file is the code's business; else it is not found"},
+    {"Assets", "html", "string", false, "html_handling: auto-trailing-slash (default), …"},
+    {"Assets", "not_found", "string", false, "not_found_handling: none (default), 404-page or single-page-application"},
+    {"Assets", "first", "any", false, "run_worker_first: true, or patterns of paths"},
+    {"Assets", "immutable", "[]string", false, "patterns of paths whose content never changes"},
+    {"Assets", "binding", "string", false, "variable by which code fetches them"},
+    {"Assets", "navigation", "boolean", false, "false: the code is asked before a 404 page or the SPA, also for navigations"},
+    {"Assets", "headers", "string", false, "text of _headers"},
+    {"Assets", "redirects", "string", false, "text of _redirects"},
+    {"AssetHashes", "hashes", "[]string", true, "SHA-256 of contents, at most 20000"},
+    {"AssetsMissing", "missing", "[]string", true, "those to upload"},
     {"Split", "version", "integer", true, ""},
     {"Split", "percent", "number", true,
      "of the requests; who sends limpet-version-key, as a header or cookie, "

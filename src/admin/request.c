@@ -365,7 +365,8 @@ static enum err check_body_head(const struct admin_request *r, const struct http
 {
     for (size_t i = 0; i < request->headers_len; i++) {
         const struct http_header *h = &request->headers[i];
-        if (!slice_eq_cstr(h->name, "content-type") || is_json_type(h->value))
+        if (!slice_eq_cstr(h->name, "content-type") || is_json_type(h->value) ||
+            r->route->body == ROUTE_BODY_FILE)
             continue;
         error_set(ret_error, ERR_UNSUPPORTED_TYPE, "the content type '%.*s' is not JSON",
                   SLICE_ARG(slice_utf8_clip(h->value, 100)));

@@ -2,6 +2,7 @@
  *
  * Matching a method and a path against the table. The table is short and the control API is not a
  * hot path, so it is searched from top to bottom. */
+#include "asset/assets.h"
 #include "admin/routes.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ size_t route_body_bytes_max(enum route_body body)
         [ROUTE_BODY_SMALL] = 6 * LIMIT_ENV_VALUE_BYTES + 1024,
         [ROUTE_BODY_EXECUTE] = LIMIT_VALUE_BYTES,
         [ROUTE_BODY_UPLOAD] = ADMIN_UPLOAD_BYTES_MAX,
+        [ROUTE_BODY_FILE] = ASSETS_FILE_BYTES_MAX,
     };
     return bytes_max[body];
 }

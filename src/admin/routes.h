@@ -26,7 +26,8 @@
 #include "base/slice.h"
 #include "store/store.h"
 
-enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_SMALL, ROUTE_BODY_EXECUTE, ROUTE_BODY_UPLOAD };
+enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_SMALL, ROUTE_BODY_EXECUTE, ROUTE_BODY_UPLOAD,
+                  ROUTE_BODY_FILE /* any bytes, of any type */ };
 /* PUBLIC: everybody; ANY: whoever has any token. READ to ADMIN: who has a token of the namespace with
  * that role, or a greater one; OWNER: something of a namespace for the server's own token only, as
  * SERVER, which is of no namespace. */
@@ -140,6 +141,10 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Run a failed or cancelled execution again from where it failed")                                                 \
     X(execution_fork, durable_fork, POST, "/executions/:id/fork", DEPLOY, SMALL, 201, "Fork", "ExecutionState", "",     \
       "Start a new execution with the first records of another")                                                        \
+    X(asset_check, asset_check, POST, "/assets", DEPLOY, UPLOAD, 200, "AssetHashes", "AssetsMissing", "",               \
+      "Which contents of static files the namespace has to upload")                                                     \
+    X(asset_put, asset_put, PUT, "/assets/:hash", DEPLOY, FILE, 204, "application/octet-stream", "", "",                \
+      "Upload the content of a static file, named by its SHA-256")                                                      \
     X(usage_list, usage_list, GET, "/usage", READ, NONE, 200, "", "UsageList", "since module by",                       \
       "What modules used, a row for each, or with by=hour for each hour")                                               \
     X(quota_list, quota_list, GET, "/quotas", READ, NONE, 200, "", "QuotaList", "",                                     \

@@ -57,6 +57,12 @@ enum {
     LIMIT_ENV_VALUE_BYTES = 64 * 1024,
     LIMIT_ENV_VARS = 256,
 
+    /* Static files, on each engine thread */
+    LIMIT_ASSET_CACHE_BYTES = 32 * 1024 * 1024, /* kept in memory, */
+    LIMIT_ASSET_CACHE_ENTRIES = 16 * 1024,      /* and known to be there, or not */
+    LIMIT_ASSET_CACHED_BYTES = 2 * 1024 * 1024, /* of one file; larger ones are read in pieces */
+    LIMIT_ASSET_PIECE_BYTES = 256 * 1024,       /* at most read ahead of a client */
+
     /* Usage */
     LIMIT_USAGE_HOURS = 400 * 24,     /* are kept */
     LIMIT_USAGE_ROWS = 100 * 1000,    /* in one answer */

@@ -220,7 +220,8 @@ static void count_expected(const char *text, size_t *ret_least, size_t *ret_most
     struct slice rest = slice_cstr(text);
     while (rest.len > 0) {
         struct slice word = slice_split(&rest, ' ');
-        (*ret_most)++;
+        const bool is_list = slice_ends(word, SLICE_LIT("..."));
+        *ret_most += is_list ? ARGS_POSITIONAL_MAX : 1;
         *ret_least += word.ptr[0] != '[';
     }
 }

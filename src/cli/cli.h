@@ -8,6 +8,8 @@
 #include "cli/args.h"
 #include "cli/command.h"
 
+struct build_problem;
+
 struct cli {
     struct arena *arena; /* lives as long as the program */
     struct args args;
@@ -15,6 +17,10 @@ struct cli {
     const char *server; /* "http://127.0.0.1:8888" without a slash at the end */
     const char *token;  /* or NULL */
     const char *space;  /* namespace; NULL: none was named */
+    bool is_quiet;      /* says nothing of what went well */
+    /* Told, beside what is printed, why a build failed; NULL: nobody asks. */
+    void (*on_problem)(struct cli *cli, const struct build_problem *why);
+    void *user;         /* of who set that */
     const char *word;   /* what a project is: "function" or "workflow"; NULL: the command says it */
 };
 
@@ -28,6 +34,7 @@ int cmd_serve(struct cli *cli);
 int cmd_upload(struct cli *cli);
 int cmd_deploy(struct cli *cli);
 int cmd_project_build(struct cli *cli);
+int cmd_dev(struct cli *cli);
 int cmd_versions_list(struct cli *cli);
 int cmd_versions_view(struct cli *cli);
 int cmd_versions_promote(struct cli *cli);

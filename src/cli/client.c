@@ -19,6 +19,7 @@ enum { CLIENT_CONNECT_MS = 5000, CLIENT_REPLY_BYTES_MAX = 256 * 1024 * 1024 };
 struct transfer {
     struct cli *cli;
     struct bytes body;
+    bool is_binary; /* what is sent */
     const char *next;                                    /* of the Link header */
     void (*on_line)(struct cli *cli, struct slice line); /* NULL: collect */
     CURL *curl;
@@ -109,7 +110,8 @@ static CURLcode perform(struct transfer *t, const char *method, const char *path
     t->curl = curl_easy_init();
     CHECK(t->curl);
     headers = header_add(headers, "Expect:"); /* no waiting for 100-continue */
-    headers = header_add(headers, "Content-Type: application/json");
+    headers = header_add(headers, t->is_binary ? "Content-Type: application/octet-stream"
+                                               : "Content-Type: application/json");
     if (cli->token)
         headers =
             header_add(headers, arena_printf(cli->arena, "Authorization: Bearer %s", cli->token));
@@ -128,9 +130,9 @@ static CURLcode perform(struct transfer *t, const char *method, const char *path
     curl_easy_setopt(t->curl, CURLOPT_HEADERDATA, t);
     if (is_local(cli->server))
         curl_easy_setopt(t->curl, CURLOPT_PROXY, "");
-    if (body.len > 0) {
+    if (body.len > 0 || t->is_binary) {
         curl_easy_setopt(t->curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
-        curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, body.ptr);
+        curl_easy_setopt(t->curl, CURLOPT_POSTFIELDS, body.ptr ? body.ptr : "");
     }
     CURLcode code = curl_easy_perform(t->curl);
     curl_easy_getinfo(t->curl, CURLINFO_RESPONSE_CODE, &status);
@@ -164,10 +166,10 @@ int client_refused(struct cli *cli, const struct reply *reply)
     return say_error(cli->is_json, &e, exit_code);
 }
 
-int client_call(struct cli *cli, const char *method, const char *path, struct slice body,
-                struct reply *ret_reply)
+static int call(struct cli *cli, const char *method, const char *path, struct slice body,
+                bool is_binary, struct reply *ret_reply)
 {
-    struct transfer t = {.cli = cli};
+    struct transfer t = {.cli = cli, .is_binary = is_binary};
     struct reply reply = {0};
     char detail[CURL_ERROR_SIZE] = "";
     CURLcode code = perform(&t, method, path, body, detail, &reply.status);
@@ -182,6 +184,28 @@ int client_call(struct cli *cli, const char *method, const char *path, struct sl
     return EXIT_OK;
 }
 
+int client_call(struct cli *cli, const char *method, const char *path, struct slice body,
+                struct reply *ret_reply)
+{
+    return call(cli, method, path, body, false, ret_reply);
+}
+
+static int check_reply(struct cli *cli, const struct reply *reply, int expected_status)
+{
+    bool is_json = reply->json.text.len > 0;
+    bool is_good = reply->status == 204 ||
+                   (reply->status >= 200 && reply->status < 300 && is_json) ||
+                   (expected_status != 0 && reply->status == expected_status && is_json);
+    return is_good ? EXIT_OK : client_refused(cli, reply);
+}
+
+int client_send_bytes(struct cli *cli, const char *method, const char *path, struct slice body,
+                      struct reply *ret_reply)
+{
+    int code = call(cli, method, path, body, true, ret_reply);
+    return code ? code : check_reply(cli, ret_reply, 0);
+}
+
 int client_send(struct cli *cli, const char *method, const char *path, struct slice body,
                 int expected_status, struct reply *ret_reply)
 {
@@ -189,11 +213,9 @@ int client_send(struct cli *cli, const char *method, const char *path, struct sl
     int code = client_call(cli, method, path, body, &reply);
     if (code)
         return code;
-    bool is_json = reply.json.text.len > 0;
-    bool is_good = reply.status == 204 || (reply.status >= 200 && reply.status < 300 && is_json) ||
-                   (expected_status != 0 && reply.status == expected_status && is_json);
-    if (!is_good)
-        return client_refused(cli, &reply);
+    code = check_reply(cli, &reply, expected_status);
+    if (code)
+        return code;
     *ret_reply = reply;
     return EXIT_OK;
 }

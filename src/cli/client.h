@@ -26,6 +26,9 @@ NODISCARD int client_call(struct cli *cli, const char *method, const char *path,
 /* The same, and any answer but 2xx (or `expected_status`, 0: none) is printed as an error too. */
 NODISCARD int client_send(struct cli *cli, const char *method, const char *path, struct slice body,
                           int expected_status, struct reply *ret_reply);
+/* The same with a body of any bytes. */
+NODISCARD int client_send_bytes(struct cli *cli, const char *method, const char *path,
+                                struct slice body, struct reply *ret_reply);
 /* Prints the error that an answer carries; returns the exit code for it. */
 NODISCARD int client_refused(struct cli *cli, const struct reply *reply);
 /* Calls on_line for each line of an answer that does not end by itself; EXIT_OK when the server

@@ -102,7 +102,7 @@ int cmd_upload(struct cli *cli)
     const char *file;
     if (read_upload(cli, &u, &file, &error))
         return say_error(cli->is_json, &error, EXIT_USAGE);
-    int code = build_bundle(cli, u.name, file, NULL, &b);
+    int code = build_bundle(cli, &(struct build_entry){.name = u.name, .file = file}, &b);
     if (!code)
         code = upload_send(cli, &u, &b);
     bundle_done(&b);

@@ -55,6 +55,12 @@ static const struct flag deploy_flags[] = {
     {0},
 };
 
+static const struct flag dev_flags[] = {
+    {"--port", "-p", "N", "of its server (default 8787, or any that is free)", false},
+    {"--env", "-e", "NAME", "what [env.NAME] says", false},
+    {0},
+};
+
 static const struct flag versions_flags[] = {
     {"--workflow", NULL, NULL, "NAME is a workflow", false},
     {"--env", "-e", "NAME", "of the project here: what [env.NAME] says", false},
@@ -220,6 +226,13 @@ const struct command commands_table[] = {
      "FILE it\n"
      "is 'function upload'; without NAME the file's name is used (of index.ts, its folder's).",
      deploy_flags, cmd_deploy},
+    {"dev", "[DIR]...", "Serve projects from their sources, anew with each change",
+     "Starts a server of its own, with its data in .limpet of the first DIR, unless --server or "
+     "LIMPET_SERVER\n"
+     "names one. Variables of .dev.vars, else .env, take the place of the project's. Keys: r builds "
+     "again,\n"
+     "o opens the browser, q ends.",
+     dev_flags, cmd_dev},
     {"build", "[DIR]", "Build a project without deploying it",
      "Runs its own build command, and writes the bundle to .limpet/build in DIR, or to --out.",
      build_flags, cmd_project_build},

@@ -4,6 +4,7 @@
 #include "cli/deploy.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "admin/names.h"
 #include "base/module_name.h"
+#include "cli/assets.h"
 #include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/say.h"
@@ -117,7 +119,14 @@ static int run_shell(const char *command, const char *dir, int *ret_status)
     (void)posix_spawn_file_actions_init(&files);
     (void)posix_spawn_file_actions_addchdir_np(&files, dir);
     (void)posix_spawn_file_actions_adddup2(&files, STDERR_FILENO, STDOUT_FILENO);
-    int os = posix_spawn(&pid, "/bin/sh", &files, NULL, (char *const *)argv, environ);
+    posix_spawnattr_t attr;
+    sigset_t none;
+    sigemptyset(&none);
+    (void)posix_spawnattr_init(&attr);
+    (void)posix_spawnattr_setsigmask(&attr, &none);
+    (void)posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK);
+    int os = posix_spawn(&pid, "/bin/sh", &files, &attr, (char *const *)argv, environ);
+    posix_spawnattr_destroy(&attr);
     posix_spawn_file_actions_destroy(&files);
     while (os == 0 && waitpid(pid, ret_status, 0) < 0)
         os = errno == EINTR ? 0 : errno;
@@ -178,6 +187,16 @@ int deploy_check_missing(struct cli *cli, const struct project *p, bool is_warni
 static const char no_code[] =
     "export default { fetch() { return new Response(\"Not Found\", { status: 404 }); } };\n";
 
+int deploy_bundle_entry(struct cli *cli, struct project *p, const char *entry,
+                        struct bundle *ret_bundle)
+{
+    const char *const *args = project_bundle_args(p);
+    say_warnings(cli, p);
+    const struct build_entry build = {
+        .name = p->name, .file = entry, .shown = p->main, .base = p->dir, .args = args};
+    return build_bundle(cli, &build, ret_bundle);
+}
+
 int deploy_bundle(struct cli *cli, struct project *p, struct bundle *ret_bundle)
 {
     struct error error = {0};
@@ -193,18 +212,21 @@ int deploy_bundle(struct cli *cli, struct project *p, struct bundle *ret_bundle)
                            "name it: build = { command = \"npm run build\" }");
         return say_error(cli->is_json, &error, EXIT_FAILED);
     }
-    const char *const *args = project_bundle_args(p);
-    say_warnings(cli, p);
-    return build_bundle(cli, p->name, main_path, args, ret_bundle);
+    return deploy_bundle_entry(cli, p, main_path, ret_bundle);
 }
 
 int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
 {
+    CLEANUP(bytes_done) struct bytes assets = BYTES_INIT;
+    int code = assets_upload(cli, p, &assets);
+    if (code)
+        return code;
     const struct upload u = {
         .name = p->name,
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,
+        .assets = bytes_slice(&assets),
         .is_kept_back = args_has(&cli->args, "--no-serve"),
     };
     return upload_send(cli, &u, b);

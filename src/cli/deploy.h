@@ -19,5 +19,8 @@ int deploy_run_build(struct cli *cli, struct project **project);
 int deploy_check_missing(struct cli *cli, const struct project *p, bool is_warning);
 /* Bundles main; a project of assets only has code that finds nothing. */
 int deploy_bundle(struct cli *cli, struct project *p, struct bundle *ret_bundle);
+/* The same for another file in main's place. */
+int deploy_bundle_entry(struct cli *cli, struct project *p, const char *entry,
+                        struct bundle *ret_bundle);
 /* Uploads the bundle with all that the project says, and waits until it serves. */
 int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b);

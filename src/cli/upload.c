@@ -14,6 +14,7 @@
 #include "cli/build.h"
 #include "cli/cli.h"
 #include "cli/client.h"
+#include "cli/dev.h"
 #include "cli/say.h"
 #include "script/bundle.h"
 
@@ -36,6 +37,11 @@ static int say_bundle_failed(struct cli *cli, const char *file, struct bundle_fa
     struct slice message = bytes_slice(&f->message);
     if (message.len == 0)
         message = slice_cstr(e->message);
+    if (cli->on_problem) {
+        const struct build_problem why = {message, bytes_slice(&f->file), bytes_slice(&f->frame),
+                                          slice_cstr(e->hint), f->line, f->column};
+        cli->on_problem(cli, &why);
+    }
     if (cli->is_json) {
         CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
         struct json_writer w = json_writer(&out);
@@ -67,9 +73,9 @@ static int say_bundle_failed(struct cli *cli, const char *file, struct bundle_fa
     return EXIT_FAILED;
 }
 
-int build_bundle(struct cli *cli, const char *name, const char *file, const char *const *args,
-                 struct bundle *ret_bundle)
+int build_bundle(struct cli *cli, const struct build_entry *entry, struct bundle *ret_bundle)
 {
+    const char *file = entry->file, *shown = entry->shown ? entry->shown : file;
     struct error error = {0};
     struct bundle_failure failure = {0};
     char *esbuild = bundle_find_esbuild();
@@ -78,21 +84,22 @@ int build_bundle(struct cli *cli, const char *name, const char *file, const char
         error_hint(&error, "install it (npm install esbuild), or set LIMPET_ESBUILD to its path");
         return say_error(cli->is_json, &error, EXIT_FAILED);
     }
-    struct bundle_config config = {.esbuild = esbuild, .name = name, .args = args};
+    struct bundle_config config = {
+        .esbuild = esbuild, .name = entry->name, .base = entry->base, .args = entry->args};
     uint64_t began = clock_monotonic_ns();
     int code = EXIT_OK;
     if (access(file, R_OK) != 0) {
-        error_set(&error, ERR_NOT_FOUND, "%s cannot be read", file);
+        error_set(&error, ERR_NOT_FOUND, "%s cannot be read", shown);
         error_hint(&error, "check the path");
         code = say_error(cli->is_json, &error, EXIT_FAILED);
     } else if (bundle_file(&config, file, ret_bundle, &failure, &error)) {
-        code = say_bundle_failed(cli, file, &failure, &error);
+        code = say_bundle_failed(cli, shown, &failure, &error);
         bundle_failure_done(&failure);
     } else {
         char size[32], time[32];
         say_bytes(ret_bundle->code.len, size, sizeof(size));
         say_duration((double)(clock_monotonic_ns() - began) / 1e6, time, sizeof(time));
-        say_progress(cli->is_json, "bundled %s (%s) in %s", file, size, time);
+        say_progress(cli->is_json || cli->is_quiet, "bundled %s (%s) in %s", shown, size, time);
     }
     free(esbuild);
     return code;
@@ -152,6 +159,10 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
     }
     if (u->vars && u->vars->len > 0)
         vars_json(&w, u->vars);
+    if (u->assets.len > 0) {
+        json_key(&w, "assets");
+        json_raw(&w, u->assets);
+    }
     if (u->is_kept_back) {
         json_key(&w, "serve");
         json_bool(&w, false);
@@ -162,7 +173,7 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
 /* On a terminal, a line that the next one overwrites. */
 static void say_waiting(const struct cli *cli, const char *text)
 {
-    if (!cli->is_json && isatty(STDERR_FILENO))
+    if (!cli->is_json && !cli->is_quiet && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K%s", text);
 }
 
@@ -175,6 +186,13 @@ static int say_build_failed(struct cli *cli, const struct reply *reply)
         return EXIT_FAILED;
     }
     struct slice name = json_text(cli, &reply->json, "name");
+    if (cli->on_problem) {
+        const struct build_problem why = {
+            json_text(cli, &error, "message"), json_text(cli, &error, "file"),
+            json_text(cli, &error, "frame"),   SLICE_EMPTY,
+            json_number(&error, "line"),       json_number(&error, "column")};
+        cli->on_problem(cli, &why);
+    }
     fprintf(stderr, "error: build %lld of %.*s failed: %.*s\n",
             (long long)json_number(&build, "id"), SLICE_ARG(name),
             SLICE_ARG(json_text(cli, &error, "message")));
@@ -194,6 +212,8 @@ static int say_ready(struct cli *cli, const struct upload *u, const struct reply
     }
     struct body_value build = json_member(&reply->json, "build");
     struct slice url = json_text(cli, &reply->json, "url");
+    if (cli->is_quiet)
+        return EXIT_OK;
     char time[32];
     say_duration(json_decimal(&build, "duration_ms"), time, sizeof(time));
     printf("%s: version %lld is ready (build %lld, %s)\n", u->name,

@@ -40,6 +40,8 @@ void deployment_unref(struct deployment *d)
     if (!d || __atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     CHECK(list_is_empty(&d->waiters));
+    if (d->release_assets)
+        d->release_assets(d->assets);
     deployment_unref(d->split);
     account_unref(d->account);
     image_unref(d->image);

@@ -22,6 +22,7 @@
 #include "loop/post.h"
 
 struct account;
+struct assets;
 struct database;
 struct image;
 struct loop;
@@ -65,6 +66,8 @@ struct deployment {
     const struct placeholder *placeholders; /* those of env that are bound */
     size_t placeholders_len;
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
+    struct assets *assets;      /* a reference: static files; NULL: none */
+    void (*release_assets)(struct assets *a);
     struct deployment *split;   /* a reference: another version that has a part of its requests, or NULL */
     uint32_t split_permyriad;   /* of 10,000 */
     struct database *database;  /* a reference; NULL: it has none */

@@ -46,6 +46,7 @@ struct project_assets {
     const char *html;      /* "auto-trailing-slash", … */
     bool is_code_first;
     struct project_texts code_first; /* patterns, if not always */
+    struct project_texts immutable;  /* patterns */
 };
 
 struct project_build {
@@ -81,6 +82,8 @@ struct project {
     bool is_minified, drops_names, is_built; /* is_built: no_bundle */
     struct project_assets assets;
     struct project_build build;
+
+    const char *page_script; /* put behind its pages, by `limpet dev`; NULL: none */
 
     struct project_missing *missing;
     size_t missing_len;

@@ -309,6 +309,9 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         p->assets.is_code_first = v->kind == BODY_BOOL && is_true;
         take_texts(r, v, &p->assets.code_first);
         return OK;
+    case KEY_ASSETS_immutable:
+        take_texts(r, v, &p->assets.immutable);
+        return OK;
     case KEY_RULE_type:
         err = take_word(r, v, rules, ARRAY_LEN(rules), &word);
         r->rule->type = err ? NULL : rules[word];

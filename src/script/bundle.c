@@ -547,7 +547,8 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     if (st.st_size > LIMIT_SOURCE_BYTES)
         return bundle_too_large(ret_failure, ret_error, (size_t)st.st_size);
     memcpy(project.base, path, sizeof(path));
-    bundle_find_base(project.base);
+    if (!config->base || !realpath(config->base, project.base))
+        bundle_find_base(project.base);
 
     CLEANUP(bundle_folder_remove) struct bundle_folder folder = {BYTES_INIT};
     CLEANUP(bundle_argv_done) struct bundle_argv argv = {.len = 0};

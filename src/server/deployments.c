@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "admin/body.h"
+#include "asset/assets.h"
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/module_name.h"
@@ -172,6 +173,8 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
     policy_placeholders(d, q);
+    if (v->assets.len > 0 && assets_parse(v->assets, &d->assets, NULL) == OK)
+        d->release_assets = assets_unref;
     return d;
 }
 

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "http/server.h"
 #include "http/url.h"
+#include "server/asset_send.h"
 #include "server/control.h"
 #include "server/slot.h"
 #include "server/turn.h"
@@ -350,6 +351,51 @@ static struct slot *route_split(struct slot *s, const struct http_request *r)
 
 /* ---- HTTP: events of the exchange ---- */
 
+static void owner_drained(struct http_exchange *x)
+{
+    struct invocation *v = *http_exchange_user(x);
+    if (v && v->stage == INVOCATION_RUNNING)
+        dispatch_drained(&v->dispatch);
+}
+
+/* The client cannot take the answer for whole; its author finds the reason in the log. */
+static void log_broken_promise(struct invocation *v)
+{
+    uint64_t promised, came;
+    if (!http_exchange_broke_promise(v->exchange, &promised, &came))
+        return;
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    bytes_printf(&text,
+                 "the answer was broken off: its content-length promised %llu bytes, %s%llu came"
+                 " (request %.*s)",
+                 (unsigned long long)promised, came > promised ? "at least " : "only ",
+                 (unsigned long long)came, SLICE_ARG(request_id(v)));
+    v->worker->host.log(v->worker, v->slot->deployment, &v->dispatch, 3, bytes_slice(&text));
+}
+
+static void owner_closed(struct http_exchange *x, bool is_complete)
+{
+    struct invocation *v = *http_exchange_user(x);
+    log_broken_promise(v);
+    metrics_answered(&v->worker->metrics, is_complete ? v->status : 0,
+                     clock_monotonic_ns() - v->started_ns);
+    v->exchange = NULL;
+    switch (v->stage) {
+    case INVOCATION_QUEUED:
+        turn_withdraw(&v->task);
+        v->stage = INVOCATION_OVER;
+        check_free(v);
+        break;
+    case INVOCATION_PREPARING: /* someone holds it; it ends when it would start */
+    case INVOCATION_RUNNING:
+        dispatch_gone(&v->dispatch);
+        break;
+    case INVOCATION_OVER:
+        check_free(v);
+        break;
+    }
+}
+
 void invocation_on_request(void *ctx, struct http_exchange *x)
 {
     struct worker *w = ctx;
@@ -362,8 +408,11 @@ void invocation_on_request(void *ctx, struct http_exchange *x)
     }
     if (s->split)
         s = route_split(s, r);
+    if (s->deployment->assets && asset_send(w, s, x))
+        return;
     struct invocation *v = invocation_new(w, s, DISPATCH_HTTP);
     *http_exchange_user(x) = v;
+    v->owner = (struct exchange_owner){owner_drained, owner_closed};
     v->exchange = x;
     v->dispatch.port = &http_port;
     v->dispatch.request = r;
@@ -388,49 +437,16 @@ void invocation_on_body(struct http_exchange *x, struct slice data, bool is_end)
 
 void invocation_on_drain(struct http_exchange *x)
 {
-    struct invocation *v = *http_exchange_user(x);
-    if (v && v->stage == INVOCATION_RUNNING)
-        dispatch_drained(&v->dispatch);
-}
-
-/* The client cannot take the answer for whole; its author finds the reason in the log. */
-static void log_broken_promise(struct invocation *v)
-{
-    uint64_t promised, came;
-    if (!http_exchange_broke_promise(v->exchange, &promised, &came))
-        return;
-    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
-    bytes_printf(&text,
-                 "the answer was broken off: its content-length promised %llu bytes, %s%llu came"
-                 " (request %.*s)",
-                 (unsigned long long)promised, came > promised ? "at least " : "only ",
-                 (unsigned long long)came, SLICE_ARG(request_id(v)));
-    v->worker->host.log(v->worker, v->slot->deployment, &v->dispatch, 3, bytes_slice(&text));
+    struct exchange_owner *o = *http_exchange_user(x);
+    if (o)
+        o->on_drain(x);
 }
 
 void invocation_on_close(struct http_exchange *x, bool is_complete)
 {
-    struct invocation *v = *http_exchange_user(x);
-    if (!v)
-        return;
-    log_broken_promise(v);
-    metrics_answered(&v->worker->metrics, is_complete ? v->status : 0,
-                     clock_monotonic_ns() - v->started_ns);
-    v->exchange = NULL;
-    switch (v->stage) {
-    case INVOCATION_QUEUED:
-        turn_withdraw(&v->task);
-        v->stage = INVOCATION_OVER;
-        check_free(v);
-        break;
-    case INVOCATION_PREPARING: /* someone holds it; it ends when it would start */
-    case INVOCATION_RUNNING:
-        dispatch_gone(&v->dispatch);
-        break;
-    case INVOCATION_OVER:
-        check_free(v);
-        break;
-    }
+    struct exchange_owner *o = *http_exchange_user(x);
+    if (o)
+        o->on_close(x, is_complete);
 }
 
 /* ---- execute ---- */

@@ -4,6 +4,7 @@
  * isolate, run. For the worker's thread. */
 #pragma once
 
+#include "server/asset_send.h"
 #include "server/worker.h"
 
 /* loading.c */
@@ -11,6 +12,7 @@ void prepare_start(struct prepare *p); /* done may be called at once */
 
 /* One request on its way: HTTP, execute or setup. */
 struct invocation {
+    struct exchange_owner owner; /* first: of exchanges */
     struct dispatch dispatch;
     struct worker *worker;
     struct slot *slot;

@@ -379,6 +379,7 @@ static void *worker_main(void *arg)
     }
     worker_close_all(w);
     loop_done(&w->loop);
+    asset_cache_done(&w->assets);
     fiber_runner_free(w->host.fiber_runner);
     job_runner_free(w->host.jobs);
     return NULL;
@@ -400,6 +401,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->warm);
     list_init(&w->pools);
     loop_init(&w->loop);
+    asset_cache_init(&w->assets, &w->loop, s->store);
     w->asks = (struct asks){.store = s->store, .loop = &w->loop};
     w->env = worker_env(w);
     w->flow = flow_new(&w->env);

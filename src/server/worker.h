@@ -11,6 +11,7 @@
 #include "server/metrics.h"
 #include "server/schedule.h"
 #include "server/server.h"
+#include "server/asset_cache.h"
 #include "store/ask.h"
 
 struct egress_policy;
@@ -82,6 +83,7 @@ struct worker {
     struct worker_metrics metrics;
     struct flow_env env; /* place.c: what flow/ has of this thread */
     struct flow *flow;   /* durable executions that are here */
+    struct asset_cache assets;
     struct asks asks;    /* reads of the store */
     bool is_gathering;   /* inside the turn */
     bool is_draining;

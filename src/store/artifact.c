@@ -26,7 +26,7 @@ struct artifact_recent {
     uint64_t put_ns;
 };
 
-static void artifact_hash(struct slice content, char ret_hash[65])
+void artifact_hash(struct slice content, char ret_hash[65])
 {
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned len = 0;
@@ -101,6 +101,28 @@ static void artifact_remember(struct store *s, struct slice hash)
     free(map_put(&s->artifact_recent, hash, r));
 }
 
+bool store_asset_keep(struct store *s, struct slice hash)
+{
+    if (!artifact_is_hash(hash))
+        return false;
+    pthread_mutex_lock(&s->artifact_lock);
+    artifact_remember(s, hash);
+    pthread_mutex_unlock(&s->artifact_lock);
+    return artifact_exists(s, hash);
+}
+
+static const char *const artifact_codings[STORE_ASSET_CODINGS_MAX] = {"br", "zstd", "gzip"};
+
+static void artifact_remove_coded(struct store *s, struct slice hash)
+{
+    for (size_t i = 0; artifact_codings[i]; i++) {
+        CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+        artifact_path(s, hash, false, &path);
+        bytes_printf(&path, ".%s", artifact_codings[i]);
+        (void)unlink(bytes_cstr(&path));
+    }
+}
+
 bool artifact_remove(struct store *s, struct slice hash)
 {
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
@@ -109,8 +131,10 @@ bool artifact_remove(struct store *s, struct slice hash)
     artifact_path(s, hash, false, &path);
     pthread_mutex_lock(&s->artifact_lock);
     bool is_recent = artifact_is_recent(map_get(&s->artifact_recent, hash), clock_monotonic_ns());
-    if (!is_recent)
+    if (!is_recent) {
         (void)unlink(bytes_cstr(&path)); /* a file that stays does no harm */
+        artifact_remove_coded(s, hash);
+    }
     pthread_mutex_unlock(&s->artifact_lock);
     return !is_recent;
 }
@@ -247,6 +271,69 @@ enum err store_artifact_put(struct store *s, struct slice content, char ret_hash
     if (code != OK)
         return code;
     memcpy(ret_hash, hash, sizeof(hash));
+    return OK;
+}
+
+/* ---- static files ---- */
+
+enum err store_asset_put(struct store *s, struct slice content, char ret_hash[65],
+                         struct error *ret_error)
+{
+    return store_artifact_put(s, content, ret_hash, ret_error);
+}
+
+enum err store_asset_put_coded(struct store *s, struct slice hash, const char *coding,
+                               struct slice content, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    artifact_path(s, hash, false, &path);
+    bytes_printf(&path, ".%s", coding);
+    if (access(bytes_cstr(&path), R_OK) == 0)
+        return OK; /* whole, since it got its name at the end */
+    return artifact_write(s, hash, content, bytes_cstr(&path), ret_error);
+}
+
+enum err store_asset_open(struct store *s, struct slice hash, const char *coding, int *ret_fd,
+                          uint64_t *ret_size, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    struct stat st;
+    if (!artifact_is_hash(hash))
+        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' names no content", SLICE_ARG(hash));
+    artifact_path(s, hash, false, &path);
+    if (coding[0])
+        bytes_printf(&path, ".%s", coding);
+    const int fd = open(bytes_cstr(&path), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? error_set(ret_error, ERR_NOT_FOUND, "there is no file %s",
+                                           bytes_cstr(&path))
+                               : folder_error(ret_error, errno, "read the file", bytes_cstr(&path));
+    if (fstat(fd, &st)) {
+        enum err code = folder_error(ret_error, errno, "read the file", bytes_cstr(&path));
+        close(fd);
+        return code;
+    }
+    *ret_fd = fd;
+    *ret_size = (uint64_t)st.st_size;
+    return OK;
+}
+
+enum err store_asset_read(int fd, uint64_t at, size_t len, struct bytes *out,
+                          struct error *ret_error)
+{
+    bytes_reserve(out, len + 1);
+    while (len > 0) {
+        ssize_t n = pread(fd, out->ptr + out->len, len, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return error_set(ret_error, ERR_IO, "cannot read a static file: %s", strerror(errno));
+        if (n == 0)
+            return error_set(ret_error, ERR_CORRUPT, "a static file is shorter than it was");
+        out->len += (size_t)n;
+        at += (uint64_t)n;
+        len -= (size_t)n;
+    }
     return OK;
 }
 

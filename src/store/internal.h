@@ -160,6 +160,8 @@ NODISCARD enum err artifact_open(struct store *s, struct error *ret_error);
 void artifact_close(struct store *s);
 bool artifact_exists(struct store *s, struct slice hash);
 bool artifact_is_hash(struct slice hash);
+/* Names content. */
+void artifact_hash(struct slice content, char ret_hash[65]);
 /* Removes the file unless it was put a short while ago, when a version may be about to name it.
  * False: try again later. Writer thread, inside the transaction that found that no version names
  * it. */

@@ -220,6 +220,11 @@ void store_setup_done(struct store *s, struct store_op *op, struct slice functio
     PUSH(op, SETUP_DONE, setup_done, function, version);
 }
 
+void store_asset_known(struct store *s, struct store_op *op, struct slice space, struct slice hash)
+{
+    PUSH(op, ASSET_KNOWN, asset_known, space, hash);
+}
+
 void store_version_serve(struct store *s, struct store_op *op, struct slice function,
                          int64_t version, uint32_t permyriad)
 {

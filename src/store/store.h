@@ -87,6 +87,8 @@ struct version_row {
     uint32_t exports;               /* enum module_export */
     bool is_setup_done;
     struct version_options options;
+    struct slice assets; /* manifest of its static files (asset/assets.h), "" if none; read only by the
+                            query of a module */
     int64_t created_us;
     bool is_kept_back; /* of store_publish(): the one that serves goes on */
 };
@@ -322,6 +324,9 @@ void store_publish(struct store *s, struct store_op *op, int64_t build,
 void store_setup_done(struct store *s, struct store_op *op, struct slice function, int64_t version);
 /* The version answers that many of STORE_SPLIT_ALL requests, the serving one the others; with all it is the
  * serving one, with 0 it is in no split any more. ERR_NOT_FOUND. */
+/* The content of a static file has been stored (store_asset_put) by this namespace, whose versions may
+ * have it from now on. */
+void store_asset_known(struct store *s, struct store_op *op, struct slice space, struct slice hash);
 void store_version_serve(struct store *s, struct store_op *op, struct slice function,
                          int64_t version, uint32_t permyriad);
 void store_function_delete(struct store *s, struct store_op *op,
@@ -415,6 +420,21 @@ NODISCARD enum err store_artifact_put(struct store *s, struct slice content, cha
 /* Verifies the hash (ERR_CORRUPT). */
 NODISCARD enum err store_artifact_get(struct store *s, struct slice hash, struct bytes *ret_content,
                                       struct error *ret_error);
+
+/* A static file: content in another coding has its name with that behind it ("br"), and goes with it. */
+enum { STORE_ASSET_CODINGS_MAX = 4 };
+NODISCARD enum err store_asset_put(struct store *s, struct slice content, char ret_hash[65],
+                                   struct error *ret_error);
+NODISCARD enum err store_asset_put_coded(struct store *s, struct slice hash, const char *coding,
+                                         struct slice content, struct error *ret_error);
+/* It is not removed for a while, used or not. False: it is not stored. */
+bool store_asset_keep(struct store *s, struct slice hash);
+/* For reading; the caller closes. coding "": as it is. ERR_NOT_FOUND. */
+NODISCARD enum err store_asset_open(struct store *s, struct slice hash, const char *coding,
+                                    int *ret_fd, uint64_t *ret_size, struct error *ret_error);
+/* Appends exactly so many bytes from there on. ERR_IO, ERR_CORRUPT. */
+NODISCARD enum err store_asset_read(int fd, uint64_t at, size_t len, struct bytes *out,
+                                    struct error *ret_error);
 
 /* ---- reads: any thread with a loop ---- */
 
@@ -529,6 +549,11 @@ struct store_query {
             struct version_row *rows;
             size_t len;
         } versions;
+        struct { /* contents of static files: those that the namespace has not uploaded */
+            struct slice space, hashes; /* 64 digits each, nothing between them */
+            /* ret */
+            struct slice missing; /* likewise, in the same order */
+        } assets;
         struct { /* all that a module runs by, of one moment; errors as for version */
             struct slice name;
             int64_t number; /* of the version, 0: the one that serves */

@@ -170,7 +170,7 @@ enum err apply_build_fail(struct writer *w, const struct mutation *m, int64_t *r
  * comment was edited), and stack traces must name the new lines. */
 static enum err apply_publish_same(struct writer *w, const struct apply_function *f,
                                    const struct version_row *v, struct slice options,
-                                   bool *ret_is_same, struct error *ret_error)
+                                   const char *assets_hash, bool *ret_is_same, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -181,7 +181,8 @@ static enum err apply_publish_same(struct writer *w, const struct apply_function
     if (code != OK)
         return code;
     *ret_is_same = has_row && slice_eq(db_text(st, 0), v->hash) && db_int(st, 2) == v->exports &&
-                   slice_eq(db_text(st, 3), options);
+                   slice_eq(db_text(st, 3), options) &&
+                   slice_eq_cstr(db_text(st, 4), assets_hash);
     if (!*ret_is_same || slice_eq(db_text(st, 1), v->detail_hash))
         return OK;
     if (sqlite3_column_bytes(st, 1) > 0)
@@ -212,8 +213,13 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
     version_options_write(&v->options, &options);
     int64_t now = clock_wall_us();
     bool is_same = false;
-    if (f.version)
-        code = apply_publish_same(w, &f, v, bytes_slice(&options), &is_same, ret_error);
+    char assets_hash[65] = "";
+    if (v->assets.len)
+        code = apply_assets(w, module_name_split(v->function).space, v->assets, assets_hash,
+                            ret_error);
+    if (code == OK && f.version)
+        code = apply_publish_same(w, &f, v, bytes_slice(&options), assets_hash, &is_same,
+                                  ret_error);
     if (code == OK && is_same) {
         *ret_number = f.version;
         code = db_run(&w->db, WRITER_FUNCTION_TOUCH, PARAMS(P_INT(f.id), P_INT(now)), ret_error);
@@ -226,7 +232,8 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
             code = db_run(&w->db, WRITER_VERSION_ADD,
                           PARAMS(P_INT(f.id), P_INT(*ret_number), P_TEXT(v->hash),
                                  P_TEXT(v->detail_hash), P_INT(v->exports), P_INT(v->is_setup_done),
-                                 P_TEXT(bytes_slice(&options)), P_INT(now)),
+                                 P_TEXT(bytes_slice(&options)), P_INT(now),
+                                 P_TEXT(slice_cstr(assets_hash))),
                           ret_error);
     }
     if (code == OK)

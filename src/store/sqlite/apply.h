@@ -18,6 +18,10 @@ struct apply_function {
     enum module_kind kind;
 };
 
+/* assets.c: the set of a manifest, made if it is new; its hash. ERR_NOT_READY: it names content that the
+ * namespace has not uploaded. */
+NODISCARD enum err apply_assets(struct writer *w, struct slice space, struct slice manifest,
+                                char ret_hash[65], struct error *ret_error);
 /* Is there such a function? OK with id 0: no. */
 NODISCARD enum err apply_function_look(struct writer *w, struct slice name,
                                        struct apply_function *ret_function,

@@ -35,6 +35,8 @@ ANSWER(version, store_version(c->reader, q->arena, q->version.function, q->versi
                               &q->version.row, &q->error))
 ANSWER(versions, store_versions(c->reader, q->arena, q->versions.function, &q->versions.rows,
                                 &q->versions.len, &q->error))
+ANSWER(assets, store_assets_missing(c->reader, q->arena, q->assets.space, q->assets.hashes,
+                                    &q->assets.missing, &q->error))
 ANSWER(builds, store_builds(c->reader, q->arena, q->builds.function, &q->builds.rows,
                             &q->builds.len, &q->error))
 ANSWER(build, store_build(c->reader, q->arena, q->build.function, q->build.number, &q->build.row,
@@ -82,10 +84,14 @@ static enum err query_module_rows(struct store_reader *r, struct store_query *q)
     enum err code = store_function(r, q->arena, name, &q->module.function, error);
     if (code == OK)
         code = store_version(r, q->arena, name, q->module.number, &q->module.version, error);
+    if (code == OK)
+        code = store_assets_of(r, q->arena, &q->module.version, error);
     q->module.split = (struct version_row){0};
     if (code == OK && q->module.number == 0 && q->module.function.split_version)
         code = store_version(r, q->arena, name, q->module.function.split_version, &q->module.split,
                              error);
+    if (code == OK && q->module.split.number)
+        code = store_assets_of(r, q->arena, &q->module.split, error);
     if (code == OK)
         code = store_env(r, q->arena, name, true, &q->module.env, &q->module.env_len, error);
     if (code == OK)

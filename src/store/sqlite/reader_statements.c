@@ -101,6 +101,10 @@ const char *const reader_sqls[READER_STMTS] = {
     [READER_FUNCTION] = READER_FUNCTION_SQL " WHERE f.name = ?1",
     [READER_VERSION] = READER_VERSION_SQL " WHERE f.name = ?1 AND v.number = ?2",
     [READER_VERSION_SERVING] = READER_VERSION_SQL " AND v.number = f.version WHERE f.name = ?1",
+    [READER_ASSETS] = "SELECT s.manifest FROM function f JOIN version v ON v.function_id = f.id"
+                      " JOIN asset_set s ON s.hash = v.assets_hash"
+                      " WHERE f.name = ?1 AND v.number = ?2",
+    [READER_ASSET_KNOWN] = "SELECT 1 FROM asset_known WHERE hash = ?1 AND space = ?2",
     [READER_VERSIONS] = READER_VERSION_SQL " WHERE f.name = ?1 ORDER BY v.number DESC LIMIT ?2",
     [READER_BUILDS] = READER_BUILD_SQL " WHERE f.id = ?1 ORDER BY b.number DESC LIMIT ?2",
     [READER_BUILD] = READER_BUILD_SQL " WHERE f.id = ?1 AND b.number = ?2",

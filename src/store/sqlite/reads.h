@@ -40,6 +40,12 @@ NODISCARD enum err store_function(struct store_reader *r, struct arena *a, struc
 NODISCARD enum err store_version(struct store_reader *r, struct arena *a, struct slice function,
                                  int64_t number, struct version_row *ret_row,
                                  struct error *ret_error);
+NODISCARD enum err store_assets_missing(struct store_reader *r, struct arena *a, struct slice space,
+                                        struct slice hashes, struct slice *ret_missing,
+                                        struct error *ret_error);
+/* Fills in row->assets. */
+NODISCARD enum err store_assets_of(struct store_reader *r, struct arena *a, struct version_row *row,
+                                   struct error *ret_error);
 NODISCARD enum err store_versions(struct store_reader *r, struct arena *a, struct slice function,
                                   struct version_row **ret_rows, size_t *ret_len,
                                   struct error *ret_error);

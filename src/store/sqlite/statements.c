@@ -126,11 +126,26 @@ const char *const writer_sqls[WRITER_STMTS] = {
                            " version = ?4 WHERE function_id = ?1 AND number = ?2",
     [WRITER_BUILDS_DELETE] = "DELETE FROM build WHERE function_id = ?1",
 
-    [WRITER_VERSION_FIND] = "SELECT hash, source_map_hash, exports, options FROM version"
+    [WRITER_VERSION_FIND] = "SELECT hash, source_map_hash, exports, options, assets_hash FROM version"
                             " WHERE function_id = ?1 AND number = ?2",
     [WRITER_VERSION_ADD] = "INSERT INTO version (function_id, number, hash, source_map_hash, "
                            "exports, is_setup_done, options,"
-                           " created_us) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                           " created_us, assets_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [WRITER_ASSET_SET_HAS] = "SELECT 1 FROM asset_set WHERE hash = ?1",
+    [WRITER_ASSET_SET_ADD] = "INSERT INTO asset_set (hash, manifest) VALUES (?1, ?2)",
+    [WRITER_ASSET_USE_ADD] =
+        "INSERT OR IGNORE INTO asset_use (set_hash, hash) SELECT ?1, hash FROM asset_known"
+        " WHERE hash = ?2 AND space = ?3",
+    [WRITER_ASSET_USE_HAS] = "SELECT 1 FROM asset_known WHERE hash = ?1 AND space = ?2",
+    [WRITER_ASSET_KNOWN_ADD] = "INSERT OR IGNORE INTO asset_known (hash, space) VALUES (?1, ?2)",
+    [WRITER_TIDY_ASSET_SET] =
+        "SELECT hash FROM asset_set s WHERE NOT EXISTS"
+        " (SELECT 1 FROM version WHERE assets_hash = s.hash AND assets_hash <> '') LIMIT 1",
+    [WRITER_TIDY_ASSET_UNUSED] = "INSERT OR IGNORE INTO artifact_unused (hash)"
+                                 " SELECT hash FROM asset_use WHERE set_hash = ?1",
+    [WRITER_TIDY_ASSET_USES] = "DELETE FROM asset_use WHERE set_hash = ?1",
+    [WRITER_TIDY_ASSET_SET_DONE] = "DELETE FROM asset_set WHERE hash = ?1",
+    [WRITER_TIDY_ASSET_KNOWN] = "DELETE FROM asset_known WHERE hash = ?1",
     [WRITER_VERSION_DETAIL_SET] =
         "UPDATE version SET source_map_hash = ?3 WHERE function_id = ?1 AND number = ?2",
     [WRITER_VERSION_SETUP_DONE] =
@@ -319,6 +334,7 @@ const char *const writer_sqls[WRITER_STMTS] = {
     [WRITER_TIDY_ARTIFACTS] =
         "SELECT hash FROM artifact_unused WHERE hash > ?1 ORDER BY hash LIMIT 1",
     [WRITER_TIDY_ARTIFACT_USED] = "SELECT 1 WHERE EXISTS (SELECT 1 FROM version WHERE hash = ?1)"
-                                  " OR EXISTS (SELECT 1 FROM version WHERE source_map_hash = ?1)",
+                                  " OR EXISTS (SELECT 1 FROM version WHERE source_map_hash = ?1)"
+                                  " OR EXISTS (SELECT 1 FROM asset_use WHERE hash = ?1)",
     [WRITER_TIDY_ARTIFACT_DONE] = "DELETE FROM artifact_unused WHERE hash = ?1",
 };

@@ -108,6 +108,25 @@ static enum err tidy_artifact_next(struct writer *w, char *hash, size_t hash_siz
     return code;
 }
 
+/* A set of static files that no version has any more; what it used is looked at next. */
+static enum err tidy_assets(struct writer *w, bool *ret_did, struct error *ret_error)
+{
+    static const enum writer_stmt steps[] = {WRITER_TIDY_ASSET_UNUSED, WRITER_TIDY_ASSET_USES,
+                                             WRITER_TIDY_ASSET_SET_DONE};
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    char hash[65] = "";
+    enum err code = db_query(&w->db, WRITER_TIDY_ASSET_SET, PARAMS(), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, ret_did, ret_error);
+    if (code != OK || !*ret_did)
+        return code;
+    snprintf(hash, sizeof(hash), "%.*s", SLICE_ARG(db_text(st, 0)));
+    db_release(&st);
+    for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
+        code = db_run(&w->db, steps[i], PARAMS(P_TEXT(slice_cstr(hash))), ret_error);
+    return code;
+}
+
 /* Artifacts that were put a moment ago are left in the table; a later look takes them. */
 static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *ret_error)
 {
@@ -127,6 +146,8 @@ static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *re
         if (!is_used && !artifact_remove(w->store, name))
             continue;
         code = db_run(&w->db, WRITER_TIDY_ARTIFACT_DONE, PARAMS(P_TEXT(name)), ret_error);
+        if (code == OK && !is_used)
+            code = db_run(&w->db, WRITER_TIDY_ASSET_KNOWN, PARAMS(P_TEXT(name)), ret_error);
         *ret_did = true;
         if (code != OK || ++removed == 16)
             return code;
@@ -136,7 +157,7 @@ static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *re
 enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)
 {
     static enum err (*const jobs[])(struct writer *, bool *, struct error *) = {
-        tidy_deleted, tidy_purge, tidy_retain, tidy_excess, tidy_audit, tidy_usage, tidy_artifacts};
+        tidy_deleted, tidy_purge, tidy_retain, tidy_excess, tidy_audit, tidy_usage, tidy_assets, tidy_artifacts};
     if (!w->needs_tidy && writer_patience_us(w) > 0) {
         *ret_more = false;
         return OK;

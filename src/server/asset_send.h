@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Requests that a version's static files answer: no isolate is woken for them. Loop thread. */
+#pragma once
+
+#include <stdbool.h>
+
+struct http_exchange;
+struct slot;
+struct worker;
+
+/* Whose an exchange is: what its user pointer points to begins with it. */
+struct exchange_owner {
+    void (*on_drain)(struct http_exchange *x);
+    void (*on_close)(struct http_exchange *x, bool is_complete);
+};
+
+/* Answers, now or later, if one of the slot's assets does. False: its code is asked. */
+bool asset_send(struct worker *w, struct slot *s, struct http_exchange *x);
