@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Every route of /openapi.json, every op of docs/ops.md and every file: each role may what it is for, and two namespaces that have everything under the same names never meet. A new route or op fails here until it has a row.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -23,6 +24,8 @@ interface Case {
     /** {id} of the path, and what else of it is not the same everywhere. */
     id?: (h: House) => string;
     query?: string;
+    /** The body is sent as it is. */
+    isFile?: boolean;
     /** Before the next row is asked. */
     then?: (h: House) => Promise<void>;
 }
@@ -56,6 +59,9 @@ const ended = async (h: House, id: string): Promise<void> => {
 };
 const upload = (h: House) => ({ name: 'same', source: `${FUNCTION(h.mark)}\n// another` });
 const uploadFlow = (h: House) => ({ name: 'flow', source: `${WORKFLOW(h.mark)}\n// another` });
+
+const file = (h: House) => `${h.mark} file`;
+const hashOf = (h: House) => crypto.createHash('sha256').update(file(h)).digest('hex');
 
 /** "METHOD path", without the namespace in front, in the order in which they are asked: what removes comes last. */
 const CASES: Record<string, Case> = {
@@ -123,6 +129,10 @@ const CASES: Record<string, Case> = {
     'PUT /quotas/{module}': { role: 'admin', body: () => ({ connections: 7 }) },
     'PUT /quota': { role: 'server', body: () => ({ connections: 7 }) },
     'POST /tokens': { role: 'admin', body: () => ({ role: 'read' }) },
+    'POST /assets': { role: 'deploy', body: (h) => ({ hashes: [hashOf(h)] }) },
+    'PUT /assets/{hash}': { role: 'deploy', body: file, isFile: true, then: async (h) => { // who has it, others are not told
+        for (const at of houses) assert.deepEqual((await ask('POST', `${at.base}/assets`, { hashes: [hashOf(h)] })).json.missing, at === h ? [] : [hashOf(h)]);
+    } },
     'DELETE /tokens/{id}': { role: 'admin', id: (h) => h.spare },
     'DELETE /quota': { role: 'server' },
     'DELETE /quotas/{module}': { role: 'admin' },
@@ -143,7 +153,7 @@ function target(key: string, h: House, c: Case): string {
     const [, template] = key.split(' ') as [string, string];
     const id = c.id?.(h);
     const filled = template.replace('{namespace}', h.name).replace('{name}', template.startsWith('/workflows') ? 'flow' : 'same').replace('{module}', 'same').replace('{version}', '1')
-        .replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
+        .replace('{hash}', hashOf(h)).replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
     return (isOfNamespace(key) ? h.base : '') + filled + (c.query ?? '');
 }
 const isOfNamespace = (key: string): boolean => !/ \/(namespaces|healthz|openapi|metrics|audit\/verify)/.test(key);
@@ -259,7 +269,8 @@ test('what a route shows and does is of its namespace: over all of them the othe
             errorOf(await ask(method, theirs.replace('/namespaces/left', ''), c.body?.(left)), 404, 'not_found');
         }
         if (key === 'DELETE /tokens/{id}') errorOf(await ask(method, `${left.base}/tokens/${right.spare}`, undefined, token), 404, 'not_found');
-        const res = await ask(method, at, c.body?.(left), token);
+        const type = { 'content-type': 'application/octet-stream', ...bearer(token) };
+        const res = c.isFile ? await s.admin(at, { method, headers: type, body: String(c.body!(left)) }) : await ask(method, at, c.body?.(left), token);
         assert.ok(res.status < 300, `${key}: ${res.status} ${res.text}`);
         if (!/ \/(namespaces|metrics)$/.test(key)) assert.ok(!res.text.includes(right.mark) && !res.text.includes(right.waiting), `${key} shows ${res.text}`);
         await c.then?.(left);
