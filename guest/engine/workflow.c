@@ -16,7 +16,7 @@
 
 enum { STEP_OK, STEP_FAILED, STEP_FAILED_FOR_GOOD }; /* what STEP_DONE tells */
 enum { EVENT_LOG_WARN = 2 };                         /* level of OP_LOG */
-enum { STEP_BODY = OP_VALUE_OWN };                   /* in values of the pending op */
+enum { STEP_BODY = OP_VALUE_OWN, STEP_FRAME };       /* in values of the pending op */
 
 void workflow_begin(JSContext *ctx)
 {
@@ -260,12 +260,14 @@ static void step_returned(JSContext *ctx, uint32_t scope, JSValue result)
         step_await(ctx, scope, promise);
 }
 
-/* Runs the body of a step. */
+/* Runs the body of a step, in the async context of who asked for it. */
 static void step_run(JSContext *ctx, const struct op_pending *op, uint32_t scope, uint32_t attempt)
 {
     uint32_t outer = eng.scope;
     JSValue body = JS_DupValue(ctx, op->values[STEP_BODY]), argument = JS_NewObject(ctx);
+    JSValue outer_frame = JS_DupValue(ctx, eng.frame);
     scope_set(scope);
+    scope_set_frame(ctx, JS_DupValue(ctx, op->values[STEP_FRAME]));
     if (!JS_IsException(argument))
         JS_DefinePropertyValue(ctx, argument, eng.atoms[ATOM_attempt], JS_NewUint32(ctx, attempt),
                                JS_PROP_C_W_E);
@@ -273,6 +275,7 @@ static void step_run(JSContext *ctx, const struct op_pending *op, uint32_t scope
         JS_IsException(argument) ? JS_EXCEPTION : JS_Call(ctx, body, JS_UNDEFINED, 1, &argument);
     step_returned(ctx, scope, result);
     JS_FreeValues(ctx, body, argument);
+    scope_set_frame(ctx, outer_frame);
     scope_set(outer);
 }
 
@@ -341,6 +344,7 @@ static JSValue step_start(JSContext *ctx, const struct op_step *args, JSValueCon
     op->values[OP_VALUE_RESOLVE] = settle[0];
     op->values[OP_VALUE_REJECT] = settle[1];
     op->values[STEP_BODY] = JS_DupValue(ctx, body);
+    op->values[STEP_FRAME] = JS_DupValue(ctx, eng.frame);
     if (ret[1] != 0)
         step_run(ctx, op, ret[1], 1);
     return promise;
