@@ -439,7 +439,7 @@ static enum err check_saved(const struct code *c, struct slice saved, struct ima
 enum err image_load(struct code *c, struct slice saved, struct image **ret_image,
                     struct error *ret_error)
 {
-    struct image_header h;
+    struct image_header h = {0};
     enum err err = check_saved(c, saved, &h, ret_error);
     if (err != OK)
         return err;

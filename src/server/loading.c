@@ -38,10 +38,11 @@ static void load_detail(struct load_job *j)
     struct deployment *d = j->deployment;
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
     struct error e; /* stack traces say less without it */
-    if (d->detail_hash.len == 0 || !d->runtime->type->detail_read)
+    const struct runtime_type *type = d->runtime->type;
+    if (d->detail_hash.len == 0 || !type->detail_read)
         return;
     if (store_artifact_get(j->server->store, d->detail_hash, &text, &e) != OK ||
-        d->runtime->type->detail_read(bytes_slice(&text), &j->detail, &e) != OK)
+        type->detail_read(bytes_slice(&text), &j->detail, &e) != OK)
         log_warn("what is stored of a version's sources is unusable",
                  LOG_SLICE("function", d->name), LOG_STR("error", e.message));
 }
@@ -52,11 +53,6 @@ static void load_evaluate(struct load_job *j)
     CLEANUP(bytes_done) struct bytes code = BYTES_INIT;
     if (store_artifact_get(j->server->store, d->hash, &code, &j->error) != OK)
         return;
-    if (!d->runtime) {
-        error_set(&j->error, ERR_UNAVAILABLE, "this server has not the runtime of version %lld",
-                  (long long)d->version);
-        return;
-    }
     struct guest_load load = {
         .name = d->name,
         .code = bytes_slice(&code),
@@ -80,8 +76,12 @@ static void load_run(struct work *w)
     struct load_job *j = container_of(w, struct load_job, work);
     struct deployment *d = j->deployment;
     uint8_t digest[IMAGE_DIGEST_BYTES];
-    if (d->runtime)
-        j->image = images_get(j->server, d->runtime, d->name, d->hash);
+    if (!d->runtime) {
+        error_set(&j->error, ERR_UNAVAILABLE, "this server has not the runtime of version %lld",
+                  (long long)d->version);
+        return;
+    }
+    j->image = images_get(j->server, d->runtime, d->name, d->hash);
     if (j->image)
         atomic_fetch_add(&j->server->images_read, 1);
     else
