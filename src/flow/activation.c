@@ -47,9 +47,34 @@ static struct slice key_of(const struct activation *a)
     return slice_of(a->key, strlen(a->key));
 }
 
-struct activation *activation_find(struct flow *f, struct slice key)
+/* ---- by key ---- */
+
+struct place_key {
+    char text[ACTIVATION_KEY_BYTES + 32];
+};
+
+static struct slice place_key(const char *space, struct slice key, struct place_key *ret_key)
 {
-    return map_get(&f->map, key);
+    int len = snprintf(ret_key->text, sizeof(ret_key->text), "%s/%.*s", space, SLICE_ARG(key));
+    CHECK(len > 0 && (size_t)len < sizeof(ret_key->text));
+    return slice_of(ret_key->text, (size_t)len);
+}
+
+struct activation *activation_find(struct flow *f, const char *space, struct slice key)
+{
+    struct place_key k;
+    return key.len < ACTIVATION_KEY_BYTES ? map_get(&f->map, place_key(space, key, &k)) : NULL;
+}
+
+/* Any function will do while one process owns all. */
+size_t activation_thread(const char *space, struct slice key, size_t threads)
+{
+    uint64_t h = 1469598103934665603ULL; /* FNV-1a */
+    for (const char *p = space; *p; p++)
+        h = (h ^ (unsigned char)*p) * 1099511628211ULL;
+    for (size_t k = 0; k < key.len; k++)
+        h = (h ^ (unsigned char)key.ptr[k]) * 1099511628211ULL;
+    return (h >> 32) % threads;
 }
 
 /* ---- its parts ---- */
@@ -105,8 +130,9 @@ static void go(struct activation *a)
         director_send(n);
     }
     unrest(a);
-    if (activation_find(f, key_of(a)) == a)
-        (void)map_remove(&f->map, key_of(a));
+    struct place_key k;
+    if (activation_find(f, a->kind->space, key_of(a)) == a)
+        (void)map_remove(&f->map, place_key(a->kind->space, key_of(a), &k));
     list_remove(&a->member);
     a->kind->gone(a);
     env->place->release(s);
@@ -534,12 +560,12 @@ void activation_lost(struct activation *a)
     activation_step(a, (struct happening){.on = ON_LOST});
 }
 
-bool activation_evict(struct flow *f, struct slice key)
+bool activation_evict(struct flow *f, const char *space, struct slice key)
 {
-    struct activation *a = activation_find(f, key);
+    struct activation *a = activation_find(f, space, key);
     if (a && !a->kind->is_once)
         activation_step(a, (struct happening){.on = ON_CANCEL});
-    return !activation_find(f, key);
+    return !activation_find(f, space, key);
 }
 
 void activation_stored(struct activation *a)
@@ -570,8 +596,9 @@ void activation_init(struct activation *a, struct flow *f, const struct activati
     a->task = (struct task){
         .slot = a->slot, .start = task_start, .refuse = task_refused, .is_patient = true};
     list_push_back(&f->all, &a->member);
+    struct place_key k;
     if (is_writer)
-        CHECK(!map_put(&f->map, key_of(a), a));
+        CHECK(!map_put(&f->map, place_key(kind->space, key_of(a), &k), a));
 }
 
 void activation_begin(struct activation *a)

@@ -71,8 +71,9 @@ struct activation_commit {
 };
 
 struct activation_kind {
-    const char *text; /* "execution" */
-    bool is_once;     /* what fails is told and gone, not tried again */
+    const char *text;  /* "execution" */
+    const char *space; /* whose key it has: that of executions, for a check of one, too */
+    bool is_once;      /* what fails is told and gone, not tried again */
 
     /* READING begins: it has an isolate, and nothing that happened before is news. */
     void (*enter)(struct activation *a);
@@ -180,10 +181,12 @@ uint32_t activation_witness(const struct guest *g); /* its slot in the witness *
 void activation_init(struct activation *a, struct flow *f, const struct activation_kind *kind,
                      struct deployment *d, const char *key, bool is_writer);
 void activation_begin(struct activation *a);
-struct activation *activation_find(struct flow *f, struct slice key); /* that may write */
+struct activation *activation_find(struct flow *f, const char *space, struct slice key);
 void activation_wake(struct activation *a, const char *about);
 /* Whoever is here lets go of the key, as soon as it can. True: nobody has it now. */
-bool activation_evict(struct flow *f, struct slice key);
+bool activation_evict(struct flow *f, const char *space, struct slice key);
+/* Which of so many engine threads has this key: a hash of it. Any thread. */
+size_t activation_thread(const char *space, struct slice key, size_t threads);
 
 void activation_read_on(struct activation *a); /* what READING waits for is here */
 /* There is room again for what its code does, or records to replay. pokes: and perhaps news for it. */

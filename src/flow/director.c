@@ -26,13 +26,10 @@ enum {
 
 /* ---- wakes ---- */
 
-/* Which engine thread has it: any function of the id will do while one process owns all. */
+/* The engine thread that has it. */
 struct flow *director_owner(struct director *d, const char *id)
 {
-    uint64_t h = 1469598103934665603ULL; /* FNV-1a */
-    for (const char *p = id; *p; p++)
-        h = (h ^ (unsigned char)*p) * 1099511628211ULL;
-    return d->threads[(h >> 32) % d->threads_len];
+    return d->threads[activation_thread(RUN_SPACE, slice_cstr(id), d->threads_len)];
 }
 
 struct wake {

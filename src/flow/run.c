@@ -22,7 +22,7 @@ static void wake_arrived(struct post *p)
 {
     struct run_wake *m = container_of(p, struct run_wake, post);
     struct flow *f = m->flow;
-    struct activation *a = activation_find(f, slice_cstr(m->id));
+    struct activation *a = activation_find(f, RUN_SPACE, slice_cstr(m->id));
     if (a)
         activation_wake(a, m->child);
     else if (!f->is_draining)
@@ -41,7 +41,7 @@ void run_wake(struct flow *f, struct run_wake *m)
 void run_begin(struct flow *f, struct deployment *d, const char *id, const struct durable_row *row,
                struct arena *arena)
 {
-    if (f->is_draining || activation_find(f, slice_cstr(id))) {
+    if (f->is_draining || activation_find(f, RUN_SPACE, slice_cstr(id))) {
         arena_free(arena);
         return;
     }
@@ -151,6 +151,7 @@ static void run_park(struct activation *a, struct store_op *op, const struct err
 
 const struct activation_kind run_kind = {
     .text = "execution",
+    .space = RUN_SPACE,
     .enter = run_enter,
     .read = run_read,
     .started = run_started,

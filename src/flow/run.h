@@ -7,6 +7,8 @@
 
 #include "flow/activation.h"
 
+#define RUN_SPACE "execution" /* of keys: ids */
+
 struct arena;
 struct durable_row;
 

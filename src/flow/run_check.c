@@ -179,6 +179,7 @@ static void check_gone(struct activation *a)
 
 static const struct activation_kind check_kind = {
     .text = "check",
+    .space = RUN_SPACE,
     .is_once = true,
     .enter = run_enter,
     .read = run_read,
@@ -205,7 +206,7 @@ static void check_arrived(struct post *p)
     struct flow *f = c->flow;
     /* Whoever runs it has to let go first, where it is to be pinned; the director tries again. */
     error_set(&c->error, ERR_UNAVAILABLE, "the execution is busy, or the server stops");
-    if (f->is_draining || (c->migrates && !activation_evict(f, slice_cstr(c->id)))) {
+    if (f->is_draining || (c->migrates && !activation_evict(f, RUN_SPACE, slice_cstr(c->id)))) {
         check_tell(c);
         return;
     }

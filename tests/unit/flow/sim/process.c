@@ -386,7 +386,7 @@ static const struct flow_code sim_code = {.get = code_get};
 static void note_wake(const struct sim_thread *h, struct post *p)
 {
     const struct run_wake *m = container_of(p, struct run_wake, post);
-    const struct activation *a = activation_find(h->flow, slice_cstr(m->id));
+    const struct activation *a = activation_find(h->flow, RUN_SPACE, slice_cstr(m->id));
     struct sim_execution *x = store_find(slice_cstr(m->id));
     stats.resumed_leaving += a && a->state == ACTIVATION_LEAVING && x && x->was_resumed &&
                              !x->is_paused && !durable_is_finished(x->status);

@@ -226,7 +226,7 @@ static void describe_stuck(void)
             continue;
         const struct activation *a = NULL;
         for (int t = 0; t < THREADS && !a; t++)
-            a = activation_find(W->process->flows[t], slice_cstr(x->id));
+            a = activation_find(W->process->flows[t], RUN_SPACE, slice_cstr(x->id));
         len += (size_t)snprintf(text + len, sizeof(text) - len,
                                 " %s (status %d, due %lld, events %lld, paused %d, state %d)",
                                 x->id, (int)x->status, (long long)x->wake_us, (long long)x->events,
