@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * C face of the published crates in limpet-deps, besides Wasmtime's own C API.
- * URLs follow the WHATWG URL standard (crate `url`, module `quirks`).
+ * URLs follow the WHATWG URL standard (crate `url`, module `quirks`), text its Encoding standard (crate
+ * `encoding_rs`), patterns of URLs its URL Pattern standard (crate `urlpattern`).
  *
  * The contract of every function here: any bytes may be passed, a result is either right or
  * refused, and no input ends the process. A panic in a crate is caught in the face, refuses that
@@ -75,3 +76,49 @@ struct deps_toml {
  * bits null. */
 bool deps_toml_to_json(const char *text, size_t len, struct deps_toml *ret);
 void deps_toml_done(struct deps_toml *toml);
+/* ---- text ---- */
+
+enum { DEPS_TEXT_PIECE_MAX = 1 << 20 }; /* bytes in, and room, of one call */
+enum { DEPS_TEXT_ROOM_MIN = 16 };       /* with less a call may get nowhere */
+
+/* The name of the encoding that has this label, as the standard writes it ("Shift_JIS"); static, not
+ * NUL-terminated. NULL: there is none, or it is one that cannot be decoded ("replacement"). */
+const char *deps_text_encoding(const char *label, size_t len, size_t *ret_len);
+
+/* A decoder to UTF-8. A byte order mark is text to it. NULL: as above. One thread at a time. */
+struct deps_text;
+struct deps_text *deps_text_new(const char *label, size_t len, bool is_fatal);
+
+enum deps_text_status {
+    DEPS_TEXT_DONE,      /* all input is taken */
+    DEPS_TEXT_FULL,      /* call again with more room and the rest */
+    DEPS_TEXT_MALFORMED, /* a fatal one only */
+    DEPS_TEXT_FAILED,    /* the crate gave up */
+};
+/* Decodes from the front of in. After is_last, a malformed or a failed call only deps_text_free(). */
+enum deps_text_status deps_text_run(struct deps_text *text, const char *in, size_t len,
+                                    bool is_last, char *out, size_t room, size_t *ret_read,
+                                    size_t *ret_written);
+void deps_text_free(struct deps_text *text);
+
+/* ---- patterns of URLs ---- */
+
+enum { DEPS_PATTERN_BYTES_MAX = 64 << 10 }; /* of a pattern, packed */
+enum { DEPS_PATTERN_INPUT_MAX = 1 << 20 };  /* of what is matched */
+
+enum deps_pattern_what {
+    DEPS_PATTERN_PARSE,
+    DEPS_PATTERN_PARSE_IGNORING_CASE,
+    DEPS_PATTERN_MATCHED, /* the parts of what is matched, as regular expressions are to see them */
+};
+
+/* Packed texts are u32 count, then for each u32 length and its bytes; length UINT32_MAX: there is none.
+ * In: a text and its base, or the nine members of a URLPatternInit: protocol, username, password,
+ * hostname, port, pathname, search, hash, baseURL.
+ * Out, of a pattern: "1" if it has regular expressions of its own, else "0"; then for each of the eight
+ * parts its pattern, its regular expression (ECMAScript, not looked at yet), how many groups, their
+ * names. Of what is matched: the eight parts; nothing at all: it matches no pattern.
+ * False: *ret is the text of an error. In both cases release it with deps_pattern_done(). */
+bool deps_pattern(enum deps_pattern_what what, const char *packed, size_t len, char **ret,
+                  size_t *ret_len);
+void deps_pattern_done(char *bytes, size_t len);

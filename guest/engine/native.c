@@ -14,6 +14,7 @@
 #include "sql.h"
 #include "subtle.h"
 #include "text.h"
+#include "texts.h"
 #include "workflow.h"
 
 static uint32_t native_u32(JSContext *ctx, int argc, JSValueConst *argv, int index)
@@ -640,6 +641,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("urlParse", 2, native_url_parse),
     JS_CFUNC_DEF("urlSet", 3, native_url_set),
     JS_CFUNC_DEF("digest", 2, native_digest),
+    JS_CFUNC_MAGIC_DEF("urlPattern", 2, texts_ask, TEXTS_URL_PATTERN),
     JS_CFUNC_DEF("codecNew", 2, native_codec_new),
     JS_CFUNC_DEF("codecRun", 3, native_codec_run),
     JS_CFUNC_MAGIC_DEF("crypto", 8, subtle_crypto, false),

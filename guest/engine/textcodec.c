@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * TextEncoder and TextDecoder: UTF-8, UTF-16LE and what the encoding standard calls windows-1252
- * (and all of Latin-1 and ASCII). */
+ * TextEncoder and TextDecoder. UTF-8, UTF-16 and what the encoding standard calls windows-1252 (and all
+ * of Latin-1 and ASCII) are decoded here; labels are looked up, and all else decoded, by the host. It
+ * keeps a decoder only from a call with {stream: true} to the one that ends the text. */
 #include <stdlib.h>
 
 #include "engine.h"
+#include "op.h"
 #include "text.h"
 
 static JSClassID encoder_class, decoder_class;
@@ -76,7 +78,15 @@ static const JSCFunctionListEntry encoder_methods[] = {
 /* --- TextDecoder ---------------------------------------------------------------------------------
  */
 
-enum decoder_kind { DECODER_UTF8, DECODER_UTF16LE, DECODER_LATIN1 };
+enum decoder_kind {
+    DECODER_UTF8,
+    DECODER_UTF16LE,
+    DECODER_UTF16BE,
+    DECODER_LATIN1,
+    DECODER_HOST, /* op TEXT_DECODER */
+};
+
+enum { DECODER_NAME_ROOM = 24 };
 
 struct decoder {
     uint8_t kind;
@@ -85,39 +95,8 @@ struct decoder {
     bool is_bom_done;  /* it has been looked for since the stream began */
     uint8_t held_len;  /* bytes of an unfinished character */
     uint8_t held[4];
-};
-
-static const struct {
-    const char *label;
-    enum decoder_kind kind;
-} decoder_labels[] = {
-    {"utf-8", DECODER_UTF8},
-    {"utf8", DECODER_UTF8},
-    {"unicode-1-1-utf-8", DECODER_UTF8},
-    {"unicode11utf8", DECODER_UTF8},
-    {"unicode20utf8", DECODER_UTF8},
-    {"x-unicode20utf8", DECODER_UTF8},
-    {"utf-16le", DECODER_UTF16LE},
-    {"utf-16", DECODER_UTF16LE},
-    {"ucs-2", DECODER_UTF16LE},
-    {"csunicode", DECODER_UTF16LE},
-    {"iso-10646-ucs-2", DECODER_UTF16LE},
-    {"unicode", DECODER_UTF16LE},
-    {"unicodefeff", DECODER_UTF16LE},
-    {"latin1", DECODER_LATIN1},
-    {"iso-8859-1", DECODER_LATIN1},
-    {"iso8859-1", DECODER_LATIN1},
-    {"iso88591", DECODER_LATIN1},
-    {"iso_8859-1", DECODER_LATIN1},
-    {"l1", DECODER_LATIN1},
-    {"ascii", DECODER_LATIN1},
-    {"us-ascii", DECODER_LATIN1},
-    {"windows-1252", DECODER_LATIN1},
-    {"cp1252", DECODER_LATIN1},
-    {"x-cp1252", DECODER_LATIN1},
-    {"ansi_x3.4-1968", DECODER_LATIN1},
-    {"cp819", DECODER_LATIN1},
-    {"ibm819", DECODER_LATIN1},
+    uint32_t codec; /* the host's, of the text that has begun; 0: none */
+    char name[DECODER_NAME_ROOM];
 };
 
 /* Bytes 0x80 to 0x9F of windows-1252. */
@@ -137,34 +116,40 @@ static bool decoder_option(JSContext *ctx, JSValueConst options, const char *nam
     return true;
 }
 
-/* ASCII whitespace, as the Encoding standard has it. */
-static bool decoder_is_space(char c)
+static void decoder_set_kind(struct decoder *d, const char *name, uint32_t len)
 {
-    return c == ' ' || c == '\t' || c == '\n' || c == '\f' || c == '\r';
+    static const char *const own[] = {"utf-8", "utf-16le", "utf-16be", "windows-1252"};
+    for (uint32_t i = 0; i < len; i++)
+        d->name[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
+    d->name[len] = 0;
+    d->kind = DECODER_UTF8;
+    while (d->kind < DECODER_HOST && strcmp(d->name, own[d->kind]) != 0)
+        d->kind++;
 }
 
 static bool decoder_set_label(JSContext *ctx, struct decoder *d, JSValueConst label)
 {
-    struct text raw = text_of(ctx, label);
-    if (!raw.at)
+    struct op_reply reply;
+    struct text text = text_of(ctx, label);
+    if (!text.at)
         return false;
-    struct text text = raw;
-    while (text.len > 0 && decoder_is_space(text.at[0])) {
-        text.at++;
-        text.len--;
+    if (text_equal_nocase(text, "utf-8") || text_equal_nocase(text, "utf8")) {
+        text_done(ctx, text);
+        return true;
     }
-    while (text.len > 0 && decoder_is_space(text.at[text.len - 1]))
-        text.len--;
-    for (size_t i = 0; i < sizeof decoder_labels / sizeof *decoder_labels; i++)
-        if (text_equal_nocase(text, decoder_labels[i].label)) {
-            d->kind = decoder_labels[i].kind;
-            text_done(ctx, raw);
-            return true;
-        }
-    JS_ThrowRangeError(ctx, "TextDecoder knows utf-8, utf-16le and windows-1252, not '%.*s'",
-                       (int)(raw.len < 40 ? raw.len : 40), raw.at);
-    text_done(ctx, raw);
-    return false;
+    struct op_text_encoding args = {.label = op_bytes(text.at, text.len)};
+    bool is_found = text.len <= 64 && op_ask(ctx, OP_TEXT_ENCODING, &args, &reply);
+    if (is_found) {
+        if (reply.len < DECODER_NAME_ROOM)
+            decoder_set_kind(d, (const char *)reply.data, reply.len);
+        op_reply_done(&reply);
+    } else {
+        JS_FreeValue(ctx, JS_GetException(ctx));
+        JS_ThrowRangeError(ctx, "TextDecoder: no encoding has the label '%.*s'",
+                           (int)(text.len < 40 ? text.len : 40), text.at);
+    }
+    text_done(ctx, text);
+    return is_found;
 }
 
 static JSValue decoder_construct(JSContext *ctx, JSValueConst new_target, int argc,
@@ -177,6 +162,8 @@ static JSValue decoder_construct(JSContext *ctx, JSValueConst new_target, int ar
     if (d)
         JS_SetOpaque(object, d);
     bool is_ok = d != NULL;
+    if (is_ok)
+        decoder_set_kind(d, "utf-8", 5);
     if (is_ok && argc > 0 && !JS_IsUndefined(argv[0]))
         is_ok = decoder_set_label(ctx, d, argv[0]);
     if (is_ok && argc > 1 && JS_IsObject(argv[1]))
@@ -188,18 +175,39 @@ static JSValue decoder_construct(JSContext *ctx, JSValueConst new_target, int ar
     return JS_EXCEPTION;
 }
 
+/* Gives up what the host has of it. */
+static void decoder_end(struct decoder *d)
+{
+    if (d->codec)
+        op_tell(OP_CODEC_END, &(struct op_codec_end){.codec = d->codec});
+    d->codec = 0;
+}
+
 static void decoder_finalize(JSRuntime *rt, JSValueConst value)
 {
-    js_free_rt(rt, JS_GetOpaque(value, decoder_class));
+    struct decoder *d = JS_GetOpaque(value, decoder_class);
+    if (d)
+        decoder_end(d);
+    js_free_rt(rt, d);
+}
+
+static bool decoder_is_utf16(const struct decoder *d)
+{
+    return d->kind == DECODER_UTF16LE || d->kind == DECODER_UTF16BE;
+}
+
+static uint16_t decoder_unit(const struct decoder *d, const uint8_t *at)
+{
+    return (uint16_t)(d->kind == DECODER_UTF16LE ? at[0] | at[1] << 8 : at[1] | at[0] << 8);
 }
 
 /* How many bytes at the end belong to a character that more bytes could complete. */
 static uint32_t decoder_unfinished(const struct decoder *d, const uint8_t *at, uint32_t len)
 {
-    if (d->kind == DECODER_UTF16LE) {
+    if (decoder_is_utf16(d)) {
         uint32_t odd = len & 1;
         uint32_t even = len - odd;
-        bool has_high = even >= 2 && (at[even - 1] & 0xFC) == 0xD8;
+        bool has_high = even >= 2 && (decoder_unit(d, at + even - 2) & 0xFC00) == 0xD800;
         return odd + (has_high ? 2 : 0);
     }
     if (d->kind == DECODER_UTF8) {
@@ -237,11 +245,12 @@ static JSValue decoder_utf16(JSContext *ctx, const struct decoder *d, const uint
         return JS_ThrowOutOfMemory(ctx);
     bool is_bad = false, is_wide = false;
     for (uint32_t i = 0; i < units; i++) {
-        uint16_t c = (uint16_t)(at[2 * i] | at[2 * i + 1] << 8);
+        uint16_t c = decoder_unit(d, at + 2 * i);
         bool is_high = (c & 0xFC00) == 0xD800, is_low = (c & 0xFC00) == 0xDC00;
-        if (is_high && i + 1 < units && (at[2 * i + 3] & 0xFC) == 0xDC) {
+        uint16_t next = is_high && i + 1 < units ? decoder_unit(d, at + 2 * i + 2) : 0;
+        if ((next & 0xFC00) == 0xDC00) {
             out[n++] = c;
-            c = (uint16_t)(at[2 * i + 2] | at[2 * i + 3] << 8);
+            c = next;
             i++;
         } else if (is_high || is_low) {
             c = 0xFFFD;
@@ -300,7 +309,7 @@ static JSValue decoder_bytes(JSContext *ctx, struct decoder *d, const uint8_t *a
         if (d->kind == DECODER_UTF8 && len >= 3 && memcmp(at, "\xEF\xBB\xBF", 3) == 0) {
             at += 3;
             len -= 3;
-        } else if (d->kind == DECODER_UTF16LE && len >= 2 && at[0] == 0xFF && at[1] == 0xFE) {
+        } else if (decoder_is_utf16(d) && len >= 2 && decoder_unit(d, at) == 0xFEFF) {
             at += 2;
             len -= 2;
         }
@@ -308,6 +317,7 @@ static JSValue decoder_bytes(JSContext *ctx, struct decoder *d, const uint8_t *a
     d->is_bom_done = d->is_bom_done || len > 0;
     switch (d->kind) {
     case DECODER_UTF16LE:
+    case DECODER_UTF16BE:
         return decoder_utf16(ctx, d, at, len);
     case DECODER_LATIN1:
         return decoder_windows_1252(ctx, at, len);
@@ -316,6 +326,56 @@ static JSValue decoder_bytes(JSContext *ctx, struct decoder *d, const uint8_t *a
             return decoder_fatal(ctx);
         return text_decode(ctx, at, len, true);
     }
+}
+
+/* One piece through the host's decoder; how much it took, -1: an exception is pending. */
+static int32_t decoder_host_piece(JSContext *ctx, const struct decoder *d, const uint8_t *at,
+                                  uint32_t len, bool is_last, struct buffer *out, bool *ret_is_full)
+{
+    enum { HEAD_BYTES = 8 };
+    struct op_reply reply;
+    struct op_codec_run args = {
+        .codec = d->codec, .data = op_bytes(at, len), .is_last = is_last};
+    if (!op_ask(ctx, OP_CODEC_RUN, &args, &reply))
+        return -1;
+    struct reader in = reader_of(reply.data, reply.len);
+    uint32_t taken = reader_u32(&in), is_over = reader_u32(&in);
+    *ret_is_full = taken < len || (is_last && !is_over);
+    buffer_add(out, reply.data + HEAD_BYTES, reply.len - HEAD_BYTES);
+    op_reply_done(&reply);
+    return (int32_t)taken;
+}
+
+static JSValue decoder_host(JSContext *ctx, struct decoder *d, const uint8_t *at, uint32_t len,
+                            bool is_streaming)
+{
+    struct buffer out = {0};
+    bool is_full = false;
+    if (!d->codec) {
+        struct op_text_decoder args = {.label = op_bytes(d->name, (uint32_t)strlen(d->name)),
+                                       .fatal = d->is_fatal};
+        int32_t got = op_call(OP_TEXT_DECODER, &args, &d->codec, sizeof d->codec);
+        if (got < 0)
+            return op_throw(ctx, got);
+    }
+    do {
+        uint32_t piece = len < ABI_CODEC_BYTES ? len : ABI_CODEC_BYTES;
+        int32_t taken =
+            decoder_host_piece(ctx, d, at, piece, !is_streaming && piece == len, &out, &is_full);
+        if (taken < 0) {
+            d->codec = 0; /* the host has given it up */
+            buffer_done(&out);
+            return JS_EXCEPTION;
+        }
+        at += taken;
+        len -= (uint32_t)taken;
+    } while (!out.is_failed && (len > 0 || is_full));
+    if (!is_streaming || out.is_failed)
+        decoder_end(d);
+    JSValue string = out.is_failed ? JS_ThrowOutOfMemory(ctx)
+                                   : JS_NewStringLen(ctx, (const char *)out.data, out.len);
+    buffer_done(&out);
+    return string;
 }
 
 static JSValue decoder_decode(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
@@ -340,6 +400,10 @@ static JSValue decoder_decode(JSContext *ctx, JSValueConst this_value, int argc,
     }
     const uint8_t *at = (const uint8_t *)input.at;
     uint32_t len = input.len;
+    if (d->kind == DECODER_HOST) {
+        d->is_streaming = is_streaming;
+        return decoder_host(ctx, d, at, len, is_streaming);
+    }
     struct buffer joined = {0};
     if (d->held_len > 0) {
         buffer_add(&joined, d->held, d->held_len);
@@ -368,12 +432,11 @@ enum { DECODER_ENCODING, DECODER_FATAL, DECODER_IGNORE_BOM };
 
 static JSValue decoder_get(JSContext *ctx, JSValueConst this_value, int magic)
 {
-    static const char *const names[] = {"utf-8", "utf-16le", "windows-1252"};
     const struct decoder *d = JS_GetOpaque2(ctx, this_value, decoder_class);
     if (!d)
         return JS_EXCEPTION;
     if (magic == DECODER_ENCODING)
-        return JS_NewString(ctx, names[d->kind]);
+        return JS_NewString(ctx, d->name);
     return JS_NewBool(ctx, magic == DECODER_FATAL ? d->is_fatal : d->is_bom_kept);
 }
 

@@ -20,6 +20,7 @@ import * as logger from "./derp/logger.ts";
 import * as sql from "./derp/sql.ts";
 import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
 import { CustomEvent, Event, EventTarget } from "./event.ts";
+import { EventSource } from "./event-source.ts";
 import { CloseEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent } from "./event-kinds.ts";
 import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
 import {
@@ -44,6 +45,7 @@ import {
 } from "./stream.ts";
 import { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
+import { URLPattern } from "./url-pattern.ts";
 import { Entrypoint } from "./workflow/cloudflare.ts";
 import { duration } from "./workflow/duration.ts";
 import {
@@ -63,8 +65,8 @@ function reportError(error: unknown): void {
 
 const globals: Record<string, unknown> = {
     ...streams,
-    AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
-    Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
+    AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, Event, EventSource, EventTarget, File, FormData,
+    Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLPattern, URLSearchParams,
     clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
     FixedLengthStream, IdentityTransformStream, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
@@ -80,7 +82,7 @@ exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "
 platformClasses.push(
     BroadcastChannel, MessageChannel, Navigator, PerformanceEntry, Scheduler,
     AbortController, CompressionStream, DecompressionStream, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
-    URL, URLSearchParams, streams.TransformStream, streams.WritableStream,
+    URL, URLPattern, URLSearchParams, streams.TransformStream, streams.WritableStream,
 );
 
 native.setHooks({

@@ -15,7 +15,7 @@ function trim(text: string): string {
     return text.replace(/^[\t\n\r ]+|[\t\n\r ]+$/g, "");
 }
 
-/** The quoted text whose opening quote is at `at`, and the place after the closing one. */
+/** The quoted text whose opening quote is at `at`, and the place after the closing one, which may be missing. */
 function quoted(text: string, at: number): [value: string, end: number] {
     let value = "";
     for (at++; at < text.length && text[at] !== '"'; at++) {
@@ -24,7 +24,7 @@ function quoted(text: string, at: number): [value: string, end: number] {
         }
         value += text[at]!;
     }
-    return [value, at + 1];
+    return [value, Math.min(at + 1, text.length)];
 }
 
 /** The place of the next one of the marks, or the end. */

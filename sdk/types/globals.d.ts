@@ -108,6 +108,32 @@ declare class CloseEvent extends Event {
     readonly reason: string;
 }
 
+interface EventSourceInit {
+    withCredentials?: boolean;
+    /** Who is asked instead of fetch(). */
+    fetcher?: { fetch(request: Request): Response | Promise<Response> };
+}
+
+/** Events of a server, over fetch(); it connects again when the stream ends. */
+declare class EventSource extends EventTarget {
+    constructor(url: string | URL, init?: EventSourceInit);
+    /** Reads a stream that is there already, once. */
+    static from(stream: ReadableStream): EventSource;
+    static readonly CONNECTING: 0;
+    static readonly OPEN: 1;
+    static readonly CLOSED: 2;
+    readonly url: string;
+    readonly withCredentials: boolean;
+    readonly readyState: number;
+    readonly CONNECTING: 0;
+    readonly OPEN: 1;
+    readonly CLOSED: 2;
+    onopen: ((event: Event) => unknown) | null;
+    onmessage: ((event: MessageEvent) => unknown) | null;
+    onerror: ((event: Event) => unknown) | null;
+    close(): void;
+}
+
 declare class ExtendableEvent extends Event {
     constructor(type: string, init?: EventInit);
     /** As ctx.waitUntil(). */
@@ -247,6 +273,51 @@ declare class URL {
     hash: string;
     toString(): string;
     toJSON(): string;
+}
+
+interface URLPatternInit {
+    protocol?: string;
+    username?: string;
+    password?: string;
+    hostname?: string;
+    port?: string;
+    pathname?: string;
+    search?: string;
+    hash?: string;
+    baseURL?: string;
+}
+
+interface URLPatternComponentResult {
+    input: string;
+    groups: Record<string, string | undefined>;
+}
+
+interface URLPatternResult {
+    inputs: (string | URLPatternInit)[];
+    protocol: URLPatternComponentResult;
+    username: URLPatternComponentResult;
+    password: URLPatternComponentResult;
+    hostname: URLPatternComponentResult;
+    port: URLPatternComponentResult;
+    pathname: URLPatternComponentResult;
+    search: URLPatternComponentResult;
+    hash: URLPatternComponentResult;
+}
+
+declare class URLPattern {
+    constructor(input?: string | URLPatternInit, options?: { ignoreCase?: boolean });
+    constructor(input: string | URLPatternInit, baseURL: string, options?: { ignoreCase?: boolean });
+    test(input?: string | URLPatternInit, baseURL?: string): boolean;
+    exec(input?: string | URLPatternInit, baseURL?: string): URLPatternResult | null;
+    readonly protocol: string;
+    readonly username: string;
+    readonly password: string;
+    readonly hostname: string;
+    readonly port: string;
+    readonly pathname: string;
+    readonly search: string;
+    readonly hash: string;
+    readonly hasRegExpGroups: boolean;
 }
 
 declare class URLSearchParams {
@@ -577,6 +648,7 @@ interface RequestInit {
     headers?: HeadersInit;
     body?: BodyInit | null;
     redirect?: RequestRedirect;
+    cache?: "default" | "no-store" | "reload" | "no-cache" | "force-cache" | "only-if-cached";
     signal?: AbortSignal | null;
     /** Needed by the standard with a stream as body, and accepted here. */
     duplex?: "half";

@@ -32,6 +32,7 @@ enum {
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
     LIMIT_SQL_TEMP_BYTES = 512 * 1024 * 1024, /* one temporary file of a statement */
     LIMIT_GUEST_LOG_LINES = 1000,             /* per request */
+    LIMIT_GUEST_CODECS = 1024,                /* streams and texts that are being coded */
 
     /* Outgoing requests, for each engine thread; who gets how many: base/fair.h */
     LIMIT_FETCH_CONNECTIONS = 512,

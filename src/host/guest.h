@@ -236,6 +236,7 @@ struct guest {
     struct bytes result;          /* of the op that runs */
     size_t result_charged;        /* for it */
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
+    unsigned codecs_open;         /* how many */
     struct list codecs;           /* op_codec.c: open streams that compress or decompress */
     struct error op_error;
     struct bytes input;        /* scratch for dispatch input */

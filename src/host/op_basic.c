@@ -334,6 +334,25 @@ enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
 
 /* One piece. Nothing of the guest runs between the calls that belong together, so one state is
  * enough; what is left half done ends with the next one. */
+enum err op_url_pattern(struct guest *g, const struct op_url_pattern_args *a)
+{
+    char *texts = NULL;
+    size_t len = 0;
+    if (a->what > DEPS_PATTERN_MATCHED)
+        return op_refuse(g, ERR_INVALID, "%u asks nothing about patterns", a->what);
+    size_t max = a->what == DEPS_PATTERN_MATCHED ? DEPS_PATTERN_INPUT_MAX : DEPS_PATTERN_BYTES_MAX;
+    if (a->texts.len > max)
+        return op_refuse(g, ERR_TOO_LARGE, "a text of %zu bytes is above the limit of %zu KiB",
+                         a->texts.len, max >> 10);
+    bool is_ok =
+        deps_pattern((enum deps_pattern_what)a->what, a->texts.ptr, a->texts.len, &texts, &len);
+    if (is_ok)
+        bytes_append(&g->result, texts, len);
+    enum err err = is_ok ? OK : op_refuse(g, ERR_INVALID, "%.*s", (int)len, texts);
+    deps_pattern_done(texts, len);
+    return err;
+}
+
 enum err op_digest(struct guest *g, const struct op_digest_args *a)
 {
     const EVP_MD *md = crypto_md(a->algorithm);

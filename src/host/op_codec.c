@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * CompressionStream and DecompressionStream: a codec (codec.h) for each open one. It belongs to the
+ * CompressionStream and DecompressionStream: a codec (codec.h) for each open one; TextDecoder: one for
+ * what is not finished of a text in an encoding that the engine does not know. It belongs to the
  * context whose code made it and ends with that, also if nobody ends it; what it holds is charged to the
  * guest. Nothing waits: a call is bounded by ABI_CODEC_BYTES going in and coming out, and the
  * guest asks only for what its reader wants, so a small file that is a large one costs no more than
@@ -9,7 +10,12 @@
 
 #include <stdlib.h>
 
+#include "base/limits.h"
 #include "host/codec.h"
+#include "limpet_deps.h"
+
+/* What an open decoder of text is taken to hold: what the crate has on its heap is less. */
+enum { TEXT_BYTES = 512 };
 
 /* So that a stream begun in top-level code is not taken for one of a request. */
 #define CODEC_LOADING 0x80000000u
@@ -20,6 +26,7 @@ struct open_codec {
     const struct context *context; /* NULL: top-level code */
     uint32_t id;
     struct codec *codec;
+    struct deps_text *text; /* or this one */
 };
 
 static bool codec_take(void *arg, size_t len)
@@ -37,7 +44,11 @@ static void codec_give(void *arg, size_t len)
 static void open_codec_free(struct open_codec *o)
 {
     list_remove(&o->link);
+    o->guest->codecs_open--;
     codec_free(o->codec);
+    if (o->text)
+        codec_give(o, TEXT_BYTES);
+    deps_text_free(o->text);
     free(o);
 }
 
@@ -60,18 +71,34 @@ void codecs_close(struct guest *g, const struct context *c)
     }
 }
 
+/* Gives it a number, which is the result. */
+static void open_codec_add(struct open_codec *o)
+{
+    struct guest *g = o->guest;
+    o->id = (++g->next_codec & ~CODEC_LOADING) | (g->loading ? CODEC_LOADING : 0);
+    list_push_front(&g->codecs, &o->link); /* the newest are looked for most */
+    g->codecs_open++;
+    bytes_append_u32(&g->result, o->id);
+}
+
+static struct open_codec *open_codec_new(struct guest *g)
+{
+    struct open_codec *o = calloc(1, sizeof(*o));
+    if (!o)
+        check_out_of_memory(sizeof(*o));
+    o->guest = g;
+    o->context = g->context;
+    return o;
+}
+
 enum err op_codec_new(struct guest *g, const struct op_codec_new_args *a)
 {
     if (a->format >= CODER_FORMATS)
         return op_refuse(g, ERR_INVALID, "there is no compression format %u", a->format);
     if (!g->context && !g->loading)
         return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
-    struct open_codec *o = calloc(1, sizeof(*o));
-    if (!o)
-        check_out_of_memory(sizeof(*o));
+    struct open_codec *o = open_codec_new(g);
     const struct coding_memory memory = {codec_take, codec_give, o};
-    o->guest = g;
-    o->context = g->context;
     struct error e;
     enum err err = codec_new((enum coder_format)a->format, a->decoder != 0, &memory, &o->codec, &e);
     if (err != OK) {
@@ -79,9 +106,56 @@ enum err op_codec_new(struct guest *g, const struct op_codec_new_args *a)
         g->op_error = e;
         return err;
     }
-    o->id = (++g->next_codec & ~CODEC_LOADING) | (g->loading ? CODEC_LOADING : 0);
-    list_push_back(&g->codecs, &o->link);
-    bytes_append_u32(&g->result, o->id);
+    open_codec_add(o);
+    return OK;
+}
+
+enum err op_text_encoding(struct guest *g, const struct op_text_encoding_args *a)
+{
+    size_t len = 0;
+    const char *name = deps_text_encoding(a->label.ptr, a->label.len, &len);
+    if (!name)
+        return op_refuse(g, ERR_NOT_FOUND, "no encoding has this label");
+    bytes_append(&g->result, name, len);
+    return OK;
+}
+
+enum err op_text_decoder(struct guest *g, const struct op_text_decoder_args *a)
+{
+    if (!g->context && !g->loading)
+        return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
+    if (g->codecs_open >= LIMIT_GUEST_CODECS)
+        return op_refuse(g, ERR_LIMIT, "%d streams and texts are open already: end what was begun "
+                                       "with {stream: true} by a decode() without it",
+                         LIMIT_GUEST_CODECS);
+    enum err err = guest_charge(g, TEXT_BYTES);
+    if (err != OK)
+        return op_refuse(g, err, "memory and buffered data together are above the limit of this "
+                                 "function; raise its memory limit");
+    struct deps_text *text = deps_text_new(a->label.ptr, a->label.len, a->fatal != 0);
+    if (!text) {
+        guest_discharge(g, TEXT_BYTES);
+        return op_refuse(g, ERR_NOT_FOUND, "no encoding has this label");
+    }
+    struct open_codec *o = open_codec_new(g);
+    o->text = text;
+    open_codec_add(o);
+    return OK;
+}
+
+/* The counterpart of codec_run(). */
+static enum err text_run(struct open_codec *o, struct slice *in, bool is_last, char *out,
+                         size_t room, size_t *ret_len, bool *ret_is_over, struct error *ret_error)
+{
+    size_t taken = 0;
+    enum deps_text_status status =
+        deps_text_run(o->text, in->ptr, in->len, is_last, out, room, &taken, ret_len);
+    if (status == DEPS_TEXT_MALFORMED)
+        return error_set(ret_error, ERR_INVALID, "the encoded data was not valid");
+    if (status == DEPS_TEXT_FAILED)
+        return error_set(ret_error, ERR_INTERNAL, "the text could not be decoded");
+    *in = slice_skip(*in, taken);
+    *ret_is_over = is_last && status == DEPS_TEXT_DONE;
     return OK;
 }
 
@@ -102,8 +176,11 @@ enum err op_codec_run(struct guest *g, const struct op_codec_run_args *a)
     size_t len = 0;
     bool is_over = false;
     bytes_reserve(&g->result, HEAD_BYTES + ABI_CODEC_BYTES);
-    enum err err = codec_run(o->codec, &in, a->is_last != 0, g->result.ptr + HEAD_BYTES,
-                             ABI_CODEC_BYTES, &len, &is_over, &g->op_error);
+    char *out = g->result.ptr + HEAD_BYTES;
+    enum err err = o->text ? text_run(o, &in, a->is_last != 0, out, ABI_CODEC_BYTES, &len, &is_over,
+                                      &g->op_error)
+                           : codec_run(o->codec, &in, a->is_last != 0, out, ABI_CODEC_BYTES, &len,
+                                       &is_over, &g->op_error);
     if (err != OK) {
         open_codec_free(o);
         return err;

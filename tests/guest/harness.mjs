@@ -377,6 +377,30 @@ export class Guest {
     this.hash = undefined;
     return digest;
   }
+  op_text_encoding({ label }) {
+    try {
+      return text.encode(new TextDecoder(label).encoding);
+    } catch {
+      throw new OpError(ERR.NOT_FOUND, "no encoding has this label");
+    }
+  }
+  op_text_decoder({ label, fatal }) {
+    const number = this.nextNumber++;
+    (this.texts ??= new Map()).set(number, new TextDecoder(label, { fatal: Boolean(fatal) }));
+    return new Writer().u32(number).done();
+  }
+  op_codec_run({ codec, data, is_last }) {
+    try {
+      const out = this.texts.get(codec).decode(data, { stream: !is_last });
+      return new Writer().u32(data.length).u32(is_last).raw(out).done();
+    } catch (e) {
+      this.texts.delete(codec);
+      throw new OpError(ERR.INVALID, e.message);
+    }
+  }
+  op_codec_end({ codec }) {
+    this.texts?.delete(codec);
+  }
   op_timer() {}
   op_cancel({ op }) {
     if (this.pending.has(op)) this.complete(op, ERR.CANCELLED, "cancelled");

@@ -165,6 +165,8 @@ test("the type of a body is a MIME type, written as the standard says", () => {
     const text = (header) => { const mime = mimeOfHeader(header); return mime ? mimeText(mime) : ""; };
     assert.equal(text("Text/HTML;Charset=UTF-8"), "text/html;charset=UTF-8");
     assert.equal(text(' text/plain ; a = b; c="d;\\"e" ;c=f; =x; g="" '), 'text/plain;c="d;\\"e";g=""');
+    assert.equal(text('text/html;charset="gbk'), "text/html;charset=gbk"); // a quote that is never closed
+    assert.equal(text('text/html;";charset=gbk'), "text/html;charset=gbk");
     assert.equal(text("text/html;charset=gbk, text/html"), "text/html;charset=gbk");
     assert.equal(text('text/html;x=",text/plain", image/gif'), "image/gif");
     assert.equal(text("text/html;charset=gbk, text/plain, */*, x"), "text/plain");

@@ -7,5 +7,7 @@
 pub use wasmtime_c_api::*;
 
 pub mod guard;
+pub mod pattern_face;
+pub mod text_face;
 pub mod toml_face;
 pub mod url_face;
