@@ -25,7 +25,8 @@ static void decode(struct slice label, struct slice in, size_t piece, size_t roo
         size_t len = in.len < piece ? in.len : piece, taken = 0, written = 0;
         is_last = len == in.len;
         bytes_reserve(out, room);
-        status = deps_text_run(text, in.ptr, len, is_last, out->ptr + out->len, room, &taken, &written);
+        status =
+            deps_text_run(text, in.ptr, len, is_last, out->ptr + out->len, room, &taken, &written);
         CHECK(status == DEPS_TEXT_DONE || status == DEPS_TEXT_FULL ||
               (status == DEPS_TEXT_MALFORMED && is_fatal));
         if (status == DEPS_TEXT_MALFORMED)
@@ -66,7 +67,8 @@ static void patterns(uint8_t what, struct slice in)
             bytes_append_lstr(&packed, part);
     }
     struct slice given = what & 8 ? in : bytes_slice(&packed); /* or bytes as they are */
-    if (deps_pattern((enum deps_pattern_what)(what % 3), given.ptr, given.len, &out, &len) && len > 0)
+    if (deps_pattern((enum deps_pattern_what)(what % 3), given.ptr, given.len, &out, &len) &&
+        len > 0)
         CHECK(len >= 4);
     deps_pattern_done(out, len);
 }

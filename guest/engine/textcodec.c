@@ -334,8 +334,7 @@ static int32_t decoder_host_piece(JSContext *ctx, const struct decoder *d, const
 {
     enum { HEAD_BYTES = 8 };
     struct op_reply reply;
-    struct op_codec_run args = {
-        .codec = d->codec, .data = op_bytes(at, len), .is_last = is_last};
+    struct op_codec_run args = {.codec = d->codec, .data = op_bytes(at, len), .is_last = is_last};
     if (!op_ask(ctx, OP_CODEC_RUN, &args, &reply))
         return -1;
     struct reader in = reader_of(reply.data, reply.len);

@@ -30,6 +30,7 @@ import { inspect } from "./inspect.ts";
 import { exposeNative, global, need } from "./interface.ts";
 import { FixedLengthStream, IdentityTransformStream } from "./identity-stream.ts";
 import { fetchLocal } from "./local-fetch.ts";
+import { Intl } from "./intl/intl.ts";
 import { BroadcastChannel, MessageChannel, MessagePort } from "./message.ts";
 import { defineInternals } from "./internals.ts";
 import { mimeOfHeader, mimeText } from "./mime.ts";
@@ -69,7 +70,7 @@ const globals: Record<string, unknown> = {
     Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLPattern, URLSearchParams,
     clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
-    FixedLengthStream, IdentityTransformStream, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
+    FixedLengthStream, IdentityTransformStream, Intl, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
     PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
     dispatchEvent: EventTarget.prototype.dispatchEvent, removeEventListener: EventTarget.prototype.removeEventListener,
     structuredClone, navigator, self: globalThis,

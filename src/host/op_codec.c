@@ -125,13 +125,15 @@ enum err op_text_decoder(struct guest *g, const struct op_text_decoder_args *a)
     if (!g->context && !g->loading)
         return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
     if (g->codecs_open >= LIMIT_GUEST_CODECS)
-        return op_refuse(g, ERR_LIMIT, "%d streams and texts are open already: end what was begun "
-                                       "with {stream: true} by a decode() without it",
+        return op_refuse(g, ERR_LIMIT,
+                         "%d streams and texts are open already: end what was begun "
+                         "with {stream: true} by a decode() without it",
                          LIMIT_GUEST_CODECS);
     enum err err = guest_charge(g, TEXT_BYTES);
     if (err != OK)
-        return op_refuse(g, err, "memory and buffered data together are above the limit of this "
-                                 "function; raise its memory limit");
+        return op_refuse(g, err,
+                         "memory and buffered data together are above the limit of this "
+                         "function; raise its memory limit");
     struct deps_text *text = deps_text_new(a->label.ptr, a->label.len, a->fatal != 0);
     if (!text) {
         guest_discharge(g, TEXT_BYTES);
