@@ -41,7 +41,8 @@ enum record_kind {
      * i64 seq of the signal, then what the code gets. */
     RECORD_DONE = 3,
     /* Step `id` failed and will be tried again. status: of the failure. Payload: u32 attempt that
-     * failed (from 1), i64 us when the next one is due, lstr message. */
+     * failed (from 1), i64 us when the next one is due, lstr message. Attempt 0, status 0: the
+     * execution was retried, and the step has all its attempts again. */
     RECORD_ATTEMPT = 4,
     /* The code learned that it shall end. */
     RECORD_CANCEL = 5,

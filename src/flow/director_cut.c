@@ -6,14 +6,19 @@
  *     ROW      may it be cut, in its state?
  *     VERSION  that it is to go on with (retry)
  *     SURVEY   the whole journal, a chunk at a time, for the places where it may be cut
+ *     STEPS    what is kept, likewise, for steps that have failed and were to be tried again (retry)
  *     CHUNK    the one that is cut
- *     TAKEN    signals that were consumed behind the cut, a chunk at a time (retry)
+ *     TAKEN    signals that were consumed behind the cut, a chunk at a time
+ *
+ * Those steps get all their attempts again: a record behind the cut says that none has failed. Signals
+ * that were consumed behind it come back.
  *
  * Between two chunks others have their turn on the control thread. */
 #include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "base/random.h"
 #include "durable/record.h"
 #include "flow/director_internal.h"
@@ -21,7 +26,7 @@
 
 enum { SURVEY_BYTES = 256 * 1024 }; /* of a journal, read at once */
 
-enum cut_stage { CUT_ROW, CUT_VERSION, CUT_SURVEY, CUT_CHUNK, CUT_TAKEN };
+enum cut_stage { CUT_ROW, CUT_VERSION, CUT_SURVEY, CUT_STEPS, CUT_CHUNK, CUT_TAKEN };
 
 struct cut {
     struct director *director;
@@ -38,14 +43,44 @@ struct cut {
     struct bytes chunk;                                   /* its part to keep */
     int64_t last_failed_step, last_external, cancel, end; /* -1: none */
     int64_t count;
+    bool has_attempts;
+
+    struct list steps; /* struct tried: of the records that are kept, not complete; */
+    struct map by_id;  /* and by their calls */
+    int64_t steps_at;  /* record to go on with */
 
     struct durable_signal *signals; /* consumed behind the cut */
     size_t signals_len, signals_cap, signals_bytes;
     int64_t next; /* record to go on with */
 };
 
+/* A step that has failed at least once. */
+struct tried {
+    struct list link;
+    uint32_t op, id;
+    uint64_t digest;
+    size_t label_len;
+    char label[RECORD_LABEL_BYTES_MAX];
+};
+
+static struct slice id_key(const uint32_t *id)
+{
+    return slice_of((const char *)id, sizeof(*id));
+}
+
+static void tried_free(struct cut *c, struct tried *t)
+{
+    (void)map_remove(&c->by_id, id_key(&t->id));
+    list_remove(&t->link);
+    free(t);
+}
+
 static void cut_free(struct cut *c)
 {
+    struct list *n;
+    while ((n = list_first(&c->steps)))
+        tried_free(c, container_of(n, struct tried, link));
+    map_done(&c->by_id);
     ask_drop(c->ask);
     arena_free(c->arena);
     bytes_done(&c->chunk);
@@ -72,6 +107,7 @@ static void note_record(struct cut *c, const struct record *r)
         c->last_external = c->count;
     if (r->kind == RECORD_CANCEL && c->cancel < 0)
         c->cancel = c->count;
+    c->has_attempts = c->has_attempts || r->kind == RECORD_ATTEMPT;
     if (r->kind == RECORD_END)
         c->end = c->count;
     c->count++;
@@ -89,6 +125,67 @@ static int64_t retry_place(const struct cut *c, bool was_cancelled, bool is_othe
     if (!is_other_version && c->last_external >= 0)
         return c->last_external;
     return all;
+}
+
+/* ---- steps that have failed before the cut ---- */
+
+static void note_step(struct cut *c, const struct record *r)
+{
+    if (r->kind != RECORD_ATTEMPT && r->kind != RECORD_DONE)
+        return;
+    struct tried *t = map_get(&c->by_id, id_key(&r->id));
+    if (r->kind == RECORD_DONE && t)
+        tried_free(c, t);
+    if (r->kind == RECORD_DONE || t)
+        return;
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        check_out_of_memory(sizeof(*t));
+    t->op = r->op;
+    t->id = r->id;
+    t->digest = r->digest;
+    t->label_len = r->label.len < sizeof(t->label) ? r->label.len : sizeof(t->label);
+    memcpy(t->label, r->label.ptr, t->label_len);
+    list_push_back(&c->steps, &t->link);
+    (void)map_put(&c->by_id, id_key(&t->id), t);
+}
+
+static enum err take_steps(struct cut *c, struct slice rest, int64_t first, int64_t count,
+                           struct error *ret_error)
+{
+    struct record r;
+    for (int64_t n = first; rest.len > 0 && n < c->records; n++) {
+        enum err err = record_take(&rest, &r, ret_error);
+        if (err != OK)
+            return err;
+        if (n >= c->steps_at)
+            note_step(c, &r);
+    }
+    c->steps_at = first + count;
+    return OK;
+}
+
+/* A failed attempt, of which there have been none, to be followed by the next one at once. */
+static int64_t begin_anew(struct cut *c, struct bytes *out)
+{
+    CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
+    int64_t now_us = flow_now_us(c->director->env), len = 0;
+    bytes_append_u32(&payload, 0);
+    bytes_append_u64(&payload, (uint64_t)now_us);
+    bytes_append_lstr(&payload, SLICE_LIT("the execution is retried, and all attempts with it"));
+    LIST_FOREACH (n, &c->steps) {
+        const struct tried *t = container_of(n, struct tried, link);
+        record_append(&(struct record){.kind = RECORD_ATTEMPT,
+                                       .op = t->op,
+                                       .id = t->id,
+                                       .digest = t->digest,
+                                       .at_us = now_us,
+                                       .label = slice_of(t->label, t->label_len),
+                                       .payload = bytes_slice(&payload)},
+                      out);
+        len++;
+    }
+    return len;
 }
 
 /* ---- signals that were consumed behind the cut ---- */
@@ -115,8 +212,7 @@ static enum err take_back(struct cut *c, const struct record *r, struct error *r
     c->signals_bytes += r->payload.len;
     if (c->signals_bytes > TAKEN_BYTES_MAX) {
         error_set(ret_error, ERR_TOO_LARGE,
-                  "the retry would have to give back signals of more than %d bytes",
-                  TAKEN_BYTES_MAX);
+                  "there would be signals of more than %d bytes to give back", TAKEN_BYTES_MAX);
         error_hint(ret_error, "limpet execution fork --record N keeps more of the journal");
         return ERR_TOO_LARGE;
     }
@@ -171,7 +267,7 @@ static enum err take_survey(struct cut *c, struct slice rest, int64_t count,
 {
     struct record r;
     if (count == 0) {
-        c->stage = CUT_CHUNK;
+        c->stage = c->admin->kind == FLOW_RETRY && c->has_attempts ? CUT_STEPS : CUT_CHUNK;
         return choose(c, ret_error);
     }
     while (rest.len > 0) {
@@ -211,13 +307,16 @@ static void cut_apply(struct cut *c)
                             .chunk_first = c->chunk_first,
                             .chunk = bytes_slice(&c->chunk),
                             .version = c->version};
+    CLEANUP(bytes_done) struct bytes anew = BYTES_INIT;
+    struct store_revival with = {
+        .signals = c->signals, .signals_len = c->signals_len, .records_len = begin_anew(c, &anew)};
+    with.records = bytes_slice(&anew);
     if (a->kind == FLOW_RETRY) {
-        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, c->signals,
-                            c->signals_len);
+        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, &with);
     } else {
         random_uuid7(a->new_id);
         struct slice id = slice_cstr(a->new_id);
-        store_durable_fork(store, director_mutation(d, a, id), a->id, id, &how);
+        store_durable_fork(store, director_mutation(d, a, id), a->id, id, &how, &with);
     }
     cut_free(c);
 }
@@ -230,8 +329,8 @@ static enum op_status cut_ask(struct cut *c)
 {
     static const enum store_query_kind kinds[] = {
         [CUT_ROW] = STORE_QUERY_DURABLE,    [CUT_VERSION] = STORE_QUERY_VERSION,
-        [CUT_SURVEY] = STORE_QUERY_JOURNAL, [CUT_CHUNK] = STORE_QUERY_JOURNAL,
-        [CUT_TAKEN] = STORE_QUERY_JOURNAL,
+        [CUT_SURVEY] = STORE_QUERY_JOURNAL, [CUT_STEPS] = STORE_QUERY_JOURNAL,
+        [CUT_CHUNK] = STORE_QUERY_JOURNAL,  [CUT_TAKEN] = STORE_QUERY_JOURNAL,
     };
     struct ask *a = c->ask = ask_new(c->director->env->asks, kinds[c->stage], cut_answered, c);
     struct slice id = arena_copy(a->arena, c->admin->id);
@@ -243,6 +342,7 @@ static enum op_status cut_ask(struct cut *c)
     } else {
         a->query.journal.id = id;
         a->query.journal.first = c->stage == CUT_SURVEY  ? c->count
+                                 : c->stage == CUT_STEPS ? c->steps_at
                                  : c->stage == CUT_CHUNK ? c->records - 1
                                                          : c->next;
         a->query.journal.bytes_max = c->stage == CUT_CHUNK ? 1 : SURVEY_BYTES;
@@ -294,6 +394,10 @@ static void cut_take(struct cut *c)
         case CUT_SURVEY:
             (void)(take_survey(c, bytes_slice(&a->out), q->journal.count, &e) == OK);
             break;
+        case CUT_STEPS:
+            (void)(take_steps(c, bytes_slice(&a->out), q->journal.start, q->journal.count, &e) ==
+                   OK);
+            break;
         case CUT_CHUNK:
             take_chunk(c, a);
             c->stage = CUT_TAKEN;
@@ -321,13 +425,13 @@ static void cut_answered(struct ask *a)
 
 static void cut_next(struct cut *c)
 {
+    if (c->stage == CUT_STEPS && c->steps_at >= c->records)
+        c->stage = CUT_CHUNK;
     if (c->stage == CUT_CHUNK && c->records == 0) /* nothing is kept */
         c->stage = CUT_TAKEN;
     if (c->stage == CUT_TAKEN && c->next < c->records)
         c->next = c->records;
-    if (c->stage == CUT_TAKEN && c->admin->kind == FLOW_FORK)
-        cut_apply(c);
-    else if (cut_ask(c) == OP_DONE)
+    if (cut_ask(c) == OP_DONE)
         cut_take(c);
 }
 
@@ -343,5 +447,6 @@ void director_cut(struct director *d, struct flow_request *a)
     c->director = d;
     c->admin = a;
     c->last_failed_step = c->last_external = c->cancel = c->end = -1;
+    list_init(&c->steps);
     cut_next(c);
 }

@@ -330,25 +330,34 @@ void store_durable_crashed(struct store *s, struct store_op *op, struct slice id
     PUSH(op, DURABLE_CRASHED, durable_crashed, id);
 }
 
-void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
-                         const struct store_cut *cut, const struct durable_signal *signals,
-                         size_t signals_len)
+static void push_revival(struct store *s, struct store_op *op, struct mutation *m,
+                         const struct store_revival *with)
 {
     struct arena *a = arena_new(NULL);
-    struct store_step *steps = arena_array(a, signals_len + 1, sizeof(*steps));
-    for (size_t i = 0; i < signals_len; i++)
-        steps[i] = (struct store_step){
-            .kind = STORE_STEP_SIGNAL_BACK,
-            .signal_back = {signals[i].seq, signals[i].at_us, signals[i].name, signals[i].data}};
-    struct mutation m = {.kind = MUTATION_DURABLE_RETRY, .durable_retry = {id, *cut}};
-    mutation_push(s, op, &m, steps, signals_len);
+    struct store_step *steps = arena_array(a, with->signals_len + 1, sizeof(*steps));
+    steps[0] = (struct store_step){.kind = STORE_STEP_APPEND,
+                                   .append = {with->records_len, with->records}};
+    for (size_t i = 0; i < with->signals_len; i++) {
+        const struct durable_signal *g = &with->signals[i];
+        steps[i + 1] = (struct store_step){.kind = STORE_STEP_SIGNAL_BACK,
+                                           .signal_back = {g->seq, g->at_us, g->name, g->data}};
+    }
+    mutation_push(s, op, m, steps, with->signals_len + 1);
     arena_free(a);
 }
 
-void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
-                        const struct store_cut *cut)
+void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
+                         const struct store_cut *cut, const struct store_revival *with)
 {
-    PUSH(op, DURABLE_FORK, durable_fork, id, new_id, *cut);
+    struct mutation m = {.kind = MUTATION_DURABLE_RETRY, .durable_retry = {id, *cut}};
+    push_revival(s, op, &m, with);
+}
+
+void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
+                        const struct store_cut *cut, const struct store_revival *with)
+{
+    struct mutation m = {.kind = MUTATION_DURABLE_FORK, .durable_fork = {id, new_id, *cut}};
+    push_revival(s, op, &m, with);
 }
 
 void store_durable_migrate(struct store *s, struct store_op *op, struct slice id, int64_t records,

@@ -391,13 +391,19 @@ struct store_cut {
     struct slice chunk;
     int64_t version; /* 0: as it was */
 };
+/* What comes beside the records that a retry or fork keeps. */
+struct store_revival {
+    const struct durable_signal *signals; /* that come back */
+    size_t signals_len;
+    int64_t records_len; /* behind those that are kept */
+    struct slice records;
+};
 void store_durable_retry(struct store *s, struct store_op *op, struct slice id,
-                         const struct store_cut *cut, const struct durable_signal *signals,
-                         size_t signals_len);
+                         const struct store_cut *cut, const struct store_revival *with);
 /* A new execution with the first `records` records of another, arguments likewise. Version, input
- * and metadata as there. Signals that wait there are not copied. */
+ * and metadata as there; it has the signals that wait there, and those that come back. */
 void store_durable_fork(struct store *s, struct store_op *op, struct slice id, struct slice new_id,
-                        const struct store_cut *cut);
+                        const struct store_cut *cut, const struct store_revival *with);
 /* Pins an unfinished execution to another version; its snapshot goes. ERR_CONFLICT unless its
  * journal has exactly `records` records. */
 void store_durable_migrate(struct store *s, struct store_op *op, struct slice id, int64_t records,

@@ -91,3 +91,40 @@ export default workflow(async (name) => {
     assert.equal(await output(s, id), 1);
     assert.match((await complete(s, 'long-names', tooLong))[1], /201 bytes, more than the 200/);
 });
+
+test('a fork has the signals that were consumed behind its cut, and those that wait', async () => {
+    const { s, id } = await failed('forked');
+    await deployWorkflow(s, 'forked', ARRIVES(false));
+    const first = (await journal(s, id)).find((r: any) => r.kind === 'done' && r.label === 'n').n;
+    const fork = (await s.api('POST', `/executions/${id}/fork`, { record: first })).json.execution_id;
+    assert.equal((await outcome(s, fork)).status, 'failed');
+    const values = async (of: string) => (await journal(s, of)).filter((r: any) => r.kind === 'done' && r.label === 'n').map((r: any) => r.value.data);
+    assert.deepEqual(await values(fork), [1, 2, 3, 4].map((n) => ({ n })));
+    assert.deepEqual(await values(id), await values(fork), 'and the one that it was made of keeps its own');
+    // The fifth waits in both.
+    await operate(s, fork, 'retry');
+    assert.equal((await outcome(s, fork)).status, 'failed');
+    assert.deepEqual(await values(fork), [1, 2, 3, 4].map((n) => ({ n })));
+});
+
+test('a retry gives a step all its attempts again', async () => {
+    const s = await server();
+    await deployWorkflow(s, 'attempts', `import { workflow, step } from "limpet";
+export default workflow(async () => {
+    const other = step("other", { retries: 5, delay: "1h" }, () => { throw new Error("later"); }).catch((e) => e.message);
+    await step("charge", { retries: 2, delay: 0 }, ({ attempt }) => { throw new Error("declined " + attempt); });
+    return await other;
+});`);
+    const id = await start(s, 'attempts');
+    const failures = async () => (await journal(s, id)).filter((r: any) => r.label === 'charge').map((r: any) => [r.kind, r.attempts, r.error]);
+    const all = [['attempt', 1, 'Error: declined 1'], ['attempt', 2, 'Error: declined 2'], ['done', 3, 'Error: declined 3']];
+    assert.equal((await outcome(s, id)).status, 'failed');
+    assert.deepEqual(await failures(), all);
+    await operate(s, id, 'retry');
+    assert.equal((await outcome(s, id)).status, 'failed');
+    assert.deepEqual(await failures(), [all[0], all[1], ['attempt', null, null], ...all]);
+    await operate(s, id, 'retry'); // and once more
+    assert.equal((await outcome(s, id)).status, 'failed');
+    assert.equal((await failures()).filter(([kind]: any) => kind === 'done').length, 1);
+    assert.deepEqual((await failures()).slice(-3), all);
+});

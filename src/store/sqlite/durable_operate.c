@@ -185,13 +185,13 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
     if (code == OK)
         code = operate_append_rest(w, before.seq, cut, ret_error);
     c.state = before;
+    c.state.records = cut->records;
     if (code == OK)
         code = durable_steps(w, &c, m, ret_error);
     if (code != OK)
         return code;
     struct durable_state *after = &c.state;
     after->status = DURABLE_QUEUED;
-    after->records = cut->records;
     after->version = cut->version ? cut->version : before.version;
     after->is_cancel_requested = false;
     after->wake_us = after->finished_us = 0;
@@ -252,7 +252,17 @@ enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t 
                              P_INT(durable_place(from.seq, cut->chunk_first)),
                              P_INT(durable_place(to.seq - from.seq, 0))),
                       ret_error);
-    return code == OK ? operate_append_rest(w, to.seq, cut, ret_error) : code;
+    if (code == OK)
+        code = operate_append_rest(w, to.seq, cut, ret_error);
+    struct durable_step c = {.id = new_id, .state = to};
+    if (code == OK)
+        code =
+            db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from.seq), P_INT(to.seq)), ret_error);
+    if (code == OK)
+        c.state.signals_waiting += db_changes(&w->db);
+    if (code == OK)
+        code = durable_steps(w, &c, m, ret_error);
+    return code == OK ? durable_save(w, &to, &c.state, ret_error) : code;
 }
 
 enum err apply_durable_migrate(struct writer *w, const struct mutation *m, int64_t *ret_number,

@@ -278,6 +278,8 @@ const char *const writer_sqls[WRITER_STMTS] = {
         "INSERT INTO signal (execution, seq, at_us, name, data) VALUES (?1, ?2, ?3, ?4, ?5)",
     [WRITER_SIGNAL_PUT_BACK] = "INSERT OR IGNORE INTO signal (execution, seq, at_us, name, data)"
                                " VALUES (?1, ?2, ?3, ?4, ?5)",
+    [WRITER_SIGNALS_COPY] = "INSERT INTO signal (execution, seq, at_us, name, data)"
+                            " SELECT ?2, seq, at_us, name, data FROM signal WHERE execution = ?1",
     [WRITER_SIGNAL_DELETE] = "DELETE FROM signal WHERE execution = ?1 AND seq = ?2",
     [WRITER_SIGNALS_DELETE] =
         "DELETE FROM signal WHERE execution = ?1 AND seq IN"

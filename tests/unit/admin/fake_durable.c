@@ -255,11 +255,13 @@ void fake_durable(void *ctx, struct flow_request *d)
         store_durable_pause(f->store, &x->op, d->id, d->kind == FLOW_PAUSE);
         return;
     case FLOW_RETRY:
-        store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0}, NULL, 0);
+        store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0},
+                            &(struct store_revival){0});
         return;
     case FLOW_FORK:
         random_uuid7(x->id);
-        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0});
+        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0},
+                           &(struct store_revival){0});
         return;
     case FLOW_CHECK:
         bytes_printf(&d->report,

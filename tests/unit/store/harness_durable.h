@@ -129,7 +129,7 @@ static inline enum err durable_retry_with(struct harness *h, const char *id, int
                                             .chunk_first = chunk_first,
                                             .chunk = bytes_slice(&chunk),
                                             .version = version},
-                        signals, signals_len);
+                        &(struct store_revival){.signals = signals, .signals_len = signals_len});
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }
@@ -148,7 +148,8 @@ static inline enum err durable_fork(struct harness *h, const char *id, const cha
     store_durable_fork(h->store, &op, slice_cstr(id), slice_cstr(new_id),
                        &(struct store_cut){.records = records,
                                            .chunk_first = chunk_first,
-                                           .chunk = bytes_slice(&chunk)});
+                                           .chunk = bytes_slice(&chunk)},
+                       &(struct store_revival){0});
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }

@@ -164,13 +164,14 @@ static void a_retry_puts_back_the_signals_taken_behind_its_cut(void **state)
     assert_int_equal(seq, 5);
     assert_ok(COMMIT(h, "a", .first = 2, .count = 1, .signals = (int64_t[]){2}, .signals_len = 1));
     assert_string_equal(signals_of(h, "a"), "3:x:3 4:x:4 5:x:5");
-    /* Those of a fork that its records name were never in its own table. */
+    /* A fork has what waits; what its records name was never in its own table. */
     assert_ok(durable_end(h, "a", 3, DURABLE_CANCELLED));
     assert_ok(durable_fork(h, "a", "f", 3, 3));
     assert_ok(durable_end(h, "f", 3, DURABLE_FAILED));
-    assert_string_equal(signals_of(h, "f"), "");
+    assert_string_equal(signals_of(h, "f"), "3:x:3 4:x:4 5:x:5");
     assert_ok(durable_retry_with(h, "f", 2, 2, 0, &taken[1], 1));
-    assert_string_equal(signals_of(h, "f"), "2:x:2");
+    assert_string_equal(signals_of(h, "f"), "2:x:2 3:x:3 4:x:4 5:x:5");
+    assert_string_equal(signals_of(h, "a"), "3:x:3 4:x:4 5:x:5");
     /* All that hangs on a removed one goes. */
     assert_ok(function_delete(h, "flow"));
     wait_for_rows(h, REMAINS, 0);
