@@ -2,9 +2,12 @@
 //
 // What a module may export, as types to check it with: `export default { … } satisfies ExportedHandler`.
 
-/** The environment as handlers get it: the value of each variable that is set, by name. */
+/**
+ * The environment as handlers get it: the value of each variable that is set, by name. Strings, or what a
+ * project's file has in JSON; `limpet types` declares those of a project.
+ */
 interface Env {
-    readonly [name: string]: string | undefined;
+    readonly [name: string]: any;
 }
 
 interface ExecutionContext {

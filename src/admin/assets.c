@@ -187,8 +187,7 @@ static void put_done(struct work *w)
     if (p->error.code)
         reply_error(r, &p->error);
     else
-        store_asset_known(r->admin->store, request_op(r, on_known), r->space,
-                          slice_cstr(p->hash));
+        store_asset_known(r->admin->store, request_op(r, on_known), r->space, slice_cstr(p->hash));
     request_release(r);
 }
 

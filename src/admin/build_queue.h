@@ -45,7 +45,7 @@ struct build_upload {
     struct build_output built;
     bool is_built;
     struct bytes assets; /* manifest of static files, or empty */
-    bool is_kept_back; /* it does not serve yet */
+    bool is_kept_back;   /* it does not serve yet */
     struct version_options options;
     const struct store_audit *audit; /* who uploads; borrowed for the call */
 };

@@ -301,9 +301,8 @@ static enum err choose_runtime(struct upload_parts *p, struct error *ret_error)
 static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
-    static const char *const members[] = {"name",   "source", "runtime", "isolation",
-                                          "limits", "egress", "vars",    "serve",
-                                          "assets"};
+    static const char *const members[] = {"name",   "source", "runtime", "isolation", "limits",
+                                          "egress", "vars",   "serve",   "assets"};
     const char *known[ARRAY_LEN(members) + 2 * RUNTIMES_SHOWN_MAX];
     size_t known_len = upload_members(members, ARRAY_LEN(members), known, ARRAY_LEN(known));
     struct slice name = bytes_slice(key);

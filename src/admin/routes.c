@@ -2,8 +2,8 @@
  *
  * Matching a method and a path against the table. The table is short and the control API is not a
  * hot path, so it is searched from top to bottom. */
-#include "asset/assets.h"
 #include "admin/routes.h"
+#include "asset/assets.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -26,8 +26,13 @@
 #include "base/slice.h"
 #include "store/store.h"
 
-enum route_body { ROUTE_BODY_NONE, ROUTE_BODY_SMALL, ROUTE_BODY_EXECUTE, ROUTE_BODY_UPLOAD,
-                  ROUTE_BODY_FILE /* any bytes, of any type */ };
+enum route_body {
+    ROUTE_BODY_NONE,
+    ROUTE_BODY_SMALL,
+    ROUTE_BODY_EXECUTE,
+    ROUTE_BODY_UPLOAD,
+    ROUTE_BODY_FILE /* any bytes, of any type */
+};
 /* PUBLIC: everybody; ANY: whoever has any token. READ to ADMIN: who has a token of the namespace with
  * that role, or a greater one; OWNER: something of a namespace for the server's own token only, as
  * SERVER, which is of no namespace. */

@@ -126,8 +126,8 @@ static struct html_answer html_style_at(const struct assets *a, struct slice pat
             r.asset = exact;
             return r;
         }
-        if (html_go(a, find(a, folder, "/index.html"), folder,
-                    folder.len == 0 ? "/" : s->folder, &r) ||
+        if (html_go(a, find(a, folder, "/index.html"), folder, folder.len == 0 ? "/" : s->folder,
+                    &r) ||
             (folder.len > 0 && html_go(a, find(a, folder, ".html"), folder, s->page, &r)))
             return r;
     } else if (ends(path, "/")) {
@@ -176,8 +176,7 @@ static struct html_answer html_at(const struct assets *a, struct slice path)
 /* "https://HOST/path" for rules that name a host. */
 static struct slice with_host(const struct asset_request *r, struct slice path, struct arena *arena)
 {
-    return slice_cstr(
-        arena_printf(arena, "https://%.*s%.*s", SLICE_ARG(r->host), SLICE_ARG(path)));
+    return slice_cstr(arena_printf(arena, "https://%.*s%.*s", SLICE_ARG(r->host), SLICE_ARG(path)));
 }
 
 /* A path that browsers would read as another host is one of this. */
@@ -224,9 +223,8 @@ static bool redirect_at(const struct assets *a, const struct asset_request *r, s
         struct slice text = bytes_slice(&location);
         if (rule->to.ptr[0] == '/')
             text = own_path(text);
-        *ret = (struct asset_answer){.kind = ASSET_REDIRECT,
-                                     .status = rule->status,
-                                     .location = arena_copy(arena, text)};
+        *ret = (struct asset_answer){
+            .kind = ASSET_REDIRECT, .status = rule->status, .location = arena_copy(arena, text)};
         return true;
     }
     return false;
@@ -252,8 +250,7 @@ static void answer_missing(const struct assets *a, const struct asset_request *r
                            struct asset_answer *ret)
 {
     const bool is_pages = a->not_found != ASSET_NOT_FOUND_NONE;
-    if (a->has_code && !r->is_from_code &&
-        !(is_pages && a->prefers_pages && r->is_navigation)) {
+    if (a->has_code && !r->is_from_code && !(is_pages && a->prefers_pages && r->is_navigation)) {
         ret->kind = ASSET_CODE;
         return;
     }
@@ -274,8 +271,7 @@ void assets_answer(const struct assets *a, const struct asset_request *r, struct
 {
     struct slice query;
     const struct slice path = decode_path(arena, r->target, &query);
-    const bool is_read =
-        slice_eq_cstr(r->method, "GET") || slice_eq_cstr(r->method, "HEAD");
+    const bool is_read = slice_eq_cstr(r->method, "GET") || slice_eq_cstr(r->method, "HEAD");
     *ret_answer = (struct asset_answer){.kind = ASSET_CODE};
     if (a->has_code && !r->is_from_code &&
         (a->is_code_first || asset_patterns_match(&a->code_first, path)))

@@ -70,7 +70,8 @@ static enum err read_files(struct assets *a, const json_t *files, struct error *
     if (len > ASSETS_FILES_MAX) {
         error_set(ret_error, ERR_TOO_LARGE, "there are %zu assets, at most %d are allowed", len,
                   ASSETS_FILES_MAX);
-        error_hint(ret_error, "keep many small files in a store, or leave some out (.assetsignore)");
+        error_hint(ret_error,
+                   "keep many small files in a store, or leave some out (.assetsignore)");
         return ERR_TOO_LARGE;
     }
     a->files = arena_array(a->arena, len + 1, sizeof(*a->files));

@@ -39,9 +39,9 @@ struct slice asset_type(struct slice path);
 
 struct asset_request {
     struct slice method, host;
-    struct slice target;  /* "/path?query", encoded */
-    bool is_navigation;   /* a browser goes there, and does not only want a part of a page */
-    bool is_from_code;    /* env.ASSETS.fetch(): nobody else could answer */
+    struct slice target; /* "/path?query", encoded */
+    bool is_navigation;  /* a browser goes there, and does not only want a part of a page */
+    bool is_from_code;   /* env.ASSETS.fetch(): nobody else could answer */
 };
 
 enum asset_answer_kind {

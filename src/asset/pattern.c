@@ -32,7 +32,8 @@ enum err pattern_parse(struct arena *a, struct slice text, struct pattern *ret_p
     struct pattern p = {.text = text};
     size_t names = 0;
     if (text.len > PATTERN_BYTES_MAX)
-        return pattern_refuse(ret_error, text, "it is too long", "a pattern has at most 2000 bytes");
+        return pattern_refuse(ret_error, text, "it is too long",
+                              "a pattern has at most 2000 bytes");
     struct pattern_part *parts = arena_array(a, 2 * (PATTERN_NAMES_MAX + 1), sizeof(*parts));
     size_t begin = 0;
     for (size_t i = 0; i <= text.len; i++) {
@@ -81,7 +82,8 @@ bool pattern_matches(const struct pattern *p, struct slice text, struct pattern_
         const ptrdiff_t slash = slice_find(text, '/');
         size_t len = slash < 0 ? text.len : (size_t)slash;
         /* Up to what follows it, if that is in the same part of the path. */
-        if (i + 1 < p->parts_len && !p->parts[i + 1].is_name && p->parts[i + 1].text.ptr[0] != '/') {
+        if (i + 1 < p->parts_len && !p->parts[i + 1].is_name &&
+            p->parts[i + 1].text.ptr[0] != '/') {
             const char *at = memmem(text.ptr ? text.ptr : "", len, p->parts[i + 1].text.ptr, 1);
             len = at ? (size_t)(at - text.ptr) : len;
         }

@@ -19,8 +19,8 @@ static enum err rules_refuse(struct rules_reader *r, const char *what, const cha
     return ERR_INVALID;
 }
 
-static enum err rules_pattern(struct rules_reader *r, struct slice text, struct pattern *ret_pattern,
-                              bool *ret_has_host)
+static enum err rules_pattern(struct rules_reader *r, struct slice text,
+                              struct pattern *ret_pattern, bool *ret_has_host)
 {
     struct error why = {0};
     *ret_has_host = slice_starts(text, SLICE_LIT("https://"));

@@ -32,8 +32,9 @@ struct rule_redirect {
 };
 
 /* The text is borrowed by what comes out. Errors are ERR_INVALID with "_headers:LINE: …". */
-NODISCARD enum err rules_headers(struct arena *a, struct slice text, struct rule_headers **ret_rules,
-                                 size_t *ret_len, struct error *ret_error);
+NODISCARD enum err rules_headers(struct arena *a, struct slice text,
+                                 struct rule_headers **ret_rules, size_t *ret_len,
+                                 struct error *ret_error);
 NODISCARD enum err rules_redirects(struct arena *a, struct slice text,
                                    struct rule_redirect **ret_rules, size_t *ret_len,
                                    struct error *ret_error);

@@ -74,7 +74,8 @@ static void read_ignored(struct asset_walk *w)
 
 /* As in .gitignore: a line without a slash inside is a name at any depth; the last one that matches
  * decides; "!" takes back. */
-static bool is_ignored(const struct asset_walk *w, const char *path, const char *name, bool is_folder)
+static bool is_ignored(const struct asset_walk *w, const char *path, const char *name,
+                       bool is_folder)
 {
     static const char *const never[] = {".assetsignore", "_headers", "_redirects", "_worker.js",
                                         ".git",          ".limpet",  ".wrangler",  "node_modules"};
@@ -106,7 +107,8 @@ static void walk_refuse(struct asset_walk *w, enum err code, const char *what, c
     error_hint(&w->error, "%s", hint);
 }
 
-static void add_file(struct asset_walk *w, const char *path, const char *file, const struct stat *st)
+static void add_file(struct asset_walk *w, const char *path, const char *file,
+                     const struct stat *st)
 {
     if (st->st_size > ASSETS_FILE_BYTES_MAX) {
         walk_refuse(w, ERR_TOO_LARGE, "an asset has at most 25 MiB", file,
@@ -285,7 +287,8 @@ static int send_missing(struct asset_walk *w)
     char size[32];
     say_bytes(w->bytes, size, sizeof(size));
     if (!code)
-        say_progress(w->cli->is_json || w->cli->is_quiet, "%zu assets (%s), %zu of them new", w->len, size, sent);
+        say_progress(w->cli->is_json || w->cli->is_quiet, "%zu assets (%s), %zu of them new",
+                     w->len, size, sent);
     return code;
 }
 
@@ -353,8 +356,7 @@ int assets_upload(struct cli *cli, const struct project *p, struct bytes *out)
     struct stat st;
     if (!p->assets.directory)
         return EXIT_OK;
-    *w = (struct asset_walk){
-        .cli = cli, .p = p, .root = project_path(p, p->assets.directory)};
+    *w = (struct asset_walk){.cli = cli, .p = p, .root = project_path(p, p->assets.directory)};
     if (stat(w->root, &st) || !S_ISDIR(st.st_mode)) {
         walk_refuse(w, ERR_NOT_FOUND, "assets.directory is no folder", w->root,
                     "is it made by the project's own build? Run that first, or name it in "

@@ -13,7 +13,7 @@ struct reply;
 int build_show_ended(struct cli *cli, const struct reply *reply, bool is_failed);
 /* Bundles a file. On failure prints it and returns the exit code. */
 struct build_entry {
-    const char *name;        /* of the function or workflow */
+    const char *name; /* of the function or workflow */
     const char *file;
     const char *shown;       /* what messages call it; NULL: file */
     const char *base;        /* of bundle_config, */

@@ -20,8 +20,8 @@ struct cli {
     bool is_quiet;      /* says nothing of what went well */
     /* Told, beside what is printed, why a build failed; NULL: nobody asks. */
     void (*on_problem)(struct cli *cli, const struct build_problem *why);
-    void *user;         /* of who set that */
-    const char *word;   /* what a project is: "function" or "workflow"; NULL: the command says it */
+    void *user;       /* of who set that */
+    const char *word; /* what a project is: "function" or "workflow"; NULL: the command says it */
 };
 
 /* What kind of modules the command is about, "workflow" say: those of all kinds share their code. Those
@@ -35,6 +35,8 @@ int cmd_upload(struct cli *cli);
 int cmd_deploy(struct cli *cli);
 int cmd_project_build(struct cli *cli);
 int cmd_dev(struct cli *cli);
+int cmd_init(struct cli *cli);
+int cmd_types(struct cli *cli);
 int cmd_versions_list(struct cli *cli);
 int cmd_versions_view(struct cli *cli);
 int cmd_versions_promote(struct cli *cli);

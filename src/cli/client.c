@@ -19,7 +19,7 @@ enum { CLIENT_CONNECT_MS = 5000, CLIENT_REPLY_BYTES_MAX = 256 * 1024 * 1024 };
 struct transfer {
     struct cli *cli;
     struct bytes body;
-    bool is_binary; /* what is sent */
+    bool is_binary;                                      /* what is sent */
     const char *next;                                    /* of the Link header */
     void (*on_line)(struct cli *cli, struct slice line); /* NULL: collect */
     CURL *curl;

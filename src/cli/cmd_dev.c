@@ -26,7 +26,7 @@
 #include "script/bundle.h"
 
 struct dev_project {
-    const char *path; /* as given, absolute */
+    const char *path;    /* as given, absolute */
     struct arena *arena; /* of the last reading; NULL: it could not be read yet */
     struct project *p;
     struct map inputs; /* files that the bundle was made of */
@@ -44,7 +44,7 @@ struct dev {
     struct dev_project *projects;
     size_t len;
     struct dev_project *current; /* that is being built */
-    struct bytes problem; /* a module that shows why it failed */
+    struct bytes problem;        /* a module that shows why it failed */
 };
 
 static bool starts_with(const char *path, const char *folder)
@@ -153,8 +153,8 @@ static void serve_problem(struct dev *d, struct dev_project *t)
 
 static void start_logs(struct dev *d, struct dev_project *t)
 {
-    const char *const args[] = {"limpet", cli_word(d->cli), "logs", t->p->name, "-f", "-n", "1",
-                                "--server", d->cli->server, NULL};
+    const char *const args[] = {"limpet", cli_word(d->cli), "logs",         t->p->name, "-f", "-n",
+                                "1",      "--server",       d->cli->server, NULL};
     if (!t->logs)
         t->logs = dev_spawn(args, STDOUT_FILENO, STDERR_FILENO);
 }
@@ -211,18 +211,17 @@ static void project_changed(struct dev_project *t, const char *path)
         t->is_changed = t->must_read = true;
         return;
     }
-    const char *assets =
-        p->assets.directory ? arena_printf(t->arena, "%s/", project_path(p, p->assets.directory))
-                            : NULL;
+    const char *assets = p->assets.directory
+                             ? arena_printf(t->arena, "%s/", project_path(p, p->assets.directory))
+                             : NULL;
     t->is_changed |= map_get(&t->inputs, slice_cstr(path)) != NULL;
     if (assets) {
         char real[PATH_MAX];
-        t->is_changed |= realpath(project_path(p, p->assets.directory), real) &&
-                         starts_with(path, real);
+        t->is_changed |=
+            realpath(project_path(p, p->assets.directory), real) && starts_with(path, real);
     }
     for (size_t i = 0; p->build.command && i < (p->build.watch.len ? p->build.watch.len : 1); i++) {
-        const char *folder =
-            project_path(p, p->build.watch.len ? p->build.watch.items[i] : "src");
+        const char *folder = project_path(p, p->build.watch.len ? p->build.watch.items[i] : "src");
         char real[PATH_MAX];
         if (realpath(folder, real) && starts_with(path, real))
             t->is_changed = t->must_build = true;

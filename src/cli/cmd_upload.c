@@ -69,8 +69,8 @@ static enum err read_upload(struct cli *cli, struct upload *u, const char **ret_
 {
     const struct args *args = &cli->args;
     const char *file = *ret_file = args->positional[args->positional_len - 1];
-    u->name = args->positional_len > 1 ? client_name(cli, args->positional[0])
-                                       : name_of_file(cli, file);
+    u->name =
+        args->positional_len > 1 ? client_name(cli, args->positional[0]) : name_of_file(cli, file);
     enum err err = names_check_function(slice_cstr(u->name), ret_error);
     if (err && args->positional_len == 1)
         error_hint(ret_error, "give a name: limpet deploy NAME %.150s", file);

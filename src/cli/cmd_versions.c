@@ -94,9 +94,9 @@ static int set_traffic(struct cli *cli, const char *name, const char *version, d
     json_key(&w, "percent");
     json_double(&w, percent);
     json_close(&w, '}');
-    int code = client_send(cli, "PUT",
-                           client_object_path(cli, name, "/versions/%s/traffic", version),
-                           bytes_slice(&body), 0, &reply);
+    int code =
+        client_send(cli, "PUT", client_object_path(cli, name, "/versions/%s/traffic", version),
+                    bytes_slice(&body), 0, &reply);
     if (!code)
         say_progress(cli->is_json, "%s: version %s answers %g %% of the requests", name, version,
                      percent);

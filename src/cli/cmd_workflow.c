@@ -52,8 +52,8 @@ int cmd_workflow_check(struct cli *cli)
     const char *name = client_name(cli, cli->args.positional[0]);
     if (names_check_function(slice_cstr(name), &error))
         return say_error(cli->is_json, &error, EXIT_USAGE);
-    int code = build_bundle(
-        cli, &(struct build_entry){.name = name, .file = cli->args.positional[1]}, &b);
+    int code =
+        build_bundle(cli, &(struct build_entry){.name = name, .file = cli->args.positional[1]}, &b);
     if (code)
         return code;
     CLEANUP(bytes_done) struct bytes body = BYTES_INIT;

@@ -74,6 +74,11 @@ static const struct flag promote_flags[] = {
     {0},
 };
 
+static const struct flag types_flags[] = {
+    {"--env", "-e", "NAME", "what [env.NAME] says", false},
+    {0},
+};
+
 static const struct flag build_flags[] = {
     {"--env", "-e", "NAME", "what [env.NAME] says", false},
     {"--name", NULL, "NAME", "another name", false},
@@ -226,10 +231,18 @@ const struct command commands_table[] = {
      "FILE it\n"
      "is 'function upload'; without NAME the file's name is used (of index.ts, its folder's).",
      deploy_flags, cmd_deploy},
+    {"init", "[TEMPLATE] [DIR]", "Make a project to start from",
+     "TEMPLATE is function (default), workflow, hono or static; DIR is made if it is not there. "
+     "Nothing\n"
+     "that is there is changed.",
+     no_flags, cmd_init},
+    {"types", "[DIR]", "Write limpet-env.d.ts: the types of a project's variables", NULL,
+     types_flags, cmd_types},
     {"dev", "[DIR]...", "Serve projects from their sources, anew with each change",
      "Starts a server of its own, with its data in .limpet of the first DIR, unless --server or "
      "LIMPET_SERVER\n"
-     "names one. Variables of .dev.vars, else .env, take the place of the project's. Keys: r builds "
+     "names one. Variables of .dev.vars, else .env, take the place of the project's. Keys: r "
+     "builds "
      "again,\n"
      "o opens the browser, q ends.",
      dev_flags, cmd_dev},

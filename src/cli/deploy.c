@@ -40,8 +40,8 @@ static const char *redirected(struct cli *cli, const struct project *p)
     const struct document_value *to = document_member(&doc.root, "configPath");
     if (!to || to->kind != BODY_STRING)
         return NULL;
-    const char *path = arena_printf(cli->arena, "%s/.wrangler/deploy/%.*s", p->dir,
-                                    SLICE_ARG(to->text));
+    const char *path =
+        arena_printf(cli->arena, "%s/.wrangler/deploy/%.*s", p->dir, SLICE_ARG(to->text));
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
@@ -72,8 +72,7 @@ int deploy_open(struct cli *cli, const char *path, struct project **ret_project)
     struct project *p, *other;
     enum err err = project_read(cli->arena, path, environment, &p, &error);
     if (err)
-        return say_error(cli->is_json, &error,
-                         err == ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_USAGE);
+        return say_error(cli->is_json, &error, err == ERR_NOT_FOUND ? EXIT_NOT_FOUND : EXIT_USAGE);
     const char *to = redirected(cli, p);
     if (to) {
         err = project_read(cli->arena, to, NULL, &other, &error);
@@ -82,6 +81,15 @@ int deploy_open(struct cli *cli, const char *path, struct project **ret_project)
         say_progress(cli->is_json, "reading %s, which the project's build has made", other->path);
         p = other;
     }
+    if (p->assets.binding && p->main)
+        project_warn(
+            p,
+            "%s: assets.binding: code cannot fetch assets on this server yet, so env.%s is "
+            "undefined; the host serves them",
+            p->file, p->assets.binding);
+    if (p->routes.len > 0)
+        project_warn(p, "%s: routes: this server answers by name, at NAME.DOMAIN of any domain",
+                     p->file);
     say_warnings(cli, p);
     if (p->space && !args_has(&cli->args, "--namespace"))
         cli->space = namespace_is_default(slice_cstr(p->space)) ? NULL : p->space;
@@ -178,7 +186,8 @@ int deploy_check_missing(struct cli *cli, const struct project *p, bool is_warni
     }
     error_set(&error, ERR_INVALID, "there is no such thing on this server yet: %s",
               bytes_cstr(&list));
-    error_hint(&error, "--without-bindings deploys without them: their variables are then undefined");
+    error_hint(&error,
+               "--without-bindings deploys without them: their variables are then undefined");
     return say_error(cli->is_json, &error, EXIT_FAILED);
 }
 

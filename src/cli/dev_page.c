@@ -63,8 +63,7 @@ void dev_page_reload(struct dev_page *p)
     static const char event[] = "data: reload\n\n";
     dev_page_accept(p); /* who came while it was built has the old page */
     for (int i = 0; i < DEV_PAGES_MAX; i++) {
-        if (p->clients[i] < 0 ||
-            send(p->clients[i], event, sizeof(event) - 1, MSG_NOSIGNAL) >= 0)
+        if (p->clients[i] < 0 || send(p->clients[i], event, sizeof(event) - 1, MSG_NOSIGNAL) >= 0)
             continue;
         close(p->clients[i]);
         p->clients[i] = -1;
@@ -90,11 +89,14 @@ void dev_page_entry(const char *main, const char *script, struct bytes *out)
     bytes_append_cstr(
         out,
         "const live = (response) => {\n"
-        "  if (!(response instanceof Response) || !response.body || response.headers.has(\"content-encoding\")) return response;\n"
-        "  if (!/^text\\/html/i.test(response.headers.get(\"content-type\") ?? \"\")) return response;\n"
+        "  if (!(response instanceof Response) || !response.body || "
+        "response.headers.has(\"content-encoding\")) return response;\n"
+        "  if (!/^text\\/html/i.test(response.headers.get(\"content-type\") ?? \"\")) return "
+        "response;\n"
         "  const headers = new Headers(response.headers);\n"
         "  headers.delete(\"content-length\");\n"
-        "  const end = new TransformStream({ transform(chunk, c) { c.enqueue(chunk); }, flush(c) { c.enqueue(new TextEncoder().encode(script)); } });\n"
+        "  const end = new TransformStream({ transform(chunk, c) { c.enqueue(chunk); }, flush(c) { "
+        "c.enqueue(new TextEncoder().encode(script)); } });\n"
         "  const { status, statusText } = response;\n"
         "  return new Response(response.body.pipeThrough(end), { status, statusText, headers });\n"
         "};\n"
@@ -103,7 +105,8 @@ void dev_page_entry(const char *main, const char *script, struct bytes *out)
         "const isClass = (f) => /^class\\b/.test(Function.prototype.toString.call(f));\n"
         "export default typeof main === \"function\" && !isClass(main) ? wrap(undefined, main)\n"
         "  : main && typeof main === \"object\" && typeof main.fetch === \"function\"\n"
-        "  ? new Proxy(main, { get: (o, k) => { const v = o[k]; return typeof v !== \"function\" ? v : k === \"fetch\" ? wrap(o, v) : v.bind(o); } })\n"
+        "  ? new Proxy(main, { get: (o, k) => { const v = o[k]; return typeof v !== \"function\" ? "
+        "v : k === \"fetch\" ? wrap(o, v) : v.bind(o); } })\n"
         "  : main;\n");
 }
 
@@ -123,10 +126,12 @@ static void append_html(struct bytes *out, struct slice text)
 void dev_page_problem(const struct build_problem *why, const char *script, struct bytes *out)
 {
     CLEANUP(bytes_done) struct bytes html = BYTES_INIT;
-    bytes_append_cstr(&html, "<!doctype html><meta charset=utf-8><title>It does not build</title><style>"
-                             "body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:60em;padding:0 1em}"
-                             "h1{font-size:1.2em;color:#b00020}pre{background:#f4f4f4;padding:1em;overflow:auto}"
-                             "</style><h1>");
+    bytes_append_cstr(
+        &html,
+        "<!doctype html><meta charset=utf-8><title>It does not build</title><style>"
+        "body{font:16px/1.5 system-ui,sans-serif;margin:3em auto;max-width:60em;padding:0 1em}"
+        "h1{font-size:1.2em;color:#b00020}pre{background:#f4f4f4;padding:1em;overflow:auto}"
+        "</style><h1>");
     append_html(&html, why->message);
     bytes_append_cstr(&html, "</h1>");
     if (why->file.len > 0) {
@@ -145,6 +150,8 @@ void dev_page_problem(const struct build_problem *why, const char *script, struc
     bytes_append_cstr(&html, script);
     bytes_append_cstr(out, "const html = ");
     json_quote(out, bytes_slice(&html));
-    bytes_append_cstr(out, ";\nexport default { fetch: () => new Response(html, { status: 500, headers: "
-                           "{ \"content-type\": \"text/html; charset=utf-8\", \"cache-control\": \"no-store\" } }) };\n");
+    bytes_append_cstr(out,
+                      ";\nexport default { fetch: () => new Response(html, { status: 500, headers: "
+                      "{ \"content-type\": \"text/html; charset=utf-8\", \"cache-control\": "
+                      "\"no-store\" } }) };\n");
 }

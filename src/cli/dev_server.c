@@ -30,7 +30,8 @@ pid_t dev_spawn(const char *const *args, int out, int err)
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0); /* Ctrl-C is for the one that reads it */
     const int null = open("/dev/null", O_RDWR);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(out >= 0 ? out : null, STDOUT_FILENO) < 0 ||
+    if (null < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(out >= 0 ? out : null, STDOUT_FILENO) < 0 ||
         dup2(err >= 0 ? err : null, STDERR_FILENO) < 0)
         _exit(1);
     execv("/proc/self/exe", (char *const *)args);

@@ -14,11 +14,13 @@
 
 enum { WATCH_FOLDERS_MAX = 8192, WATCH_QUIET_MS = 10 };
 
-#define WATCH_EVENTS (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR)
+#define WATCH_EVENTS                                                                               \
+    (IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_CREATE | IN_DELETE | IN_ONLYDIR)
 
 void dev_watch_open(struct dev_watch *w)
 {
-    *w = (struct dev_watch){.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .arena = arena_new(NULL)};
+    *w =
+        (struct dev_watch){.fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC), .arena = arena_new(NULL)};
     w->paths = calloc(WATCH_FOLDERS_MAX, sizeof(*w->paths));
     CHECK(w->paths);
 }

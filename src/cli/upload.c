@@ -38,8 +38,9 @@ static int say_bundle_failed(struct cli *cli, const char *file, struct bundle_fa
     if (message.len == 0)
         message = slice_cstr(e->message);
     if (cli->on_problem) {
-        const struct build_problem why = {message, bytes_slice(&f->file), bytes_slice(&f->frame),
-                                          slice_cstr(e->hint), f->line, f->column};
+        const struct build_problem why = {
+            message,  bytes_slice(&f->file), bytes_slice(&f->frame), slice_cstr(e->hint), f->line,
+            f->column};
         cli->on_problem(cli, &why);
     }
     if (cli->is_json) {

@@ -10,8 +10,8 @@ struct cli;
 
 struct upload {
     const char *name;
-    struct version_options options; /* isolation and limits; the texts in it are not used */
-    const char *const *egress;      /* NULL-terminated; NULL: all public hosts */
+    struct version_options options;  /* isolation and limits; the texts in it are not used */
+    const char *const *egress;       /* NULL-terminated; NULL: all public hosts */
     const struct project_vars *vars; /* NULL: none */
     struct slice assets;             /* manifest of static files, "" for none */
     bool is_kept_back;               /* the version that serves goes on */

@@ -205,9 +205,7 @@ static enum err env_get_replayed(struct guest *g, struct slice name)
     const struct deployment_env *now = env_find(g->deployment, name);
     const bool is_now = now && now->version == version;
     bytes_clear(&g->result);
-    bytes_append_u32(&g->result, is_now     ? env_kind(now)
-                                 : is_there ? ENV_VALUE
-                                            : ENV_NONE);
+    bytes_append_u32(&g->result, is_now ? env_kind(now) : is_there ? ENV_VALUE : ENV_NONE);
     bytes_append_slice(&g->result, bytes_slice(&value));
     return OK;
 }

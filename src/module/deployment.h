@@ -35,7 +35,7 @@ struct deployment_env {
     int64_t version; /* names the value, in journals */
     bool is_secret;
     bool is_bound; /* to hosts: the value is a placeholder */
-    bool is_json; /* the value is JSON, of something that is no string */
+    bool is_json;  /* the value is JSON, of something that is no string */
 };
 
 enum deployment_stage {
@@ -68,9 +68,10 @@ struct deployment {
     const char *const *domains; /* NULL-terminated; NULL: all that the server allows */
     struct assets *assets;      /* a reference: static files; NULL: none */
     void (*release_assets)(struct assets *a);
-    struct deployment *split;   /* a reference: another version that has a part of its requests, or NULL */
-    uint32_t split_permyriad;   /* of 10,000 */
-    struct database *database;  /* a reference; NULL: it has none */
+    struct deployment
+        *split; /* a reference: another version that has a part of its requests, or NULL */
+    uint32_t split_permyriad;                     /* of 10,000 */
+    struct database *database;                    /* a reference; NULL: it has none */
     void (*release_database)(struct database *b); /* host/database.h lies above this folder */
 
     /* under mutex */

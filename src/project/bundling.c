@@ -44,9 +44,9 @@ const char *const *project_bundle_args(struct project *p)
     struct project_texts args = {0};
     struct arena *a = p->arena;
     for (size_t i = 0; i < p->define.len; i++)
-        texts_add(a, &args,
-                  arena_printf(a, "--define:%s=%s", p->define.items[i].name,
-                               p->define.items[i].value));
+        texts_add(
+            a, &args,
+            arena_printf(a, "--define:%s=%s", p->define.items[i].name, p->define.items[i].value));
     for (size_t i = 0; i < p->alias.len; i++) {
         const char *to = p->alias.items[i].value;
         texts_add(a, &args,

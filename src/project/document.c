@@ -209,7 +209,7 @@ static enum err parse_json(struct arena *a, struct document *c, struct error *re
 }
 
 enum err document_parse(struct arena *a, const char *file, struct slice source,
-                      struct document *ret_document, struct error *ret_error)
+                        struct document *ret_document, struct error *ret_error)
 {
     *ret_document = (struct document){.file = file, .source = source};
     if (source.len > DOCUMENT_BYTES_MAX) {
@@ -218,12 +218,13 @@ enum err document_parse(struct arena *a, const char *file, struct slice source,
         error_hint(ret_error, "a project file is a short text");
         return ERR_TOO_LARGE;
     }
-    return slice_ends(slice_cstr(file), SLICE_LIT(".toml")) ? parse_toml(a, ret_document, ret_error)
-                                                            : parse_json(a, ret_document, ret_error);
+    return slice_ends(slice_cstr(file), SLICE_LIT(".toml"))
+               ? parse_toml(a, ret_document, ret_error)
+               : parse_json(a, ret_document, ret_error);
 }
 
 enum err document_read(struct arena *a, const char *path, struct document *ret_document,
-                     struct error *ret_error)
+                       struct error *ret_error)
 {
     const int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct stat st = {0};
@@ -235,14 +236,15 @@ enum err document_read(struct arena *a, const char *path, struct document *ret_d
                          path, strerror(os));
     }
     size_t size = st.st_size > 0 && st.st_size <= DOCUMENT_BYTES_MAX ? (size_t)st.st_size
-                                                                   : DOCUMENT_BYTES_MAX + 1;
+                                                                     : DOCUMENT_BYTES_MAX + 1;
     char *text = arena_alloc(a, size + 1);
     size_t len = 0;
     for (ssize_t n = 1; n > 0 && len < size; len += n > 0 ? (size_t)n : 0)
         n = read(fd, text + len, size - len);
     close(fd);
     const char *slash = strrchr(path, '/');
-    return document_parse(a, slash ? slash + 1 : path, slice_of(text, len), ret_document, ret_error);
+    return document_parse(a, slash ? slash + 1 : path, slice_of(text, len), ret_document,
+                          ret_error);
 }
 
 const struct document_value *document_member(const struct document_value *object, const char *name)

@@ -17,7 +17,7 @@ struct document_member;
 
 struct document_value {
     enum body_kind kind;
-    struct slice text; /* of a string: decoded; else its JSON */
+    struct slice text;                     /* of a string: decoded; else its JSON */
     const struct document_member *members; /* of an object, in the order of the file */
     const struct document_value *items;    /* of an array */
     size_t len;
@@ -38,10 +38,10 @@ struct document {
 /* By the end of the file's name: ".toml" is TOML, all else JSON. Everything is in the arena, and the
  * source is borrowed for as long. ERR_INVALID names line and column. */
 NODISCARD enum err document_parse(struct arena *a, const char *file, struct slice source,
-                                struct document *ret_document, struct error *ret_error);
+                                  struct document *ret_document, struct error *ret_error);
 /* The same of a file. ERR_NOT_FOUND, ERR_IO, ERR_TOO_LARGE. */
 NODISCARD enum err document_read(struct arena *a, const char *path, struct document *ret_document,
-                               struct error *ret_error);
+                                 struct error *ret_error);
 /* Line and column of a place, from 1. */
 void document_place(struct slice source, size_t at, int *ret_line, int *ret_column);
 /* JSON with comments as JSON of the same length. */

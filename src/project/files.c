@@ -129,9 +129,9 @@ enum err project_dotenv(struct arena *a, const char *file, struct slice source,
                     left.len = i;
             bytes_append_slice(&value, slice_trim(left));
         }
-        vars_put(a, vars,
-                 (struct project_var){arena_copy(a, name), arena_copy(a, bytes_slice(&value)),
-                                      false});
+        vars_put(
+            a, vars,
+            (struct project_var){arena_copy(a, name), arena_copy(a, bytes_slice(&value)), false});
     }
     return OK;
 }
@@ -149,13 +149,14 @@ enum err project_read_dev_vars(struct project *p, struct error *ret_error)
         if (!file)
             continue;
         char chunk[4096];
-        for (size_t n; text.len <= DOCUMENT_BYTES_MAX && (n = fread(chunk, 1, sizeof(chunk), file));)
+        for (size_t n;
+             text.len <= DOCUMENT_BYTES_MAX && (n = fread(chunk, 1, sizeof(chunk), file));)
             bytes_append(&text, chunk, n);
         (void)fclose(file);
-        enum err err = text.len > DOCUMENT_BYTES_MAX
-                           ? error_set(ret_error, ERR_TOO_LARGE, "%s is too large", names[i])
-                           : project_dotenv(p->arena, names[i], bytes_slice(&text), &p->vars,
-                                            ret_error);
+        enum err err =
+            text.len > DOCUMENT_BYTES_MAX
+                ? error_set(ret_error, ERR_TOO_LARGE, "%s is too large", names[i])
+                : project_dotenv(p->arena, names[i], bytes_slice(&text), &p->vars, ret_error);
         bytes_done(&text);
         return err;
     }

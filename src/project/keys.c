@@ -51,12 +51,9 @@ void key_types_text(unsigned types, struct bytes *out)
         enum key_type type;
         const char *text;
     } words[] = {
-        {KEY_STRING, "a string"},
-        {KEY_BOOL, "true or false"},
-        {KEY_UINT, "a whole number"},
-        {KEY_STRINGS, "a list of strings"},
-        {KEY_OBJECT, "a table"},
-        {KEY_OBJECTS, "a list of tables"},
+        {KEY_STRING, "a string"},     {KEY_BOOL, "true or false"},
+        {KEY_UINT, "a whole number"}, {KEY_STRINGS, "a list of strings"},
+        {KEY_OBJECT, "a table"},      {KEY_OBJECTS, "a list of tables"},
     };
     bool is_first = true;
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
@@ -136,8 +133,8 @@ static void schema_key(struct json_writer *w, const struct key *k)
     CLEANUP(bytes_done) struct bytes doc = BYTES_INIT;
     bytes_printf(&doc, "%s%s", k->doc, k->use == KEY_MISSING ? ": not on this server yet" : "");
     json_slice(w, bytes_slice(&doc));
-    const unsigned plain = k->types & (KEY_STRING | KEY_BOOL | KEY_UINT | KEY_STRINGS | KEY_OBJECT |
-                                       KEY_OBJECTS);
+    const unsigned plain =
+        k->types & (KEY_STRING | KEY_BOOL | KEY_UINT | KEY_STRINGS | KEY_OBJECT | KEY_OBJECTS);
     if (plain) {
         json_key(w, "anyOf");
         json_open(w, '[');

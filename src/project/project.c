@@ -123,7 +123,8 @@ static bool declares_nothing(const struct document_value *v)
     return v->kind == BODY_OBJECT;
 }
 
-static void add_missing(struct project_reader *r, const struct key *k, const struct document_value *v)
+static void add_missing(struct project_reader *r, const struct key *k,
+                        const struct document_value *v)
 {
     struct project *p = r->p;
     struct project_missing *all = arena_array(p->arena, p->missing_len + 1, sizeof(*all));
@@ -191,7 +192,7 @@ static enum err read_member(struct project_reader *r, enum key_shape owner,
 }
 
 enum err reader_object(struct project_reader *r, enum key_shape owner,
-                         const struct document_value *object)
+                       const struct document_value *object)
 {
     for (size_t i = 0; i < object->len; i++) {
         enum err err = read_member(r, owner, &object->members[i]);
@@ -222,8 +223,7 @@ static enum err check_envs(struct project_reader *r)
 static enum err read_environment(struct project_reader *r, const char *environment)
 {
     struct project *p = r->p;
-    const struct document_value *chosen =
-        r->envs ? document_member(r->envs, environment) : NULL;
+    const struct document_value *chosen = r->envs ? document_member(r->envs, environment) : NULL;
     if (!chosen) {
         enum err err = error_set(r->error, ERR_NOT_FOUND, "%s has no environment '%.60s'",
                                  r->document->file, environment);

@@ -63,10 +63,10 @@ struct project_missing {
 
 struct project {
     struct arena *arena;
-    const char *dir;  /* absolute */
-    const char *path; /* of the file, absolute */
-    const char *file; /* its name, for messages */
-    bool is_foreign;  /* wrangler's or worky's */
+    const char *dir;         /* absolute */
+    const char *path;        /* of the file, absolute */
+    const char *file;        /* its name, for messages */
+    bool is_foreign;         /* wrangler's or worky's */
     const char *environment; /* --env, or NULL */
 
     const char *name, *main, *space; /* NULL: not given */

@@ -197,9 +197,9 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     static const char *const not_founds[] = {"none", "404-page", "single-page-application"};
     static const char *const htmls[] = {"auto-trailing-slash", "force-trailing-slash",
                                         "drop-trailing-slash", "none"};
-    static const char *const rules[] = {"ESModule", "CommonJS",     "Text",
-                                        "Data",     "CompiledWasm", "PythonModule",
-                                        "PythonRequirement"};
+    static const char *const rules[] = {
+        "ESModule",     "CommonJS",         "Text", "Data", "CompiledWasm",
+        "PythonModule", "PythonRequirement"};
     struct project *p = r->p;
     const bool is_true = slice_eq_cstr(v->text, "true");
     size_t word = 0;

@@ -25,7 +25,7 @@ struct bundle_failure {
 struct bundle_config {
     const char *esbuild; /* path of the program; NULL: ERR_UNAVAILABLE with advice */
     const char *name;    /* of the function: names the source in stack traces, "NAME.ts" */
-    const char *base;        /* of bundle_file(): a folder above it, that sources are named relative to;
+    const char *base;    /* of bundle_file(): a folder above it, that sources are named relative to;
                                 NULL: the nearest with a package.json, else its own */
     const char *const *args; /* of bundle_file(): more of esbuild's, NULL-terminated; NULL: none */
 };

@@ -17,8 +17,8 @@ struct store;
 struct asset_cache {
     struct loop *loop;
     struct store *store;
-    struct map bodies; /* content and coding -> struct asset_body */
-    struct list used;  /* all that are ready, the one first that was not used for longest */
+    struct map bodies;   /* content and coding -> struct asset_body */
+    struct list used;    /* all that are ready, the one first that was not used for longest */
     size_t bytes, files; /* of them: in memory, open */
 };
 
@@ -26,7 +26,12 @@ enum asset_coding { ASSET_PLAIN, ASSET_BR, ASSET_ZSTD, ASSET_GZIP, ASSET_CODINGS
 /* "", "br", "zstd", "gzip" */
 const char *asset_coding_text(enum asset_coding coding);
 
-enum asset_body_state { ASSET_BODY_LOADING, ASSET_BODY_READY, ASSET_BODY_ABSENT, ASSET_BODY_FAILED };
+enum asset_body_state {
+    ASSET_BODY_LOADING,
+    ASSET_BODY_READY,
+    ASSET_BODY_ABSENT,
+    ASSET_BODY_FAILED
+};
 
 struct asset_body {
     char key[66]; /* the hash, and a letter for the coding */

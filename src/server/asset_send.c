@@ -119,10 +119,10 @@ static void sending_step(struct asset_sending *s)
         }
         const uint64_t left = s->end - s->at;
         struct slice data =
-            is_file ? bytes_slice(&s->piece)
-                    : slice_of(s->body->content.ptr + s->at,
-                               left < LIMIT_ASSET_PIECE_BYTES ? (size_t)left
-                                                              : LIMIT_ASSET_PIECE_BYTES);
+            is_file
+                ? bytes_slice(&s->piece)
+                : slice_of(s->body->content.ptr + s->at,
+                           left < LIMIT_ASSET_PIECE_BYTES ? (size_t)left : LIMIT_ASSET_PIECE_BYTES);
         s->at += data.len;
         s->state = SEND_WAIT_DRAIN;
         s->slot->egress_bytes += data.len;
@@ -183,9 +183,9 @@ static size_t common_headers(struct asset_sending *s, struct http_header *header
     const char *coding = asset_coding_text(s->coding);
     size_t n = assets_headers(s->assets, &s->request, &s->answer, arena, headers);
     headers[n++] = (struct http_header){
-        SLICE_LIT("etag"), slice_cstr(arena_printf(arena, "\"%.32s%s%s\"",
-                                                   s->answer.asset->hash.ptr, coding[0] ? "-" : "",
-                                                   coding))};
+        SLICE_LIT("etag"),
+        slice_cstr(arena_printf(arena, "\"%.32s%s%s\"", s->answer.asset->hash.ptr,
+                                coding[0] ? "-" : "", coding))};
     if (is_compressible(s->answer.asset->type))
         headers[n++] = (struct http_header){SLICE_LIT("vary"), SLICE_LIT("accept-encoding")};
     if (coding[0])
@@ -244,8 +244,7 @@ static void sending_respond(struct asset_sending *s)
 static void sending_find(struct asset_sending *s)
 {
     for (;;) {
-        s->body =
-            asset_body_get(&s->worker->assets, s->answer.asset->hash, s->coding);
+        s->body = asset_body_get(&s->worker->assets, s->answer.asset->hash, s->coding);
         if (s->body->state == ASSET_BODY_LOADING) {
             s->is_waiting = true;
             asset_body_await(s->body, &s->wait);
@@ -325,8 +324,7 @@ bool asset_send(struct worker *w, struct slot *slot, struct http_exchange *x)
         .method = r->method,
         .host = r->authority,
         .target = r->target,
-        .is_navigation =
-            slice_eq_cstr(header_of(r, SLICE_LIT("sec-fetch-mode")), "navigate"),
+        .is_navigation = slice_eq_cstr(header_of(r, SLICE_LIT("sec-fetch-mode")), "navigate"),
     };
     struct asset_answer answer;
     struct assets *assets = slot->deployment->assets;

@@ -8,10 +8,10 @@
 #include "flow/env.h"
 #include "host/guest.h"
 #include "module/deployment.h"
+#include "server/asset_cache.h"
 #include "server/metrics.h"
 #include "server/schedule.h"
 #include "server/server.h"
-#include "server/asset_cache.h"
 #include "store/ask.h"
 
 struct egress_policy;
@@ -84,8 +84,8 @@ struct worker {
     struct flow_env env; /* place.c: what flow/ has of this thread */
     struct flow *flow;   /* durable executions that are here */
     struct asset_cache assets;
-    struct asks asks;    /* reads of the store */
-    bool is_gathering;   /* inside the turn */
+    struct asks asks;  /* reads of the store */
+    bool is_gathering; /* inside the turn */
     bool is_draining;
     struct timer grace;
     struct post stop;

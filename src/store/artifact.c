@@ -305,9 +305,9 @@ enum err store_asset_open(struct store *s, struct slice hash, const char *coding
         bytes_printf(&path, ".%s", coding);
     const int fd = open(bytes_cstr(&path), O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return errno == ENOENT ? error_set(ret_error, ERR_NOT_FOUND, "there is no file %s",
-                                           bytes_cstr(&path))
-                               : folder_error(ret_error, errno, "read the file", bytes_cstr(&path));
+        return errno == ENOENT
+                   ? error_set(ret_error, ERR_NOT_FOUND, "there is no file %s", bytes_cstr(&path))
+                   : folder_error(ret_error, errno, "read the file", bytes_cstr(&path));
     if (fstat(fd, &st)) {
         enum err code = folder_error(ret_error, errno, "read the file", bytes_cstr(&path));
         close(fd);

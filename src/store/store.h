@@ -87,7 +87,8 @@ struct version_row {
     uint32_t exports;               /* enum module_export */
     bool is_setup_done;
     struct version_options options;
-    struct slice assets; /* manifest of its static files (asset/assets.h), "" if none; read only by the
+    struct slice
+        assets; /* manifest of its static files (asset/assets.h), "" if none; read only by the
                             query of a module */
     int64_t created_us;
     bool is_kept_back; /* of store_publish(): the one that serves goes on */

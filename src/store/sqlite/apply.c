@@ -170,7 +170,8 @@ enum err apply_build_fail(struct writer *w, const struct mutation *m, int64_t *r
  * comment was edited), and stack traces must name the new lines. */
 static enum err apply_publish_same(struct writer *w, const struct apply_function *f,
                                    const struct version_row *v, struct slice options,
-                                   const char *assets_hash, bool *ret_is_same, struct error *ret_error)
+                                   const char *assets_hash, bool *ret_is_same,
+                                   struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
@@ -181,8 +182,7 @@ static enum err apply_publish_same(struct writer *w, const struct apply_function
     if (code != OK)
         return code;
     *ret_is_same = has_row && slice_eq(db_text(st, 0), v->hash) && db_int(st, 2) == v->exports &&
-                   slice_eq(db_text(st, 3), options) &&
-                   slice_eq_cstr(db_text(st, 4), assets_hash);
+                   slice_eq(db_text(st, 3), options) && slice_eq_cstr(db_text(st, 4), assets_hash);
     if (!*ret_is_same || slice_eq(db_text(st, 1), v->detail_hash))
         return OK;
     if (sqlite3_column_bytes(st, 1) > 0)
@@ -218,8 +218,8 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
         code = apply_assets(w, module_name_split(v->function).space, v->assets, assets_hash,
                             ret_error);
     if (code == OK && f.version)
-        code = apply_publish_same(w, &f, v, bytes_slice(&options), assets_hash, &is_same,
-                                  ret_error);
+        code =
+            apply_publish_same(w, &f, v, bytes_slice(&options), assets_hash, &is_same, ret_error);
     if (code == OK && is_same) {
         *ret_number = f.version;
         code = db_run(&w->db, WRITER_FUNCTION_TOUCH, PARAMS(P_INT(f.id), P_INT(now)), ret_error);
@@ -265,8 +265,8 @@ enum err apply_version_serve(struct writer *w, const struct mutation *m, int64_t
         return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no version %lld",
                          SLICE_ARG(m->version_serve.function), (long long)number);
     if (permyriad >= STORE_SPLIT_ALL)
-        return db_run(&w->db, WRITER_FUNCTION_SERVE,
-                      PARAMS(P_INT(f.id), P_INT(number), P_INT(now)), ret_error);
+        return db_run(&w->db, WRITER_FUNCTION_SERVE, PARAMS(P_INT(f.id), P_INT(number), P_INT(now)),
+                      ret_error);
     if (permyriad == 0)
         return db_run(&w->db, WRITER_FUNCTION_SPLIT_END,
                       PARAMS(P_INT(f.id), P_INT(number), P_INT(now)), ret_error);

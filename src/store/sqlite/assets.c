@@ -56,8 +56,8 @@ enum err apply_assets(struct writer *w, struct slice space, struct slice manifes
     code = assets_add_uses(w, space, hash, a, ret_error);
     assets_unref(a);
     if (code == OK)
-        code = db_run(&w->db, WRITER_ASSET_SET_ADD, PARAMS(P_TEXT(hash), P_TEXT(manifest)),
-                      ret_error);
+        code =
+            db_run(&w->db, WRITER_ASSET_SET_ADD, PARAMS(P_TEXT(hash), P_TEXT(manifest)), ret_error);
     return code;
 }
 

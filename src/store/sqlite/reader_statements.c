@@ -19,7 +19,7 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
 #define READER_AUDIT_SQL                                                                           \
     "SELECT seq, at_us, actor, namespace, action, target, outcome, hash FROM audit"
 #define READER_VERSION_SQL                                                                         \
-    "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"       \
+    "SELECT f.name, v.number, v.hash, v.source_map_hash, v.exports, v.is_setup_done, v.options,"   \
     " v.created_us FROM function f JOIN version v ON v.function_id = f.id"
 #define READER_BUILD_SQL                                                                           \
     "SELECT f.name, b.number, b.status, b.version, b.created_us, b.started_us, b.finished_us,"     \

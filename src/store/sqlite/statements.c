@@ -126,8 +126,9 @@ const char *const writer_sqls[WRITER_STMTS] = {
                            " version = ?4 WHERE function_id = ?1 AND number = ?2",
     [WRITER_BUILDS_DELETE] = "DELETE FROM build WHERE function_id = ?1",
 
-    [WRITER_VERSION_FIND] = "SELECT hash, source_map_hash, exports, options, assets_hash FROM version"
-                            " WHERE function_id = ?1 AND number = ?2",
+    [WRITER_VERSION_FIND] =
+        "SELECT hash, source_map_hash, exports, options, assets_hash FROM version"
+        " WHERE function_id = ?1 AND number = ?2",
     [WRITER_VERSION_ADD] = "INSERT INTO version (function_id, number, hash, source_map_hash, "
                            "exports, is_setup_done, options,"
                            " created_us, assets_hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

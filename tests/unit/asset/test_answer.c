@@ -40,7 +40,8 @@ static void manifests_are_checked(void **state)
         assert_true(error.message[0] != '\0' && error.hint[0] != '\0');
     }
     struct error error = {0};
-    assert_int_equal(assets_parse(SLICE_LIT("{\"files\":[[\"/a\",\"" HASH "\",1]]}"), &a, &error), OK);
+    assert_int_equal(assets_parse(SLICE_LIT("{\"files\":[[\"/a\",\"" HASH "\",1]]}"), &a, &error),
+                     OK);
     assert_int_equal(assets_count(a), 1);
     assets_unref(assets_ref(a));
     assets_unref(a);
@@ -51,7 +52,8 @@ static void tags_name_contents_in_any_coding(void **state)
     (void)state;
     const struct slice hash = SLICE_LIT(HASH);
     assert_true(asset_is_known(SLICE_LIT("\"0123456789abcdef0123456789abcdef\""), hash));
-    assert_true(asset_is_known(SLICE_LIT("\"x\" , W/\"0123456789abcdef0123456789abcdef-br\""), hash));
+    assert_true(
+        asset_is_known(SLICE_LIT("\"x\" , W/\"0123456789abcdef0123456789abcdef-br\""), hash));
     assert_true(asset_is_known(SLICE_LIT("*"), hash));
     assert_false(asset_is_known(SLICE_LIT("\"0123456789abcdef0123456789abcde\""), hash));
     assert_false(asset_is_known(SLICE_LIT("0123456789abcdef0123456789abcdef"), hash));

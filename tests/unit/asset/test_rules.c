@@ -106,8 +106,10 @@ static void redirects_are_read_with_their_lines(void **state)
     assert_int_equal(rules[2].status, 200);
     static const struct {
         const char *text, *message;
-    } bad[] = {{"/a\n", "_redirects:1:"},          {"/a /b 300\n", "_redirects:1:"},
-               {"/ok /b\n/a /b 301 x\n", "_redirects:2:"}, {"/a ftp://x\n", "_redirects:1:"},
+    } bad[] = {{"/a\n", "_redirects:1:"},
+               {"/a /b 300\n", "_redirects:1:"},
+               {"/ok /b\n/a /b 301 x\n", "_redirects:2:"},
+               {"/a ftp://x\n", "_redirects:1:"},
                {"/a https://x 200\n", "_redirects:1:"}};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         assert_int_equal(rules_redirects(arena, slice_cstr(bad[i].text), &rules, &len, &error),

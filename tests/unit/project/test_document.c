@@ -52,8 +52,9 @@ static void assert_text(const struct document_value *v, const char *text)
 static void toml_members_know_their_lines(void **state)
 {
     (void)state;
-    struct document c = parse("a.toml", "# head\nname = \"a\\tb\"\n\n[vars]\nN = 0x1f\nF = 1.5\nB = true\n"
-                                      "D = 2026-01-31\n[[rules]]\ntype = \"Text\"\n");
+    struct document c =
+        parse("a.toml", "# head\nname = \"a\\tb\"\n\n[vars]\nN = 0x1f\nF = 1.5\nB = true\n"
+                        "D = 2026-01-31\n[[rules]]\ntype = \"Text\"\n");
     assert_text(document_member(&c.root, "name"), "a\tb");
     assert_int_equal(line_of(&c, document_member(&c.root, "name")), 2);
     const struct document_value *vars = document_member(&c.root, "vars");
@@ -71,8 +72,9 @@ static void toml_members_know_their_lines(void **state)
 static void json_may_have_comments_and_trailing_commas(void **state)
 {
     (void)state;
-    struct document c = parse("a.jsonc", "\xef\xbb\xbf{ // one\n /* two\n */ \"a\": \"x // no, /* no */ ,]\",\n"
-                                       " \"b\": [1, 2, // three\n ],\n \"c\": { \"d\": \"\\\"\", },\n}\n");
+    struct document c =
+        parse("a.jsonc", "\xef\xbb\xbf{ // one\n /* two\n */ \"a\": \"x // no, /* no */ ,]\",\n"
+                         " \"b\": [1, 2, // three\n ],\n \"c\": { \"d\": \"\\\"\", },\n}\n");
     assert_text(document_member(&c.root, "a"), "x // no, /* no */ ,]");
     assert_int_equal(line_of(&c, document_member(&c.root, "a")), 3);
     assert_int_equal(document_member(&c.root, "b")->len, 2);

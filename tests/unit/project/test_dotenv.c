@@ -30,12 +30,13 @@ static int arena_down(void **state)
 static void values_are_as_they_stand_or_quoted(void **state)
 {
     (void)state;
-    static const char text[] = "# first\n\nA=1\n  B = two words  # said\nexport C='a # b'\nD=\"x\\ny\\\"\"\n"
-                               "E=`l1\nl2`\nF=\nA=later\nG=a#b\r\n";
+    static const char text[] =
+        "# first\n\nA=1\n  B = two words  # said\nexport C='a # b'\nD=\"x\\ny\\\"\"\n"
+        "E=`l1\nl2`\nF=\nA=later\nG=a#b\r\n";
     static const struct {
         const char *name, *value;
-    } wanted[] = {{"A", "later"}, {"B", "two words"}, {"C", "a # b"}, {"D", "x\ny\""},
-                  {"E", "l1\nl2"}, {"F", ""},         {"G", "a#b"}};
+    } wanted[] = {{"A", "later"},  {"B", "two words"}, {"C", "a # b"}, {"D", "x\ny\""},
+                  {"E", "l1\nl2"}, {"F", ""},          {"G", "a#b"}};
     struct project_vars vars = {0};
     struct error error = {0};
     assert_int_equal(project_dotenv(arena, ".env", slice_cstr(text), &vars, &error), OK);

@@ -32,8 +32,7 @@ static struct project *parse_as(const char *file, const char *environment, const
 {
     struct project *p = NULL;
     struct error error = {0};
-    enum err err =
-        project_parse(arena, "/p", file, slice_cstr(text), environment, &p, &error);
+    enum err err = project_parse(arena, "/p", file, slice_cstr(text), environment, &p, &error);
     if (err)
         fail_msg("%s", error.message);
     return p;
@@ -64,15 +63,16 @@ static bool has_var(const struct project *p, const char *name, const char *value
 static void limpet_toml_is_taken_whole(void **state)
 {
     (void)state;
-    struct project *p = parse_as("limpet.toml", NULL,
-                                 "name = \"a\"\nmain = \"src/i.ts\"\nkind = \"workflow\"\nisolation = \"module\"\n"
-                                 "namespace = \"shop\"\negress = [\"api.example.com\"]\nroutes = [\"example.com/x/*\"]\n"
-                                 "minify = true\ntsconfig = \"ts.json\"\ncompatibility_flags = [\"nodejs_compat\"]\n"
-                                 "[vars]\nT = \"x\"\nJ = { a = [1, \"two\"] }\n[limits]\nmemory_mb = 32\ncpu_ms = 5\n"
-                                 "[assets]\ndirectory = \"public\"\nrun_worker_first = [\"/api/*\"]\n"
-                                 "not_found_handling = \"404-page\"\n[build]\ncommand = \"make\"\nwatch = \"src\"\n"
-                                 "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.graphql\"]\n"
-                                 "[define]\nX = \"1\"\n[alias]\ny = \"./z.ts\"\n");
+    struct project *p = parse_as(
+        "limpet.toml", NULL,
+        "name = \"a\"\nmain = \"src/i.ts\"\nkind = \"workflow\"\nisolation = \"module\"\n"
+        "namespace = \"shop\"\negress = [\"api.example.com\"]\nroutes = [\"example.com/x/*\"]\n"
+        "minify = true\ntsconfig = \"ts.json\"\ncompatibility_flags = [\"nodejs_compat\"]\n"
+        "[vars]\nT = \"x\"\nJ = { a = [1, \"two\"] }\n[limits]\nmemory_mb = 32\ncpu_ms = 5\n"
+        "[assets]\ndirectory = \"public\"\nrun_worker_first = [\"/api/*\"]\n"
+        "not_found_handling = \"404-page\"\n[build]\ncommand = \"make\"\nwatch = \"src\"\n"
+        "[[rules]]\ntype = \"Text\"\nglobs = [\"**/*.graphql\"]\n"
+        "[define]\nX = \"1\"\n[alias]\ny = \"./z.ts\"\n");
     assert_string_equal(p->name, "a");
     assert_string_equal(p->main, "src/i.ts");
     assert_string_equal(p->space, "shop");
@@ -104,12 +104,13 @@ static void mistakes_name_line_and_nearest_key(void **state)
     (void)state;
     assert_refused(NULL, "main = \"a.ts\"\nnmae = \"x\"\n", "limpet.toml:2: there is no key 'nmae'",
                    "did you mean 'name'?");
-    assert_refused(NULL, "main = \"a.ts\"\n[limits]\ncpu = 5\n", "limpet.toml:3: there is no key 'cpu'",
-                   "cpu_ms");
+    assert_refused(NULL, "main = \"a.ts\"\n[limits]\ncpu = 5\n",
+                   "limpet.toml:3: there is no key 'cpu'", "cpu_ms");
     assert_refused(NULL, "main = 5\n", "limpet.toml:1: 'main' must be a string", "it is a number");
-    assert_refused(NULL, "main = \"a.ts\"\nobservability = {}\n", "limpet.toml:2: there is no key", "");
-    assert_refused(NULL, "main = \"a.ts\"\nisolation = \"modul\"\n", "limpet.toml:2: 'modul' is none of",
-                   "did you mean 'module'?");
+    assert_refused(NULL, "main = \"a.ts\"\nobservability = {}\n", "limpet.toml:2: there is no key",
+                   "");
+    assert_refused(NULL, "main = \"a.ts\"\nisolation = \"modul\"\n",
+                   "limpet.toml:2: 'modul' is none of", "did you mean 'module'?");
     assert_refused(NULL, "main = \"a.ts\"\n[limits]\nmemory_mb = 1\n", "limpet.toml:3:", "");
     assert_refused(NULL, "main = \"a.ts\"\n[limits]\ncpu_ms = 0\n", "may not be 0", "default");
     assert_refused(NULL, "main = \"a.ts\"\n[vars]\n\"a-b\" = \"x\"\n", "limpet.toml:3:", "");
@@ -118,15 +119,17 @@ static void mistakes_name_line_and_nearest_key(void **state)
     assert_refused(NULL, "name = \"a\"\n", "neither 'main' nor 'assets'", "main =");
     assert_refused(NULL, "main = \"a.ts\"\n[env.x]\nmian = \"b\"\n", "limpet.toml:3:", "main");
     assert_refused("y", "main = \"a.ts\"\n[env.x]\nmain = \"b\"\n", "no environment 'y'", "env.y");
-    assert_refused(NULL, "main = \"a.ts\"\n[[rules]]\ntype = \"Text\"\n", "needs 'type' and 'globs'", "");
+    assert_refused(NULL, "main = \"a.ts\"\n[[rules]]\ntype = \"Text\"\n",
+                   "needs 'type' and 'globs'", "");
 }
 
 static void environments_inherit_but_for_vars_and_bindings(void **state)
 {
     (void)state;
-    const char *text = "{ \"name\": \"a\", \"main\": \"m.ts\", \"vars\": { \"A\": \"1\" },\n"
-                       "\"kv_namespaces\": [{ \"binding\": \"KV\", \"id\": \"x\" }],\n"
-                       "\"env\": { \"prod\": { \"vars\": { \"B\": \"2\" } }, \"own\": { \"name\": \"b\" } } }";
+    const char *text =
+        "{ \"name\": \"a\", \"main\": \"m.ts\", \"vars\": { \"A\": \"1\" },\n"
+        "\"kv_namespaces\": [{ \"binding\": \"KV\", \"id\": \"x\" }],\n"
+        "\"env\": { \"prod\": { \"vars\": { \"B\": \"2\" } }, \"own\": { \"name\": \"b\" } } }";
     struct project *p = parse_as("wrangler.jsonc", "prod", text);
     assert_string_equal(p->name, "a-prod");
     assert_string_equal(p->main, "m.ts");
@@ -144,14 +147,16 @@ static void environments_inherit_but_for_vars_and_bindings(void **state)
 static void files_of_others_warn_once_a_key(void **state)
 {
     (void)state;
-    struct project *p = parse_as("wrangler.toml", NULL,
-                                 "name = \"a\"\nmain = \"m.ts\"\nplacement = { mode = \"smart\" }\n"
-                                 "compatability_date = \"2026-01-01\"\n[observability]\nenabled = true\n"
-                                 "[triggers]\ncrons = []\n[queues]\nproducers = []\n"
-                                 "[env.x.observability]\nenabled = false\n");
+    struct project *p =
+        parse_as("wrangler.toml", NULL,
+                 "name = \"a\"\nmain = \"m.ts\"\nplacement = { mode = \"smart\" }\n"
+                 "compatability_date = \"2026-01-01\"\n[observability]\nenabled = true\n"
+                 "[triggers]\ncrons = []\n[queues]\nproducers = []\n"
+                 "[env.x.observability]\nenabled = false\n");
     assert_int_equal(p->missing_len, 0);
     assert_int_equal(p->warnings.len, 3);
-    assert_non_null(strstr(p->warnings.items[0], "wrangler.toml:3: 'placement' means nothing here"));
+    assert_non_null(
+        strstr(p->warnings.items[0], "wrangler.toml:3: 'placement' means nothing here"));
     assert_non_null(strstr(p->warnings.items[1], "did you mean 'compatibility_date'?"));
     assert_non_null(strstr(p->warnings.items[2], "observability"));
 }
@@ -159,9 +164,10 @@ static void files_of_others_warn_once_a_key(void **state)
 static void what_is_missing_is_named(void **state)
 {
     (void)state;
-    struct project *p = parse_as("wrangler.json", NULL,
-                                 "{\"main\":\"a.js\",\"ai\":{\"binding\":\"AI\"},\"triggers\":{\"crons\":[\"* * * * *\"]},"
-                                 "\"d1_databases\":[{\"binding\":\"DB\"}],\"migrations\":[{\"tag\":\"v1\"}]}");
+    struct project *p = parse_as(
+        "wrangler.json", NULL,
+        "{\"main\":\"a.js\",\"ai\":{\"binding\":\"AI\"},\"triggers\":{\"crons\":[\"* * * * *\"]},"
+        "\"d1_databases\":[{\"binding\":\"DB\"}],\"migrations\":[{\"tag\":\"v1\"}]}");
     assert_int_equal(p->missing_len, 3);
     assert_string_equal(p->missing[0].what, "AI");
     assert_string_equal(p->missing[1].what, "schedules");
@@ -179,7 +185,8 @@ static void the_table_is_sound(void **state)
         if ((k->where & KEY_LIMPET) || k->use == KEY_MISSING)
             assert_true(k->doc[0] != '\0');
         for (size_t j = i + 1; j < KEYS; j++)
-            assert_false(keys_table[j].owner == k->owner && strcmp(keys_table[j].name, k->name) == 0);
+            assert_false(keys_table[j].owner == k->owner &&
+                         strcmp(keys_table[j].name, k->name) == 0);
     }
 }
 
