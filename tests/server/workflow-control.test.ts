@@ -59,8 +59,7 @@ import { workflow, waitForEvent, sleep, step, startChild, progress } from "limpe
 export const child = workflow(async () => { await waitForEvent("never"); });
 export const main = workflow(async () => {
     const c = await startChild(child);
-    const all = [sleep("1 year"), waitForEvent("x"), c.result(), step("long", () => new Promise(() => {})), fetch("http://127.0.0.1:1/never").then(() => { throw new Error("?"); }, () => sleep(1e9))];
-    progress("up");
+    const all = [sleep("1 year"), waitForEvent("x"), c.result(), step("long", () => new Promise(() => {})), fetch("http://127.0.0.1:1/never").then(() => { throw new Error("?"); }, () => { progress("up"); return sleep(1e9); })];
     return (await Promise.allSettled(all)).map((r) => r.status + " " + r.reason?.name);
 });`);
     const id = await start(s, 'pending.main');
