@@ -44,7 +44,7 @@ enum op_shows {
 
 struct op_row {
     const char *name; /* "fetch"; NULL: there is no such op */
-    enum op_number number;
+    uint32_t number;  /* enum op_number; 0: none */
     enum op_class class;
     enum op_reply reply;
     enum op_when when;
