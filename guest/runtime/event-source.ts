@@ -4,6 +4,7 @@
 // it is closed or the answer is no event stream. It lives as long as what its request has under way.
 // Beyond the standard, as Workers have it: { fetcher }, and EventSource.from(stream).
 
+import { ReadableStream } from "web-streams-polyfill";
 import { AbortController } from "./abort.ts";
 import { dispatchTrusted, Event, EventTarget, handlerAttribute } from "./event.ts";
 import { MessageEvent } from "./event-kinds.ts";
@@ -132,7 +133,7 @@ export class EventSource extends EventTarget {
         while (this.#state !== CLOSED) {
             const response = await this.#ask();
             if (response) {
-                await this.#listen(response.body, response.url ? new URL(response.url).origin : "null");
+                await this.#listen(response.body as unknown as ReadableStream<Uint8Array>, response.url ? new URL(response.url).origin : "null");
             }
             if ((this.#state as number) === CLOSED) {
                 return;
