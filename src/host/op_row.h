@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 enum op_number {
+    OP_NUMBER_NONE = 0,
 #define OP(CODE, name, number, class, reply, when, handler, shows, fields)                         \
     OP_NUMBER_##CODE = number,
 #include "host/ops.def"
@@ -52,7 +53,7 @@ struct op_row {
     enum op_shows shows;
 };
 
-/* One without a name for a number that is none of an op. */
+/* OP_NUMBER_NONE, without a name, for a number that is none of an op. */
 static inline const struct op_row *op_row(uint32_t number)
 {
     static const struct op_row rows[] = {
