@@ -270,7 +270,7 @@ static void a_full_disk_refuses_commits_and_recovers(void **state)
     struct store_stats stats;
     assert_ok(durable_start(h, "a"));
     signal(SIGXFSZ, SIG_IGN);
-    set_file_size_max(512 * 1024);
+    set_file_size_max(2 * 1024 * 1024);
     enum err code = OK;
     int64_t records = 0;
     while (code == OK && records < 100000) {
