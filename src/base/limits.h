@@ -27,7 +27,7 @@ enum {
     LIMIT_GUEST_OPS_PENDING = 1024,
     LIMIT_VALUE_BYTES =
         4 * 1024 * 1024,            /* one text, list or JSON value of a call; docs/limits.md */
-    LIMIT_GUEST_SLICE_MS = 5,       /* runs this long before neighbours get a turn */
+    LIMIT_GUEST_SLICE_MS = 5,       /* runs at most this long before neighbours get a turn */
     LIMIT_SQL_TRANSACTION_MS = 100, /* a guest's own time inside transaction(); default */
     LIMIT_GUEST_LOG_LINE_BYTES = 16 * 1024,
     LIMIT_SQL_TEMP_BYTES = 512 * 1024 * 1024, /* one temporary file of a statement */

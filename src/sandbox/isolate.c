@@ -53,7 +53,8 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
         error_hint(&i->error, "split the work, or raise the module's cpu_ms limit");
         return wasmtime_error_new("cpu limit");
     }
-    if ((used > SLICE_NS || i->ends_slice) && i->may_yield)
+    /* The next tick would be too late: a slice is what neighbors wait for. */
+    if ((used + TICK_NS > SLICE_NS || i->ends_slice) && i->may_yield)
         *ret_kind = WASMTIME_UPDATE_DEADLINE_YIELD;
     return NULL;
 }
