@@ -5,14 +5,17 @@
  * thread, the one first that was not wanted for longest, so nothing here walks over all slots. */
 #include "server/slot.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "loop/work.h"
 #include "server/turn.h"
 
 enum {
     IDLE_MAX = 128,   /* isolates of a thread that wait for work */
     SLOT_RESERVE = 8, /* one slot does not get the last eighth of the isolates */
+    SLOTS_GIVE_BACK = 256,
 };
 #define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
 
@@ -256,9 +259,34 @@ void slot_retire(struct slot *s)
     slot_release(s);
 }
 
+static void memory_give_back(struct work *job)
+{
+    (void)job;
+    (void)malloc_trim(0);
+}
+
+static void memory_given_back(struct work *job)
+{
+    free(job);
+}
+
+/* What slots had is free by then, but malloc keeps it. To give it to the system takes milliseconds,
+ * in which other threads may have to wait for malloc: once for many slots, and on the pool. */
+static void slots_give_back(struct worker *w)
+{
+    if (w->rested < SLOTS_GIVE_BACK)
+        return;
+    struct work *job = calloc(1, sizeof(*job));
+    CHECK(job);
+    *job = (struct work){.run = memory_give_back, .done = memory_given_back};
+    w->rested = 0;
+    work_start(&w->loop, job);
+}
+
 /* A workflow's slot goes: the next run makes it again. */
 static void slot_rest(struct slot *s)
 {
+    s->worker->rested++;
     slot_meter(s);
     drop_idle(s, s->idle_len);
     list_remove(&s->warm);
@@ -293,6 +321,7 @@ void slots_trim(struct worker *w)
         else
             slot_rest(s);
     }
+    slots_give_back(w);
 }
 
 void slot_abandon(struct slot *s)
