@@ -59,7 +59,7 @@ void guest_sql_check(struct guest *g)
 {
     if (g->sql.depth == 0 || g->sql.is_setup || !g->sql.conn || g->stand.is_working)
         return;
-    g->sql.held_ns += LIMIT_GUEST_SLICE_MS * UINT64_C(1000000);
+    g->sql.held_ns += isolate_stretch_ns(g->isolate);
     if (g->sql.held_ns > transaction_ns(g))
         expire(g);
 }

@@ -276,7 +276,7 @@ struct isolate {
     int64_t wake_result;
     wasmtime_val_t *wait_result; /* where the waiting import's result goes */
 
-    uint64_t cpu_budget_ns, cpu_used_ns;
+    uint64_t cpu_budget_ns, cpu_used_ns, stretch_ns;
     uint64_t entered_ns;     /* monotonic, when the call or resume started */
     uint64_t entered_cpu_ns; /* the thread's CPU time then, or up to SANDBOX_TICK_US before */
     bool may_yield, ends_slice;

@@ -70,7 +70,8 @@ static void enter(struct isolate *i)
 
 static void leave(struct isolate *i)
 {
-    i->cpu_used_ns += stretch_ns(i, clock_monotonic_ns());
+    i->stretch_ns = stretch_ns(i, clock_monotonic_ns());
+    i->cpu_used_ns += i->stretch_ns;
     memory_note_faults(&i->memory);
 }
 
@@ -317,6 +318,11 @@ void isolate_set_cpu_budget(struct isolate *i, uint64_t budget_ns)
 {
     i->cpu_budget_ns = budget_ns;
     i->cpu_used_ns = 0;
+}
+
+uint64_t isolate_stretch_ns(const struct isolate *i)
+{
+    return i->stretch_ns;
 }
 
 uint64_t isolate_cpu_used_ns(const struct isolate *i)

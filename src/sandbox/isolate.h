@@ -39,6 +39,8 @@ NODISCARD bool isolate_restore(struct isolate *i);
 
 /* CPU time that calls from now on may use in sum; then they trap with ERR_LIMIT_CPU. */
 void isolate_set_cpu_budget(struct isolate *i, uint64_t budget_ns);
+uint64_t
+isolate_stretch_ns(const struct isolate *i); /* CPU time of the last call, or slice of it */
 uint64_t isolate_cpu_used_ns(const struct isolate *i); /* since the budget was set */
 void isolate_add_cpu(struct isolate *i, uint64_t ns);  /* used for it elsewhere */
 
