@@ -13,9 +13,9 @@
 #include "server/turn.h"
 
 enum {
-    IDLE_MAX = 128,   /* isolates of a thread that wait for work */
-    SLOT_RESERVE = 8, /* one slot does not get the last eighth of the isolates */
-    SLOTS_GIVE_BACK = 256,
+    IDLE_MAX = 128,        /* isolates of a thread that wait for work */
+    SLOT_RESERVE = 8,      /* one slot does not get the last eighth of the isolates */
+    SLOTS_GIVE_BACK = 256, /* that have rested: worth giving memory back for */
 };
 #define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
 
