@@ -3,7 +3,7 @@
 // node:dns.
 
 import promises from "./dns/promises.ts";
-import { codes, lookupNow, notFound } from "./internal/dns.ts";
+import { codes, getDefaultResultOrder, getServers, lookupNow, notFound, resolverOf, setDefaultResultOrder, setServers } from "./internal/dns.ts";
 import { nextTick } from "./internal/tick.ts";
 import { validateFunction } from "./internal/validate.ts";
 
@@ -53,38 +53,19 @@ export const resolveSoa = query("resolveSoa");
 export const resolveSrv = query("resolveSrv");
 export const resolveTxt = query("resolveTxt");
 export const reverse = query("reverse");
-export const getServers = (): string[] => [];
-export const setServers = (): void => {};
-export const getDefaultResultOrder = (): string => "verbatim";
-export const setDefaultResultOrder = (): void => {};
+export { getDefaultResultOrder, getServers, setDefaultResultOrder, setServers };
 export const ADDRCONFIG = 32, ALL = 16, V4MAPPED = 8;
 export const { ADDRGETNETWORKPARAMS, BADFAMILY, BADFLAGS, BADHINTS, BADNAME, BADQUERY, BADRESP, BADSTR, CANCELLED, CONNREFUSED,
     DESTRUCTION, EOF, FILE, FORMERR, LOADIPHLPAPI, NODATA, NOMEM, NONAME, NOTFOUND, NOTIMP, NOTINITIALIZED, REFUSED, SERVFAIL, TIMEOUT } = codes;
 
-export class Resolver {
-    cancel(): void {}
-    getServers = getServers;
-    setServers = setServers;
-    setLocalAddress(): void {}
-    resolve = resolve;
-    resolve4 = resolve4;
-    resolve6 = resolve6;
-    resolveAny = resolveAny;
-    resolveCaa = resolveCaa;
-    resolveCname = resolveCname;
-    resolveMx = resolveMx;
-    resolveNaptr = resolveNaptr;
-    resolveNs = resolveNs;
-    resolvePtr = resolvePtr;
-    resolveSoa = resolveSoa;
-    resolveSrv = resolveSrv;
-    resolveTxt = resolveTxt;
-    reverse = reverse;
-}
+const queries = {
+    resolve, resolve4, resolve6, resolveAny, resolveCaa, resolveCname, resolveMx, resolveNaptr, resolveNs, resolvePtr, resolveSoa,
+    resolveSrv, resolveTxt, reverse,
+};
+export const Resolver = resolverOf(queries);
 
 export default {
     ADDRCONFIG, ALL, Resolver, V4MAPPED, getDefaultResultOrder, getServers, lookup, lookupService, promises, setDefaultResultOrder,
     setServers, ...codes,
-    resolve, resolve4, resolve6, resolveAny, resolveCaa, resolveCname, resolveMx, resolveNaptr, resolveNs, resolvePtr, resolveSoa,
-    resolveSrv, resolveTxt, reverse,
+    ...queries,
 };

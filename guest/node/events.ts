@@ -5,7 +5,7 @@
 import { inspect } from "limpet:internal";
 import { AbortError, coded, invalidArgType } from "./internal/errors.ts";
 import { nextTick } from "./internal/tick.ts";
-import { validateAbortSignal, validateBoolean, validateFunction, validateNumber, validateString } from "./internal/validate.ts";
+import { signalOf, validateAbortSignal, validateBoolean, validateFunction, validateNumber, validateString } from "./internal/validate.ts";
 
 const kCapture = Symbol("kCapture");
 const kErrorMonitor = Symbol("events.errorMonitor");
@@ -427,14 +427,7 @@ function unlisten(target: any, name: any, listener: any): void {
 }
 
 export async function once(emitter: any, name: any, options: any = {}): Promise<any[]> {
-    if (options === null || typeof options !== "object") {
-        throw invalidArgType("options", "Object", options);
-    }
-    const { signal } = options;
-    validateAbortSignal(signal, "options.signal");
-    if (signal?.aborted) {
-        throw new AbortError(undefined, { cause: signal.reason });
-    }
+    const signal = signalOf(options);
     return new Promise((resolve, reject) => {
         const done = () => {
             unlisten(emitter, name, onEvent);
@@ -464,14 +457,7 @@ export async function once(emitter: any, name: any, options: any = {}): Promise<
 }
 
 export function on(emitter: any, name: any, options: any = {}): any {
-    if (options === null || typeof options !== "object") {
-        throw invalidArgType("options", "Object", options);
-    }
-    const { signal } = options;
-    validateAbortSignal(signal, "options.signal");
-    if (signal?.aborted) {
-        throw new AbortError(undefined, { cause: signal.reason });
-    }
+    const signal = signalOf(options);
     const high = options.highWaterMark ?? options.highWatermark ?? Number.MAX_SAFE_INTEGER;
     const low = options.lowWaterMark ?? options.lowWatermark ?? 1;
     const values: any[] = [], waiting: any[] = [];

@@ -2,7 +2,7 @@
 //
 // node:dns/promises.
 
-import { codes, lookupNow, notFound } from "../internal/dns.ts";
+import { codes, getDefaultResultOrder, getServers, lookupNow, notFound, resolverOf, setDefaultResultOrder, setServers } from "../internal/dns.ts";
 
 export async function lookup(hostname: string, options?: any): Promise<any> {
     const found = lookupNow(hostname, options);
@@ -28,36 +28,17 @@ export const resolveSoa = query("resolveSoa");
 export const resolveSrv = query("resolveSrv");
 export const resolveTxt = query("resolveTxt");
 export const reverse = query("reverse");
-export const getServers = (): string[] => [];
-export const setServers = (): void => {};
-export const getDefaultResultOrder = (): string => "verbatim";
-export const setDefaultResultOrder = (): void => {};
+export { getDefaultResultOrder, getServers, setDefaultResultOrder, setServers };
 export const { ADDRGETNETWORKPARAMS, BADFAMILY, BADFLAGS, BADHINTS, BADNAME, BADQUERY, BADRESP, BADSTR, CANCELLED, CONNREFUSED,
     DESTRUCTION, EOF, FILE, FORMERR, LOADIPHLPAPI, NODATA, NOMEM, NONAME, NOTFOUND, NOTIMP, NOTINITIALIZED, REFUSED, SERVFAIL, TIMEOUT } = codes;
 
-export class Resolver {
-    cancel(): void {}
-    getServers = getServers;
-    setServers = setServers;
-    setLocalAddress(): void {}
-    resolve = resolve;
-    resolve4 = resolve4;
-    resolve6 = resolve6;
-    resolveAny = resolveAny;
-    resolveCaa = resolveCaa;
-    resolveCname = resolveCname;
-    resolveMx = resolveMx;
-    resolveNaptr = resolveNaptr;
-    resolveNs = resolveNs;
-    resolvePtr = resolvePtr;
-    resolveSoa = resolveSoa;
-    resolveSrv = resolveSrv;
-    resolveTxt = resolveTxt;
-    reverse = reverse;
-}
+const queries = {
+    resolve, resolve4, resolve6, resolveAny, resolveCaa, resolveCname, resolveMx, resolveNaptr, resolveNs, resolvePtr, resolveSoa,
+    resolveSrv, resolveTxt, reverse,
+};
+export const Resolver = resolverOf(queries);
 
 export default {
     Resolver, getDefaultResultOrder, getServers, lookup, lookupService, setDefaultResultOrder, setServers, ...codes,
-    resolve, resolve4, resolve6, resolveAny, resolveCaa, resolveCname, resolveMx, resolveNaptr, resolveNs, resolvePtr, resolveSoa,
-    resolveSrv, resolveTxt, reverse,
+    ...queries,
 };

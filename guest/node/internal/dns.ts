@@ -53,3 +53,18 @@ export function lookupNow(hostname: unknown, options: any): { address: string; f
     }
     throw notFound("getaddrinfo", name);
 }
+
+export const getServers = (): string[] => [];
+export const setServers = (): void => {};
+export const getDefaultResultOrder = (): string => "verbatim";
+export const setDefaultResultOrder = (): void => {};
+
+/** The class Resolver whose methods ask as these do. */
+export function resolverOf(queries: Record<string, unknown>): any {
+    class Resolver {
+        cancel(): void {}
+        setLocalAddress(): void {}
+    }
+    Object.assign(Resolver.prototype, queries, { getServers, setServers });
+    return Resolver;
+}

@@ -36,14 +36,6 @@ function hasOwnText(value: any): boolean {
     if (Object.hasOwn(value, "toString")) {
         return true;
     }
-    if (value instanceof Error || value instanceof Date) {
-        let at = value;
-        do {
-            at = Object.getPrototypeOf(at);
-        } while (at && !Object.hasOwn(at, "toString"));
-        const made = at && Object.getOwnPropertyDescriptor(at, "constructor")?.value;
-        return typeof made === "function" && !(builtIn.has(made.name) && made === (globalThis as any)[made.name]);
-    }
     let at = value;
     do {
         at = Object.getPrototypeOf(at);

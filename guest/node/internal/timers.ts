@@ -10,16 +10,32 @@ export const customPromisify = Symbol.for("nodejs.util.promisify.custom");
 const customInspect = Symbol.for("nodejs.util.inspect.custom");
 const DELAY_MAX_MS = 2 ** 31 - 1;
 
-export class Timeout {
+/** Whether it alone would keep a process alive, which is asked and said, and changes nothing here. */
+class Handle {
+    #hasRef = true;
+    ref(): this {
+        this.#hasRef = true;
+        return this;
+    }
+    unref(): this {
+        this.#hasRef = false;
+        return this;
+    }
+    hasRef(): boolean {
+        return this.#hasRef;
+    }
+}
+
+export class Timeout extends Handle {
     _idleTimeout: number;
     _onTimeout: any;
     _repeat: number | null;
     _destroyed = false;
     #id: number | undefined;
     #run: () => void;
-    #hasRef = true;
 
     constructor(callback: any, delay: any, args: unknown[], isRepeating: boolean) {
+        super();
         delay = +delay;
         this._idleTimeout = delay >= 1 && delay <= DELAY_MAX_MS ? Math.trunc(delay) : 1;
         this._onTimeout = callback;
@@ -34,17 +50,6 @@ export class Timeout {
     }
     #start(): void {
         this.#id = this._repeat === null ? timers.setTimeout(this.#run, this._idleTimeout) : timers.setInterval(this.#run, this._idleTimeout);
-    }
-    ref(): this {
-        this.#hasRef = true;
-        return this;
-    }
-    unref(): this {
-        this.#hasRef = false;
-        return this;
-    }
-    hasRef(): boolean {
-        return this.#hasRef;
     }
     refresh(): this {
         timers.clearTimeout(this.#id);
@@ -72,24 +77,13 @@ export class Timeout {
     }
 }
 
-export class Immediate {
+export class Immediate extends Handle {
     _onImmediate: any;
     #id: number;
-    #hasRef = true;
     constructor(callback: any, args: unknown[]) {
+        super();
         this._onImmediate = callback;
         this.#id = timers.setImmediate(bind(() => Reflect.apply(callback, this, args)));
-    }
-    ref(): this {
-        this.#hasRef = true;
-        return this;
-    }
-    unref(): this {
-        this.#hasRef = false;
-        return this;
-    }
-    hasRef(): boolean {
-        return this.#hasRef;
     }
     [Symbol.dispose ?? Symbol.for("Symbol.dispose")](): void {
         clearImmediate(this);

@@ -2,7 +2,7 @@
 //
 // What most functions of Node check of their arguments.
 
-import { coded, invalidArgType, invalidArgValue, outOfRange } from "./errors.ts";
+import { AbortError, coded, invalidArgType, invalidArgValue, outOfRange } from "./errors.ts";
 
 export function validateString(value: unknown, name: string): asserts value is string {
     if (typeof value !== "string") {
@@ -77,6 +77,18 @@ export function validateAbortSignal(signal: unknown, name: string): void {
     if (signal !== undefined && (signal === null || typeof signal !== "object" || !("aborted" in signal))) {
         throw invalidArgType(name, "AbortSignal", signal);
     }
+}
+
+/** The signal of options, which has not been aborted. */
+export function signalOf(options: any): any {
+    if (options === null || typeof options !== "object") {
+        throw invalidArgType("options", "Object", options);
+    }
+    validateAbortSignal(options.signal, "options.signal");
+    if (options.signal?.aborted) {
+        throw new AbortError(undefined, { cause: options.signal.reason });
+    }
+    return options.signal;
 }
 
 export function missingArgs(...names: string[]): Error {

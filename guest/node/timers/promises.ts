@@ -2,9 +2,9 @@
 //
 // node:timers/promises.
 
-import { AbortError, invalidArgType } from "../internal/errors.ts";
+import { AbortError } from "../internal/errors.ts";
 import * as timers from "../internal/timers.ts";
-import { validateAbortSignal, validateBoolean, validateObject } from "../internal/validate.ts";
+import { signalOf, validateAbortSignal, validateBoolean, validateObject } from "../internal/validate.ts";
 
 function wait<T>(start: (done: () => void) => any, stop: (timer: any) => void, value: T, options: any): Promise<T> {
     try {
@@ -45,14 +45,7 @@ export function setImmediate<T>(value?: T, options: any = {}): Promise<T> {
 }
 
 export async function* setInterval<T>(delay?: number, value?: T, options: any = {}): AsyncGenerator<T> {
-    if (options === null || typeof options !== "object") {
-        throw invalidArgType("options", "Object", options);
-    }
-    const { signal } = options;
-    validateAbortSignal(signal, "options.signal");
-    if (signal?.aborted) {
-        throw new AbortError(undefined, { cause: signal.reason });
-    }
+    const signal = signalOf(options);
     let due = 0, wake: (() => void) | undefined;
     const timer = timers.setInterval(() => {
         due++;
