@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN ?= build-asan
 TSAN ?= build-tsan
 
-.PHONY: all setup run test asan tsan check format bench clean
+.PHONY: all setup run test asan tsan check format bench conformance clean
 
 all: setup
 	@tools/build $(BUILD) release
@@ -33,6 +33,10 @@ format:
 
 bench: all
 	@bench/run $(BUILD)
+
+# A suite of others, from a folder: make conformance SUITE=../test262 [ARGS='--only built-ins/JSON']
+conformance: all
+	@tests/conformance/run $(BUILD) --suite $(SUITE) $(ARGS)
 
 clean:
 	rm -rf build build-*

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// box.guest.js for the peer: evaluates the scripts of one job in this worker's globals.
+import vm from 'node:vm';
+import { parentPort, workerData } from 'node:worker_threads';
+
+const { scripts, wait, until, global } = workerData as { scripts: string[]; wait: number; until?: string; global?: Record<string, unknown> };
+const lines: string[] = [];
+const later = setTimeout;
+const g = globalThis as Record<string, unknown>;
+let finish!: () => void;
+const finished = new Promise<void>((resolve) => (finish = resolve));
+g.print = (line: unknown) => {
+    lines.push(String(line));
+    if (until && String(line).startsWith(until)) finish();
+};
+g.__boxDone = finish;
+Object.assign(g, global);
+
+function told(e: unknown) {
+    if (e === null || (typeof e !== 'object' && typeof e !== 'function')) return { name: typeof e, message: String(e) };
+    const { constructor: kind, name, message, stack } = e as Error;
+    return { name: String(kind?.name || name), message: String(message), stack: String(stack) };
+}
+
+process.on('unhandledRejection', () => {}); // as in a function: told to listeners, and no end
+const post = parentPort!.postMessage.bind(parentPort);
+let error = null;
+let isLate = false;
+try {
+    for (const text of scripts) vm.runInThisContext(text);
+} catch (e) {
+    error = told(e);
+}
+if (error === null && wait) {
+    later(() => {
+        isLate = true;
+        finish();
+    }, wait);
+    await finished;
+}
+post({ error, lines, isLate });
