@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "crypto/internal.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 
 /* RSA's private operations above 2048 bits take milliseconds, and its public ones with the largest
@@ -109,5 +110,11 @@ enum err crypto_run(const struct crypto_call *c, struct bytes *out, struct error
 {
     if (c->function >= ARRAY_LEN(functions) || !functions[c->function].fn)
         return crypto_refuse(ret_error, "there is no such function");
-    return functions[c->function].fn(c, out, ret_error);
+    size_t begin = out->len;
+    enum err err = functions[c->function].fn(c, out, ret_error);
+    if (err != OK && out->len > begin) { /* what a false tag belongs to is nobody's to see */
+        OPENSSL_cleanse(out->ptr + begin, out->len - begin);
+        out->len = begin;
+    }
+    return err;
 }

@@ -30,7 +30,7 @@ struct crypto_call {
     void *stops_arg;
 };
 
-/* Appends the result to out. */
+/* Appends the result to out; a failure leaves nothing there. */
 NODISCARD enum err crypto_run(const struct crypto_call *c, struct bytes *out,
                               struct error *ret_error);
 /* Does its result differ each time? */

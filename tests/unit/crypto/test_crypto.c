@@ -13,26 +13,10 @@
 
 #include <cmocka.h>
 
+#include "hex.h"
+
 #include "crypto/cipher.h"
 #include "crypto/crypto.h"
-
-static struct bytes unhex(const char *hex)
-{
-    struct bytes out = BYTES_INIT;
-    for (; hex[0] && hex[1]; hex += 2) {
-        unsigned value;
-        assert_int_equal(sscanf(hex, "%2x", &value), 1);
-        bytes_append_char(&out, (char)value);
-    }
-    return out;
-}
-
-static void assert_hex(struct slice got, const char *hex)
-{
-    CLEANUP(bytes_done) struct bytes want = unhex(hex);
-    assert_int_equal(got.len, want.len);
-    assert_memory_equal(got.ptr, want.ptr, want.len);
-}
 
 /* The call with its fields in hex; its result. */
 static struct bytes run(struct crypto_call call, const char *key, const char *salt,
