@@ -152,12 +152,9 @@ static enum err transaction(struct guest *g, enum sql_action action)
  * its own limits let it, and without a connection, since others can read meanwhile. */
 static enum err await_setup(struct guest *g)
 {
-    enum { NAP_MS_MIN = 2, NAP_MS_MAX = 200 };
     release_sql(g);
     g->sql.awaits_setup = true;
-    for (uint32_t ms = NAP_MS_MIN; sql_file_is_set_up(g->sql.file) && !op_is_over(g);
-         ms = 2 * ms < NAP_MS_MAX ? 2 * ms : NAP_MS_MAX)
-        fiber_task_nap(ms);
+    sql_file_await_setup(g->sql.file);
     if (op_is_over(g))
         return ERR_CANCELLED;
     g->sql.awaits_setup = false;
@@ -297,7 +294,7 @@ static enum err exec_counted(struct guest *g, struct slice text, struct slice pa
     return err;
 }
 
-/* Once no setup() of another holds the database. */
+/* Whenever no setup() of another holds the database: statements of a text, each by itself. */
 static enum err exec_awaiting(struct guest *g, struct slice text, struct slice params,
                               struct bytes *ret_result, struct error *ret_error)
 {
@@ -313,6 +310,7 @@ static enum err exec_awaiting(struct guest *g, struct slice text, struct slice p
         sql_conn_may_yield(s->conn, false);
         if (!has_yielded)
             return err;
+        text = slice_skip(text, sql_conn_has_run(s->conn));
         err = await_setup(g);
         if (err == OK)
             err = connect_sql(g);

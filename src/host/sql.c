@@ -474,10 +474,8 @@ static enum err stmt_run(struct sql_conn *c, sqlite3_stmt *stmt, struct slice pa
     }
     (void)sqlite3_reset(stmt); /* repeats the error of the step */
     (void)sqlite3_clear_bindings(stmt);
-    if (!sqlite3_stmt_readonly(stmt) && !c->has_yielded) {
+    if (!sqlite3_stmt_readonly(stmt) && !c->has_yielded)
         c->has_written = true; /* also if it failed: OR FAIL keeps what came before */
-        c->may_yield = false;  /* the text cannot be run again */
-    }
     sql_conn_settle(c);
     if (err) {
         out->len = start;
@@ -512,6 +510,7 @@ static enum err exec_text(struct sql_conn *c, struct slice sql, struct slice par
     bool has_run = false;
     for (sql = text_skip_blank(sql); sql.len; sql = text_skip_blank(sql)) {
         sqlite3_stmt *stmt = NULL;
+        c->run_bytes = whole.len - sql.len;
         enum err err = exec_prepare(c, &sql, &stmt, ret_error);
         if (!err && !stmt) /* a NUL, or something else that SQLite takes for the end */
             err = error_set(ret_error, ERR_SQL, "the SQL text holds bytes after its end");
@@ -561,6 +560,7 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
                          SQL_TEXT_BYTES_MAX / 1024);
     c->refusal[0] = 0;
     c->text = sql;
+    c->run_bytes = 0;
     if (sql.len > SQL_TEXT_AHEAD_BYTES || params.len > SQL_PARAMS_AHEAD_BYTES)
         fiber_task_ahead();
     sqlite3_stmt *stmt = cache_get(c, sql);
@@ -687,6 +687,15 @@ bool sql_file_is_set_up(const struct sql_file *f)
     return __atomic_load_n(&f->setups, __ATOMIC_SEQ_CST) > 0;
 }
 
+void sql_file_await_setup(const struct sql_file *f)
+{
+    enum { NAP_MS_MIN = 2, NAP_MS_MAX = 200 };
+    const struct fiber_task *t = fiber_task_current();
+    for (uint32_t ms = NAP_MS_MIN; sql_file_is_set_up(f) && !fiber_task_is_cancelled(t);
+         ms = 2 * ms < NAP_MS_MAX ? 2 * ms : NAP_MS_MAX)
+        fiber_task_nap(ms);
+}
+
 void sql_conn_may_yield(struct sql_conn *c, bool may_yield)
 {
     c->may_yield = may_yield;
@@ -696,6 +705,11 @@ void sql_conn_may_yield(struct sql_conn *c, bool may_yield)
 bool sql_conn_has_yielded(const struct sql_conn *c)
 {
     return c->has_yielded;
+}
+
+size_t sql_conn_has_run(const struct sql_conn *c)
+{
+    return c->run_bytes;
 }
 
 bool sql_is_writing(struct sql_conn *c)

@@ -94,10 +94,14 @@ bool sql_in_transaction(const struct sql_conn *c);
 /* The transaction that is open is a setup()'s, which awaits and may last long, or is so no more. */
 void sql_conn_set_up(struct sql_conn *c, bool is_setting_up);
 bool sql_file_is_set_up(const struct sql_file *f); /* any thread: there is such a one */
+/* Inside of a task: stands still until there is none, or the task is cancelled. */
+void sql_file_await_setup(const struct sql_file *f);
 /* Shall the next call give up at once when a setup() holds the database, so that its caller waits
- * without the connection? It has: nothing was done. */
+ * without the connection? It has: what failed has done nothing. Of a text it has run so many bytes,
+ * which are whole statements: the rest is left. */
 void sql_conn_may_yield(struct sql_conn *c, bool may_yield);
 bool sql_conn_has_yielded(const struct sql_conn *c);
+size_t sql_conn_has_run(const struct sql_conn *c);
 void sql_rollback_all(struct sql_conn *c); /* the guest is gone */
 
 /* The file's commit counter as this connection last saw or made it: what a reply now depends on. */

@@ -88,6 +88,7 @@ struct sql_conn {
     bool is_pragma;              /* the statement prepared last is one */
     bool has_written;            /* a statement that may write has run in the open transaction */
     bool may_yield, has_yielded; /* to a setup() */
+    size_t run_bytes;            /* of the text, in whole statements */
     struct sql_room room;        /* for the result of the statement that runs */
     unsigned depth;              /* transactions open, as the guest sees it */
     uint64_t deadline_ns;        /* 0: none */

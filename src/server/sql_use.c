@@ -10,18 +10,30 @@
 
 enum { USE_CPU_MS = 10 * 1000, USE_MEMORY_BYTES = 64 * 1024 * 1024 };
 
-static void use_run(struct fiber_task *t)
+/* True: a setup() holds the database, and nothing was done. */
+static bool use_yields(struct sql_use *u)
 {
-    struct sql_use *u = container_of(t, struct sql_use, task);
     struct database *b = u->slot->deployment->database;
     struct loop *loop = &u->slot->worker->loop;
     struct sql_conn *c;
+    u->error.code = OK;
     if (database_take(b, loop, &c, &u->error) != OK)
-        return;
+        return false;
     sql_conn_set_deadline(c, UINT64_MAX); /* the task's counts */
+    sql_conn_may_yield(c, true);
     u->run(u, c);
+    bool has_yielded = sql_conn_has_yielded(c);
+    sql_conn_may_yield(c, false);
     sql_rollback_all(c);
     database_give(b, loop, c);
+    return has_yielded;
+}
+
+static void use_run(struct fiber_task *t)
+{
+    struct sql_use *u = container_of(t, struct sql_use, task);
+    while (use_yields(u) && !fiber_task_is_cancelled(t))
+        sql_file_await_setup(database_file(u->slot->deployment->database));
 }
 
 static void use_over(struct sql_use *u)
@@ -42,7 +54,6 @@ void sql_use_start(struct slot *s, struct sql_use *u)
 {
     struct worker *w = s->worker;
     u->slot = s;
-    u->error.code = OK;
     u->task.run = use_run;
     u->task.done = use_done;
     u->task.cpu_ns_max = USE_CPU_MS * UINT64_C(1000000);

@@ -10,7 +10,8 @@
 struct sql_conn;
 
 struct sql_use {
-    /* On the task's fiber: what fails is left in error. Touches u and the connection, no more. */
+    /* On the task's fiber: what fails is left in error. Touches u and the connection, no more. Done
+     * again, after a wait, where a setup() held the database. */
     void (*run)(struct sql_use *u, struct sql_conn *c);
     void (*done)(struct sql_use *u); /* also when there was no connection, or the server stops */
     struct error error;

@@ -5,6 +5,7 @@ import fs from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { errorOf, Origin, Server, until } from './harness.ts';
+import { deployWorkflow, isFinished, output, show, signal, start, suspended } from './workflow-harness.ts';
 
 const SETUP = (mark: string) => `
 import { exec } from "derp:runtime/sql";
@@ -237,4 +238,31 @@ test('who cannot wait for a setup() is told of it', async (t) => {
     assert.match(errorOf(await writer, 504, 'timeout').message, /setup\(\) is still running/);
     gates.open('setup');
     assert.deepEqual((await first).json.output, ['setup']);
+});
+
+test("an execution's records in the database are read when a setup() has ended, however long that awaits", async (t) => {
+    gates.again();
+    const s = await Server.start({ args: ['--threads', '2', '--egress-allow', `127.0.0.1:${gates.origin.port}`] });
+    t.after(() => s.stop());
+    const source = (setup: string) => `
+import { exec } from "derp:runtime/sql";
+import { waitForEvent } from "limpet";
+export const handler = {
+    async setup() { ${setup.replaceAll('gate(', `fetch("http://127.0.0.1:${gates.origin.port}/" + `)} },
+    async handle() { exec("INSERT INTO t VALUES ('before')"); await waitForEvent("go"); return exec("SELECT count(*) AS n FROM t").one().n; },
+};`;
+    await deployWorkflow(s, 'held-flow', source(CREATE), { wall_ms: 600_000 });
+    const first = await start(s, 'held-flow');
+    await suspended(s, first);
+    await deployWorkflow(s, 'held-flow', source(HOLD), { wall_ms: 600_000 });
+    const second = await start(s, 'held-flow');
+    await until('setup() holds the database', () => gates.asked.has('setup'));
+    await signal(s, first, 'go');
+    await delay(3000); // what others wait for is 2 s
+    assert.ok(!isFinished((await show(s, first)).status));
+    gates.open('setup');
+    assert.ok([2, 3].includes(await output(s, first)));
+    await signal(s, second, 'go');
+    assert.equal(await output(s, second), 3);
+    assert.doesNotMatch(s.stderr, /busy|trying again|cannot/);
 });

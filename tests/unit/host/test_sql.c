@@ -458,6 +458,58 @@ static void another_writer_makes_it_busy(void **state)
     assert_int_equal(run(x, "INSERT INTO t VALUES(1)", NULL), OK);
 }
 
+/* A setup() that begins while a text is under way, right before its n-th statement. */
+struct intruder {
+    struct sql_conn *conn;
+    int left;
+};
+
+static int intrude(unsigned kind, void *arg, void *stmt, void *text)
+{
+    struct intruder *i = arg;
+    if (kind != SQLITE_TRACE_STMT || --i->left != 0)
+        return 0;
+    assert_int_equal(sql_transaction(i->conn, SQL_BEGIN, NULL), OK);
+    sql_conn_set_up(i->conn, true);
+    return 0;
+}
+
+/* Whichever statement of a text meets a setup(): those before it are done, it and the others are not,
+ * and are done by the rest of the text later. */
+static void texts_go_on_after_a_setup(void **state)
+{
+    static const char sql[] = "INSERT INTO t VALUES(1);\nINSERT INTO t VALUES(2) ; -- and\n"
+                              " SELECT 3;INSERT INTO t VALUES(4)";
+    static const struct {
+        int before; /* which statement */
+        const char *rest;
+    } cases[] = {{1, sql},
+                 {2, "INSERT INTO t VALUES(2) ; -- and\n SELECT 3;INSERT INTO t VALUES(4)"},
+                 {4, "INSERT INTO t VALUES(4)"}};
+    struct fixture *x = *state;
+    struct intruder other;
+    assert_int_equal(run(x, "CREATE TABLE t(a)", NULL), OK);
+    assert_int_equal(sql_conn_open(x->file, &other.conn, &x->error), OK);
+    for (size_t k = 0; k < ARRAY_LEN(cases); k++) {
+        assert_int_equal(run(x, "DELETE FROM t", NULL), OK);
+        other.left = cases[k].before;
+        (void)sqlite3_trace_v2(x->conn->db, SQLITE_TRACE_STMT, intrude, &other);
+        sql_conn_may_yield(x->conn, true);
+        assert_int_equal(run(x, sql, NULL), ERR_UNAVAILABLE);
+        assert_true(sql_conn_has_yielded(x->conn));
+        (void)sqlite3_trace_v2(x->conn->db, 0, NULL, NULL);
+        size_t done = sql_conn_has_run(x->conn);
+        assert_string_equal(sql + done, cases[k].rest);
+        sql_conn_may_yield(x->conn, false);
+        sql_rollback_all(other.conn);
+        sql_conn_set_up(other.conn, false);
+        assert_int_equal(run(x, sql + done, NULL), OK);
+        assert_int_equal(run(x, "SELECT a FROM t", NULL), OK);
+        assert_string_equal(show(x), "a\n1\n2\n4\n");
+    }
+    sql_conn_close(other.conn);
+}
+
 static void *write_rows(void *arg)
 {
     struct fixture *x = arg;
@@ -527,6 +579,7 @@ int main(void)
         T(statements_are_kept_and_bounded),
         T(database_size_is_bounded),
         T(another_writer_makes_it_busy),
+        T(texts_go_on_after_a_setup),
         T(threads_write_together),
         T(opening_fails_clearly),
     };
