@@ -73,8 +73,11 @@ struct http_fetch {
 NODISCARD enum err http_client_new(struct loop *loop, const char *resolvers,
                                    struct http_client **ret_client, struct error *ret_error);
 /* Certificate authorities to trust instead of the system's (PEM); the path is borrowed. NULL: the
- * system's. */
+ * system's. Read at each handshake, so a file that is replaced is heeded. */
 void http_client_set_ca_file(struct http_client *c, const char *path);
+/* Does it begin with a certificate? ERR_INVALID says what is wrong with it. All of a system's would
+ * take milliseconds to read. */
+NODISCARD enum err http_ca_file_check(const char *path, struct error *ret_error);
 /* Cancels what is pending (on_done is called from inside) and closes. */
 void http_client_free(struct http_client *c);
 

@@ -433,8 +433,10 @@ void client_hop_set_up(struct http_fetch_state *s)
     SET(CURLOPT_PROXY, ""); /* nothing from the environment */
     SET(CURLOPT_NOPROXY, "*");
     SET(CURLOPT_NETRC, (long)CURL_NETRC_IGNORED);
-    if (s->client->ca_file)
+    if (s->client->ca_file) {
         SET(CURLOPT_CAINFO, s->client->ca_file);
+        SET(CURLOPT_CAPATH, (char *)NULL); /* the system's folder of them would be trusted, too */
+    }
     hop_set_addresses(s);
     hop_set_method(s);
     lines_build(s);

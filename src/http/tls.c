@@ -7,9 +7,11 @@
  *
  * The context is shared by threads (OpenSSL counts references); a connection is its loop's. */
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/client.h"
 #include "http/internal.h"
 
 enum { TLS_RECORD_BYTES = 16 * 1024 };
@@ -73,6 +75,21 @@ enum err tls_context_new(const char *cert_file, const char *key_file, struct tls
     t->ctx = ctx;
     *ret_tls = t;
     return OK;
+}
+
+enum err http_ca_file_check(const char *path, struct error *ret_error)
+{
+    ERR_clear_error();
+    BIO *file = BIO_new_file(path, "r");
+    X509 *first = file ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+    enum err err = OK;
+    if (!first) {
+        err = tls_error(ret_error, "cannot load the certificate authorities", path);
+        error_hint(ret_error, "it must be a PEM file with one certificate or more");
+    }
+    X509_free(first);
+    BIO_free(file);
+    return err;
 }
 
 void tls_context_free(struct tls_context *t)

@@ -33,6 +33,10 @@ const char config_usage[] =
     "192.0.2.1,[2001:db8::1]:53"
     "\n"
     "                           (default: those of /etc/resolv.conf)\n"
+    "  --ca-file FILE           certificate authorities (PEM) that outgoing requests trust "
+    "(default "
+    "$SSL_CERT_FILE\n"
+    "                           or the system's)\n"
     "  --esbuild FILE           the bundler (default: found beside the program or in PATH)\n"
     "  --isolates-max N         live isolates (default 2048)\n"
     "  --rest-ms N              a function not called for so long gives back its memory (default "
@@ -87,6 +91,7 @@ static const struct flag flags[] = {
     {"admin-token", TEXT, AT(admin_token), 0, 0, 0},
     {"esbuild", TEXT, AT(esbuild), 0, 0, 0},
     {"resolver", TEXT, AT(resolver), 0, 0, 0},
+    {"ca-file", TEXT, AT(ca_file), 0, 0, 0},
     {"threads", INTEGER, AT(threads), 0, 1, 256},
     {"egress-allow", RULE, 0, 0, 0, 0},
     {"isolates-max", NUMBER32, AT(isolates_max), 0, 1, 30000},
@@ -249,6 +254,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .artifact_dir = env_or("ARTIFACT_DIR", NULL),
         .admin_token = env_or("LIMPET_TOKEN", NULL),
         .secret_key = env_or("LIMPET_SECRET_KEY", NULL),
+        .ca_file = env_or("SSL_CERT_FILE", NULL),
         .exposes_errors = env_is_on("LIMPET_EXPOSE_ERRORS"),
         .threads = cores < 1     ? 1
                    : cores > 256 ? 256

@@ -24,6 +24,7 @@ struct config {
     const char *admin_token;
     const char *secret_key; /* NULL: of a file in the data folder */
     const char *esbuild;
+    const char *ca_file;  /* whom outgoing TLS trusts (PEM); NULL: the system's authorities */
     const char *resolver; /* name servers for outgoing requests; NULL: /etc/resolv.conf */
     int threads;
     const char *egress_allow[CONFIG_EGRESS_MAX];

@@ -19,6 +19,7 @@
 #include "host/database.h"
 #include "host/runtimes.h"
 #include "host/sql.h"
+#include "http/client.h"
 #include "http/egress.h"
 #include "http/server.h"
 #include "module/runtimes.h"
@@ -135,6 +136,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
         err = open_egress(s, ret_error);
     if (err == OK && c->tls_cert)
         err = tls_context_new(c->tls_cert, c->tls_key, &s->tls, ret_error);
+    if (err == OK && c->ca_file)
+        err = http_ca_file_check(c->ca_file, ret_error);
     if (err == OK)
         err = runtimes_start(slice_of(limpet_booted, limpet_booted_len), &s->runtimes, ret_error);
     s->databases = databases_new(&databases);

@@ -330,6 +330,8 @@ static enum err worker_open(struct worker *w, int port, struct error *ret_error)
     enum err err = http_client_new(&w->loop, c->resolver, &w->client, ret_error);
     if (err == OK)
         err = http_server_new(&w->loop, &config, &handler, &w->http, ret_error);
+    if (err == OK && c->ca_file)
+        http_client_set_ca_file(w->client, c->ca_file);
     w->host.client = w->client;
     return err;
 }
