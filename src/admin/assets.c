@@ -12,6 +12,7 @@
 #include "admin/body.h"
 #include "admin/build_queue.h"
 #include "admin/internal.h"
+#include "loop/timer.h"
 #include "loop/work.h"
 
 enum {
@@ -57,37 +58,87 @@ static enum err read_hashes(struct admin_request *r, struct bytes *out, struct e
     return ERR_INVALID;
 }
 
-void asset_check(struct admin_request *r)
+/* A list that is looked through in pieces, between which the control thread does other things: each
+ * hash is a read of the store and a look at a file. */
+struct asset_list {
+    struct admin_request *request;
+    struct timer timer;
+    struct slice rest; /* hashes, 64 digits each */
+    struct bytes body;
+    struct json_writer json;
+};
+
+static void check_piece(struct admin_request *r);
+
+static void check_go_on(struct timer *t)
 {
-    CLEANUP(bytes_done) struct bytes hashes = BYTES_INIT;
+    struct asset_list *l = container_of(t, struct asset_list, timer);
+    struct admin_request *r = l->request;
+    request_go(r, check_piece);
+    request_release(r);
+}
+
+static void list_missing(struct asset_list *l, struct store *store, struct slice hashes,
+                         struct slice missing)
+{
+    for (; hashes.len >= 64; hashes = slice_skip(hashes, 64)) {
+        const struct slice hash = slice_of(hashes.ptr, 64);
+        const bool is_missing = missing.len >= 64 && slice_eq(hash, slice_of(missing.ptr, 64));
+        if (is_missing || !store_asset_keep(store, hash))
+            json_slice(&l->json, hash);
+        if (is_missing)
+            missing = slice_skip(missing, 64);
+    }
+}
+
+static void check_piece(struct admin_request *r)
+{
+    enum { PIECE_BYTES = 64 * 256 };
+    struct asset_list *l = r->state;
     struct error error = {0};
-    enum err err = read_hashes(r, &hashes, &error);
-    struct store_query q = {
-        .kind = STORE_QUERY_ASSETS,
-        .assets = {.space = r->space, .hashes = arena_copy(r->arena, bytes_slice(&hashes))}};
-    if (!err)
-        err = request_read(r, &q, &error);
+    size_t len = l->rest.len < PIECE_BYTES ? l->rest.len : PIECE_BYTES;
+    struct store_query q = {.kind = STORE_QUERY_ASSETS,
+                            .assets = {.space = r->space, .hashes = slice_of(l->rest.ptr, len)}};
+    enum err err = request_read(r, &q, &error);
     if (err) {
         reply_error(r, &error);
         return;
     }
-    struct bytes body = BYTES_INIT;
-    struct json_writer w = json_writer(&body);
-    json_open(&w, '{');
-    json_key(&w, "missing");
-    json_open(&w, '[');
-    struct slice missing = q.assets.missing;
-    for (struct slice rest = q.assets.hashes; rest.len >= 64; rest = slice_skip(rest, 64)) {
-        const struct slice hash = slice_of(rest.ptr, 64);
-        const bool is_missing = missing.len >= 64 && slice_eq(hash, slice_of(missing.ptr, 64));
-        if (is_missing || !store_asset_keep(r->admin->store, hash))
-            json_slice(&w, hash);
-        if (is_missing)
-            missing = slice_skip(missing, 64);
+    list_missing(l, r->admin->store, q.assets.hashes, q.assets.missing);
+    l->rest = slice_skip(l->rest, len);
+    if (l->rest.len > 0 && r->exchange) {
+        request_hold(r);
+        timer_start(r->admin->loop, &l->timer, 0, check_go_on);
+        return;
     }
-    json_close(&w, ']');
-    json_close(&w, '}');
-    reply_json(r, 200, &body);
+    json_close(&l->json, ']');
+    json_close(&l->json, '}');
+    reply_json(r, 200, &l->body);
+}
+
+static void list_done(void *arg)
+{
+    bytes_done(&((struct asset_list *)arg)->body);
+}
+
+void asset_check(struct admin_request *r)
+{
+    CLEANUP(bytes_done) struct bytes hashes = BYTES_INIT;
+    struct error error = {0};
+    if (read_hashes(r, &hashes, &error)) {
+        reply_error(r, &error);
+        return;
+    }
+    struct asset_list *l = arena_new_struct(r->arena, struct asset_list);
+    l->request = r;
+    l->rest = arena_copy(r->arena, bytes_slice(&hashes));
+    l->json = json_writer(&l->body);
+    arena_on_free(r->arena, list_done, l);
+    json_open(&l->json, '{');
+    json_key(&l->json, "missing");
+    json_open(&l->json, '[');
+    r->state = l;
+    request_go(r, check_piece);
 }
 
 /* ---- content ---- */

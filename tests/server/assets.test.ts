@@ -106,6 +106,9 @@ test('only what is new is sent; versions have their own files', async () => {
     // Another namespace knows nothing of them, although it knows their hashes.
     const hash = createHash('sha256').update('same').digest('hex');
     assert.deepEqual((await s.api('POST', '/assets', { hashes: [hash] })).json, { missing: [] });
+    // A long list is looked through in pieces: wherever what is known stands, the rest comes back in order.
+    const unknown = Array.from({ length: 1000 }, (_, n) => createHash('sha256').update(`unknown ${n}`).digest('hex'));
+    for (const at of [0, 255, 256, 511, 512, 1000]) assert.deepEqual((await s.api('POST', '/assets', { hashes: unknown.toSpliced(at, 0, hash) })).json, { missing: unknown }, `at ${at}`);
     assert.equal((await s.cli(['namespace', 'create', 'other'])).code, 0);
     assert.deepEqual((await s.api('POST', '/namespaces/other/assets', { hashes: [hash] })).json, { missing: [hash] });
     const stolen = await s.api('POST', '/namespaces/other/functions?wait=60s', { name: 'thief', bundle: CODE, assets: { files: [['/x', hash, 4]], code: true } });
