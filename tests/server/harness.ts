@@ -21,6 +21,9 @@ export const PATIENCE_MS = Number(process.env.LIMPET_TEST_PATIENCE_MS ?? 60_000)
 /** A sanitizer build: its own memory is not what a user's server takes. */
 export const IS_ASAN = Boolean(process.env.LIMPET_ASAN);
 
+/** The build without sanitizers, for tests of what the server takes of the system. */
+export const PLAIN_BIN = process.env.LIMPET_PLAIN_BIN;
+
 export function binary(): string {
     const bin = process.env.LIMPET_BIN;
     if (!bin) throw new Error('LIMPET_BIN must name the limpet binary, see tests/README.md');

@@ -8,7 +8,7 @@ import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { IS_ASAN, Server, type ServerOptions, until } from './harness.ts';
+import { IS_ASAN, PLAIN_BIN, Server, type ServerOptions, until } from './harness.ts';
 
 const COUNT = IS_ASAN ? 120 : 300;
 const DESCRIPTORS = 110;
@@ -45,6 +45,25 @@ test('more functions than descriptors', async (t) => {
     }
     assert.equal(await fromBundle(s), 0, 'the build has left the image');
     assert.ok((await fromDisk(s)) >= 2 * COUNT);
+});
+
+test('memory of many that rest goes back to the system', async (t) => {
+    const many = 300; // the server gives it back once for 256 that rest
+    const s = await server(t, { bin: PLAIN_BIN, args: ['--rest-ms', '1500', '--threads', '1'] }); // a sanitizer keeps what was freed
+    for (let i = 0; i < many; i += 20)
+        await Promise.all(
+            Array.from({ length: 20 }, async (_, k) => {
+                const bundle = `const text = ${JSON.stringify('x'.repeat(20_000))};\nexport default { fetch() { return new Response(${i + k} + text.slice(0, 1)); } };`;
+                const res = await s.api('POST', '/functions?wait=60s', { name: `f${i + k}`, bundle });
+                assert.equal(res.json.build?.status, 'ready', res.text);
+            }),
+        );
+    await resting(s);
+    const before = s.rssBytes();
+    for (let i = 0; i < many; i++) assert.equal((await s.request(`f${i}`)).text, `${i}x`);
+    const held = s.rssBytes();
+    await resting(s);
+    await until('most of it has gone', () => s.rssBytes() - before < (held - before) / 2);
 });
 
 test('more databases than descriptors', async (t) => {
