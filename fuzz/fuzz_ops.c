@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ops with arguments that no engine of ours would send, as a guest could that has taken over its
- * sandbox. Input: any number of (u8 op number, 8 bytes a field, up to seven fields); pointers are
- * taken into a small region of guest memory that holds the whole input, so that they often hit. A
+ * sandbox. Input: OPS_MAX times (u8 op number, FIELDS_MAX times 8 bytes); pointers are taken
+ * into a small region of guest memory that holds the whole input, so that they often hit; the seeds
+ * have what they point to behind the ops. A
  * dispatch is open meanwhile, so that answers and streams are reached. FETCH is left out, since it
  * would open connections; what it decodes (headers, bodies) RESPOND decodes too. */
 #include <stdint.h>
@@ -19,7 +20,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-enum { FIELDS_MAX = 7, OPS_MAX = 64 };
+enum { FIELDS_MAX = 8, OPS_MAX = 32 }; /* tools/fuzz-ops writes seeds by these */
 
 static struct runtimes *runtimes;
 static struct runtime *runtime;
