@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tests/conformance/run BUILD --suite DIR [--only TEXT]... [--every N] [--jobs N] [--peer] [--update] [--doc] [--json FILE] [--verbose]
+// tests/conformance/run BUILD --suite DIR [--only TEXT]... [--every N] [--jobs N] [--peer] [--python FILE] [--update] [--doc] [--json FILE] [--verbose]
 //
 // Which suite a folder holds is seen from its files. Exit status: 0 when exactly what the expectation files name failed.
 import fs from 'node:fs';
@@ -11,12 +11,14 @@ import { Expectations } from './expect.ts';
 import { type AreaCount, writeSection } from './report.ts';
 import type { Result, Suite, Test } from './suite.ts';
 import { test262 } from './test262.ts';
+import { wpt } from './wpt.ts';
 
 const USAGE = `tests/conformance/run BUILD --suite DIR
   --only TEXT    only tests whose path has TEXT (may be repeated)
   --every N      each N-th test only
   --jobs N       tests at once (4)
   --peer         run Node beside, and count what passes there
+  --python FILE  a Python with wptserve (web platform tests)
   --update       rewrite the expectation files: what failed now is expected to
   --doc          rewrite the suite's section of docs/conformance.md
   --json FILE    write all results
@@ -30,6 +32,7 @@ const { values: options } = parseArgs({
         every: { type: 'string', default: '1' },
         jobs: { type: 'string', default: '4' },
         peer: { type: 'boolean', default: false },
+        python: { type: 'string' },
         update: { type: 'boolean', default: false },
         doc: { type: 'boolean', default: false },
         json: { type: 'string' },
@@ -40,7 +43,8 @@ const { values: options } = parseArgs({
 function suiteOf(folder: string): Promise<Suite> | Suite {
     const has = (file: string) => fs.existsSync(path.join(folder, file));
     if (has('harness/assert.js') && has('test')) return test262(folder);
-    throw new Error(`${folder} is no suite that is known here: test262 has harness/assert.js`);
+    if (has('resources/testharness.js')) return wpt(folder, { python: options.python });
+    throw new Error(`${folder} is no suite that is known here: test262 has harness/assert.js, web platform tests have resources/testharness.js`);
 }
 
 /** Runs all tests, some at once, in the order in which they stand. */

@@ -23,7 +23,9 @@ function told(e: unknown) {
     return { name: String(kind?.name || name), message: String(message), stack: String(stack) };
 }
 
-process.on('unhandledRejection', () => {}); // as in a function: told to listeners, and no end
+// as in a function: told to listeners, and no end
+process.on('unhandledRejection', () => {});
+process.on('uncaughtException', () => {});
 const post = parentPort!.postMessage.bind(parentPort);
 let error = null;
 let isLate = false;
