@@ -13,6 +13,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void ask(const struct assets *a, struct slice target)
 {
+    for (size_t i = 0; i < target.len; i++)
+        if ((unsigned char)target.ptr[i] <= ' ') /* no parser lets it through */
+            return;
     struct arena *arena = arena_new(NULL);
     const struct asset_request r = {SLICE_LIT("GET"), SLICE_LIT("h.example"), target, false, false};
     struct asset_answer answer;

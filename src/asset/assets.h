@@ -39,7 +39,7 @@ struct slice asset_type(struct slice path);
 
 struct asset_request {
     struct slice method, host;
-    struct slice target; /* "/path?query", encoded */
+    struct slice target; /* "/path?query", encoded; no byte up to ' ' (the parsers see to that) */
     bool is_navigation;  /* a browser goes there, and does not only want a part of a page */
     bool is_from_code;   /* env.ASSETS.fetch(): nobody else could answer */
 };

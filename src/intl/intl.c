@@ -279,7 +279,8 @@ enum err intl_ask(enum intl_what what, struct slice request, struct bytes *out,
         if (field.len >= INTL_PATTERN_MAX)
             return error_set(ret_error, ERR_INVALID, "an option has more than %d bytes",
                              INTL_PATTERN_MAX - 1);
-        memcpy(r.text[i], field.ptr, field.len);
+        if (field.len > 0) /* a request that ends early has no pointer here */
+            memcpy(r.text[i], field.ptr, field.len);
         r.text[i][field.len] = '\0';
     }
     if (whats[what].is_tag && !request_locale(r.text[0]))
