@@ -184,7 +184,7 @@ static void secret_store(struct admin_request *r, const struct secret_of *of,
         reply_error(r, &error);
     else
         store_secret_set(r->admin->store, request_op(r, done), of, bytes_slice(&body.value),
-                         body.has_hosts ? &body.hosts : NULL);
+                         body.hosts, !body.has_hosts);
 }
 
 void secret_put(struct admin_request *r)

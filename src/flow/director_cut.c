@@ -308,15 +308,23 @@ static void cut_apply(struct cut *c)
                             .chunk = bytes_slice(&c->chunk),
                             .version = c->version};
     CLEANUP(bytes_done) struct bytes anew = BYTES_INIT;
-    struct store_revival with = {
-        .signals = c->signals, .signals_len = c->signals_len, .records_len = begin_anew(c, &anew)};
-    with.records = bytes_slice(&anew);
+    struct store_step *steps = arena_array(c->arena, c->signals_len + 1, sizeof(*steps));
+    size_t len = 0;
+    int64_t count = begin_anew(c, &anew);
+    if (count > 0)
+        steps[len++] = (struct store_step){.kind = STORE_STEP_APPEND,
+                                           .append = {count, bytes_slice(&anew)}};
+    for (size_t k = 0; k < c->signals_len; k++) {
+        const struct durable_signal *s = &c->signals[k];
+        steps[len++] = (struct store_step){.kind = STORE_STEP_SIGNAL_BACK,
+                                           .signal_back = {s->seq, s->at_us, s->name, s->data}};
+    }
     if (a->kind == FLOW_RETRY) {
-        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, &with);
+        store_durable_retry(store, director_mutation(d, a, a->id), a->id, &how, steps, len);
     } else {
         random_uuid7(a->new_id);
         struct slice id = slice_cstr(a->new_id);
-        store_durable_fork(store, director_mutation(d, a, id), a->id, id, &how, &with);
+        store_durable_fork(store, director_mutation(d, a, id), a->id, id, &how, steps, len);
     }
     cut_free(c);
 }

@@ -71,7 +71,7 @@ static void worker_log(void *ctx, const struct deployment *d, const struct dispa
         .at_us = clock_wall_us(),
         .text = text,
     };
-    store_log(w->server->store, &row);
+    store_log(w->server->store, NULL, &row);
 }
 
 /* A read for an op, on whose fiber this runs: the guest stands still until it is answered, or ended.

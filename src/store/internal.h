@@ -38,7 +38,9 @@ enum mutation_kind {
 /* Arguments of each kind. */
 #define T(name) struct slice name;
 #define V(type, name) type name;
+#define R(type, name) type name;
 #define N(member)
+#define STEPS
 #define MUTATION(KIND, name, guard, fields)                                                        \
     struct mutation_##name {                                                                       \
         fields                                                                                     \
@@ -46,7 +48,9 @@ enum mutation_kind {
 #include "store/mutations.def"
 #undef T
 #undef V
+#undef R
 #undef N
+#undef STEPS
 
 /* One allocation with its steps and all texts behind it. Freed by the writer thread. */
 struct mutation {

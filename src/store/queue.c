@@ -317,7 +317,7 @@ static void queue_count_durable(struct store *s, const struct mutation *m)
         atomic_fetch_add(&s->durable_records, (uint64_t)mutation_records(m));
     } else if (m->kind == MUTATION_DURABLE_START)
         atomic_fetch_add(&s->durable_starts, 1);
-    else if (m->kind == MUTATION_DURABLE_MESSAGE && m->durable_message.message.name.len)
+    else if (m->kind == MUTATION_DURABLE_SIGNAL)
         atomic_fetch_add(&s->durable_signals, 1);
 }
 
@@ -349,7 +349,7 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
             queue_log_failure(m, failed);
         if (!failed && m->is_applied)
             queue_count_durable(s, m);
-        if (m->kind == MUTATION_ENV_SET && m->env_set.is_secret) /* a secret's value */
+        if (m->kind == MUTATION_SECRET_SET) /* its value */
             OPENSSL_cleanse(m + 1, m->bytes);
         free(m);
         count++;

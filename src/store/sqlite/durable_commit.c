@@ -297,12 +297,9 @@ enum err apply_durable_commit(struct writer *w, const struct mutation *m, int64_
 
 /* ---- signals and cancelling ---- */
 
-enum err apply_durable_message(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                               struct error *ret_error)
+static enum err commit_send(struct writer *w, const struct durable_message *message,
+                            int64_t *ret_number, struct error *ret_error)
 {
-    const struct durable_message *message = &m->durable_message.message;
-    if (m->durable_message.is_signal && !message->name.len)
-        return error_set(ret_error, ERR_INVALID, "a signal's name is empty");
     struct durable_state before, after;
     enum err code = durable_find(w, message->execution, &before, ret_error);
     if (code == OK && durable_is_finished(before.status))
@@ -312,4 +309,20 @@ enum err apply_durable_message(struct writer *w, const struct mutation *m, int64
     after = before;
     code = durable_receive(w, &after, message, ret_number, ret_error);
     return code == OK ? durable_save(w, &before, &after, ret_error) : code;
+}
+
+enum err apply_durable_signal(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                              struct error *ret_error)
+{
+    const struct durable_message *message = &m->durable_signal.message;
+    if (!message->name.len)
+        return error_set(ret_error, ERR_INVALID, "a signal's name is empty");
+    return commit_send(w, message, ret_number, ret_error);
+}
+
+enum err apply_durable_cancel(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                              struct error *ret_error)
+{
+    return commit_send(w, &(struct durable_message){.execution = m->durable_cancel.id}, ret_number,
+                       ret_error);
 }

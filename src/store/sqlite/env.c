@@ -69,18 +69,26 @@ static enum err env_keep(struct writer *w, int64_t owner_id, struct slice name,
                   ret_error);
 }
 
+/* A value for a name. */
+struct env_change {
+    struct slice owner; /* a module; with is_shared, a namespace */
+    bool is_shared, is_secret;
+    struct slice name, value, hosts;
+    bool keeps_hosts;
+};
+
 /* Those that it is to have, and whether its value may stand in a header then. */
-static enum err env_hosts(struct writer *w, const struct mutation *m, int64_t owner_id,
+static enum err env_hosts(struct writer *w, const struct env_change *c, int64_t owner_id,
                           struct bytes *ret_hosts, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    struct slice value = m->env_set.value;
+    struct slice value = c->value;
     bool has_row = false, is_good = true;
-    if (!m->env_set.keeps_hosts) {
-        bytes_append_slice(ret_hosts, m->env_set.hosts);
+    if (!c->keeps_hosts) {
+        bytes_append_slice(ret_hosts, c->hosts);
     } else {
-        enum err code = db_query(&w->db, WRITER_ENV_HOSTS,
-                                 PARAMS(P_INT(owner_id), P_TEXT(m->env_set.name)), &st, ret_error);
+        enum err code = db_query(&w->db, WRITER_ENV_HOSTS, PARAMS(P_INT(owner_id), P_TEXT(c->name)),
+                                 &st, ret_error);
         if (code == OK)
             code = db_step(&w->db, st, &has_row, ret_error);
         if (code != OK)
@@ -100,65 +108,96 @@ static enum err env_hosts(struct writer *w, const struct mutation *m, int64_t ow
     return ERR_INVALID;
 }
 
-enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                       struct error *ret_error)
+static enum err env_set(struct writer *w, const struct env_change *c, struct error *ret_error)
 {
-    struct slice name = m->env_set.name;
-    if (!name.len)
+    if (!c->name.len)
         return error_set(ret_error, ERR_INVALID, "a variable's name is empty");
-    if (name.len > LIMIT_ENV_VALUE_BYTES || m->env_set.value.len > LIMIT_ENV_VALUE_BYTES)
+    if (c->name.len > LIMIT_ENV_VALUE_BYTES || c->value.len > LIMIT_ENV_VALUE_BYTES)
         return error_set(ret_error, ERR_TOO_LARGE,
                          "a variable's name and value have at most %d bytes each",
                          LIMIT_ENV_VALUE_BYTES);
     CLEANUP(bytes_done) struct bytes what = BYTES_INIT, sealed = BYTES_INIT, hosts = BYTES_INIT;
     struct env_owner o;
-    bool is_secret = m->env_set.is_secret;
     int64_t version = 0;
-    enum err code = env_owner_find(w, m->env_set.function, m->env_set.is_shared, &o, ret_error);
+    enum err code = env_owner_find(w, c->owner, c->is_shared, &o, ret_error);
     if (code == OK)
-        code = env_room(w, o.id, name, is_secret, ret_error);
+        code = env_room(w, o.id, c->name, c->is_secret, ret_error);
     if (code == OK)
-        code = env_hosts(w, m, o.id, &hosts, ret_error);
+        code = env_hosts(w, c, o.id, &hosts, ret_error);
     if (code == OK)
-        code = env_keep(w, o.id, name, ret_error);
+        code = env_keep(w, o.id, c->name, ret_error);
     if (code == OK)
         code = apply_one(w, o.id < 0 ? WRITER_ENV_NEXT_SHARED : WRITER_ENV_NEXT,
                          PARAMS(P_INT(o.id)), &version, NULL, ret_error);
     if (code != OK)
         return code;
-    if (is_secret) {
-        secret_what(o.text, o.id, name, version, &what);
-        secret_seal(&w->store->secret_key, bytes_slice(&what), m->env_set.value, &sealed);
+    if (c->is_secret) {
+        secret_what(o.text, o.id, c->name, version, &what);
+        secret_seal(&w->store->secret_key, bytes_slice(&what), c->value, &sealed);
     }
     return db_run(&w->db, WRITER_ENV_SET,
-                  PARAMS(P_INT(o.id), P_TEXT(name),
-                         P_TEXT(is_secret ? bytes_slice(&sealed) : m->env_set.value),
-                         P_INT(clock_wall_us()), P_INT(version), P_INT(is_secret),
+                  PARAMS(P_INT(o.id), P_TEXT(c->name),
+                         P_TEXT(c->is_secret ? bytes_slice(&sealed) : c->value),
+                         P_INT(clock_wall_us()), P_INT(version), P_INT(c->is_secret),
                          P_TEXT(bytes_slice(&hosts))),
                   ret_error);
+}
+
+enum err apply_env_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                       struct error *ret_error)
+{
+    return env_set(w,
+                   &(struct env_change){.owner = m->env_set.function,
+                                        .name = m->env_set.name,
+                                        .value = m->env_set.value},
+                   ret_error);
+}
+
+enum err apply_secret_set(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                          struct error *ret_error)
+{
+    const struct mutation_secret_set *a = &m->secret_set;
+    return env_set(w,
+                   &(struct env_change){.owner = a->of.owner,
+                                        .is_shared = a->of.is_shared,
+                                        .is_secret = true,
+                                        .name = a->of.name,
+                                        .value = a->value,
+                                        .hosts = a->hosts,
+                                        .keeps_hosts = a->keeps_hosts},
+                   ret_error);
+}
+
+static enum err env_delete(struct writer *w, const struct secret_of *of, bool is_secret,
+                           struct error *ret_error)
+{
+    struct env_owner o;
+    enum err code = env_owner_find(w, of->owner, of->is_shared, &o, ret_error);
+    if (code == OK)
+        code = env_keep(w, o.id, of->name, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_ENV_DELETE,
+                      PARAMS(P_INT(o.id), P_TEXT(of->name), P_INT(is_secret)), ret_error);
+    if (code == OK && !db_changes(&w->db))
+        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'", SLICE_ARG(of->owner),
+                         of->is_shared ? "shared secret"
+                         : is_secret   ? "secret"
+                                       : "variable",
+                         SLICE_ARG(of->name));
+    return code;
 }
 
 enum err apply_env_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
                           struct error *ret_error)
 {
-    struct env_owner o;
-    enum err code =
-        env_owner_find(w, m->env_delete.function, m->env_delete.is_shared, &o, ret_error);
-    if (code == OK)
-        code = env_keep(w, o.id, m->env_delete.name, ret_error);
-    if (code == OK)
-        code =
-            db_run(&w->db, WRITER_ENV_DELETE,
-                   PARAMS(P_INT(o.id), P_TEXT(m->env_delete.name), P_INT(m->env_delete.is_secret)),
-                   ret_error);
-    if (code == OK && !db_changes(&w->db))
-        return error_set(ret_error, ERR_NOT_FOUND, "'%.*s' has no %s '%.*s'",
-                         SLICE_ARG(m->env_delete.function),
-                         m->env_delete.is_shared   ? "shared secret"
-                         : m->env_delete.is_secret ? "secret"
-                                                   : "variable",
-                         SLICE_ARG(m->env_delete.name));
-    return code;
+    const struct secret_of of = {.owner = m->env_delete.function, .name = m->env_delete.name};
+    return env_delete(w, &of, false, ret_error);
+}
+
+enum err apply_secret_delete(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                             struct error *ret_error)
+{
+    return env_delete(w, &m->secret_delete.of, true, ret_error);
 }
 
 /* ---- reader ---- */

@@ -256,12 +256,12 @@ void fake_durable(void *ctx, struct flow_request *d)
         return;
     case FLOW_RETRY:
         store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0},
-                            &(struct store_revival){0});
+                            NULL, 0);
         return;
     case FLOW_FORK:
         random_uuid7(x->id);
         store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0},
-                           &(struct store_revival){0});
+                           NULL, 0);
         return;
     case FLOW_CHECK:
         bytes_printf(&d->report,

@@ -134,7 +134,7 @@ static inline void fake_finish(struct fake *f, struct admin_execute *e)
                           .level = 1,
                           .at_us = clock_wall_us(),
                           .text = SLICE_LIT("ran")};
-    store_log(f->store, &row);
+    store_log(f->store, NULL, &row);
     if (fake_has(e->body, "throw")) {
         error_set(&e->error, ERR_GUEST, "it is not a function");
         bytes_append_cstr(&e->error_name, "TypeError");

@@ -124,12 +124,18 @@ static inline enum err durable_retry_with(struct harness *h, const char *id, int
 {
     struct bytes chunk = records_make(chunk_first, records - chunk_first);
     struct store_op op = HARNESS_OP(h);
+    struct store_step steps[16];
+    assert_true(signals_len <= sizeof(steps) / sizeof(steps[0]));
+    for (size_t i = 0; i < signals_len; i++)
+        steps[i] = (struct store_step){
+            .kind = STORE_STEP_SIGNAL_BACK,
+            .signal_back = {signals[i].seq, signals[i].at_us, signals[i].name, signals[i].data}};
     store_durable_retry(h->store, &op, slice_cstr(id),
                         &(struct store_cut){.records = records,
                                             .chunk_first = chunk_first,
                                             .chunk = bytes_slice(&chunk),
                                             .version = version},
-                        &(struct store_revival){.signals = signals, .signals_len = signals_len});
+                        steps, signals_len);
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }
@@ -149,7 +155,7 @@ static inline enum err durable_fork(struct harness *h, const char *id, const cha
                        &(struct store_cut){.records = records,
                                            .chunk_first = chunk_first,
                                            .chunk = bytes_slice(&chunk)},
-                       &(struct store_revival){0});
+                       NULL, 0);
     bytes_done(&chunk);
     return harness_wait(h, &op);
 }

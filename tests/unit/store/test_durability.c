@@ -298,9 +298,9 @@ static void one_function_does_not_drop_the_lines_of_others(void **state)
     int sent = 0;
     do {
         for (int k = 0; k < 5000; k++)
-            store_log(h->store, &loud);
+            store_log(h->store, NULL, &loud);
         if (sent++ < OTHERS)
-            store_log(h->store, &quiet);
+            store_log(h->store, NULL, &quiet);
         store_stats(h->store, &stats);
     } while (sent < OTHERS && !(stats.logs_dropped > 0 && sent > 20));
     assert_true(stats.logs_dropped > 0);
@@ -327,7 +327,7 @@ static void a_flood_of_lines_is_bounded(void **state)
     struct log_row row = {.function = S("a"), .text = slice_of(text, 16 * 1024)};
     int sent = 0;
     do { /* 16 MiB may be queued; the disk takes far less than memcpy gives */
-        store_log(h->store, &row);
+        store_log(h->store, NULL, &row);
         store_stats(h->store, &stats);
         sent++;
     } while (!stats.logs_dropped && sent < 1000000);

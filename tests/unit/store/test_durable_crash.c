@@ -207,7 +207,7 @@ static void a_second_server_fences_the_first(void **state)
     assert_int_equal(durable_signal(h, "a", "x", "1", "", NULL), ERR_FENCED);
     assert_int_equal(build_start(h, "plain", NULL), ERR_FENCED);
     assert_int_equal(function_delete(h, "flow"), ERR_FENCED);
-    store_log(h->store, &(struct log_row){.function = S("flow"), .text = S("lost")});
+    store_log(h->store, NULL, &(struct log_row){.function = S("flow"), .text = S("lost")});
     store_stats(h->store, &stats);
     assert_true(stats.is_fenced && stats.is_refusing);
     /* It still reads, and what it sees is the second one's. */

@@ -300,9 +300,8 @@ static enum err secret_set(struct harness *h, const char *owner, bool is_shared,
                            const char *hosts)
 {
     const struct secret_of of = {slice_cstr(owner), S("KEY"), is_shared};
-    struct slice text = slice_cstr(hosts);
     struct store_op op = HARNESS_OP(h);
-    store_secret_set(h->store, &op, &of, slice_cstr(value), hosts ? &text : NULL);
+    store_secret_set(h->store, &op, &of, slice_cstr(value), slice_cstr(hosts), hosts == NULL);
     return harness_wait(h, &op);
 }
 

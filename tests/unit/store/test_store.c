@@ -351,7 +351,7 @@ static void write_log(struct harness *h, const char *function, const char *execu
                           .level = 1,
                           .at_us = 5,
                           .text = slice_cstr(text)};
-    store_log(h->store, &row);
+    store_log(h->store, NULL, &row);
 }
 
 /* Mutations are applied in order, so whatever was queued before is committed after this. */

@@ -342,8 +342,11 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
         return OK;
     case MUTATION_DURABLE_COMMIT:
         return apply_commit(x, m, ret_number, ret_error);
-    case MUTATION_DURABLE_MESSAGE:
-        receive(x, m->durable_message.message.name, ret_number);
+    case MUTATION_DURABLE_SIGNAL:
+        receive(x, m->durable_signal.message.name, ret_number);
+        return OK;
+    case MUTATION_DURABLE_CANCEL:
+        receive(x, SLICE_EMPTY, ret_number);
         return OK;
     case MUTATION_DURABLE_PAUSE:
         x->was_resumed |= x->is_paused && !m->durable_pause.is_paused;
