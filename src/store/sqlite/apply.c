@@ -3,7 +3,7 @@
  * What each mutation does to the tables. A mutation that is refused leaves no trace: either it is
  * refused before its first write, or it is one statement, which SQLite undoes itself, or it runs in
  * a savepoint (apply_in_savepoint). So one bad mutation never spoils the batch that it is in. */
-#include "store/sqlite/apply.h"
+#include "store/sqlite/durable.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -72,6 +72,8 @@ static enum err apply_in_savepoint(struct writer *w, apply_fn fn, const struct m
     if (code != OK && !sqlite3_get_autocommit(w->db.handle) &&
         db_run(&w->db, WRITER_ROLLBACK_TO, PARAMS(), NULL) != OK)
         w->is_lost = true;
+    if (code != OK)
+        durable_forget(w);
     if (!sqlite3_get_autocommit(w->db.handle) &&
         db_run(&w->db, WRITER_RELEASE, PARAMS(), NULL) != OK)
         w->is_lost = true;
@@ -309,6 +311,7 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
     enum err code = apply_function_find(w, m->function_delete.function, &f, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
+    durable_forget(w);
     if (code == OK)
         w->needs_tidy = true;
     return code;

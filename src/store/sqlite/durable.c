@@ -1,31 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows of durable executions (see durable.h). Two statements change them: one for columns that are
- * in no index, which nearly all commits use, and one for all. */
+ * Rows of durable executions (see durable.h). Those that run are kept in memory, and the commits that
+ * nearly all of theirs are, which only append, change no row at all: it can be told from the journal
+ * (durable_columns.h). Of two statements for the rest one is for columns that are in no index. */
 #include "store/sqlite/durable.h"
 
-#include "base/clock.h"
+#include <stdlib.h>
 
+#include "base/clock.h"
+#include "store/sqlite/durable_columns.h"
+
+/* As the columns of WRITER_DURABLE_SQL are listed. */
 static struct durable_state durable_read(sqlite3_stmt *st)
 {
     return (struct durable_state){
-        .seq = db_int(st, 0),
-        .function_id = db_int(st, 1),
-        .version = db_int(st, 2),
-        .status = (enum durable_status)db_int(st, 3),
-        .is_paused = db_int(st, 4) != 0,
-        .is_cancel_requested = db_int(st, 5) != 0,
-        .has_waiters = db_int(st, 6) != 0,
-        .records = db_int(st, 7),
-        .events = db_int(st, 8),
-        .signals_last = db_int(st, 9),
-        .signals_waiting = db_int(st, 10),
-        .wake_us = db_int(st, 11),
-        .attempt = db_int(st, 12),
-        .started_us = db_int(st, 13),
-        .finished_us = db_int(st, 14),
-        .lines = db_int(st, 15),
-        .namespace_id = db_int(st, 16),
+        DURABLE_COLUMN_TABLE(DURABLE_COLUMN_READ).function_id = db_int(st, DURABLE_COLUMNS),
+        .has_waiters = db_int(st, DURABLE_COLUMNS + 1) != 0,
+        .signals_last = db_int(st, DURABLE_COLUMNS + 2),
+        .signals_waiting = db_int(st, DURABLE_COLUMNS + 3),
+        .namespace_id = db_int(st, DURABLE_COLUMNS + 4),
     };
 }
 
@@ -42,10 +35,56 @@ enum err durable_query(struct writer *w, int stmt, const struct db_param *params
     return code;
 }
 
+/* ---- rows of running ones, in memory ---- */
+
+enum { DURABLE_KEPT_MAX = 4096 };
+
+/* A row as the running transaction sees it, under its id. It counts only while it says RUNNING: whatever
+ * may remove a row without looking here removes no such one, or forgets them all. */
+struct durable_kept {
+    struct durable_state state;
+};
+
+void durable_forget(struct writer *w)
+{
+    void *kept;
+    for (size_t cursor = 0; map_next(&w->kept, &cursor, NULL, &kept);)
+        free(kept);
+    map_done(&w->kept);
+    w->kept = (struct map){0};
+}
+
+void durable_forget_many(struct writer *w)
+{
+    if (map_count(&w->kept) > DURABLE_KEPT_MAX)
+        durable_forget(w);
+}
+
+static struct durable_kept *durable_keep(struct writer *w, struct slice id,
+                                         struct durable_kept *kept)
+{
+    if (kept)
+        return kept;
+    kept = calloc(1, sizeof(*kept));
+    CHECK(kept);
+    (void)map_put(&w->kept, id, kept);
+    return kept;
+}
+
 enum err durable_look(struct writer *w, struct slice id, struct durable_state *ret_state,
                       struct error *ret_error)
 {
-    return durable_query(w, WRITER_DURABLE_FIND, PARAMS(P_TEXT(id)), ret_state, ret_error);
+    struct durable_kept *kept = map_get(&w->kept, id);
+    if (kept && kept->state.status == DURABLE_RUNNING) {
+        *ret_state = kept->state;
+        return OK;
+    }
+    enum err code = durable_query(w, WRITER_DURABLE_FIND, PARAMS(P_TEXT(id)), ret_state, ret_error);
+    if (code != OK || ret_state->status != DURABLE_RUNNING)
+        return code;
+    ret_state->kept = durable_keep(w, id, kept);
+    ret_state->kept->state = *ret_state;
+    return OK;
 }
 
 enum err durable_find(struct writer *w, struct slice id, struct durable_state *ret_state,
@@ -81,12 +120,31 @@ static void durable_count(struct writer *w, const struct durable_state *s, int64
         writer_add_count(w, s->function_id, WRITER_COUNTED_PAUSED, add);
 }
 
-enum err durable_save(struct writer *w, const struct durable_state *before,
-                      const struct durable_state *after, struct error *ret_error)
+/* Do only those columns differ that the journal says, too (DURABLE_RECORDS_SQL)? */
+static bool durable_is_longer(const struct durable_state *before, const struct durable_state *s)
+{
+    return s->status == DURABLE_RUNNING && s->version == before->version &&
+           s->is_cancel_requested == before->is_cancel_requested &&
+           s->has_waiters == before->has_waiters && s->records >= before->records &&
+           s->events == before->events && s->signals_last == before->signals_last &&
+           s->signals_waiting == before->signals_waiting && s->attempt == before->attempt &&
+           s->started_us == before->started_us && s->lines == before->lines;
+}
+
+/* Columns of an index. */
+static bool durable_is_moved(const struct durable_state *before, const struct durable_state *s)
+{
+    return s->status != before->status || s->is_paused != before->is_paused ||
+           s->wake_us != before->wake_us || s->finished_us != before->finished_us;
+}
+
+static enum err durable_write(struct writer *w, const struct durable_state *before,
+                              const struct durable_state *after, struct error *ret_error)
 {
     const struct durable_state *s = after;
-    bool is_moved = s->status != before->status || s->is_paused != before->is_paused ||
-                    s->wake_us != before->wake_us || s->finished_us != before->finished_us;
+    bool is_moved = durable_is_moved(before, after);
+    if (!is_moved && durable_is_longer(before, after))
+        return OK;
     if (!is_moved)
         return db_run(&w->db, WRITER_DURABLE_MARK,
                       PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
@@ -108,6 +166,15 @@ enum err durable_save(struct writer *w, const struct durable_state *before,
     }
     if (code == OK && s->finished_us && w->retain_us == INT64_MAX)
         w->retain_us = s->finished_us + w->keep_us;
+    return code;
+}
+
+enum err durable_save(struct writer *w, const struct durable_state *before,
+                      const struct durable_state *after, struct error *ret_error)
+{
+    enum err code = durable_write(w, before, after, ret_error);
+    if (code == OK && after->kept)
+        after->kept->state = *after;
     return code;
 }
 
@@ -292,21 +359,29 @@ enum err durable_receive(struct writer *w, struct durable_state *state,
     return OK;
 }
 
+static enum err durable_cancel_one(struct writer *w, struct slice id, struct error *ret_error)
+{
+    const struct durable_message message = {0}; /* without a name: to end */
+    struct durable_state before, after;
+    int64_t ignored;
+    enum err code = durable_look(w, id, &before, ret_error);
+    if (code != OK || !before.seq)
+        return code;
+    after = before;
+    code = durable_receive(w, &after, &message, &ignored, ret_error);
+    return code == OK ? durable_save(w, &before, &after, ret_error) : code;
+}
+
 enum err durable_cancel_children(struct writer *w, struct slice parent, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    const struct durable_message message = {0}; /* without a name: to end */
     bool has_row = false;
     enum err code =
         db_query(&w->db, WRITER_DURABLE_CHILDREN, PARAMS(P_TEXT(parent)), &st, ret_error);
     if (code == OK)
         code = db_step(&w->db, st, &has_row, ret_error);
     while (code == OK && has_row) {
-        struct durable_state before = durable_read(st), after = before;
-        int64_t ignored;
-        code = durable_receive(w, &after, &message, &ignored, ret_error);
-        if (code == OK)
-            code = durable_save(w, &before, &after, ret_error);
+        code = durable_cancel_one(w, db_text(st, 0), ret_error);
         if (code == OK)
             code = db_step(&w->db, st, &has_row, ret_error);
     }

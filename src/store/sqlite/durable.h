@@ -15,6 +15,7 @@ struct durable_state {
     bool is_paused, is_cancel_requested, has_waiters;
     int64_t records, events, signals_last, signals_waiting, wake_us, attempt, started_us,
         finished_us, lines, namespace_id;
+    struct durable_kept *kept; /* its place in the writer's memory; NULL: none */
 };
 
 /* Place of a record in table journal. */
@@ -37,6 +38,11 @@ enum err durable_finished_error(struct slice id, const struct durable_state *sta
 /* Asks all that it has started and that have not ended to end. */
 NODISCARD enum err durable_cancel_children(struct writer *w, struct slice parent,
                                            struct error *ret_error);
+/* Forgets the rows that the writer's memory has: the running transaction, or part of it, is undone, or a
+ * function is deleted. */
+void durable_forget(struct writer *w);
+/* Between transactions: if there are too many. */
+void durable_forget_many(struct writer *w);
 NODISCARD enum err durable_save(struct writer *w, const struct durable_state *before,
                                 const struct durable_state *after, struct error *ret_error);
 

@@ -64,8 +64,9 @@ enum err apply_durable_crashed(struct writer *w, const struct mutation *m, int64
     struct durable_state before;
     enum err code = operate_find_unfinished(w, m->durable_crashed.id, &before, ret_error);
     if (code == OK)
-        code = apply_one(w, WRITER_DURABLE_CRASHED, PARAMS(P_INT(before.seq)), ret_number, NULL,
-                         ret_error);
+        code =
+            apply_one(w, WRITER_DURABLE_CRASHED, PARAMS(P_INT(before.seq), P_INT(before.records)),
+                      ret_number, NULL, ret_error);
     if (code != OK || before.is_paused || *ret_number < STORE_CRASHES_MAX)
         return code;
     return operate_park(w, &before,

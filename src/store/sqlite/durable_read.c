@@ -2,39 +2,43 @@
  *
  * Reads of durable executions: rows, journals, snapshots, signals, and which are due. As reader.c:
  * each statement sees one committed state and is released before the call returns. */
+#include "store/sqlite/durable_columns.h"
 #include "store/sqlite/reader.h"
 
-/* As the columns of READER_DURABLE_COLUMNS are listed; with_texts: and those that only one row is
- * read with. */
+/* Behind DURABLE_COLUMN_TABLE, as READER_DURABLE_COLUMNS lists them; from INPUT on only one row is read
+ * with them. */
+enum {
+    SHOWN_ID = DURABLE_COLUMNS,
+    SHOWN_WORKFLOW,
+    SHOWN_EXPORT,
+    SHOWN_KEY,
+    SHOWN_PARENT,
+    SHOWN_CREATED,
+    SHOWN_ERROR,
+    SHOWN_PROGRESS,
+    SHOWN_PARKED,
+    SHOWN_INPUT,
+    SHOWN_METADATA,
+    SHOWN_OUTPUT,
+};
+
 static struct durable_row durable_row_read(sqlite3_stmt *st, struct arena *a, bool with_texts)
 {
     struct durable_row row = {
-        .seq = db_int(st, 0),
-        .id = db_text_copy(st, 1, a),
-        .workflow = db_text_copy(st, 2, a),
-        .export_name = db_text_copy(st, 3, a),
-        .key = db_text_copy(st, 4, a),
-        .version = db_int(st, 5),
-        .status = (enum durable_status)db_int(st, 6),
-        .is_paused = db_int(st, 7) != 0,
-        .is_cancel_requested = db_int(st, 8) != 0,
-        .parent = db_text_copy(st, 9, a),
-        .records = db_int(st, 10),
-        .events = db_int(st, 11),
-        .wake_us = db_int(st, 12),
-        .attempt = db_int(st, 13),
-        .created_us = db_int(st, 14),
-        .started_us = db_int(st, 15),
-        .finished_us = db_int(st, 16),
-        .lines = db_int(st, 17),
-        .error = db_text_copy(st, 18, a),
-        .progress = db_text_copy(st, 19, a),
-        .parked = db_text_copy(st, 20, a),
+        DURABLE_COLUMN_TABLE(DURABLE_COLUMN_READ).id = db_text_copy(st, SHOWN_ID, a),
+        .workflow = db_text_copy(st, SHOWN_WORKFLOW, a),
+        .export_name = db_text_copy(st, SHOWN_EXPORT, a),
+        .key = db_text_copy(st, SHOWN_KEY, a),
+        .parent = db_text_copy(st, SHOWN_PARENT, a),
+        .created_us = db_int(st, SHOWN_CREATED),
+        .error = db_text_copy(st, SHOWN_ERROR, a),
+        .progress = db_text_copy(st, SHOWN_PROGRESS, a),
+        .parked = db_text_copy(st, SHOWN_PARKED, a),
     };
     if (with_texts) {
-        row.input = db_text_copy(st, 21, a);
-        row.metadata = db_text_copy(st, 22, a);
-        row.output = db_text_copy(st, 23, a);
+        row.input = db_text_copy(st, SHOWN_INPUT, a);
+        row.metadata = db_text_copy(st, SHOWN_METADATA, a);
+        row.output = db_text_copy(st, SHOWN_OUTPUT, a);
     }
     return row;
 }
@@ -49,7 +53,7 @@ enum { DURABLE_SCAN_MAX = 4000 };
 
 static bool durable_is_of_export(sqlite3_stmt *st, struct slice wanted)
 {
-    struct slice name = db_text(st, 3);
+    struct slice name = db_text(st, SHOWN_EXPORT);
     return wanted.len == 0 || slice_eq(name, wanted) ||
            (name.len == 0 && slice_eq_cstr(wanted, "default"));
 }
@@ -99,7 +103,7 @@ enum err store_durables(struct store_reader *r, struct arena *a,
     while (code == OK && has_row && (int64_t)len < limit && seen < seen_max &&
            bytes < READER_PAGE_BYTES_MAX) {
         seen++;
-        last = db_int(st, 0);
+        last = db_int(st, DURABLE_COLUMN_seq);
         if (durable_is_of_export(st, filter->export_name)) {
             rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
             rows[len] = durable_row_read(st, a, false);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "store/sqlite/durable.h"
 #include "store/sqlite/schema.h"
 
 /* In the file's header, so that file(1) and we can tell it from others' databases: "Lmpt". */
@@ -260,6 +261,7 @@ void writer_close(struct writer *w)
     if (!w)
         return;
     db_close(&w->db);
+    durable_forget(w);
     free(w->counts);
     free(w->countings);
     free(w);

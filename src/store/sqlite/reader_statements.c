@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the readers' SQL texts share, and their table. */
+#include "store/sqlite/durable_columns.h"
 #include "store/sqlite/reader.h"
 
 #define READER_FUNCTION_SQL                                                                        \
@@ -29,10 +30,10 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
     "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
     "e.created_us,"                                                                                \
     " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
+/* As durable_read.c names them. */
 #define READER_DURABLE_COLUMNS                                                                     \
-    "SELECT d.seq, d.id, f.name, d.export_name, d.key, d.version, d.status, d.is_paused,"          \
-    " d.is_cancel_requested, d.parent, d.records, d.events, d.wake_us, d.attempt, d.created_us,"   \
-    " d.started_us, d.finished_us, d.lines, t.error, t.progress, t.parked"
+    "SELECT " DURABLE_COLUMNS_SQL "d.id, f.name, d.export_name, d.key, d.parent, d.created_us,"    \
+    " t.error, t.progress, t.parked"
 #define READER_DURABLE_FROM                                                                        \
     " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
     " JOIN durable_text t ON t.execution = d.seq"

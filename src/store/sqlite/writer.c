@@ -9,6 +9,7 @@
 #include "store/sqlite/writer.h"
 
 #include "base/clock.h"
+#include "store/sqlite/durable.h"
 
 static enum err writer_fenced(const struct writer *w, struct error *ret_error)
 {
@@ -41,6 +42,7 @@ enum err writer_begin(struct writer *w, struct error *ret_error)
     w->is_lost = false;
     w->counts_len = 0;
     w->countings_len = 0;
+    durable_forget_many(w);
     if (w->is_fenced)
         return writer_fenced(w, ret_error);
     enum err code = db_run(&w->db, WRITER_BEGIN, PARAMS(), ret_error);
@@ -152,6 +154,7 @@ void writer_rollback(struct writer *w)
     w->counts_len = 0;
     w->countings_len = 0;
     w->is_lost = false;
+    durable_forget(w);
     db_rollback(&w->db);
 }
 

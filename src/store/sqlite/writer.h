@@ -40,6 +40,7 @@ struct writer {
     size_t countings_len, countings_cap;
     int64_t epoch;       /* of the lease that this writer took */
     int64_t durable_seq; /* last one given to an execution */
+    struct map kept;     /* rows of executions that run: durable.c */
     int64_t keep_us;     /* durable_keep_us */
     int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */

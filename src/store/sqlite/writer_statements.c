@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What the writer's SQL texts share, and their table. */
+#include "store/sqlite/durable_columns.h"
 #include "store/sqlite/writer.h"
 
 _Static_assert(BUILD_QUEUED == 0 && BUILD_READY == 3 && BUILD_FAILED == 4, "stored as numbers");
@@ -9,10 +10,10 @@ _Static_assert(EXECUTION_RUNNING == 0 && EXECUTION_FAILURE == 2, "stored as numb
 _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLED == 5,
                "stored as numbers");
 
+/* As durable.c reads them. */
 #define WRITER_DURABLE_SQL                                                                         \
-    "SELECT seq, function_id, version, status, is_paused, is_cancel_requested, has_waiters,"       \
-    " records, events, signals_last, signals_waiting, wake_us, attempt, started_us, finished_us,"  \
-    " lines, namespace_id FROM durable"
+    "SELECT " DURABLE_COLUMNS_SQL "d.function_id, d.has_waiters, d.signals_last,"                  \
+    " d.signals_waiting, d.namespace_id FROM durable d"
 
 /* clang-format off */
 #define ENV_OLDEST_OF(of, status)                                                                  \
