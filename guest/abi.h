@@ -27,6 +27,8 @@
  *                                         2: and waits for what was given to waitUntil()
  *   limpet_forget(dispatch)               the host has given it up: it counts no more, and no op
  *                                         that it has started will complete
+ *   limpet_compile(name, source, len, ret_len) -> ptr   at build time: an ES module's bytecode. name is
+ *                                         NUL-terminated; 0: it does not compile, op FAIL was called
  *
  * and provides these imports, module "limpet":
  *
@@ -60,8 +62,8 @@ enum abi_body {
 };
 
 enum abi_load {
-    ABI_LOAD_RUNTIME = 0, /* guest/runtime: the platform's own JavaScript, trusted */
-    ABI_LOAD_MODULE = 1,  /* the user's bundle */
+    ABI_LOAD_RUNTIME = 0, /* guest/runtime: bytecode of limpet_compile(), which is trusted */
+    ABI_LOAD_MODULE = 1,  /* the user's bundle: a text */
 };
 
 enum abi_dispatch {

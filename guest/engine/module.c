@@ -3,17 +3,20 @@
 
 #include <stdlib.h>
 
+#include "builtin.h"
 #include "engine.h"
+#include "globals.h"
+#include "native.h"
 #include "op.h"
 #include "rejection.h"
 
 struct module_native {
     struct module_native *next;
     char *name;
-    JSValue exports;
+    JSValue
+        exports; /* an object; or the text "FILE": it is that module of the runtime's, loaded late */
 };
 
-#define MODULE_NODE "node:"
 #define MODULE_BUNDLED "limpet:node/"
 #define MODULE_PRIVATE "limpet:internal"
 
@@ -53,6 +56,27 @@ static const struct module_native *module_native_find(const char *name)
     return m;
 }
 
+/* PREFIX and rest as one name. */
+static char *module_join(JSContext *ctx, const char *prefix, const char *rest)
+{
+    const size_t len = strlen(prefix), rest_len = strlen(rest);
+    char *joined = js_malloc(ctx, len + rest_len + 1);
+    if (joined) {
+        memcpy(joined, prefix, len);
+        memcpy(joined + len, rest, rest_len + 1);
+    }
+    return joined;
+}
+
+/* The name of the module that is loaded for it, the caller's to free with js_free(). */
+static char *module_native_file(JSContext *ctx, const struct module_native *m)
+{
+    const char *file = JS_ToCString(ctx, m->exports);
+    char *name = file ? module_join(ctx, BUILTIN_RUNTIME, file) : NULL;
+    JS_FreeCString(ctx, file);
+    return name;
+}
+
 /* Calls `each` with the names of the module's exports. */
 static int module_native_each(JSContext *ctx, JSModuleDef *m, JSValueConst exports,
                               int (*each)(JSContext *, JSModuleDef *, const char *, JSValue))
@@ -87,10 +111,20 @@ static int module_native_init(JSContext *ctx, JSModuleDef *m)
     return failed;
 }
 
-/* Modules of the platform's own: only modules of the Node layer may import them. */
+static bool module_is_in(const char *name, const char *prefix)
+{
+    return strncmp(name, prefix, strlen(prefix)) == 0;
+}
+
+/* Modules of the platform's own: only modules of the platform may import them. */
 static bool module_is_private(const char *name)
 {
-    return strncmp(name, MODULE_PRIVATE, strlen(MODULE_PRIVATE)) == 0;
+    return module_is_in(name, MODULE_PRIVATE);
+}
+
+static bool module_is_platform(const char *name)
+{
+    return module_is_in(name, BUILTIN_NODE) || module_is_in(name, BUILTIN_RUNTIME);
 }
 
 static void module_throw_unknown(JSContext *ctx, const char *name)
@@ -120,46 +154,17 @@ static void module_throw_unknown(JSContext *ctx, const char *name)
     JS_Throw(ctx, error);
 }
 
-/* --- the Node layer ------------------------------------------------------------------------------
- *
- * Modules "node:NAME" are texts of the host's, compiled when something first imports them, so that
- * they cost nothing where nothing does. Bundles say "limpet:node/NAME" (src/script/bundle.c), since
- * the bundler must tell them from what it resolves itself. */
-
-/* The host's text of "node:NAME". False: there is none; no exception is left. */
-static bool module_builtin_text(JSContext *ctx, const char *name, struct op_reply *ret_reply)
-{
-    if (strncmp(name, MODULE_NODE, strlen(MODULE_NODE)) != 0)
-        return false;
-    name += strlen(MODULE_NODE);
-    const struct op_builtin args = {.name = op_bytes(name, (uint32_t)strlen(name))};
-    if (op_ask(ctx, OP_BUILTIN, &args, ret_reply))
-        return true;
-    JS_FreeValue(ctx, JS_GetException(ctx));
-    return false;
-}
-
-static JSModuleDef *module_load_builtin(JSContext *ctx, const char *name,
-                                        const struct op_reply *reply)
-{
-    JSValue module = JS_Eval(ctx, (const char *)reply->data, reply->len - 1, name,
-                             JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    if (JS_IsException(module))
-        return NULL;
-    JSModuleDef *m = JS_VALUE_GET_PTR(module);
-    JS_FreeValue(ctx, module); /* the context keeps it */
-    return m;
-}
+/* --- loading by name -----------------------------------------------------------------------------
+ */
 
 static JSModuleDef *module_load_native(JSContext *ctx, const char *name, void *opaque)
 {
+    if (builtin_is_compiling()) /* it is linked where it is loaded */
+        return JS_NewCModule(ctx, name, module_native_init);
     const struct module_native *native = module_native_find(name);
-    struct op_reply reply;
-    if (!native && module_builtin_text(ctx, name, &reply)) {
-        JSModuleDef *builtin = module_load_builtin(ctx, name, &reply);
-        op_reply_done(&reply);
+    JSModuleDef *builtin = NULL;
+    if (!native && builtin_find(ctx, name, &builtin))
         return builtin;
-    }
     if (!native) {
         module_throw_unknown(ctx, name);
         return NULL;
@@ -171,74 +176,32 @@ static JSModuleDef *module_load_native(JSContext *ctx, const char *name, void *o
     return m;
 }
 
-/* PREFIX and rest as one name. */
-static char *module_join(JSContext *ctx, const char *prefix, const char *rest)
-{
-    const size_t len = strlen(prefix), rest_len = strlen(rest);
-    char *joined = js_malloc(ctx, len + rest_len + 1);
-    if (joined) {
-        memcpy(joined, prefix, len);
-        memcpy(joined + len, rest, rest_len + 1);
-    }
-    return joined;
-}
-
 /* "events", where the platform has no module of that name but the Node layer has. */
 static char *module_normalize_bare(JSContext *ctx, const char *name)
 {
-    struct op_reply reply;
-    char *joined = module_join(ctx, MODULE_NODE, name);
-    if (!joined || !module_builtin_text(ctx, joined, &reply)) {
-        js_free(ctx, joined);
-        return joined ? js_strdup(ctx, name) : NULL;
-    }
-    op_reply_done(&reply);
-    return joined;
+    char *joined = module_join(ctx, BUILTIN_NODE, name);
+    if (!joined || builtin_exists(ctx, joined))
+        return joined;
+    js_free(ctx, joined);
+    return js_strdup(ctx, name);
 }
 
 static char *module_normalize(JSContext *ctx, const char *base, const char *name, void *opaque)
 {
-    if (strncmp(name, MODULE_BUNDLED, strlen(MODULE_BUNDLED)) == 0)
-        return module_join(ctx, MODULE_NODE, name + strlen(MODULE_BUNDLED));
+    if (builtin_is_compiling())
+        return js_strdup(ctx, name);
+    if (module_is_in(name, MODULE_BUNDLED))
+        return module_join(ctx, BUILTIN_NODE, name + strlen(MODULE_BUNDLED));
     if (strcmp(name, "cloudflare:node") == 0)
-        return js_strdup(ctx, MODULE_NODE "internal/cloudflare");
-    if (module_is_private(name) && strncmp(base, MODULE_NODE, strlen(MODULE_NODE)) != 0)
+        return js_strdup(ctx, BUILTIN_NODE "internal/cloudflare");
+    if (module_is_private(name) && !module_is_platform(base))
         return module_join(ctx, "private ", name);
-    if (!strchr(name, ':') && name[0] != '.' && name[0] != '/' && !module_native_find(name))
+    const struct module_native *native = module_native_find(name);
+    if (native && JS_IsString(native->exports))
+        return module_native_file(ctx, native);
+    if (!strchr(name, ':') && name[0] != '.' && name[0] != '/' && !native)
         return module_normalize_bare(ctx, name);
     return js_strdup(ctx, name);
-}
-
-JSValue module_require(JSContext *ctx, const char *name)
-{
-    struct buffer source = {0};
-    buffer_add(&source, "export { default } from '", 25);
-    buffer_add(&source, name, (uint32_t)strlen(name));
-    buffer_add(&source, "';", 3); /* with its NUL */
-    JSValue module = JS_EXCEPTION, promise, value = JS_EXCEPTION;
-    if (source.is_failed || strpbrk(name, "'\\\n\r"))
-        JS_ThrowReferenceError(ctx, "there is no such module here");
-    else
-        module = JS_Eval(ctx, (const char *)source.data, source.len - 1, MODULE_NODE "require",
-                         JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    buffer_done(&source);
-    if (JS_IsException(module))
-        return module;
-    JSModuleDef *m = JS_VALUE_GET_PTR(module);
-    promise = JS_EvalFunction(ctx, module);
-    if (JS_IsException(promise))
-        return promise;
-    if (JS_PromiseState(ctx, promise) == JS_PROMISE_REJECTED) {
-        rejection_forget(ctx, promise);
-        JS_Throw(ctx, JS_PromiseResult(ctx, promise));
-    } else {
-        JSValue namespace = JS_GetModuleNamespace(ctx, m);
-        value =
-            JS_IsException(namespace) ? JS_EXCEPTION : JS_GetPropertyStr(ctx, namespace, "default");
-        JS_FreeValue(ctx, namespace);
-    }
-    JS_FreeValue(ctx, promise);
-    return value;
 }
 
 bool module_init(JSContext *ctx)
@@ -262,7 +225,8 @@ static void module_explain_export(JSContext *ctx)
     for (const struct module_native *m = in ? eng.modules : NULL; m; m = m->next) {
         const char *module = in + strlen("' in module '");
         const size_t len = strlen(m->name);
-        if (strncmp(module, m->name, len) != 0 || strcmp(module + len, "'") != 0)
+        if (JS_IsString(m->exports) || strncmp(module, m->name, len) != 0 ||
+            strcmp(module + len, "'") != 0)
             continue;
         struct buffer out = {0};
         JSPropertyEnum *names = NULL;
@@ -399,72 +363,11 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
     return (eng.exports & ~(uint32_t)ABI_EXPORT_SETUP) != 0;
 }
 
-/* --- globals of Node's ---------------------------------------------------------------------------
+/* --- limpet_load() -------------------------------------------------------------------------------
  */
 
-static bool module_is_word(char c)
+static void module_define_meta(JSContext *ctx, JSModuleDef *m, const char *name)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-           c == '$' || (unsigned char)c >= 0x80;
-}
-
-static bool module_ends(const char *source, const char *at, const char *end)
-{
-    const size_t len = strlen(end);
-    return (size_t)(at - source) >= len && memcmp(at - len, end, len) == 0;
-}
-
-/* Does the source speak of a global variable of that name? A property of something else is none. */
-static bool module_speaks_of(const char *source, uint32_t len, const char *name)
-{
-    static const char *const globals[] = {"globalThis.", "globalThis?.", "global.",
-                                          "global?.",    "self.",        "window."};
-    const size_t name_len = strlen(name);
-    const char *at = source, *end = source + len;
-    while ((at = memmem(at, (size_t)(end - at), name, name_len))) {
-        const char *from = at;
-        at += name_len;
-        if ((from > source && module_is_word(from[-1])) || module_is_word(*at))
-            continue;
-        if (from == source || from[-1] != '.')
-            return true;
-        for (size_t i = 0; i < sizeof globals / sizeof *globals; i++)
-            if (module_ends(source, from, globals[i]))
-                return true;
-    }
-    return false;
-}
-
-/* Defines `process` and `Buffer` for code that speaks of them, and for no other. */
-static bool module_define_globals(JSContext *ctx, const char *source, uint32_t len)
-{
-    static const struct {
-        const char *name, *module;
-    } globals[] = {{"Buffer", MODULE_NODE "internal/buffer-global"},
-                   {"process", MODULE_NODE "process"}};
-    bool is_ok = true;
-    for (size_t i = 0; i < sizeof globals / sizeof *globals && is_ok; i++) {
-        if (!module_speaks_of(source, len, globals[i].name))
-            continue;
-        JSValue value = module_require(ctx, globals[i].module), global = JS_GetGlobalObject(ctx);
-        is_ok = !JS_IsException(value) &&
-                JS_DefinePropertyValueStr(ctx, global, globals[i].name, value,
-                                          JS_PROP_WRITABLE | JS_PROP_CONFIGURABLE) >= 0;
-        JS_FreeValue(ctx, global);
-    }
-    return is_ok;
-}
-
-static bool module_load_source(JSContext *ctx, uint32_t kind, const char *name, const char *source,
-                               uint32_t len)
-{
-    if (kind == ABI_LOAD_MODULE && !module_define_globals(ctx, source, len))
-        return false;
-    JSValue module =
-        JS_Eval(ctx, source, len, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
-    if (JS_IsException(module))
-        return false;
-    JSModuleDef *m = JS_VALUE_GET_PTR(module);
     JSValue meta = JS_GetImportMeta(ctx, m);
     if (JS_IsObject(meta)) {
         struct buffer url = {0};
@@ -476,13 +379,31 @@ static bool module_load_source(JSContext *ctx, uint32_t kind, const char *name, 
         buffer_done(&url);
     }
     JS_FreeValue(ctx, meta);
+}
+
+static bool module_load_bundle(JSContext *ctx, const char *name, const char *source, uint32_t len)
+{
+    if (!globals_define_for(ctx, source, len))
+        return false;
+    JSValue module =
+        JS_Eval(ctx, source, len, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);
+    if (JS_IsException(module))
+        return false;
+    JSModuleDef *m = JS_VALUE_GET_PTR(module);
+    module_define_meta(ctx, m, name);
     if (!module_evaluate(ctx, module))
         return false;
-    if (kind == ABI_LOAD_RUNTIME)
-        return true;
     JSValue namespace = JS_GetModuleNamespace(ctx, m);
     bool is_ok = !JS_IsException(namespace) && module_find_exports(ctx, namespace);
     JS_FreeValue(ctx, namespace);
+    return is_ok;
+}
+
+static bool module_load_runtime(JSContext *ctx, const char *code, uint32_t len)
+{
+    JSValue module = native_define(ctx) ? builtin_read(ctx, code, len) : JS_EXCEPTION;
+    bool is_ok = !JS_IsException(module) && module_evaluate(ctx, module);
+    native_remove(ctx);
     return is_ok;
 }
 
@@ -494,12 +415,11 @@ bool module_load(JSContext *ctx, uint32_t kind, struct text name, const char *so
         engine_fail(ctx, 0);
         return false;
     }
-    bool is_ok = kind != ABI_LOAD_RUNTIME || native_define(ctx);
-    is_ok = is_ok && module_load_source(ctx, kind, copy, source, len);
+    bool is_ok = kind == ABI_LOAD_RUNTIME ? module_load_runtime(ctx, source, len)
+                                          : module_load_bundle(ctx, copy, source, len);
     if (!is_ok)
         engine_fail(ctx, 0);
     if (kind == ABI_LOAD_RUNTIME) {
-        native_remove(ctx);
         free(copy);
     } else {
         const char *names = workflow_names ? workflow_names : "";

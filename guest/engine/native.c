@@ -4,7 +4,9 @@
  * that need nothing of their own here have theirs from native_op.c. */
 #include <stdlib.h>
 
+#include "builtin.h"
 #include "engine.h"
+#include "globals.h"
 #include "module.h"
 #include "native.h"
 #include "op.h"
@@ -498,8 +500,8 @@ static JSValue native_set_hooks(JSContext *ctx, JSValueConst this_value, int arg
 static JSValue native_define_module(JSContext *ctx, JSValueConst this_value, int argc,
                                     JSValueConst *argv)
 {
-    if (argc < 2 || !JS_IsObject(argv[1]))
-        return JS_ThrowTypeError(ctx, "defineModule needs a name and an object");
+    if (argc < 2 || !(JS_IsObject(argv[1]) || JS_IsString(argv[1])))
+        return JS_ThrowTypeError(ctx, "defineModule needs a name, and an object or a file's name");
     const char *name = JS_ToCString(ctx, argv[0]);
     bool is_ok = name && module_define(ctx, name, argv[1]);
     JS_FreeCString(ctx, name);
@@ -523,9 +525,18 @@ static JSValue native_set_frame(JSContext *ctx, JSValueConst this_value, int arg
 static JSValue native_require(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     const char *name = JS_ToCString(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
-    JSValue value = name ? module_require(ctx, name) : JS_EXCEPTION;
+    JSValue value = name ? builtin_export(ctx, name, "default") : JS_EXCEPTION;
     JS_FreeCString(ctx, name);
     return value;
+}
+
+static JSValue native_lazy_globals(JSContext *ctx, JSValueConst this_value, int argc,
+                                   JSValueConst *argv)
+{
+    if (argc < 1 || !globals_define_lazy(ctx, argv[0]))
+        return JS_HasException(ctx) ? JS_EXCEPTION
+                                    : JS_ThrowTypeError(ctx, "lazyGlobals needs an object");
+    return JS_UNDEFINED;
 }
 
 static JSValue native_remove_globals(JSContext *ctx, JSValueConst this_value, int argc,
@@ -674,6 +685,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("frame", 0, native_frame),
     JS_CFUNC_DEF("setFrame", 1, native_set_frame),
     JS_CFUNC_DEF("require", 1, native_require),
+    JS_CFUNC_DEF("lazyGlobals", 1, native_lazy_globals),
     JS_CFUNC_DEF("removeGlobals", 1, native_remove_globals),
     JS_CFUNC_DEF("info", 0, native_info),
     JS_CFUNC_DEF("reportError", 2, native_report_error),

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Packs the Node layer: node build.mjs OUTPUT. Each file here is a module "node:NAME"; what several share becomes a
-// module "node:internal/…". The form of the pack is src/script/builtin.c's: u32 length, bytes, NUL for each name and text.
+// module "node:internal/…".
 
 import { build } from "esbuild";
 import { readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { pack } from "../pack.mjs";
 
 const [output] = process.argv.slice(2);
 if (!output) {
@@ -61,20 +62,9 @@ const { outputFiles } = await build({
     plugins: [ours],
 });
 
-const parts = [];
-const put = (text) => {
-    const bytes = Buffer.from(text);
-    const length = Buffer.alloc(4);
-    length.writeUInt32LE(bytes.length);
-    parts.push(length, bytes, Buffer.from([0]));
-};
 const modules = outputFiles.map(({ path, text }) => ({
     name: path.slice(1, -3),
     text: text.replace(/(from|import)"(?:\.{1,2}\/)+(?:internal\/)?([A-Z0-9]+)\.js"/g, '$1"node:internal/$2"'),
 }));
 const isPrivate = ({ name }) => name.startsWith("internal/");
-for (const { name, text } of [...modules.filter((m) => !isPrivate(m)), ...modules.filter(isPrivate)]) {
-    put(name);
-    put(text);
-}
-writeFileSync(output, Buffer.concat(parts));
+writeFileSync(output, pack([...modules.filter((m) => !isPrivate(m)), ...modules.filter(isPrivate)]));

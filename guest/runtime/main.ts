@@ -20,7 +20,6 @@ import * as logger from "./derp/logger.ts";
 import * as sql from "./derp/sql.ts";
 import { TextDecoderStream, TextEncoderStream } from "./encoding-stream.ts";
 import { CustomEvent, Event, EventTarget } from "./event.ts";
-import { EventSource } from "./event-source.ts";
 import { CloseEvent, ErrorEvent, MessageEvent, PromiseRejectionEvent } from "./event-kinds.ts";
 import { FormData, parseFormData, serializeFormData } from "./form-data.ts";
 import {
@@ -46,7 +45,6 @@ import {
 } from "./stream.ts";
 import { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
-import { URLPattern } from "./url-pattern.ts";
 import { Entrypoint } from "./workflow/cloudflare.ts";
 import { duration } from "./workflow/duration.ts";
 import {
@@ -66,8 +64,8 @@ function reportError(error: unknown): void {
 
 const globals: Record<string, unknown> = {
     ...streams,
-    AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, Event, EventSource, EventTarget, File, FormData,
-    Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLPattern, URLSearchParams,
+    AbortController, AbortSignal, Blob, CompressionStream, Crypto, CryptoKey, CustomEvent, DecompressionStream, Event, EventTarget, File, FormData,
+    Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
     clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
     FixedLengthStream, IdentityTransformStream, Intl, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
@@ -78,12 +76,18 @@ const globals: Record<string, unknown> = {
 for (const name of Object.keys(globals)) {
     global(name, globals[name]);
 }
+/** Globals that few need: each is the export of that name of a file in lazy/, loaded when something first looks at it, or when a
+ *  bundle that speaks of it is loaded (or has one of the words behind the file's name). */
+native.lazyGlobals({
+    EventSource: "event-source",
+    URLPattern: "url-pattern",
+});
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 
 platformClasses.push(
     BroadcastChannel, MessageChannel, Navigator, PerformanceEntry, Scheduler,
     AbortController, CompressionStream, DecompressionStream, EventTarget, Event, CryptoKey, FormData, TextDecoderStream, TextEncoderStream,
-    URL, URLPattern, URLSearchParams, streams.TransformStream, streams.WritableStream,
+    URL, URLSearchParams, streams.TransformStream, streams.WritableStream,
 );
 
 native.setHooks({

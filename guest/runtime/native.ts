@@ -112,10 +112,11 @@ export interface Native {
     inScope<T>(scope: number, fn: () => T): T;
 
     setHooks(hooks: Partial<Hooks>): void;
-    defineModule(name: string, exports: object): void;
+    defineModule(name: string, exports: object | string): void;
     frame(): unknown;
     setFrame(frame: unknown): void;
     require(name: string): unknown;
+    lazyGlobals(modules: Record<string, string>): void;
     removeGlobals(...names: string[]): void;
     info(): { functionName: string; executionId: string };
     reportError(prefix: string, error: unknown): void;

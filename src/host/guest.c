@@ -597,7 +597,8 @@ enum err guest_runtime_start(const struct runtime_type *type, struct engine *eng
                              struct error *ret_error)
 {
     struct guest_loading said = {0};
-    struct guest g = {.loading = &said};
+    struct runtime starting = {.type = type}; /* for op BUILTIN */
+    struct guest g = {.loading = &said, .runtime = &starting};
     guest_init(&g);
     struct runtime_start start = {.engine = engine,
                                   .imports = op_imports,

@@ -220,7 +220,7 @@ struct guest {
     void *run; /* for the owner: of a durable guest */
     struct guest_host *host;
     struct deployment *deployment; /* reference; NULL while the engine boots */
-    struct runtime *runtime;       /* the deployment's; NULL while it starts */
+    struct runtime *runtime;       /* the deployment's; only its type while it starts */
     struct isolate *isolate;
     struct cell cell; /* what the runtime sees; isolate_user() of the isolate */
 

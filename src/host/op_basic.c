@@ -301,10 +301,10 @@ static void give_url(struct guest *g, struct deps_url *u)
 
 enum err op_builtin(struct guest *g, const struct op_builtin_args *a)
 {
-    struct slice text;
-    if (!g->runtime || !g->runtime->type->builtin || !g->runtime->type->builtin(a->name, &text))
+    struct slice code;
+    if (!g->runtime->type->builtin || !g->runtime->type->builtin(a->name, &code))
         return op_refuse(g, ERR_NOT_FOUND, "there is no such module here");
-    bytes_append(&g->result, text.ptr, text.len + 1);
+    bytes_append(&g->result, code.ptr, code.len + 1);
     return OK;
 }
 

@@ -120,9 +120,9 @@ struct runtime_type {
     void (*write_stack)(const void *detail, struct slice module, struct slice stack,
                         struct bytes *out);
 
-    /* The text of one of the runtime's own modules, for code that imports it; a NUL follows it. False:
-     * there is none of that name. NULL: it has none. */
-    bool (*builtin)(struct slice name, struct slice *ret_text);
+    /* One of the runtime's own modules, as its engine reads it, for code that imports it; a NUL follows.
+     * False: there is none of that name. NULL: it has none. */
+    bool (*builtin)(struct slice name, struct slice *ret_code);
 
     /* ---- guests ---- */
 

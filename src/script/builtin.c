@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See builtin.h. guest/node/build.mjs writes the pack: for each module u32 length and the name, then
- * u32 length and the text, each followed by a NUL; little-endian. What bundles may import comes first. */
+ * See builtin.h. guest/compile.mjs writes the pack (guest/pack.mjs): for each module u32 length and the
+ * name, then u32 length and the bytecode, each followed by a NUL; little-endian. What bundles may import
+ * comes first. */
 #include "script/builtin.h"
 
 #include <endian.h>
 #include <string.h>
 
-extern const char limpet_node[];
-extern const uint64_t limpet_node_len;
+extern const char limpet_builtins[];
+extern const uint64_t limpet_builtins_len;
 
 static struct slice builtin_take(struct slice *pack)
 {
@@ -22,14 +23,14 @@ static struct slice builtin_take(struct slice *pack)
     return taken;
 }
 
-bool builtin_find(struct slice name, struct slice *ret_text)
+bool builtin_find(struct slice name, struct slice *ret_code)
 {
-    struct slice pack = slice_of(limpet_node, limpet_node_len);
+    struct slice pack = slice_of(limpet_builtins, limpet_builtins_len);
     while (pack.len) {
-        struct slice at = builtin_take(&pack), text = builtin_take(&pack);
+        struct slice at = builtin_take(&pack), code = builtin_take(&pack);
         if (!slice_eq(at, name))
             continue;
-        *ret_text = text;
+        *ret_code = code;
         return true;
     }
     return false;
@@ -37,7 +38,7 @@ bool builtin_find(struct slice name, struct slice *ret_text)
 
 struct slice builtin_name(size_t i)
 {
-    struct slice pack = slice_of(limpet_node, limpet_node_len);
+    struct slice pack = slice_of(limpet_builtins, limpet_builtins_len);
     while (pack.len) {
         struct slice name = builtin_take(&pack);
         (void)builtin_take(&pack);

@@ -20,8 +20,8 @@ _Static_assert((int)MODULE_EXPORT_FETCH == ABI_EXPORT_FETCH &&
                    (int)MODULE_EXPORT_WORKFLOW == ABI_EXPORT_WORKFLOW,
                "op LOADED tells them as they are");
 
-extern const char limpet_wasm[], limpet_cwasm[], limpet_runtime[];
-extern const uint64_t limpet_wasm_len, limpet_cwasm_len, limpet_runtime_len;
+extern const char limpet_wasm[], limpet_cwasm[];
+extern const uint64_t limpet_wasm_len, limpet_cwasm_len;
 
 static const struct sandbox_export exports[SCRIPT_EXPORTS] = {
     [SCRIPT_INITIALIZE] = {"_initialize", false},  [SCRIPT_BOOT] = {"limpet_boot", true},
@@ -100,9 +100,10 @@ static enum err boot(struct script *s, struct isolate *i, struct error *ret_erro
     if (err == OK && isolate_result(i) != 0)
         err =
             error_set(ret_error, ERR_INTERNAL, "the engine does not boot (%d)", isolate_result(i));
+    struct slice runtime = SLICE_EMPTY;
+    CHECK(builtin_find(SLICE_LIT("internal/runtime/main"), &runtime));
     if (err == OK)
-        err = evaluate(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"),
-                       slice_of(limpet_runtime, limpet_runtime_len), ret_error);
+        err = evaluate(i, ABI_LOAD_RUNTIME, SLICE_LIT("limpet:runtime"), runtime, ret_error);
     int32_t head = 0;
     if (err == OK && !isolate_call_now(i, SCRIPT_HEAD, NULL, 0, &head))
         err = error_set(ret_error, ERR_INTERNAL, "the engine has no input buffer");

@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { ERR, Guest, hasRuntime, isBuilt, OpError } from "./harness.mjs";
 
 const options = { skip: !isBuilt && "LIMPET_ENGINE_WASM is not set" };
-const needsRuntime = { skip: !hasRuntime && "LIMPET_RUNTIME_JS is not set" };
+const needsRuntime = { skip: !hasRuntime && "LIMPET_BUILTINS is not set" };
 const http = (source, request) => new Guest({ source }).http(request);
 
 test("fetch of the default export answers", options, () => {

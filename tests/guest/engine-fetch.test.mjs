@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { ERR, Guest, hasRuntime, isBuilt, OpError, Reader } from "./harness.mjs";
 
 const options = { skip: !isBuilt && "LIMPET_ENGINE_WASM is not set" };
-const needsRuntime = { skip: !hasRuntime && "LIMPET_RUNTIME_JS is not set" };
+const needsRuntime = { skip: !hasRuntime && "LIMPET_BUILTINS is not set" };
 
 /** Runs a handler up to its fetch; returns the guest, the fetch's arguments and the dispatch. */
 function start(code, request) {

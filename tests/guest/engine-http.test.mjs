@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { evaluate, Guest, hasRuntime, isBuilt } from "./harness.mjs";
 
 const options = { skip: !isBuilt && "LIMPET_ENGINE_WASM is not set" };
-const needsRuntime = { skip: !hasRuntime && "LIMPET_RUNTIME_JS is not set" };
+const needsRuntime = { skip: !hasRuntime && "LIMPET_BUILTINS is not set" };
 
 /** Each expression gives the same here and in the guest; errors are compared by name. */
 async function same(expressions) {

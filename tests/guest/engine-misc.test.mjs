@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { ERR, evaluate, Guest, hasRuntime, isBuilt } from "./harness.mjs";
 
 const options = { skip: !isBuilt && "LIMPET_ENGINE_WASM is not set" };
-const needsRuntime = { skip: !hasRuntime && "LIMPET_RUNTIME_JS is not set" };
+const needsRuntime = { skip: !hasRuntime && "LIMPET_BUILTINS is not set" };
 const loading = (source) => {
   try {
     new Guest({ source });

@@ -2,10 +2,11 @@
 //
 // Runs engine.wasm under Node, as the host would: implements the imports of guest/abi.h, decodes ops by the
 // layout in src/host/ops.def, and answers them with small stand-ins that a test may replace. The files are
-// found through LIMPET_ENGINE_WASM, LIMPET_RUNTIME_JS and LIMPET_NODE_PACK, which meson sets; without them the tests skip.
+// found through LIMPET_ENGINE_WASM and LIMPET_BUILTINS, which tools/test sets; without them the tests skip.
 import { createHash, webcrypto } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { unpack } from "../../guest/pack.mjs";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const text = new TextEncoder();
@@ -145,22 +146,10 @@ export function urlRecord(url) {
   return w.lstr(url.origin).lstr(href).done();
 }
 
-/** The Node layer's modules: name -> text with its NUL (src/script/builtin.c has the form). */
+/** The platform's modules: name -> bytecode with a NUL behind it. */
 let builtins;
 function builtin(name) {
-  if (!builtins) {
-    builtins = new Map();
-    const pack = process.env.LIMPET_NODE_PACK ? readFileSync(process.env.LIMPET_NODE_PACK) : Buffer.alloc(0);
-    for (let at = 0; at < pack.length; ) {
-      const take = () => {
-        const n = pack.readUInt32LE(at);
-        at += 4 + n + 1;
-        return pack.subarray(at - n - 1, at);
-      };
-      const key = take();
-      builtins.set(utf8(key.subarray(0, -1)), take());
-    }
-  }
+  builtins ??= new Map(unpack(readFileSync(builtinsPath)).map((m) => [m.name, Buffer.concat([m.text, Buffer.from([0])])]));
   return builtins.get(name);
 }
 
@@ -190,9 +179,9 @@ function limited(bytes, pages) {
 
 let engineModule;
 const enginePath = process.env.LIMPET_ENGINE_WASM;
-const runtimePath = process.env.LIMPET_RUNTIME_JS;
+const builtinsPath = process.env.LIMPET_BUILTINS;
 export const isBuilt = Boolean(enginePath);
-export const hasRuntime = Boolean(runtimePath);
+export const hasRuntime = Boolean(builtinsPath);
 
 export class Guest {
   /** Options: source, name, env (object), ops (overrides by name), memoryPages (limit), runtime (false: not loaded). */
@@ -248,9 +237,7 @@ export class Guest {
     this.x._initialize();
     const failed = this.x.limpet_boot();
     if (failed) throw new Error(`limpet_boot: ${failed}`);
-    if (runtimePath && options.runtime !== false) {
-      if (this.load(0, "limpet:runtime", readFileSync(runtimePath, "utf8"))) throw new Error("runtime: " + JSON.stringify(this.fails));
-    }
+    if (builtinsPath && options.runtime !== false) this.loadRuntime();
     if (options.source !== undefined && this.load(1, options.name ?? "test", options.source))
       throw Object.assign(new Error(`${this.fails[0].name}: ${this.fails[0].message}\n${this.fails[0].stack}`), { fail: this.fails[0] });
     this.loading = false;
@@ -269,9 +256,19 @@ export class Guest {
     return at;
   }
 
+  loadRuntime() {
+    if (this.load(0, "limpet:runtime", builtin("internal/runtime/main"))) throw new Error("runtime: " + JSON.stringify(this.fails));
+  }
+  /** The bytecode of a module. */
+  compile(name, source) {
+    const [at, size] = [this.put(Buffer.from(source + "\0")), this.put(Buffer.alloc(4))];
+    const code = this.x.limpet_compile(this.put(Buffer.from(name + "\0")), at, Buffer.byteLength(source), size);
+    return Buffer.from(this.bytes(code, this.view().getUint32(size, true)));
+  }
+  /** source: a text, or bytecode for kind 0. */
   load(kind, name, source) {
     const n = text.encode(name);
-    const s = text.encode(source + "\0");
+    const s = Buffer.concat([Buffer.from(source), Buffer.from([0])]);
     const [at, src] = [this.put(n), this.put(s)];
     const failed = this.x.limpet_load(kind, at, n.length, src, s.length - 1);
     this.x.limpet_free(at);
@@ -345,9 +342,9 @@ export class Guest {
     return w.done();
   }
   op_builtin({ name }) {
-    const text = builtin(name);
-    if (!text) throw new OpError(ERR.NOT_FOUND, "there is no such module of Node.js here");
-    return text;
+    const code = builtin(name);
+    if (!code) throw new OpError(ERR.NOT_FOUND, "there is no such module of Node.js here");
+    return code;
   }
   op_url_parse({ input, base }) {
     let url;

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Guest, hasRuntime, isBuilt } from "./harness.mjs";
 
-export const hasNode = isBuilt && hasRuntime && Boolean(process.env.LIMPET_NODE_PACK);
+export const hasNode = isBuilt && hasRuntime;
 
 function inEngine(source) {
     const guest = new Guest({ source });

@@ -2,7 +2,7 @@
 // Tasks, user timing, identity streams and URLs without a network, in the engine; what Node has too runs on both.
 import assert from "node:assert/strict";
 import { test as nodeTest } from "node:test";
-import { evaluate, hasRuntime, isBuilt } from "./harness.mjs";
+import { evaluate, Guest, hasRuntime, isBuilt } from "./harness.mjs";
 
 const test = (name, fn) => nodeTest(name, { skip: !(isBuilt && hasRuntime) && "engine or runtime is not built" }, fn);
 const AsyncFunction = (async () => {}).constructor;
@@ -115,3 +115,25 @@ engine("interface objects", ["TypeError", "TypeError", "TypeError", "[object Nav
     const outcome = (fn) => { try { fn(); return "made"; } catch (e) { return e.name; } };
     return [outcome(() => new Navigator()), outcome(() => new Scheduler()), outcome(() => new PerformanceEntry()), String(navigator),
         navigator instanceof Navigator, PerformanceEntry.length, PerformanceMark.length, performance.mark.length];`);
+
+engine("globals that are loaded when they are first looked at", [true, [true, true, false, "function"], "EventSource", true, [3, "mine"], ["function", true]], `
+    const name = (a, b) => globalThis[a + b]; // so that this text does not speak of it
+    const { writable, configurable, enumerable, value } = Object.getOwnPropertyDescriptor(globalThis, "Event" + "Source");
+    globalThis["URL" + "Pattern"] = "mine";
+    return [("Event" + "Source") in globalThis, [writable, configurable, enumerable, typeof value], name("Event", "Source").name,
+        Object.getPrototypeOf(name("Event", "Source")) === EventTarget, [value.CLOSED + 1, globalThis["URL" + "Pattern"]],
+        [typeof value.prototype.close, value.toString().includes("[native code]")]];`);
+
+test("a bundle that speaks of a lazy global has it in its image", () => {
+    const asked = (source) => new Guest({ source }).calls.filter((name) => name === "builtin").length;
+    const none = asked("export default () => 1;");
+    assert.equal(asked("export default () => { x.EventSource(); };"), none, "a property of something else");
+    assert.equal(asked("export default () => 'MyEventSource';"), none, "a part of a word");
+    assert.ok(asked("export default () => new EventSource('https://a.example/');") > none);
+    assert.ok(asked("export default () => globalThis.EventSource;") > none);
+});
+
+test("modules of the platform's own are not for bundles", () => {
+    assert.throws(() => new Guest({ source: "import 'limpet:internal/runtime/event-source'; export default () => 1;" }), /there is no module/);
+    assert.throws(() => new Guest({ source: "import 'limpet:internal'; export default () => 1;" }), /there is no module/);
+});

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Guest, hasRuntime, isBuilt } from "./harness.mjs";
 
-const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM and LIMPET_RUNTIME_JS are not set" };
+const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM and LIMPET_BUILTINS are not set" };
 
 /** Runs in the guest: what there is to see of a value, with identity. */
 function dump(value) {
@@ -43,9 +43,9 @@ let guest;
 function run(body, input) {
   if (!guest) {
     guest = new Guest({ runtime: false });
-    const runtime = readFileSync(process.env.LIMPET_RUNTIME_JS, "utf8");
     guest.loading = true;
-    assert.equal(guest.load(0, "limpet:runtime", runtime + "\n;globalThis.native = globalThis.__limpet;"), 0, JSON.stringify(guest.fails));
+    assert.equal(guest.load(0, "capture", guest.compile("capture", "globalThis.native = globalThis.__limpet;")), 0, JSON.stringify(guest.fails));
+    guest.loadRuntime();
     const source = `const { serialize, deserialize } = native; ${dump}
       export default async (request) => {
         const { body, input } = await request.json();

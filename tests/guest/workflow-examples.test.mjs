@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { hasRuntime, isBuilt } from "./harness.mjs";
 import { check } from "./recorder.mjs";
 
-const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_RUNTIME_JS is not set" };
+const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_BUILTINS is not set" };
 const DAY = 24 * 60 * 60 * 1000;
 
 async function example(name, settings) {

@@ -8,7 +8,7 @@ import { test } from "node:test";
 import { hasRuntime, isBuilt } from "./harness.mjs";
 import { check, module } from "./recorder.mjs";
 
-const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_RUNTIME_JS is not set" };
+const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_BUILTINS is not set" };
 
 /** Runs a program; gives {output, scoped: ["fetch@1 a", …]} with the last part of URLs. */
 function scopes(body, more, settings) {

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { hasRuntime, isBuilt } from "./harness.mjs";
 import { check, Execution } from "./recorder.mjs";
 
-const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_RUNTIME_JS is not set" };
+const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_BUILTINS is not set" };
 
 const module = (body, more = "") => `import { workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, log, CancelledError, TimeoutError } from "limpet";
 ${more}

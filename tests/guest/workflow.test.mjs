@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { ERR, Guest, hasRuntime, isBuilt, startWorkflow } from "./harness.mjs";
 import { check, Execution, module } from "./recorder.mjs";
 
-const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_RUNTIME_JS is not set" };
+const options = { skip: !(isBuilt && hasRuntime) && "LIMPET_ENGINE_WASM or LIMPET_BUILTINS is not set" };
 
 /** Output of a program that is checked. */
 const output = (body, more, settings) => check(module(body, more), settings).output;

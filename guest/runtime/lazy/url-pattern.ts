@@ -3,8 +3,9 @@
 // URLPattern (WHATWG URL Pattern). The host parses patterns into regular expressions, one a part, and
 // brings what is matched into its canonical form; the expressions are compiled and run here.
 
-import { expose, usv } from "./interface.ts";
-import { native } from "./native.ts";
+import { platformClasses } from "../clone.ts";
+import { expose, usv } from "../interface.ts";
+import { native } from "../native.ts";
 
 const PARSE = 0, PARSE_IGNORING_CASE = 1, MATCHED = 2; // enum deps_pattern_what
 
@@ -154,3 +155,4 @@ export class URLPattern {
     }
 }
 expose(URLPattern, "URLPattern");
+platformClasses.push(URLPattern);

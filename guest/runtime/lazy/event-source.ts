@@ -5,13 +5,13 @@
 // Beyond the standard, as Workers have it: { fetcher }, and EventSource.from(stream).
 
 import { ReadableStream } from "web-streams-polyfill";
-import { AbortController } from "./abort.ts";
-import { dispatchTrusted, Event, EventTarget, handlerAttribute } from "./event.ts";
-import { MessageEvent } from "./event-kinds.ts";
-import { constants, expose, need, usv } from "./interface.ts";
-import { mimeOfHeader } from "./mime.ts";
-import { native } from "./native.ts";
-import { URL } from "./url.ts";
+import { AbortController } from "../abort.ts";
+import { dispatchTrusted, Event, EventTarget, handlerAttribute } from "../event.ts";
+import { MessageEvent } from "../event-kinds.ts";
+import { constants, expose, need, usv } from "../interface.ts";
+import { mimeOfHeader } from "../mime.ts";
+import { native } from "../native.ts";
+import { URL } from "../url.ts";
 
 const CONNECTING = 0, OPEN = 1, CLOSED = 2;
 const RETRY_MS = 3000;
