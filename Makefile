@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN ?= build-asan
 TSAN ?= build-tsan
 
-.PHONY: all setup run test asan tsan check format bench conformance clean
+.PHONY: all setup run test packages asan tsan check format bench conformance clean
 
 all: setup
 	@tools/build $(BUILD) release
@@ -24,6 +24,10 @@ tsan: setup
 
 test: all asan tsan
 	@tools/test $(BUILD) $(ASAN) --tsan $(TSAN)
+
+# Programs over the packages that CI does not install.
+packages: all
+	@tools/test $(BUILD) $(ASAN) --only packages --plain
 
 check: setup
 	@tools/check

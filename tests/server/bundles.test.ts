@@ -62,6 +62,20 @@ test('packages give the code that they have for production, browsers and workers
     assert.deepEqual(await answer('conditions', `import a from "cond1"; import b from "cond2"; ${json('[a, b]')}`), ['workerd', 'worker']);
 });
 
+test('names of modules of Node.js, and packages of such names', async () => {
+    write('node_modules/buffer/package.json', '{"name": "buffer", "main": "index.js"}');
+    write('node_modules/buffer/index.js', 'exports.who = "the package";');
+    write('node_modules/util/package.json', '{"name": "util", "main": "./lib/util.js"}');
+    write('node_modules/util/lib/util.js', 'exports.who = "util of npm";');
+    for (const name of ['test', 'sqlite']) write(`node_modules/${name}/index.js`, `module.exports = "${name} of npm";`);
+    const got = await answer('nodenames', `
+import buffer from "buffer"; import below from "buffer/"; import file from "buffer/index.js"; import util from "util"; import util2 from "util/"; import types from "util/types"; import file2 from "util/lib/util.js";
+import test from "test"; import sqlite from "sqlite"; import { mock } from "node:test";
+${json('[typeof buffer.Buffer, typeof below.Buffer, file.who, typeof util.inspect, typeof util2.inspect, typeof types.isDate, file2.who, test, sqlite, typeof mock.fn]')}`);
+    assert.deepEqual(got, ['function', 'function', 'the package', 'function', 'function', 'function', 'util of npm', 'test of npm', 'sqlite of npm', 'function']);
+    assert.match(await refused('deepname', `import x from "@a/none/deep/file"; ${json('x')}`), /npm install @a\/none$/m);
+});
+
 test('a byte that is not UTF-8 in a package is no error', async () => {
     write('node_modules/latin/index.js', Buffer.from('// caf\xe9\nmodule.exports = { a: "caf\xe9".length, b() { throw new Error("in latin"); } };', 'latin1'));
     assert.deepEqual(await answer('latin', `import l from "latin"; let at = ""; ${json('(() => { try { l.b(); } catch (e) { at = e.stack.split("\\n")[0]; } return [l.a, at]; })()')}`), [4, 'Error: in latin']);
