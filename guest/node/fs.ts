@@ -26,7 +26,7 @@ function called(name: string, results: (value: any, args: any[]) => any[] = (val
             given = [null, ...results(value, args)];
         } catch (error) {
             const { code } = error as any;
-            if (typeof code === "string" && code.startsWith("ERR_INVALID")) {
+            if (typeof code === "string" && /^ERR_(INVALID|OUT_OF_RANGE)/.test(code)) { // wrong arguments are told at once
                 throw error;
             }
             given = [error];
@@ -52,6 +52,7 @@ export const fstat = called("fstat");
 export const fsync = called("fsync");
 export const ftruncate = called("ftruncate");
 export const futimes = called("futimes");
+export const lchmod = called("lchmod");
 export const lchown = called("lchown");
 export const link = called("link");
 export const lstat = called("lstat");
@@ -90,7 +91,7 @@ Object.defineProperty(exists, Symbol.for("nodejs.util.promisify.custom"), { valu
 export const {
     access: accessSync, appendFile: appendFileSync, chmod: chmodSync, chown: chownSync, close: closeSync, copyFile: copyFileSync,
     cp: cpSync, fchmod: fchmodSync, fchown: fchownSync, fdatasync: fdatasyncSync, fstat: fstatSync, fsync: fsyncSync,
-    ftruncate: ftruncateSync, futimes: futimesSync, lchown: lchownSync, link: linkSync, lstat: lstatSync, lutimes: lutimesSync,
+    ftruncate: ftruncateSync, futimes: futimesSync, lchmod: lchmodSync, lchown: lchownSync, link: linkSync, lstat: lstatSync, lutimes: lutimesSync,
     mkdir: mkdirSync, mkdtemp: mkdtempSync, open: openSync, opendir: opendirSync, readFile: readFileSync, readdir: readdirSync,
     readlink: readlinkSync, rename: renameSync, rm: rmSync, rmdir: rmdirSync, stat: statSync, statfs: statfsSync,
     symlink: symlinkSync, truncate: truncateSync, unlink: unlinkSync, utimes: utimesSync, writeFile: writeFileSync,
@@ -102,8 +103,6 @@ realpathSync.native = realpathSync;
 const refuse = (name: string, why: string) => (): never => {
     throw unavailable(`fs.${name}()`, why);
 };
-export const lchmod = refuse("lchmod", "there are no modes of links");
-export const lchmodSync = lchmod;
 export const watch = refuse("watch", "nothing but this code changes its files");
 export const watchFile = refuse("watchFile", "nothing but this code changes its files");
 export const unwatchFile = (): void => {};

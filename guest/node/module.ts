@@ -9,10 +9,13 @@ import { validateString } from "./internal/validate.ts";
 
 const bundled = "files and packages are bundled when a function is deployed; import them with a literal path or name";
 
-export const builtinModules: string[] = [...names];
+/** Of these the bare names are packages' (src/script/bundle_node.c). */
+const prefixed = ["sqlite", "test"];
+
+export const builtinModules: string[] = names.filter((name) => !prefixed.includes(name));
 
 export function isBuiltin(name: unknown): boolean {
-    return typeof name === "string" && names.includes(name.replace(/^node:/, ""));
+    return typeof name === "string" && (name.startsWith("node:") ? names.includes(name.slice(5)) : builtinModules.includes(name));
 }
 
 function load(name: string): unknown {

@@ -3,6 +3,7 @@
 // node:tls: connections are the host's (fetch() speaks TLS); what is called says so.
 
 import { coded, refused } from "./internal/errors.ts";
+import JSStreamSocket from "./_stream_wrap.ts";
 import net, { _normalizeArgs } from "./net.ts";
 
 const why = "the host speaks TLS: reach the service with fetch()";
@@ -14,6 +15,9 @@ export function TLSSocket(this: any, socket?: any, options?: any): any {
     (net.Socket as any).call(this, options);
     this.encrypted = true;
     this.authorized = false;
+    if (socket && !(socket instanceof (net.Socket as any))) { // http2-wrapper looks for the class of what is in it
+        this._handle = { _parentWrap: new JSStreamSocket(socket) };
+    }
     return this;
 }
 Object.setPrototypeOf(TLSSocket.prototype, net.Socket.prototype);

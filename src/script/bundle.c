@@ -568,7 +568,9 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
     bundle_relative(slice_cstr(project.base[1] ? project.base : ""), slice_cstr(path), &name);
     bundle_args_common(&argv, config, &folder, bytes_cstr(&name));
     bundle_args_project(&argv);
-    bundle_node_args(&argv, project.base, bytes_cstr(&stubs));
+    code = bundle_node_args(&argv, project.base, bytes_cstr(&stubs), ret_error);
+    if (code != OK)
+        return code;
     for (size_t i = 0; config->args && config->args[i]; i++) {
         if (i == BUNDLE_ARGS_MAX)
             return error_set(ret_error, ERR_TOO_LARGE,

@@ -225,7 +225,7 @@ static bool failure_explain_missing(const struct failure_parts *p, struct bytes 
     } else {
         bytes_printf(out, "cannot find the package \"%.*s\"", SLICE_ARG(name));
         snprintf(hint, hint_size, "install it beside the function: npm install %.*s",
-                 SLICE_ARG(name));
+                 SLICE_ARG(bundle_package_name(name)));
     }
     return true;
 }

@@ -183,7 +183,7 @@ static bool imports_scheme(struct slice path, const char *scheme, struct slice *
 }
 
 /* "@a/b@1/c" → "@a/b": what is installed. */
-static struct slice imports_package(struct slice name)
+struct slice bundle_package_name(struct slice name)
 {
     size_t len = 0;
     for (bool is_scoped = name.len && name.ptr[0] == '@', is_name = !is_scoped; len < name.len;
@@ -200,13 +200,13 @@ bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint,
 {
     struct slice rest, package;
     if (imports_scheme(path, "npm:", &rest)) {
-        package = imports_package(rest);
+        package = bundle_package_name(rest);
         bytes_printf(out, "\"%.*s\": packages are imported by their names, without \"npm:\"",
                      SLICE_ARG(path));
         snprintf(ret_hint, hint_size, "npm install %.*s beside the function, and import \"%.*s\"",
                  SLICE_ARG(package), SLICE_ARG(package));
     } else if (imports_scheme(path, "jsr:", &rest)) {
-        package = imports_package(rest);
+        package = bundle_package_name(rest);
         bytes_printf(out, "\"%.*s\": packages are imported by their names, without \"jsr:\"",
                      SLICE_ARG(path));
         snprintf(ret_hint, hint_size, "npx jsr add %.*s beside the function, and import \"%.*s\"",

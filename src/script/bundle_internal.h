@@ -34,6 +34,9 @@ enum err bundle_parse_failure(struct slice text, const struct bundle_source_read
  * "node:fs", "bun:sqlite". False: it is an ordinary name. */
 bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint, size_t hint_size);
 
+/* The package of an import: "@a/b" of "@a/b@1/c". */
+struct slice bundle_package_name(struct slice path);
+
 /* bundle_imports.c: refuses what the bundle still imports and the platform does not have. meta is
  * esbuild's metafile. is_upload: it was one source text, whose advice differs. */
 NODISCARD enum err bundle_check_imports(struct slice meta, struct slice code,
@@ -53,4 +56,5 @@ NODISCARD enum err bundle_write_file(const char *path, struct slice first, struc
 /* bundle_node.c: makes the folder, with a file for each module of Node.js, for NODE_PATH. */
 NODISCARD enum err bundle_node_stubs(const char *folder, struct error *ret_error);
 /* What else esbuild has to be told: base is the folder of the project. */
-void bundle_node_args(struct bundle_argv *argv, const char *base, const char *folder);
+NODISCARD enum err bundle_node_args(struct bundle_argv *argv, const char *base, const char *folder,
+                                    struct error *ret_error);

@@ -5,6 +5,7 @@
  * is, and a package's own "browser" map has its say. As in Node, our module goes before an installed
  * package of the same name, which takes an alias. The files import "limpet:node/NAME", which stays an
  * import: the engine has it. */
+#include <dirent.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -40,26 +41,32 @@ static enum err node_stub(const char *folder, const char *prefix, struct slice n
     return bundle_write_file(bytes_cstr(&path), bytes_slice(&text), SLICE_LIT(""), ret_error);
 }
 
+/* As in Node: without the prefix these are packages. */
+static bool node_needs_prefix(struct slice name)
+{
+    return slice_eq_cstr(name, "sqlite") || slice_eq_cstr(name, "test");
+}
+
 enum err bundle_node_stubs(const char *folder, struct error *ret_error)
 {
     enum err code = node_folder(folder, ret_error);
     for (size_t i = 0; code == OK && builtin_name(i).len; i++) {
         code = node_stub(folder, "node:", builtin_name(i), ret_error);
-        if (code == OK)
+        if (code == OK && !node_needs_prefix(builtin_name(i)))
             code = node_stub(folder, "", builtin_name(i), ret_error);
     }
     return code;
 }
 
-/* Is a package of that name installed for code in this folder? */
-static bool node_is_installed(const char *folder, struct slice name)
+/* The folder of the package of that name that is installed for code in this folder. */
+static bool node_find_installed(const char *folder, struct slice name, struct bytes *out)
 {
     for (size_t len = strlen(folder);;) {
-        CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
         while (len && folder[len - 1] == '/')
             len--;
-        bytes_printf(&path, "%.*s/node_modules/%.*s", (int)len, folder, SLICE_ARG(name));
-        if (access(bytes_cstr(&path), F_OK) == 0)
+        bytes_clear(out);
+        bytes_printf(out, "%.*s/node_modules/%.*s", (int)len, folder, SLICE_ARG(name));
+        if (access(bytes_cstr(out), F_OK) == 0)
             return true;
         if (!len)
             return false;
@@ -68,11 +75,55 @@ static bool node_is_installed(const char *folder, struct slice name)
     }
 }
 
-void bundle_node_args(struct bundle_argv *argv, const char *base, const char *folder)
+static enum err node_link(const char *folder, const char *name, const char *target,
+                          struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    bytes_printf(&path, "%s/%s", folder, name);
+    if (symlink(target, bytes_cstr(&path)) == 0 || errno == EEXIST)
+        return OK; /* what is there already is ours and goes first */
+    return error_set(ret_error, ERR_IO, "cannot make %s: %s", bytes_cstr(&path), strerror(errno));
+}
+
+static void node_close_folder(DIR **folder)
+{
+    if (*folder)
+        closedir(*folder);
+}
+
+/* The alias of a name takes what is below it along ("events/events.js"), which is the package's. So
+ * that stands in a folder beside our file, for which esbuild looks first. The folder may
+ * have modules of ours ("util/types"), hence a link for each entry. */
+static enum err node_link_package(const char *folder, struct slice name, const char *package,
+                                  struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes own = BYTES_INIT;
+    CLEANUP(node_close_folder) DIR *entries = opendir(package);
+    bytes_printf(&own, "%s/%.*s", folder, SLICE_ARG(name));
+    enum err code = node_folder(bytes_cstr(&own), ret_error);
+    for (struct dirent *entry; code == OK && entries && (entry = readdir(entries));) {
+        CLEANUP(bytes_done) struct bytes target = BYTES_INIT;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        bytes_printf(&target, "%s/%s", package, entry->d_name);
+        code = node_link(bytes_cstr(&own), entry->d_name, bytes_cstr(&target), ret_error);
+    }
+    return code;
+}
+
+enum err bundle_node_args(struct bundle_argv *argv, const char *base, const char *folder,
+                          struct error *ret_error)
 {
     struct slice name;
+    enum err code = OK;
     bundle_arg(argv, "--external:%s*", bundle_node_prefix);
-    for (size_t i = 0; (name = builtin_name(i)).len; i++)
-        if (slice_find(name, '/') < 0 && node_is_installed(base, name))
-            bundle_arg(argv, "--alias:%.*s=%s/%.*s", SLICE_ARG(name), folder, SLICE_ARG(name));
+    for (size_t i = 0; code == OK && (name = builtin_name(i)).len; i++) {
+        CLEANUP(bytes_done) struct bytes package = BYTES_INIT;
+        if (slice_find(name, '/') >= 0 || node_needs_prefix(name) ||
+            !node_find_installed(base, name, &package))
+            continue;
+        bundle_arg(argv, "--alias:%.*s=%s/%.*s", SLICE_ARG(name), folder, SLICE_ARG(name));
+        code = node_link_package(folder, name, bytes_cstr(&package), ret_error);
+    }
+    return code;
 }

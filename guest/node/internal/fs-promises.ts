@@ -5,7 +5,8 @@
 import { Buffer } from "../buffer.ts";
 import EventEmitter from "../events.ts";
 import { fs as constants } from "./constants.ts";
-import { AbortError, unavailable } from "./errors.ts";
+import { AbortError, systemError, unavailable } from "./errors.ts";
+import { ReadStream, WriteStream } from "./fs-streams.ts";
 import { sync } from "./fs-sync.ts";
 
 export class FileHandle extends (EventEmitter as any) {
@@ -17,13 +18,22 @@ export class FileHandle extends (EventEmitter as any) {
     get fd(): number {
         return this.#fd;
     }
+    /** The descriptor of a file that was not closed. */
+    #open(syscall: string): number {
+        if (this.#fd < 0) {
+            throw systemError("EBADF", syscall);
+        }
+        return this.#fd;
+    }
     async appendFile(data: any, options?: any): Promise<void> {
-        sync.appendFile(this.#fd, data, options);
+        sync.appendFile(this.#open("write"), await gathered(data), options);
     }
     async chmod(mode: any): Promise<void> {
-        sync.fchmod(this.#fd, mode);
+        sync.fchmod(this.#open("fchmod"), mode);
     }
-    async chown(): Promise<void> {}
+    async chown(uid: any, gid: any): Promise<void> {
+        sync.fchown(this.#open("fchown"), uid, gid);
+    }
     async close(): Promise<void> {
         if (this.#fd >= 0) {
             sync.close(this.#fd);
@@ -31,45 +41,55 @@ export class FileHandle extends (EventEmitter as any) {
             (this as any).emit("close");
         }
     }
-    async datasync(): Promise<void> {}
-    async sync(): Promise<void> {}
+    async datasync(): Promise<void> {
+        this.#open("fdatasync");
+    }
+    async sync(): Promise<void> {
+        this.#open("fsync");
+    }
     async read(buffer?: any, offset?: any, length?: any, position?: any): Promise<any> {
         if (!ArrayBuffer.isView(buffer)) {
             ({ buffer = Buffer.alloc(16384), offset, length, position } = buffer ?? {});
         }
-        return { bytesRead: sync.read(this.#fd, buffer, offset, length, position), buffer };
+        return { bytesRead: sync.read(this.#open("read"), buffer, offset, length, position), buffer };
     }
     async readFile(options?: any): Promise<any> {
-        return sync.readFile(this.#fd, options);
+        return sync.readFile(this.#open("read"), options);
     }
     async readv(buffers: any[], position?: any): Promise<any> {
-        return { bytesRead: sync.readv(this.#fd, buffers, position), buffers };
+        return { bytesRead: sync.readv(this.#open("read"), buffers, position), buffers };
     }
     async* readLines(options?: any): AsyncGenerator<string> {
-        const text: string = sync.readFile(this.#fd, { encoding: "utf8", ...options });
+        const text: string = sync.readFile(this.#open("read"), { encoding: "utf8", ...options });
         yield* text.replace(/\r?\n$/, "").split(/\r?\n/);
     }
     readableWebStream(): ReadableStream {
-        const bytes = sync.readFile(this.#fd);
+        const bytes = sync.readFile(this.#open("read"));
         return new Blob([bytes]).stream();
     }
+    createReadStream(options?: any): any {
+        return new (ReadStream as any)(undefined, { ...options, fd: this });
+    }
+    createWriteStream(options?: any): any {
+        return new (WriteStream as any)(undefined, { ...options, fd: this });
+    }
     async stat(options?: any): Promise<any> {
-        return sync.fstat(this.#fd, options);
+        return sync.fstat(this.#open("fstat"), options);
     }
     async truncate(length?: number): Promise<void> {
-        sync.ftruncate(this.#fd, length);
+        sync.ftruncate(this.#open("ftruncate"), length);
     }
     async utimes(atime: any, mtime: any): Promise<void> {
-        sync.futimes(this.#fd, atime, mtime);
+        sync.futimes(this.#open("futime"), atime, mtime);
     }
     async write(data: any, ...rest: any[]): Promise<any> {
-        return { bytesWritten: sync.write(this.#fd, data, ...rest), buffer: data };
+        return { bytesWritten: sync.write(this.#open("write"), data, ...rest), buffer: data };
     }
     async writeFile(data: any, options?: any): Promise<void> {
-        sync.writeFile(this.#fd, await gathered(data), options);
+        sync.writeFile(this.#open("write"), await gathered(data), options);
     }
     async writev(buffers: any[], position?: any): Promise<any> {
-        return { bytesWritten: sync.writev(this.#fd, buffers, position), buffers };
+        return { bytesWritten: sync.writev(this.#open("write"), buffers, position), buffers };
     }
     async [(Symbol as any).asyncDispose ?? Symbol.for("Symbol.asyncDispose")](): Promise<void> {
         await this.close();
@@ -98,7 +118,7 @@ function checkSignal(options: any): void {
 }
 
 export const promises: Record<string, any> = { constants };
-for (const name of ["access", "chmod", "chown", "copyFile", "cp", "lchown", "link", "lstat", "lutimes", "mkdir", "mkdtemp", "opendir", "readdir",
+for (const name of ["access", "chmod", "chown", "copyFile", "cp", "lchmod", "lchown", "link", "lstat", "lutimes", "mkdir", "mkdtemp", "opendir", "readdir",
     "readlink", "realpath", "rename", "rm", "rmdir", "stat", "statfs", "symlink", "truncate", "unlink", "utimes"]) {
     promises[name] = { [name]: async (...args: any[]) => sync[name](...args) }[name];
 }
@@ -117,13 +137,10 @@ Object.assign(promises, {
         checkSignal(options);
         sync.writeFile(pathOrHandle(file), await gathered(data), options);
     },
-    async lchmod(): Promise<void> {
-        throw unavailable("fs.lchmod()", "there are no modes of links");
-    },
     watch(): never {
         throw unavailable("fs.promises.watch()", "nothing but this code changes its files");
     },
-    async* glob(): AsyncGenerator<string> {
-        sync.glob();
+    async* glob(pattern: any, options?: any): AsyncGenerator<any> {
+        yield* sync.glob(pattern, options);
     },
 });

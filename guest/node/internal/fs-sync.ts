@@ -5,19 +5,23 @@
 import { native } from "limpet:internal";
 import { Buffer } from "../buffer.ts";
 import { Dir, Dirent, Stats } from "./fs-types.ts";
-import { coded, invalidArgType, invalidArgValue, systemError, unavailable } from "./errors.ts";
+import { coded, invalidArgType, invalidArgValue, systemError } from "./errors.ts";
 import { fs as c } from "./constants.ts";
+import { glob } from "./fs-glob.ts";
 import {
     attach, checkWritable, closeFile, detach, existing, find, isFolder, isLink, makeNode, openFile, opened, readAt, resize, writeAt,
     type Node,
 } from "./fs-tree.ts";
 import { posix } from "./paths.ts";
-import { validateInteger } from "./validate.ts";
+import { validateBoolean, validateFunction, validateInteger, validateObject } from "./validate.ts";
 
 export function pathOf(path: any, name = "path"): string {
     if (path instanceof URL) {
         if (path.protocol !== "file:") {
             throw coded(TypeError, "ERR_INVALID_URL_SCHEME", "The URL must be of scheme file");
+        }
+        if (/%2f/i.test(path.pathname)) {
+            throw coded(TypeError, "ERR_INVALID_FILE_URL_PATH", "File URL path must not include encoded / characters");
         }
         path = decodeURIComponent(path.pathname);
     } else if (path instanceof Uint8Array) {
@@ -81,6 +85,43 @@ function modeOf(mode: any, fallback: number): number {
     }
     validateInteger(mode, "mode", 0, 2 ** 32 - 1);
     return mode;
+}
+
+function requiredMode(mode: any): number {
+    if (typeof mode !== "string" && typeof mode !== "number") {
+        throw invalidArgType("mode", "number", mode);
+    }
+    return modeOf(mode, 0);
+}
+
+function ownerOf(uid: any, gid: any): void {
+    validateInteger(uid, "uid", -1, 2 ** 32 - 1);
+    validateInteger(gid, "gid", -1, 2 ** 32 - 1);
+}
+
+/** Options that may be the encoding alone. */
+function checkOptions(options: any): any {
+    if (options === undefined || options === null || typeof options === "function") {
+        return {};
+    }
+    if (typeof options !== "string" && typeof options !== "object") {
+        throw invalidArgType("options", ["string", "Object"], options);
+    }
+    encodingOf(options);
+    return typeof options === "string" ? { encoding: options } : options;
+}
+
+function checkFlags(options: any, ...names: string[]): any {
+    if (options === undefined || options === null) {
+        return {};
+    }
+    validateObject(options, "options");
+    for (const name of names) {
+        if ((options as any)[name] !== undefined) {
+            validateBoolean((options as any)[name], `options.${name}`);
+        }
+    }
+    return options;
 }
 
 function bytesOf(data: any, encoding?: any): Uint8Array {
@@ -205,6 +246,10 @@ function read(fd: any, buffer: any, offset?: any, length?: any, position?: any):
 function mkdir(path: any, options?: any): string | undefined {
     const { recursive = false, mode = undefined } = typeof options === "object" && options !== null ? options : { mode: options };
     const text = pathOf(path);
+    validateBoolean(recursive, "options.recursive");
+    if (mode !== undefined && mode !== null && typeof mode !== "string" && typeof mode !== "number") {
+        throw invalidArgType("mode", "number", mode);
+    }
     const make = (at: string): string | undefined => {
         const place = find(at, "mkdir");
         if (place.node) {
@@ -234,7 +279,8 @@ function copyTree(from: string, to: string, options: any): void {
     if (options.filter && !options.filter(from, to)) {
         return;
     }
-    const target = find(to, "cp").node;
+    mkdir(posix.dirname(posix.resolve(to)), { recursive: true });
+    const target = find(to, "cp", Boolean(options.dereference)).node;
     if (isFolder(source)) {
         if (target && !isFolder(target)) {
             throw coded(Error, "ERR_FS_CP_DIR_TO_NON_DIR", `Cannot overwrite non-directory with directory: cp returned EISDIR (cannot overwrite non-directory ${to} with directory ${from}) ${to}`);
@@ -260,20 +306,31 @@ function copyTree(from: string, to: string, options: any): void {
         }
         return;
     }
-    mkdir(posix.dirname(to), { recursive: true });
     if (isLink(source)) {
         if (find(to, "cp", false).node) {
             sync.unlink(to);
         }
         sync.symlink(source.target!, to);
     } else {
-        sync.copyFile(from, to);
+        if (target && isLink(target)) {
+            sync.unlink(to);
+        }
+        sync.copyFile(from, to, options.mode);
     }
 }
 
+function checkBuffers(fd: number, buffers: any): number {
+    if (!Array.isArray(buffers) || !buffers.every((one) => ArrayBuffer.isView(one))) {
+        throw invalidArgType("buffers", "ArrayBufferView[]", buffers);
+    }
+    return fd;
+}
+
 export const sync: Record<string, any> = {
-    access(path: any, mode = 0): void {
+    access(path: any, mode?: any): void {
         const text = pathOf(path);
+        mode ??= 0;
+        validateInteger(mode, "mode", 0, 7);
         const { node, parent } = find(text, "access");
         if (!node) {
             throw systemError("ENOENT", "access", text);
@@ -286,37 +343,51 @@ export const sync: Record<string, any> = {
         }
     },
     appendFile(file: any, data: any, options?: any): void {
-        const { encoding, mode, flag } = typeof options === "string" ? { encoding: options } as any : options ?? {};
-        sync.writeFile(file, data, { encoding, mode, flag: flag ?? "a" });
+        const { flag, ...rest } = checkOptions(options);
+        sync.writeFile(file, data, { ...rest, flag: flag ?? "a" });
     },
     chmod(path: any, mode: any): void {
         const text = pathOf(path);
+        const bits = requiredMode(mode);
         const place = find(text, "chmod");
         if (!place.node) {
             throw systemError("ENOENT", "chmod", text);
         }
-        checkWritable(place.parent, "chmod", text);
-        place.node.mode = (place.node.mode & c.S_IFMT!) | (modeOf(mode, 0) & 0o7777);
+        checkWritable(isFolder(place.node) ? place.node : place.parent, "chmod", text);
+        place.node.mode = (place.node.mode & c.S_IFMT!) | (bits & 0o7777);
         place.node.ctime = Date.now();
     },
     fchmod(fd: any, mode: any): void {
-        const { node } = opened(fdOf(fd), "fchmod");
-        node.mode = (node.mode & c.S_IFMT!) | (modeOf(mode, 0) & 0o7777);
+        const at = fdOf(fd), bits = requiredMode(mode), { node } = opened(at, "fchmod");
+        node.mode = (node.mode & c.S_IFMT!) | (bits & 0o7777);
     },
-    chown(path: any): void {
-        existing(pathOf(path), "chown");
+    /** Links have no modes of their own, as on Linux. */
+    lchmod(path: any, mode: any): void {
+        const text = pathOf(path);
+        requiredMode(mode);
+        existing(text, "lchmod", false);
     },
-    lchown(path: any): void {
-        existing(pathOf(path), "lchown", false);
+    chown(path: any, uid: any, gid: any): void {
+        const text = pathOf(path);
+        ownerOf(uid, gid);
+        existing(text, "chown");
     },
-    fchown(fd: any): void {
-        opened(fdOf(fd), "fchown");
+    lchown(path: any, uid: any, gid: any): void {
+        const text = pathOf(path);
+        ownerOf(uid, gid);
+        existing(text, "lchown", false);
+    },
+    fchown(fd: any, uid: any, gid: any): void {
+        const at = fdOf(fd);
+        ownerOf(uid, gid);
+        opened(at, "fchown");
     },
     close(fd: any): void {
         closeFile(fdOf(fd));
     },
-    copyFile(from: any, to: any, mode = 0): void {
+    copyFile(from: any, to: any, mode: any = 0): void {
         const source = pathOf(from, "src"), dest = pathOf(to, "dest");
+        validateInteger(mode, "mode", 0, 7);
         const node = find(source, "copyfile").node;
         if (!node) {
             throw systemError("ENOENT", "copyfile", source, dest);
@@ -330,7 +401,14 @@ export const sync: Record<string, any> = {
         }
         sync.writeFile(dest, Buffer.from(readAt(node, 0, node.size)), { mode: node.mode & 0o777 });
     },
-    cp(from: any, to: any, options: any = {}): void {
+    cp(from: any, to: any, options?: any): void {
+        options = checkFlags(options, "dereference", "errorOnExist", "force", "preserveTimestamps", "recursive", "verbatimSymlinks");
+        if (options.mode !== undefined) {
+            validateInteger(options.mode, "options.mode", 0, 7);
+        }
+        if (options.filter !== undefined) {
+            validateFunction(options.filter, "options.filter");
+        }
         copyTree(pathOf(from, "src"), pathOf(to, "dest"), options);
     },
     exists(path: any): boolean {
@@ -347,17 +425,23 @@ export const sync: Record<string, any> = {
         opened(fdOf(fd), "fsync");
     },
     fstat(fd: any, options?: any): any {
-        return statOf(opened(fdOf(fd), "fstat").node, options);
+        const at = fdOf(fd);
+        checkFlags(options, "bigint");
+        return statOf(opened(at, "fstat").node, options);
     },
-    ftruncate(fd: any, length = 0): void {
+    ftruncate(fd: any, length?: any): void {
+        fdOf(fd);
+        length ??= 0;
+        validateInteger(length, "len");
         const file = opened(fdOf(fd), "ftruncate");
         if ((file.flags & 3) === c.O_RDONLY) {
             throw systemError("EINVAL", "ftruncate");
         }
-        resize(file.node, Math.max(0, length ?? 0));
+        resize(file.node, Math.max(0, length));
     },
     futimes(fd: any, atime: any, mtime: any): void {
-        Object.assign(opened(fdOf(fd), "futime").node, { atime: timeOf(atime), mtime: timeOf(mtime) });
+        const at = fdOf(fd), times = { atime: timeOf(atime), mtime: timeOf(mtime) };
+        Object.assign(opened(at, "futime").node, times);
     },
     link(from: any, to: any): void {
         const source = pathOf(from, "existingPath"), dest = pathOf(to, "newPath");
@@ -374,6 +458,7 @@ export const sync: Record<string, any> = {
     },
     lstat(path: any, options?: any): any {
         const text = pathOf(path);
+        checkFlags(options, "bigint", "throwIfNoEntry");
         try {
             return statOf(existing(text, "lstat", false), options);
         } catch (error) {
@@ -384,11 +469,13 @@ export const sync: Record<string, any> = {
         }
     },
     lutimes(path: any, atime: any, mtime: any): void {
-        Object.assign(existing(pathOf(path), "lutime", false), { atime: timeOf(atime), mtime: timeOf(mtime) });
+        const text = pathOf(path), times = { atime: timeOf(atime), mtime: timeOf(mtime) };
+        Object.assign(existing(text, "lutime", false), times);
     },
     mkdir,
     mkdtemp(prefix: any, options?: any): any {
         const text = pathOf(prefix, "prefix");
+        checkOptions(options);
         const letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         const path = text + Array.from({ length: 6 }, () => letters[Math.floor(Math.random() * letters.length)]).join("");
         try {
@@ -404,11 +491,17 @@ export const sync: Record<string, any> = {
     },
     opendir(path: any, options?: any): any {
         const text = pathOf(path);
+        options = checkOptions(options);
+        if (options.bufferSize !== undefined) {
+            validateInteger(options.bufferSize, "options.bufferSize", 1, 2 ** 32 - 1);
+        }
+        checkFlags(options, "recursive");
         return new Dir(text, sync.readdir(text, { ...options, withFileTypes: true }));
     },
     read,
     readdir(path: any, options?: any): any {
         const text = pathOf(path);
+        options = checkFlags(checkOptions(options), "recursive", "withFileTypes");
         const node = existing(text, "scandir");
         if (!isFolder(node)) {
             throw systemError("ENOTDIR", "scandir", text);
@@ -419,6 +512,7 @@ export const sync: Record<string, any> = {
             : found.map(({ name }) => named(name, options));
     },
     readFile(file: any, options?: any): any {
+        options = checkOptions(options);
         const encoding = encodingOf(options);
         return withFile(file, flagsOf(options?.flag), 0o666, (fd) => {
             const open = opened(fd, "read");
@@ -433,6 +527,7 @@ export const sync: Record<string, any> = {
     },
     readlink(path: any, options?: any): any {
         const text = pathOf(path);
+        checkOptions(options);
         const node = existing(text, "readlink", false);
         if (!isLink(node)) {
             throw systemError("EINVAL", "readlink", text);
@@ -440,6 +535,7 @@ export const sync: Record<string, any> = {
         return named(node.target!, options);
     },
     readv(fd: any, buffers: any[], position?: any): number {
+        checkBuffers(fdOf(fd), buffers);
         let all = 0;
         for (const buffer of buffers) {
             const done = read(fd, buffer, 0, buffer.byteLength, typeof position === "number" ? position + all : null);
@@ -452,6 +548,7 @@ export const sync: Record<string, any> = {
     },
     realpath(path: any, options?: any): any {
         const text = pathOf(path);
+        checkOptions(options);
         const place = find(text, "realpath");
         if (!place.node) {
             throw systemError("ENOENT", "realpath", text);
@@ -489,8 +586,15 @@ export const sync: Record<string, any> = {
         attach(b, a.node, "rename", dest);
         a.node.nlink = nlink;
     },
-    rm(path: any, options: any = {}): void {
+    rm(path: any, options?: any): void {
         const text = pathOf(path);
+        options = checkFlags(options, "force", "recursive");
+        if (options.retryDelay !== undefined) {
+            validateInteger(options.retryDelay, "options.retryDelay", 0, 2 ** 31 - 1);
+        }
+        if (options.maxRetries !== undefined) {
+            validateInteger(options.maxRetries, "options.maxRetries", 0, 2 ** 32 - 1);
+        }
         let place;
         try {
             place = find(text, "rm", false);
@@ -511,8 +615,9 @@ export const sync: Record<string, any> = {
         }
         removeTree(place, text);
     },
-    rmdir(path: any, options: any = {}): void {
+    rmdir(path: any, options?: any): void {
         const text = pathOf(path);
+        checkFlags(options, "recursive");
         const place = find(text, "rmdir", false);
         if (!place.node) {
             throw systemError("ENOENT", "rmdir", text);
@@ -527,6 +632,7 @@ export const sync: Record<string, any> = {
     },
     stat(path: any, options?: any): any {
         const text = pathOf(path);
+        checkFlags(options, "bigint", "throwIfNoEntry");
         try {
             return statOf(existing(text, "stat"), options);
         } catch (error) {
@@ -537,12 +643,17 @@ export const sync: Record<string, any> = {
         }
     },
     statfs(path: any, options?: any): any {
-        existing(pathOf(path), "statfs");
+        const text = pathOf(path);
+        checkFlags(options, "bigint");
+        existing(text, "statfs");
         const n = (value: number): any => (options?.bigint ? BigInt(value) : value);
         return { type: n(0x01021994), bsize: n(4096), blocks: n(16384), bfree: n(8192), bavail: n(8192), files: n(16384), ffree: n(8192) };
     },
-    symlink(target: any, path: any): void {
+    symlink(target: any, path: any, type?: any): void {
         const to = pathOf(target, "target"), text = pathOf(path);
+        if (type !== undefined && type !== null && !["dir", "file", "junction"].includes(type)) {
+            throw coded(Error, "ERR_FS_INVALID_SYMLINK_TYPE", `Symlink type must be one of "dir", "file", or "junction". Received "${type}"`);
+        }
         const place = find(text, "symlink", false);
         if (place.node) {
             throw systemError("EEXIST", "symlink", to, text);
@@ -552,7 +663,9 @@ export const sync: Record<string, any> = {
         node.size = to.length;
         attach(place, node, "symlink", text);
     },
-    truncate(path: any, length = 0): void {
+    truncate(path: any, length?: any): void {
+        length ??= 0;
+        validateInteger(length, "len");
         withFile(path, c.O_RDWR!, 0o666, (fd) => sync.ftruncate(fd, length));
     },
     unlink(path: any): void {
@@ -567,12 +680,15 @@ export const sync: Record<string, any> = {
         detach(place, "unlink", text);
     },
     utimes(path: any, atime: any, mtime: any): void {
-        Object.assign(existing(pathOf(path), "utime"), { atime: timeOf(atime), mtime: timeOf(mtime) });
+        const text = pathOf(path), times = { atime: timeOf(atime), mtime: timeOf(mtime) };
+        Object.assign(existing(text, "utime"), times);
     },
     write,
     writeFile(file: any, data: any, options?: any): void {
-        const { encoding, mode, flag } = typeof options === "string" ? { encoding: options } as any : options ?? {};
-        encodingOf(options);
+        const { encoding, mode, flag, flush } = checkOptions(options);
+        if (flush !== undefined && flush !== null) {
+            validateBoolean(flush, "options.flush");
+        }
         const bytes = bytesOf(data, encoding);
         withFile(file, flagsOf(flag, "w"), modeOf(mode, 0o666), (fd) => {
             checkFile(opened(fd, "write").node, "write");
@@ -580,13 +696,12 @@ export const sync: Record<string, any> = {
         });
     },
     writev(fd: any, buffers: any[], position?: any): number {
+        opened(checkBuffers(fdOf(fd), buffers), "write");
         let all = 0;
         for (const buffer of buffers) {
             all += write(fd, buffer, 0, buffer.byteLength, typeof position === "number" ? position + all : null);
         }
         return all;
     },
-    glob(): never {
-        throw unavailable("fs.glob()", "use fs.readdirSync(path, { recursive: true }) and path.matchesGlob()");
-    },
+    glob,
 };

@@ -8,8 +8,11 @@ const token = /^[\^_`a-zA-Z\-0-9!#$%&'*+.|~]+$/;
 // eslint-disable-next-line no-control-regex
 const badValue = /[^\t\x20-\x7e\x80-\xff]/;
 
+export const isToken = (text: string): boolean => token.test(text);
+export const isFieldText = (text: string): boolean => !badValue.test(text);
+
 export function validateHeaderName(name: unknown, label = "Header name"): void {
-    if (typeof name !== "string" || !token.test(name)) {
+    if (typeof name !== "string" || !isToken(name)) {
         throw coded(TypeError, "ERR_INVALID_HTTP_TOKEN", `${label} must be a valid HTTP token ["${name}"]`);
     }
 }
@@ -18,7 +21,7 @@ export function validateHeaderValue(name: string, value: unknown): void {
     if (value === undefined) {
         throw coded(TypeError, "ERR_HTTP_INVALID_HEADER_VALUE", `Invalid value "${value}" for header "${name}"`);
     }
-    if (badValue.test(String(value))) {
+    if (!isFieldText(String(value))) {
         throw coded(TypeError, "ERR_INVALID_CHAR", `Invalid character in header content ["${name}"]`);
     }
 }

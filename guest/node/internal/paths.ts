@@ -4,6 +4,7 @@
 // is the device ("C:", "\\server\share") and how much its root.
 
 import { cwd } from "../process.ts";
+import { matches } from "./glob.ts";
 import { validateObject, validateString } from "./validate.ts";
 
 interface Root {
@@ -287,24 +288,8 @@ function make(kind: Kind): any {
     function matchesGlob(path: string, pattern: string): boolean {
         validateString(path, "path");
         validateString(pattern, "pattern");
-        const separator = isWin ? "[\\\\/]" : "/", other = isWin ? "[^\\\\/]" : "[^/]";
-        let source = "";
-        for (let i = 0; i < pattern.length; i++) {
-            const c = pattern[i]!;
-            if (c === "*" && pattern[i + 1] === "*") {
-                i++;
-                if (kind.isSeparator(pattern[i + 1])) {
-                    i++;
-                    source += `(?:.*${separator})?`;
-                } else {
-                    source += ".*";
-                }
-            } else {
-                source += c === "*" ? `${other}*` : c === "?" ? other : c === "{" ? "(?:" : c === "}" ? ")" : c === "," ? "|"
-                    : c === "[" || c === "]" ? c : kind.isSeparator(c) ? separator : c.replace(/[\\^$.|+()]/g, "\\$&");
-            }
-        }
-        return new RegExp(`^${source}$`).test(path);
+        const slashed = (text: string): string => (isWin ? text.replaceAll("\\", "/") : text);
+        return matches(slashed(path), slashed(pattern));
     }
 
     return {
