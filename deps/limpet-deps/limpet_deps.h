@@ -2,7 +2,8 @@
  *
  * C face of the published crates in limpet-deps, besides Wasmtime's own C API.
  * URLs follow the WHATWG URL standard (crate `url`, module `quirks`), text its Encoding standard (crate
- * `encoding_rs`), patterns of URLs its URL Pattern standard (crate `urlpattern`).
+ * `encoding_rs`), patterns of URLs its URL Pattern standard (crate `urlpattern`); HTML is rewritten by crate
+ * `lol_html`.
  *
  * The contract of every function here: any bytes may be passed, a result is either right or
  * refused, and no input ends the process. A panic in a crate is caught in the face, refuses that
@@ -21,6 +22,10 @@ void deps_on_panic(void (*told)(const char *text, size_t len));
 uint64_t deps_panics(void);
 /* Panics, on purpose. True: it was caught, so this build can unwind. For tests. */
 bool deps_panic_is_caught(void);
+
+/* Bytes that this thread has allocated in crates, less those that it has freed: how it differs after a
+ * call is what that holds. */
+ptrdiff_t deps_memory(void);
 
 /* A parsed URL: its serialization and byte offsets into it. Owned; release with deps_url_done(). */
 struct deps_url {
@@ -65,7 +70,8 @@ void deps_url_done(struct deps_url *url);
 /* TOML as JSON (crate `toml`). Owned; release with deps_toml_done(). */
 enum { DEPS_TOML_BYTES_MAX = 4 << 20 };
 struct deps_toml {
-    char *text; /* JSON, its members in the order of the source; or what is wrong. Not NUL-terminated */
+    char *
+        text; /* JSON, its members in the order of the source; or what is wrong. Not NUL-terminated */
     uint32_t text_len;
     uint32_t *places; /* of each member's name in the source, in the order of the JSON text */
     uint32_t places_len;
@@ -122,3 +128,98 @@ enum deps_pattern_what {
 bool deps_pattern(enum deps_pattern_what what, const char *packed, size_t len, char **ret,
                   size_t *ret_len);
 void deps_pattern_done(char *bytes, size_t len);
+
+/* ---- rewriting of HTML ---- */
+
+/* What a handler is called for; as a set of bits: what it wants. */
+enum deps_html_kind {
+    DEPS_HTML_ELEMENT = 1,
+    DEPS_HTML_COMMENT = 2,
+    DEPS_HTML_TEXT = 4,
+    DEPS_HTML_DOCTYPE = 8, /* of the document only, and the next */
+    DEPS_HTML_END = 16,
+    DEPS_HTML_END_TAG =
+        32, /* asked for by DEPS_HTML_ON_END_TAG; not of a document's or element's handler */
+    DEPS_HTML_CONTENT = 64, /* what was announced with DEPS_HTML_LATER is due */
+};
+
+/* What may be asked of what a handler is given. a, b: texts. Result: nothing; a flag, u32; a text, u32 1
+ * and its bytes, or u32 0 for none; or packed texts as below. */
+enum deps_html_what {
+    DEPS_HTML_NAME,          /* text: of an element, an end tag, a doctype */
+    DEPS_HTML_NAME_SET,      /* a */
+    DEPS_HTML_NAMESPACE,     /* text */
+    DEPS_HTML_REMOVED,       /* flag */
+    DEPS_HTML_ATTRIBUTES,    /* packed texts: name, value, … */
+    DEPS_HTML_ATTRIBUTE,     /* a: name; text */
+    DEPS_HTML_ATTRIBUTE_HAS, /* a: name; flag */
+    DEPS_HTML_ATTRIBUTE_SET, /* a: name, b: value */
+    DEPS_HTML_ATTRIBUTE_REMOVE,
+    DEPS_HTML_BEFORE, /* a: content; so are those up to INNER. flags, id: see below */
+    DEPS_HTML_AFTER,
+    DEPS_HTML_PREPEND,
+    DEPS_HTML_APPEND, /* also at the end of the document */
+    DEPS_HTML_REPLACE,
+    DEPS_HTML_INNER,
+    DEPS_HTML_REMOVE,
+    DEPS_HTML_REMOVE_TAGS,
+    DEPS_HTML_ON_END_TAG, /* id: that of the handler; takes the place of an earlier one */
+    DEPS_HTML_TEXT_OF,    /* text: of a comment or a text */
+    DEPS_HTML_TEXT_SET,   /* a: of a comment */
+    DEPS_HTML_IS_LAST,    /* flag: the text node ends with this piece */
+    DEPS_HTML_PUBLIC_ID,  /* text: of a doctype */
+    DEPS_HTML_SYSTEM_ID,
+    DEPS_HTML_WRITE, /* a: a piece of content that is due; need not end with a character */
+};
+
+enum {
+    DEPS_HTML_IS_HTML = 1, /* flags: content is markup, not text */
+    DEPS_HTML_LATER = 2,   /* content comes when it is due: handle(id, DEPS_HTML_CONTENT) */
+};
+
+struct deps_html;
+
+/* Called from inside of deps_html_run() only. handle() may be left by a switch of the stack, and be gone
+ * on with later, on the same thread; until it returns, deps_html_token() takes what it was given. False:
+ * stop. */
+struct deps_html_calls {
+    void *ctx;
+    bool (*handle)(void *ctx, uint32_t id, uint32_t kind, void *token);
+    void (*output)(void *ctx, const char *bytes, size_t len);
+};
+
+struct deps_html_handler {
+    const char *selector; /* NULL: of the document */
+    size_t selector_len;
+    uint32_t kinds; /* bits of enum deps_html_kind */
+    uint32_t id;
+};
+
+struct deps_html_ask {
+    uint32_t what, flags, id;
+    const char *a;
+    size_t a_len;
+    const char *b;
+    size_t b_len;
+};
+
+/* ret() gets what is made or what is wrong, and copies it. */
+typedef void deps_html_ret_fn(void *ctx, const char *bytes, size_t len);
+
+/* Is it a selector? It nests no deeper than its parentheses and brackets do, on the stack, too: it is for
+ * the caller to bound them. False: ret_error was called. */
+bool deps_html_selector(const char *text, size_t len, void *ctx, deps_html_ret_fn *ret_error);
+/* calls is copied. memory_max: of what the crate holds between two calls, as it counts. NULL: ret_error
+ * was called with calls->ctx. One thread at a time. */
+struct deps_html *deps_html_new(const char *encoding, size_t encoding_len,
+                                const struct deps_html_handler *handlers, size_t handlers_len,
+                                size_t memory_max, const struct deps_html_calls *calls,
+                                deps_html_ret_fn *ret_error);
+/* The next piece of the document; is_end: it is the last. After false and after the end only
+ * deps_html_error() and deps_html_free(). */
+bool deps_html_run(struct deps_html *html, const char *bytes, size_t len, bool is_end);
+const char *deps_html_error(const struct deps_html *html, size_t *ret_len);
+/* Asks what the handler that waits was given. False: ret() gets why not. */
+bool deps_html_token(const struct deps_html *html, uint32_t kind, void *token,
+                     const struct deps_html_ask *ask, void *ctx, deps_html_ret_fn *ret);
+void deps_html_free(struct deps_html *html); /* not in the middle of deps_html_run() */

@@ -80,6 +80,7 @@ for (const name of Object.keys(globals)) {
  *  bundle that speaks of it is loaded (or has one of the words behind the file's name). */
 native.lazyGlobals({
     EventSource: "event-source",
+    HTMLRewriter: "html-rewriter",
     URLPattern: "url-pattern",
 });
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);

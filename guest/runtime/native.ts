@@ -71,6 +71,11 @@ export interface Native {
         codec: number, data: ArrayBuffer | ArrayBufferView, isLast: boolean,
     ): [taken: number, isOver: boolean, bytes: Uint8Array<ArrayBuffer> | undefined];
     codecEnd(codec: number): void;
+    htmlSelector(selector: string): void;
+    htmlNew(encoding: string, handlers: Uint8Array): number;
+    htmlRun(html: number, data: Uint8Array, isLast: boolean): Uint8Array<ArrayBuffer>;
+    htmlAsk(html: number, what: number, flags: number, id: number, a: string | Uint8Array, b: string): Uint8Array<ArrayBuffer>;
+    htmlEnd(html: number): void;
     crypto(
         fn: number, hash: number, a: number, b: number,
         key?: Uint8Array, salt?: Uint8Array, info?: Uint8Array, data?: Uint8Array,
@@ -115,6 +120,7 @@ export interface Native {
     defineModule(name: string, exports: object | string): void;
     frame(): unknown;
     setFrame(frame: unknown): void;
+    fetchCache(request: Request, name: string): Promise<Response>;
     require(name: string): unknown;
     lazyGlobals(modules: Record<string, string>): void;
     removeGlobals(...names: string[]): void;

@@ -4,6 +4,8 @@
  * named in the error that they see. */
 #pragma once
 
+#include <stdint.h>
+
 enum {
     /* HTTP server */
     LIMIT_HTTP_HEAD_BYTES = 64 * 1024,         /* request line and headers: 431 above */
@@ -33,6 +35,9 @@ enum {
     LIMIT_SQL_TEMP_BYTES = 512 * 1024 * 1024, /* one temporary file of a statement */
     LIMIT_GUEST_LOG_LINES = 1000,             /* per request */
     LIMIT_GUEST_CODECS = 1024,                /* streams and texts that are being coded */
+    LIMIT_GUEST_REWRITERS = 64,               /* documents that an HTMLRewriter has under way */
+    LIMIT_HTML_HANDLERS = 2048,       /* of one HTMLRewriter: calls of on() and onDocument() */
+    LIMIT_HTML_SELECTOR_BYTES = 4096, /* of one selector */
 
     /* Outgoing requests, for each engine thread; who gets how many: base/fair.h */
     LIMIT_FETCH_CONNECTIONS = 512,
@@ -64,6 +69,11 @@ enum {
     LIMIT_ASSET_CACHED_BYTES = 2 * 1024 * 1024, /* of one file; larger ones are read in pieces */
     LIMIT_ASSET_PIECE_BYTES = 256 * 1024,       /* at most read ahead of a client */
 
+    /* Responses that code keeps (caches): */
+    LIMIT_CACHE_RESPONSE_BYTES = 256 * 1024 * 1024, /* one body */
+    LIMIT_CACHE_SPACE_BYTES = 512 * 1024 * 1024,    /* all of a namespace, */
+    LIMIT_CACHE_SPACE_RESPONSES = 20 * 1000,        /* and how many */
+
     /* Usage */
     LIMIT_USAGE_HOURS = 400 * 24,     /* are kept */
     LIMIT_USAGE_ROWS = 100 * 1000,    /* in one answer */
@@ -78,3 +88,9 @@ enum {
     LIMIT_BUILD_CPU_MS = 10 * 1000, /* of top-level code */
     LIMIT_BUILDS_QUEUED = 256,
 };
+
+/* Responses that code keeps, of all namespaces. */
+#define LIMIT_CACHE_BYTES (UINT64_C(4) * 1024 * 1024 * 1024)
+_Static_assert(LIMIT_CACHE_RESPONSE_BYTES <= LIMIT_CACHE_SPACE_BYTES &&
+                   LIMIT_CACHE_SPACE_BYTES <= LIMIT_CACHE_BYTES,
+               "what is put is not what makes room for it");

@@ -22,6 +22,7 @@ enum {
     FIBER_POOL_THREADS = 4,
     FIBER_STACK_BYTES = 1024 * 1024, /* as far as it is touched */
     FIBERS_KEPT = 16,                /* a runner's */
+    FIBERS_LENT = 2048,              /* likewise: each is two of the 65,530 maps of a process */
 };
 #define FIBER_INLINE_NS (2 * UINT64_C(1000000)) /* on the engine thread */
 #define FIBER_HURRY_NS (UINT64_C(300000))       /* ... with a sort to come */
@@ -31,6 +32,7 @@ struct fiber_runner {
     struct loop *loop;
     struct fiber *fibers[FIBERS_KEPT];
     size_t fibers_len;
+    unsigned lent;
     struct post post;
     /* under the pool's mutex */
     struct list home;
@@ -182,13 +184,36 @@ void fiber_runner_free(struct fiber_runner *r)
     pool_unref();
 }
 
+static struct fiber *runner_take(struct fiber_runner *r)
+{
+    return r->fibers_len ? r->fibers[--r->fibers_len] : fiber_new(FIBER_STACK_BYTES);
+}
+
+static void runner_keep(struct fiber_runner *r, struct fiber *f)
+{
+    if (r->fibers_len < FIBERS_KEPT)
+        r->fibers[r->fibers_len++] = f;
+    else
+        fiber_free(f);
+}
+
+struct fiber *fiber_runner_lend(struct fiber_runner *r)
+{
+    if (r->lent == FIBERS_LENT)
+        return NULL;
+    r->lent++;
+    return runner_take(r);
+}
+
+void fiber_runner_give_back(struct fiber_runner *r, struct fiber *f)
+{
+    r->lent--;
+    runner_keep(r, f);
+}
+
 static void task_end(struct fiber_task *t)
 {
-    struct fiber_runner *r = t->runner;
-    if (r->fibers_len < FIBERS_KEPT)
-        r->fibers[r->fibers_len++] = t->fiber;
-    else
-        fiber_free(t->fiber);
+    runner_keep(t->runner, t->fiber);
     t->fiber = NULL;
 }
 
@@ -272,7 +297,7 @@ void fiber_runner_drain(struct fiber_runner *r)
 bool fiber_task_start(struct fiber_runner *r, struct fiber_task *t)
 {
     t->runner = r;
-    t->fiber = r->fibers_len ? r->fibers[--r->fibers_len] : fiber_new(FIBER_STACK_BYTES);
+    t->fiber = runner_take(r);
     t->timer = (struct timer){0};
     t->is_away = t->is_ended = t->is_cancelled = t->is_late = t->is_free = false;
     t->cpu_ns = 0;

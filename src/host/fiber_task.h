@@ -37,6 +37,11 @@ void fiber_runner_free(struct fiber_runner *r); /* after the loop */
 
 enum fiber_task_want { FIBER_TASK_POOL, FIBER_TASK_HOME, FIBER_TASK_NAP, FIBER_TASK_AWAIT };
 
+/* A stack of the runner's, for who runs a fiber without a task and stays on the loop's thread; NULL: as
+ * many are lent as may be. And back, when its function has ended. */
+struct fiber *fiber_runner_lend(struct fiber_runner *r);
+void fiber_runner_give_back(struct fiber_runner *r, struct fiber *f);
+
 struct fiber_task {
     void (*run)(struct fiber_task *t); /* on the fiber */
     /* Loop thread, when it has ended, unless fiber_task_start() said so. */

@@ -30,6 +30,7 @@ struct held_answer;
 struct egress;
 struct execution;
 struct guest;
+struct http_cache;
 struct http_client;
 struct image;
 struct isolate;
@@ -45,6 +46,7 @@ struct guest_host {
     void *ctx;
     struct loop *loop;
     struct http_client *client;
+    struct http_cache *cache; /* NULL: there is none */
     const struct egress *egress;
     /* May code of this deployment send that? Asked for each hop. ERR_FORBIDDEN names the rule. NULL: by
      * the host. */
@@ -236,7 +238,8 @@ struct guest {
     struct bytes result;          /* of the op that runs */
     size_t result_charged;        /* for it */
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
-    unsigned codecs_open;         /* how many */
+    unsigned codecs_open;         /* how many, */
+    unsigned rewriters_open;      /* and of these documents */
     struct list codecs;           /* op_codec.c: open streams that compress or decompress */
     struct error op_error;
     struct bytes input;        /* scratch for dispatch input */

@@ -3,6 +3,7 @@
  * Shared inside host/. */
 #pragma once
 
+#include "coding/memory.h"
 #include "guest/abi.h"
 #include "host/guest.h"
 
@@ -66,6 +67,25 @@ void contexts_reap(struct guest *g); /* ends those, isolate at rest */
 
 /* ---- op_codec.c ---- */
 
+/* A stream that is coded, a text that is decoded, a document that is rewritten: one of these. */
+struct open_codec {
+    struct list link; /* guest->codecs */
+    struct guest *guest;
+    const struct context *context; /* NULL: top-level code */
+    uint32_t id;
+    struct codec *codec;
+    struct deps_text *text;
+    struct html *html;
+};
+
+/* Of the code that runs. NULL: the op is refused, since that code's request is over or too many are open. */
+struct open_codec *open_codec_new(struct guest *g);
+/* Its memory is the guest's. */
+struct coding_memory open_codec_memory(struct open_codec *o);
+void open_codec_add(struct open_codec *o); /* gives it a number */
+/* NULL: the op is refused. */
+struct open_codec *open_codec_find(struct guest *g, uint32_t id);
+void open_codec_free(struct open_codec *o);
 void codecs_close(struct guest *g, const struct context *c);
 /* Ends those that the context's code has open; NULL: all. Most requests have none. */
 static inline void codecs_end(struct guest *g, const struct context *c)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * CompressionStream and DecompressionStream: a codec (codec.h) for each open one; TextDecoder: one for
- * what is not finished of a text in an encoding that the engine does not know. It belongs to the
+ * what is not finished of a text in an encoding that the engine does not know; op_html.c: a document
+ * that is rewritten. It belongs to the
  * context whose code made it and ends with that, also if nobody ends it; what it holds is charged to the
  * guest. Nothing waits: a call is bounded by ABI_CODEC_BYTES going in and coming out, and the
  * guest asks only for what its reader wants, so a small file that is a large one costs no more than
@@ -12,6 +13,7 @@
 
 #include "base/limits.h"
 #include "host/codec.h"
+#include "host/html.h"
 #include "limpet_deps.h"
 
 /* What an open decoder of text is taken to hold: what the crate has on its heap is less. */
@@ -19,15 +21,6 @@ enum { TEXT_BYTES = 512 };
 
 /* So that a stream begun in top-level code is not taken for one of a request. */
 #define CODEC_LOADING 0x80000000u
-
-struct open_codec {
-    struct list link; /* guest->codecs */
-    struct guest *guest;
-    const struct context *context; /* NULL: top-level code */
-    uint32_t id;
-    struct codec *codec;
-    struct deps_text *text; /* or this one */
-};
 
 static bool codec_take(void *arg, size_t len)
 {
@@ -41,10 +34,12 @@ static void codec_give(void *arg, size_t len)
     guest_discharge(o->guest, len);
 }
 
-static void open_codec_free(struct open_codec *o)
+void open_codec_free(struct open_codec *o)
 {
     list_remove(&o->link);
     o->guest->codecs_open--;
+    o->guest->rewriters_open -= o->html != NULL;
+    html_free(o->html);
     codec_free(o->codec);
     if (o->text)
         codec_give(o, TEXT_BYTES);
@@ -52,13 +47,18 @@ static void open_codec_free(struct open_codec *o)
     free(o);
 }
 
-static struct open_codec *open_codec_find(struct guest *g, uint32_t id)
+struct open_codec *open_codec_find(struct guest *g, uint32_t id)
 {
     LIST_FOREACH (n, &g->codecs) {
         struct open_codec *o = container_of(n, struct open_codec, link);
         if (o->id == id && o->context == g->context)
             return o;
     }
+    (void)op_refuse(g, ERR_INVALID, "%s",
+                    id & CODEC_LOADING
+                        ? "this stream was begun in top-level code, which has ended; make it where "
+                          "it is used"
+                        : "this stream belongs to another request, or has failed");
     return NULL;
 }
 
@@ -71,18 +71,33 @@ void codecs_close(struct guest *g, const struct context *c)
     }
 }
 
-/* Gives it a number, which is the result. */
-static void open_codec_add(struct open_codec *o)
+void open_codec_add(struct open_codec *o)
 {
     struct guest *g = o->guest;
     o->id = (++g->next_codec & ~CODEC_LOADING) | (g->loading ? CODEC_LOADING : 0);
     list_push_front(&g->codecs, &o->link); /* the newest are looked for most */
     g->codecs_open++;
-    bytes_append_u32(&g->result, o->id);
+    g->rewriters_open += o->html != NULL;
 }
 
-static struct open_codec *open_codec_new(struct guest *g)
+struct coding_memory open_codec_memory(struct open_codec *o)
 {
+    return (struct coding_memory){codec_take, codec_give, o, false};
+}
+
+struct open_codec *open_codec_new(struct guest *g)
+{
+    if (!g->context && !g->loading) {
+        (void)op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
+        return NULL;
+    }
+    if (g->codecs_open >= LIMIT_GUEST_CODECS) {
+        (void)op_refuse(g, ERR_LIMIT,
+                        "%d streams and texts are open already: end what was begun with {stream: "
+                        "true} by a decode() without it",
+                        LIMIT_GUEST_CODECS);
+        return NULL;
+    }
     struct open_codec *o = calloc(1, sizeof(*o));
     if (!o)
         check_out_of_memory(sizeof(*o));
@@ -95,10 +110,10 @@ enum err op_codec_new(struct guest *g, const struct op_codec_new_args *a)
 {
     if (a->format >= CODER_FORMATS)
         return op_refuse(g, ERR_INVALID, "there is no compression format %u", a->format);
-    if (!g->context && !g->loading)
-        return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
     struct open_codec *o = open_codec_new(g);
-    const struct coding_memory memory = {codec_take, codec_give, o};
+    if (!o)
+        return g->op_error.code;
+    const struct coding_memory memory = open_codec_memory(o);
     struct error e;
     enum err err = codec_new((enum coder_format)a->format, a->decoder != 0, &memory, &o->codec, &e);
     if (err != OK) {
@@ -107,6 +122,7 @@ enum err op_codec_new(struct guest *g, const struct op_codec_new_args *a)
         return err;
     }
     open_codec_add(o);
+    bytes_append_u32(&g->result, o->id);
     return OK;
 }
 
@@ -122,26 +138,24 @@ enum err op_text_encoding(struct guest *g, const struct op_text_encoding_args *a
 
 enum err op_text_decoder(struct guest *g, const struct op_text_decoder_args *a)
 {
-    if (!g->context && !g->loading)
-        return op_refuse(g, ERR_CANCELLED, "the request that this code belongs to is over");
-    if (g->codecs_open >= LIMIT_GUEST_CODECS)
-        return op_refuse(g, ERR_LIMIT,
-                         "%d streams and texts are open already: end what was begun "
-                         "with {stream: true} by a decode() without it",
-                         LIMIT_GUEST_CODECS);
+    struct open_codec *o = open_codec_new(g);
+    if (!o)
+        return g->op_error.code;
     enum err err = guest_charge(g, TEXT_BYTES);
-    if (err != OK)
+    if (err != OK) {
+        free(o);
         return op_refuse(g, err,
                          "memory and buffered data together are above the limit of this "
                          "function; raise its memory limit");
-    struct deps_text *text = deps_text_new(a->label.ptr, a->label.len, a->fatal != 0);
-    if (!text) {
+    }
+    o->text = deps_text_new(a->label.ptr, a->label.len, a->fatal != 0);
+    if (!o->text) {
         guest_discharge(g, TEXT_BYTES);
+        free(o);
         return op_refuse(g, ERR_NOT_FOUND, "no encoding has this label");
     }
-    struct open_codec *o = open_codec_new(g);
-    o->text = text;
     open_codec_add(o);
+    bytes_append_u32(&g->result, o->id);
     return OK;
 }
 
@@ -166,11 +180,9 @@ enum err op_codec_run(struct guest *g, const struct op_codec_run_args *a)
     enum { HEAD_BYTES = 8 };
     struct open_codec *o = open_codec_find(g, a->codec);
     if (!o)
-        return op_refuse(g, ERR_INVALID, "%s",
-                         a->codec & CODEC_LOADING
-                             ? "this stream was begun in top-level code, which has ended; make it "
-                               "where it is used"
-                             : "this stream belongs to another request, or has failed");
+        return g->op_error.code;
+    if (o->html)
+        return op_refuse(g, ERR_INVALID, "this is no codec");
     if (a->data.len > ABI_CODEC_BYTES)
         return op_refuse(g, ERR_INVALID, "a piece for a codec has %zu bytes, more than %d",
                          a->data.len, ABI_CODEC_BYTES);
@@ -198,5 +210,5 @@ enum err op_codec_end(struct guest *g, const struct op_codec_end_args *a)
     struct open_codec *o = open_codec_find(g, a->codec);
     if (o)
         open_codec_free(o);
-    return OK;
+    return OK; /* it may have failed */
 }

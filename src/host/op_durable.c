@@ -451,7 +451,8 @@ enum err guest_save(struct guest *g, struct bytes *out, struct error *ret_error)
     if (g->ops_len > 0 || !list_is_empty(&g->completions))
         return error_set(ret_error, ERR_CONFLICT, "the body of a step has left work behind");
     if (!list_is_empty(&g->codecs))
-        return error_set(ret_error, ERR_CONFLICT, "a CompressionStream is in the middle");
+        return error_set(ret_error, ERR_CONFLICT,
+                         "a CompressionStream or HTMLRewriter is in the middle");
     struct dispatch *d = container_of(g->running.next, struct dispatch, link);
     struct saved_guest saved = {SAVED_VERSION,     d->id,          g->next_op, g->next_stream,
                                 g->durable->lines, g->sql.counters};

@@ -50,10 +50,19 @@ fn hook_once() {
 /// Calls into a crate; None: it panicked.
 pub fn guard<T>(call: impl FnOnce() -> T) -> Option<T> {
     hook_once();
-    IS_GUARDED.set(true);
+    let was = IS_GUARDED.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(call));
-    IS_GUARDED.set(false);
+    IS_GUARDED.set(was);
     result.ok()
+}
+
+/// Calls back into C from inside of `guard`: what happens in there, perhaps on other stacks before it
+/// returns, is not the crate's.
+pub fn unguarded<T>(call: impl FnOnce() -> T) -> T {
+    let was = IS_GUARDED.replace(false);
+    let result = call();
+    IS_GUARDED.set(was);
+    result
 }
 
 #[unsafe(no_mangle)]

@@ -7,6 +7,8 @@
 pub use wasmtime_c_api::*;
 
 pub mod guard;
+pub mod html_face;
+pub mod memory;
 pub mod pattern_face;
 pub mod text_face;
 pub mod toml_face;
