@@ -10,6 +10,7 @@
 
 #include "abort.h"
 #include "engine.h"
+#include "fetch.h"
 #include "op.h"
 #include "request.h"
 #include "response.h"
@@ -256,6 +257,8 @@ static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body
     return false;
 }
 
+#define CACHE_SCHEME "cache:"
+
 static bool fetch_is_local(struct text url)
 {
     return url.len >= 5 && (memcmp(url.at, "data:", 5) == 0 || memcmp(url.at, "blob:", 5) == 0);
@@ -275,27 +278,10 @@ static JSValue fetch_local(JSContext *ctx, JSValueConst request, struct text url
     return promise;
 }
 
-static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+/* Through the host; request is consumed. */
+static JSValue fetch_request(JSContext *ctx, JSValue request, struct request *r)
 {
-    struct request *r;
-    if (argc < 1) {
-        JS_ThrowTypeError(ctx, "fetch needs a URL or a Request");
-        return fetch_reject(ctx);
-    }
-    JSValue request = request_from(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r);
-    if (JS_IsException(request))
-        return fetch_reject(ctx);
-    JSValue settle[2];
-    if (!abort_check(ctx, r->signal)) {
-        JS_FreeValue(ctx, request);
-        return fetch_reject(ctx);
-    }
-    if (fetch_is_local(r->url)) {
-        JSValue local = fetch_local(ctx, request, r->url);
-        JS_FreeValue(ctx, request);
-        return local;
-    }
-    JSValue promise = JS_NewPromiseCapability(ctx, settle);
+    JSValue settle[2], promise = JS_NewPromiseCapability(ctx, settle);
     if (!JS_IsException(promise)) {
         struct body *body = &r->message.body;
         bool is_gathered =
@@ -309,6 +295,52 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
     }
     JS_FreeValue(ctx, request);
     return promise;
+}
+
+JSValue fetch_cache(JSContext *ctx, JSValueConst request, struct text name)
+{
+    struct request *r = request_of(request);
+    struct buffer url = {0};
+    if (!r)
+        return JS_ThrowTypeError(ctx, "a cache is asked by a Request");
+    buffer_add(&url, CACHE_SCHEME, strlen(CACHE_SCHEME));
+    buffer_add(&url, name.at, name.len);
+    buffer_add(&url, " ", 1);
+    buffer_add(&url, r->url.at, r->url.len);
+    bool is_ok = !url.is_failed &&
+                 request_address(ctx, r, (struct text){.at = (char *)url.data, .len = url.len});
+    if (url.is_failed)
+        JS_ThrowOutOfMemory(ctx);
+    buffer_done(&url);
+    return is_ok ? fetch_request(ctx, JS_DupValue(ctx, request), r) : JS_EXCEPTION;
+}
+
+static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct request *r;
+    if (argc < 1) {
+        JS_ThrowTypeError(ctx, "fetch needs a URL or a Request");
+        return fetch_reject(ctx);
+    }
+    JSValue request = request_from(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r);
+    if (JS_IsException(request))
+        return fetch_reject(ctx);
+    if (!abort_check(ctx, r->signal)) {
+        JS_FreeValue(ctx, request);
+        return fetch_reject(ctx);
+    }
+    if (r->url.len >= strlen(CACHE_SCHEME) &&
+        memcmp(r->url.at, CACHE_SCHEME, strlen(CACHE_SCHEME)) == 0) {
+        JS_FreeValue(ctx, request);
+        JS_ThrowTypeError(ctx, "fetch() knows no scheme 'cache:'; use caches.default");
+        return fetch_reject(ctx);
+    }
+    if (fetch_is_local(r->url)) {
+        JSValue local = fetch_local(ctx, request, r->url);
+        JS_FreeValue(ctx, request);
+        return local;
+    }
+    return fetch_request(ctx, request, r);
 }
 
 bool fetch_init(JSContext *ctx)

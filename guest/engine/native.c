@@ -6,6 +6,7 @@
 
 #include "builtin.h"
 #include "engine.h"
+#include "fetch.h"
 #include "globals.h"
 #include "module.h"
 #include "native.h"
@@ -522,6 +523,15 @@ static JSValue native_set_frame(JSContext *ctx, JSValueConst this_value, int arg
     return JS_UNDEFINED;
 }
 
+static JSValue native_fetch_cache(JSContext *ctx, JSValueConst this_value, int argc,
+                                  JSValueConst *argv)
+{
+    struct text name = text_of(ctx, argc > 1 ? argv[1] : JS_UNDEFINED);
+    JSValue promise = name.at ? fetch_cache(ctx, argv[0], name) : JS_EXCEPTION;
+    text_done(ctx, name);
+    return promise;
+}
+
 static JSValue native_require(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     const char *name = JS_ToCString(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
@@ -684,6 +694,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("defineModule", 2, native_define_module),
     JS_CFUNC_DEF("frame", 0, native_frame),
     JS_CFUNC_DEF("setFrame", 1, native_set_frame),
+    JS_CFUNC_DEF("fetchCache", 2, native_fetch_cache),
     JS_CFUNC_DEF("require", 1, native_require),
     JS_CFUNC_DEF("lazyGlobals", 1, native_lazy_globals),
     JS_CFUNC_DEF("removeGlobals", 1, native_remove_globals),

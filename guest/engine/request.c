@@ -121,6 +121,13 @@ bool request_keep(JSContext *ctx, struct request *r)
 /* --- construction --------------------------------------------------------------------------------
  */
 
+bool request_address(JSContext *ctx, struct request *r, struct text url)
+{
+    JS_FreeValue(ctx, r->url_value);
+    r->url_value = JS_UNDEFINED;
+    return request_own(ctx, r, r->method, url);
+}
+
 static bool request_set_url(JSContext *ctx, struct request *r, JSValueConst input)
 {
     struct op_reply reply;

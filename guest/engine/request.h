@@ -31,5 +31,7 @@ JSValue request_from(JSContext *ctx, JSValueConst input, JSValueConst init,
                      struct request **ret_request);
 /* Copies what still lies in the dispatch input. */
 bool request_keep(JSContext *ctx, struct request *r);
+/* Sends it there: any text that the host knows what to do with. */
+bool request_address(JSContext *ctx, struct request *r, struct text url);
 /* Aborts request.signal. */
 void request_abort(JSContext *ctx, struct request *r);

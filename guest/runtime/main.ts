@@ -79,6 +79,7 @@ for (const name of Object.keys(globals)) {
 /** Globals that few need: each is the export of that name of a file in lazy/, loaded when something first looks at it, or when a
  *  bundle that speaks of it is loaded (or has one of the words behind the file's name). */
 native.lazyGlobals({
+    Cache: "caches", CacheStorage: "caches", caches: "caches",
     EventSource: "event-source",
     HTMLRewriter: "html-rewriter",
     URLPattern: "url-pattern",

@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "cache/cache.h"
 #include "http/client.h"
 #include "http/decode.h"
 #include "loop/loop.h"
@@ -467,11 +468,22 @@ static void fetch_refused(struct fetch *f, const struct error *error)
     fetch_free(f);
 }
 
+/* A cache is asked like another server. */
+static enum err fetch_begin(struct fetch *f, struct error *ret_error)
+{
+    const struct guest_host *host = f->guest->host;
+    if (!slice_starts(f->http.url, SLICE_LIT("cache:")))
+        return http_fetch_start(host->client, &f->http, ret_error);
+    if (!host->cache)
+        return error_set(ret_error, ERR_INVALID, "there is no cache here");
+    return http_cache_fetch(host->cache, host->loop, &f->http, ret_error);
+}
+
 static void fetch_start(struct fetch *f)
 {
     struct error error;
     f->is_started = true;
-    if (http_fetch_start(f->guest->host->client, &f->http, &error) != OK)
+    if (fetch_begin(f, &error) != OK)
         fetch_refused(f, &error);
     else if (f->sink)
         sink_open(f->sink);

@@ -67,6 +67,8 @@ struct http_fetch {
     bool has_no_body;     /* by its status, or because the request was HEAD */
     bool was_redirected;
     struct http_fetch_state *state; /* private */
+    struct http_transport
+        *transport; /* likewise: who answers instead of the network (transport.h) */
 };
 
 /* resolvers: see http/resolve.h. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "http/client_internal.h"
+#include "http/transport.h"
 #include "loop/loop.h"
 
 static size_t on_header_line(char *data, size_t size, size_t count, void *arg)
@@ -332,6 +333,8 @@ enum err http_fetch_start(struct http_client *c, struct http_fetch *f, struct er
 bool http_fetch_write(struct http_fetch *f, struct slice data, bool is_end)
 {
     struct http_fetch_state *s = f->state;
+    if (f->transport)
+        return f->transport->write(f, data, is_end);
     if (!s || s->is_discarding_upload || s->is_cancelled || s->failure.code)
         return true; /* nobody reads it any more; on_done says the rest */
     CHECK(f->is_streaming && !s->upload_ended);
@@ -356,6 +359,8 @@ bool http_fetch_write(struct http_fetch *f, struct slice data, bool is_end)
 void http_fetch_resume(struct http_fetch *f)
 {
     struct http_fetch_state *s = f->state;
+    if (f->transport)
+        f->transport->resume(f);
     if (!s || !s->is_held)
         return;
     s->is_held = false;
@@ -370,12 +375,16 @@ void http_fetch_resume(struct http_fetch *f)
 bool http_fetch_has_sent(const struct http_fetch *f)
 {
     const struct http_fetch_state *s = f->state;
+    if (f->transport)
+        return f->transport->has_sent(f);
     return !s || s->body_at == s->body.len;
 }
 
 void http_fetch_cancel(struct http_fetch *f)
 {
     struct http_fetch_state *s = f->state;
+    if (f->transport)
+        f->transport->cancel(f);
     if (!s)
         return;
     s->is_cancelled = true;

@@ -239,6 +239,7 @@ static void place_data(struct config *c)
         c->artifact_dir = c->owned[3] =
             config_path(is_given ? c->data_dir : "./data", "", "artifacts");
     c->sql_dir = c->owned[4] = config_path(c->data_dir, "", "sql");
+    c->cache_dir = c->owned[5] = config_path(c->data_dir, "", "cache");
 }
 
 enum err config_parse(int argc, char **argv, struct config *ret_config, struct error *ret_error)

@@ -18,8 +18,9 @@ struct config {
     char *admin_host, *http_host;
     int admin_port, http_port;
     const char *database_url, *artifact_dir; /* artifacts, and images of them */
-    const char *data_dir; /* what is in no database, but where other flags say otherwise */
-    const char *sql_dir;  /* the functions' own databases: in it */
+    const char *data_dir;  /* what is in no database, but where other flags say otherwise */
+    const char *sql_dir;   /* the functions' own databases: in it */
+    const char *cache_dir; /* responses that code keeps; emptied at the start */
     const char *tls_cert, *tls_key;
     const char *admin_token;
     const char *secret_key; /* NULL: of a file in the data folder */

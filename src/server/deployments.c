@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/map.h"
 #include "base/module_name.h"
+#include "cache/cache.h"
 #include "host/database.h"
 #include "host/runtimes.h"
 #include "http/egress_policy.h"
@@ -428,8 +429,12 @@ static void send_space(struct deployments *ds, struct slice name, bool is_delete
 {
     enum worker_space what = is_deleted ? WORKER_SPACE_GONE : WORKER_SPACE_MADE;
     send_all(ds, (struct worker_change){.name = name, .space = what}, request);
-    if (is_deleted)
+    if (is_deleted) {
+        struct account *of = accounts_namespace(ds->server->accounts, name);
+        http_cache_forget(ds->server->cache, of);
+        account_unref(of);
         accounts_forget_namespace(ds->server->accounts, name);
+    }
 }
 
 static void send_policy(struct deployments *ds, struct slice name, const struct store_query *q,

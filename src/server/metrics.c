@@ -9,6 +9,7 @@
 #include "base/bytes.h"
 #include "base/clock.h"
 #include "base/module_name.h"
+#include "cache/cache.h"
 #include "host/database.h"
 #include "server/accounts.h"
 #include "server/worker.h"
@@ -213,11 +214,30 @@ static void write_accounts(const struct server *s, struct bytes *out)
     accounts_each_namespace(s->accounts, write_namespace, out);
 }
 
+static void write_cache(const struct server *s, struct bytes *out)
+{
+    struct http_cache_figures f;
+    http_cache_figures(s->cache, &f);
+    head(out, "limpet_cache_matches_total", "counter", "Look-ups in caches of code.");
+    bytes_printf(out, "limpet_cache_matches_total{found=\"yes\"} %llu\n",
+                 (unsigned long long)f.hits);
+    bytes_printf(out, "limpet_cache_matches_total{found=\"no\"} %llu\n",
+                 (unsigned long long)f.misses);
+    one(out, "limpet_cache_puts_total", "counter", "Responses put into caches.", (double)f.puts);
+    one(out, "limpet_cache_refused_total", "counter",
+        "Responses that there was no room for in a quota.", (double)f.refusals);
+    one(out, "limpet_cache_evicted_total", "counter",
+        "Responses that made room for others before they were stale.", (double)f.evictions);
+    one(out, "limpet_cache_responses", "gauge", "Responses that are kept.", (double)f.responses);
+    one(out, "limpet_cache_bytes", "gauge", "Their bodies.", (double)f.bytes);
+}
+
 void metrics_write(const struct server *s, struct bytes *out)
 {
     write_requests(s, out);
     write_accounts(s, out);
     write_durable(s, out);
+    write_cache(s, out);
     one(out, "limpet_executes_total", "counter", "Runs through the API.",
         (double)sum(s, AT(executes)));
     one(out, "limpet_overloads_total", "counter",

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/crash.h"
 #include "base/log.h"
+#include "cache/cache.h"
 #include "flow/witness.h"
 #include "host/database.h"
 #include "host/runtimes.h"
@@ -131,6 +132,8 @@ static enum err server_open(struct server *s, struct error *ret_error)
     if (err == OK)
         err = sql_bound_disk(c->sql_dir, (uint64_t)c->disk_reserve_bytes, ret_error);
     if (err == OK)
+        err = http_cache_new(c->cache_dir, &s->cache, ret_error);
+    if (err == OK)
         open_witness(s);
     if (err == OK)
         err = open_egress(s, ret_error);
@@ -153,6 +156,7 @@ static void server_close(struct server *s)
     tls_context_free(s->tls);
     egress_free(s->egress);
     databases_free(s->databases);
+    http_cache_free(s->cache);
     fallen = NULL;
     witness_close(s->witness);
     bytes_done(&s->suspects);

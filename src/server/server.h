@@ -25,6 +25,7 @@ struct control;
 struct databases;
 struct deployment;
 struct egress;
+struct http_cache;
 struct runtime;
 struct runtimes;
 struct function_row;
@@ -39,6 +40,7 @@ struct server {
     struct store *store;
     struct runtimes *runtimes;
     struct egress *egress;
+    struct http_cache *cache;
     struct tls_context *tls;
     struct worker **workers;
     size_t workers_len;

@@ -414,6 +414,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .jobs = job_runner_new(&w->loop),
         .loop = &w->loop,
         .egress = s->egress,
+        .cache = s->cache,
         .stand_begin = worker_stand_begin,
         .stand_end = worker_stand_end,
         .sql_take = worker_sql_take,

@@ -42,7 +42,7 @@ test("globals: what is there, and how it looks", () => {
     }
     assert.ok(!names.includes("__limpet"));
     assert.deepEqual(evaluate("Object.keys(globalThis).sort()"), // functions, as in browsers
-        ["addEventListener", "atob", "btoa", "clearImmediate", "clearInterval", "clearTimeout", "dispatchEvent", "fetch", "onerror", "onrejectionhandled",
+        ["addEventListener", "atob", "btoa", "caches", "clearImmediate", "clearInterval", "clearTimeout", "dispatchEvent", "fetch", "onerror", "onrejectionhandled",
             "onunhandledrejection", "queueMicrotask", "removeEventListener", "reportError", "setImmediate", "setInterval", "setTimeout", "structuredClone"]);
     assert.deepEqual(evaluate("['URL','Blob','AbortSignal','URLSearchParams','ReadableStream','Event'].map((n) => [globalThis[n].name === n, Object.prototype.toString.call(globalThis[n].prototype)])"),
         ["URL", "Blob", "AbortSignal", "URLSearchParams", "ReadableStream", "Event"].map((n) => [true, `[object ${n}]`]));
