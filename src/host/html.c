@@ -15,7 +15,7 @@
 /* What a stack in the middle of a document has touched, and the object itself. */
 #define HTML_OWN_BYTES ((size_t)24 * 1024)
 /* What the parser may keep of one document: the rest of a tag, and the elements that are open. */
-#define HTML_PARSER_BYTES ((size_t)1024 * 1024)
+#define HTML_PARSER_BYTES ((size_t)2 * 1024 * 1024)
 #define HTML_CALL_NS (UINT64_C(1000000))
 #define HTML_PIECE_NS (HTML_CALL_NS / 4)
 #define HTML_TAG_NS_MAX (5 * HTML_CALL_NS)
@@ -31,6 +31,8 @@ struct html {
     size_t charged;      /* of memory, in all */
     ptrdiff_t held;      /* by the parser */
     size_t piece_bytes;  /* as much takes about HTML_PIECE_NS */
+    size_t silent_bytes; /* of the input since the last output: the parser has a part of a tag */
+    bool removes;        /* or of an element that is left out */
     uint32_t id, kind;   /* of the handler that is due */
     void *token;         /* what it was given; NULL: none is */
     bool is_end;         /* of the piece in the parser: the last */
@@ -123,6 +125,7 @@ static bool html_handle(void *ctx, uint32_t id, uint32_t kind, void *token)
 static void html_output(void *ctx, const char *bytes, size_t len)
 {
     struct html *h = ctx;
+    h->silent_bytes = 0;
     if (!h->is_stopped)
         bytes_append(&h->out, bytes, len);
 }
@@ -164,7 +167,7 @@ enum err html_new(struct fiber_runner *runner, struct slice encoding,
         check_out_of_memory(sizeof(*h));
     h->runner = runner;
     h->memory = *memory;
-    h->piece_bytes = HTML_PIECE_BYTES;
+    h->piece_bytes = HTML_PIECE_BYTES / (1 + handlers_len / 16);
     const struct deps_html_calls calls = {h, html_handle, html_output};
     CLEANUP(bytes_done) struct bytes why = BYTES_INIT;
     ptrdiff_t before = deps_memory();
@@ -202,12 +205,15 @@ void html_free(struct html *h)
 
 /* ---- a call ---- */
 
-/* How much of the input goes into the parser at once. */
+/* How much of the input goes into the parser at once. With each piece it reads a part of a tag that it has
+ * again, so what comes then is in proportion. */
 static size_t html_cut(const struct html *h, struct slice in)
 {
-    if (in.len <= h->piece_bytes)
+    size_t least = h->removes ? 0 : h->silent_bytes / 4;
+    least = least > h->piece_bytes ? least : h->piece_bytes;
+    if (in.len <= least)
         return in.len;
-    const char *tag = memchr(in.ptr + h->piece_bytes, '<', in.len - h->piece_bytes);
+    const char *tag = memchr(in.ptr + least, '<', in.len - least);
     return tag ? (size_t)(tag - in.ptr) : in.len;
 }
 
@@ -223,6 +229,8 @@ static enum err html_failed(struct html *h, struct error *ret_error)
 /* The next piece should take as long as it may. Refuses what cannot be cut smaller. */
 static enum err html_measure(struct html *h, uint64_t ns, struct error *ret_error)
 {
+    if (!h->removes && h->silent_bytes > h->in.len)
+        return OK; /* it was for what came before */
     if (ns < HTML_PIECE_NS / 4 && h->piece_bytes < HTML_PIECE_BYTES)
         h->piece_bytes *= 2;
     if (ns > HTML_PIECE_NS && h->piece_bytes > 1)
@@ -258,6 +266,7 @@ static enum err html_begin(struct html *h, struct slice in, bool is_end, struct 
     bytes_clear(&h->in);
     bytes_append_slice(&h->in, in);
     h->is_end = is_end;
+    h->silent_bytes += in.len;
     fiber_set(h->fiber, html_main, h);
     return OK;
 }
@@ -313,6 +322,7 @@ enum err html_ask(struct html *h, const struct deps_html_ask *ask, struct bytes 
         return error_set(ret_error, ERR_CONFLICT,
                          "this token belongs to a handler that has returned: what it says has to "
                          "be read, and changed, until then");
+    h->removes |= ask->what >= DEPS_HTML_REPLACE && ask->what <= DEPS_HTML_REMOVE;
     ptrdiff_t before = deps_memory();
     bool is_good = deps_html_token(h->parser, h->kind, h->token, ask, &said, html_say);
     h->held += deps_memory() - before;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // HTMLRewriter of Workers. The parser is the host's (src/host/html.h): it is given the document a piece at a time, and
-// says which handler is due; a handler may take its time, and nothing goes on until it has returned. Bytes are
-// read only as the transformed body is.
+// says which handler is due; a handler may take its time, and nothing goes on until it has returned. As on Workers, it
+// begins by itself, and goes on as the transformed body is read.
 
 import { ReadableStream as Streams } from "web-streams-polyfill";
 import { bytesOf, expose, need, usv } from "../interface.ts";
@@ -26,6 +26,9 @@ const EVENT = 2, OVER = 3;
 
 /** ABI_CODEC_BYTES: of the document in one call. */
 const PIECE_BYTES = 64 * 1024;
+
+/** Of the output, as much may wait for a reader. */
+const AHEAD_BYTES = 16 * 1024;
 
 const empty = new Uint8Array();
 
@@ -554,7 +557,7 @@ export class HTMLRewriter {
         const body = new Streams({
             pull: (out) => document.pull(out as ReadableStreamDefaultController),
             cancel: (reason) => document.cancel(reason),
-        }, { highWaterMark: 0 }) as unknown as ReadableStream;
+        }, { highWaterMark: AHEAD_BYTES, size: (chunk) => (chunk as Uint8Array).length }) as unknown as ReadableStream;
         const transformed = new Response(body, response);
         transformed.headers.delete("content-length"); // it will be another one
         return transformed;
