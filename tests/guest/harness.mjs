@@ -257,7 +257,7 @@ export class Guest {
   }
 
   loadRuntime() {
-    if (this.load(0, "limpet:runtime", builtin("internal/runtime/main"))) throw new Error("runtime: " + JSON.stringify(this.fails));
+    if (this.load(0, "limpet:runtime", builtin("internal/runtime/main").subarray(0, -1))) throw new Error("runtime: " + JSON.stringify(this.fails));
   }
   /** The bytecode of a module. */
   compile(name, source) {
