@@ -94,7 +94,9 @@ enum {
 
 enum abi_http_flag {
     ABI_HTTP_HAS_BODY = 1,
-    ABI_HTTP_BODY_INLINE = 2, /* the whole body follows the headers */
+    ABI_HTTP_BODY_INLINE = 2,   /* the whole body follows the headers */
+    ABI_HTTP_VERSION_SHIFT = 8, /* a byte: of HTTP, 10, 11 or 20 */
+    ABI_HTTP_TLS_SHIFT = 16,    /* a byte: of TLS, 12 or 13; 0: there is none */
 };
 
 enum abi_export {

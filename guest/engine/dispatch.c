@@ -254,6 +254,8 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     d->execution = reader_lstr(in);
     r->dispatch = d->number;
     r->is_input = true;
+    r->http_version = (uint8_t)(flags >> ABI_HTTP_VERSION_SHIFT);
+    r->tls_version = (uint8_t)(flags >> ABI_HTTP_TLS_SHIFT);
     eng.input_request = r;
     r->message.packed = in->at;
     for (uint32_t left = reader_u32(in); left > 0 && !in->is_bad; left--) {
@@ -587,7 +589,10 @@ static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int a
 static JSValue context_pass_through(JSContext *ctx, JSValueConst this_value, int argc,
                                     JSValueConst *argv)
 {
-    return JS_UNDEFINED; /* there is no origin server to pass the request on to */
+    static const char text[] = "ctx.passThroughOnException() does nothing here: there is no origin "
+                               "behind this function, and an exception is answered with status 500";
+    op_tell(OP_LOG, &(struct op_log){.level = 2, .text = op_bytes(text, sizeof text - 1)});
+    return JS_UNDEFINED;
 }
 
 static JSValue context_get_props(JSContext *ctx, JSValueConst this_value)

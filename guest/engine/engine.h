@@ -73,6 +73,7 @@ enum engine_hook {
     X(referrer)                                                                                    \
     X(integrity)                                                                                   \
     X(keepalive)                                                                                   \
+    X(cf)                                                                                          \
     X(code)                                                                                        \
     X(name)                                                                                        \
     X(message)                                                                                     \

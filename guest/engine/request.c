@@ -41,6 +41,7 @@ static JSValue request_new_proto(JSContext *ctx, JSValueConst new_target,
         .signal = JS_UNDEFINED,
         .referrer = JS_UNDEFINED,
         .integrity = JS_UNDEFINED,
+        .cf = JS_UNDEFINED,
     };
     message_init(&r->message);
     JS_SetOpaque(object, r);
@@ -65,6 +66,7 @@ static void request_finalize(JSRuntime *rt, JSValueConst value)
     JS_FreeValueRT(rt, r->signal);
     JS_FreeValueRT(rt, r->referrer);
     JS_FreeValueRT(rt, r->integrity);
+    JS_FreeValueRT(rt, r->cf);
     free(r->own);
     js_free_rt(rt, r);
 }
@@ -76,6 +78,7 @@ static void request_mark(JSRuntime *rt, JSValueConst value, JS_MarkFunc *mark)
         return;
     message_mark(rt, &r->message, mark);
     JS_MarkValue(rt, r->signal, mark);
+    JS_MarkValue(rt, r->cf, mark);
 }
 
 /* Makes method and url slices of memory of our own. */
@@ -271,6 +274,18 @@ static bool request_set_signal(JSContext *ctx, struct request *r, JSValueConst v
     return true;
 }
 
+static bool request_set_cf(JSContext *ctx, struct request *r, JSValueConst value)
+{
+    if (!JS_IsObject(value) && !JS_IsNull(value)) {
+        JS_ThrowTypeError(ctx, "cf must be an object");
+        return false;
+    }
+    JS_FreeValue(ctx, r->cf);
+    r->cf = JS_IsNull(value) ? JS_UNDEFINED : JS_DupValue(ctx, value);
+    r->http_version = 0; /* what code says, nobody else does */
+    return true;
+}
+
 /* Everything but the body, from another request. */
 static bool request_copy(JSContext *ctx, struct request *r, const struct request *other)
 {
@@ -286,6 +301,9 @@ static bool request_copy(JSContext *ctx, struct request *r, const struct request
     r->referrer = JS_DupValue(ctx, other->referrer);
     r->integrity = JS_DupValue(ctx, other->integrity);
     r->signal = JS_DupValue(ctx, other->signal);
+    r->cf = JS_DupValue(ctx, other->cf);
+    r->http_version = other->http_version;
+    r->tls_version = other->tls_version;
     return r->message.headers != NULL;
 }
 
@@ -309,7 +327,7 @@ static bool request_apply(JSContext *ctx, struct request *r, JSValueConst init, 
     } members[] = {
         {ATOM_method, request_set_method},       {ATOM_referrer, request_set_referrer},
         {ATOM_integrity, request_set_integrity}, {ATOM_keepalive, request_set_keepalive},
-        {ATOM_signal, request_set_signal},
+        {ATOM_signal, request_set_signal},       {ATOM_cf, request_set_cf},
     };
     for (size_t i = 0; i < REQUEST_CHOICES; i++) {
         const struct request_choice *c = &request_choices[i];
@@ -503,6 +521,43 @@ static JSValue request_get(JSContext *ctx, JSValueConst this_value, int magic)
     }
 }
 
+/* What is known here of how the request came; docs/workers.md. */
+static JSValue request_make_cf(JSContext *ctx, struct request *r)
+{
+    JSValue cf = JS_NewObject(ctx);
+    const struct header_list *headers = message_headers(ctx, &r->message);
+    if (JS_IsException(cf) || !headers) {
+        JS_FreeValue(ctx, cf);
+        return JS_EXCEPTION;
+    }
+    struct text accept = header_list_find(headers, "accept-encoding");
+    const char *http = r->http_version == 20   ? "HTTP/2"
+                       : r->http_version == 11 ? "HTTP/1.1"
+                                               : "HTTP/1.0";
+    const char *tls = r->tls_version == 13 ? "TLSv1.3" : r->tls_version == 12 ? "TLSv1.2" : "";
+    JS_DefinePropertyValueStr(ctx, cf, "httpProtocol", JS_NewString(ctx, http), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(ctx, cf, "tlsVersion", JS_NewString(ctx, tls), JS_PROP_C_W_E);
+    if (accept.at)
+        JS_DefinePropertyValueStr(ctx, cf, "clientAcceptEncoding",
+                                  text_from_latin1(ctx, (const uint8_t *)accept.at, accept.len),
+                                  JS_PROP_C_W_E);
+    return cf;
+}
+
+static JSValue request_get_cf(JSContext *ctx, JSValueConst this_value)
+{
+    struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
+    if (!r)
+        return JS_EXCEPTION;
+    if (JS_IsUndefined(r->cf) && r->http_version) {
+        JSValue cf = request_make_cf(ctx, r);
+        if (JS_IsException(cf))
+            return cf;
+        r->cf = cf;
+    }
+    return JS_DupValue(ctx, r->cf);
+}
+
 /* magic: place in request_choices. */
 static JSValue request_get_choice(JSContext *ctx, JSValueConst this_value, int magic)
 {
@@ -525,6 +580,7 @@ static const JSCFunctionListEntry request_methods[] = {
     JS_CGETSET_MAGIC_DEF("integrity", request_get, NULL, REQUEST_INTEGRITY),
     JS_CGETSET_MAGIC_DEF("keepalive", request_get, NULL, REQUEST_KEEPALIVE),
     JS_CGETSET_DEF("signal", request_get_signal, NULL),
+    JS_CGETSET_DEF("cf", request_get_cf, NULL),
     JS_PROP_STRING_DEF("destination", "", JS_PROP_CONFIGURABLE),
     JS_PROP_STRING_DEF("duplex", "half", JS_PROP_CONFIGURABLE),
     JS_PROP_STRING_DEF("[Symbol.toStringTag]", "Request", JS_PROP_CONFIGURABLE),

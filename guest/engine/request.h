@@ -16,11 +16,13 @@ struct request {
      * others are only told. */
     uint8_t redirect, cache, credentials, mode, referrer_policy;
     bool is_keepalive;
-    bool is_aborted; /* the client left before anybody asked for the signal */
+    bool is_aborted;                   /* the client left before anybody asked for the signal */
+    uint8_t http_version, tls_version; /* of a dispatch's: as in guest/abi.h; else 0 */
     uint32_t dispatch;
     JSValue url_value;           /* the string, once it was asked for */
     JSValue signal;              /* JS_UNDEFINED until asked for */
     JSValue referrer, integrity; /* JS_UNDEFINED: as it is without one */
+    JSValue cf;                  /* JS_UNDEFINED: not asked for, or not given */
 };
 
 /* NULL if value is no Request. */

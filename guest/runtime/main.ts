@@ -71,7 +71,7 @@ const globals: Record<string, unknown> = {
     FixedLengthStream, IdentityTransformStream, Intl, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
     PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
     dispatchEvent: EventTarget.prototype.dispatchEvent, removeEventListener: EventTarget.prototype.removeEventListener,
-    structuredClone, navigator, self: globalThis,
+    structuredClone, navigator, self: globalThis, origin: "null",
 };
 for (const name of Object.keys(globals)) {
     global(name, globals[name]);
@@ -80,6 +80,7 @@ for (const name of Object.keys(globals)) {
  *  bundle that speaks of it is loaded (or has one of the words behind the file's name). */
 native.lazyGlobals({
     Cache: "caches", CacheStorage: "caches", caches: "caches",
+    Cloudflare: "worker-globals", PerformanceObserver: "worker-globals", ServiceWorkerGlobalScope: "worker-globals", WorkerGlobalScope: "worker-globals",
     EventSource: "event-source",
     HTMLRewriter: "html-rewriter",
     URLPattern: "url-pattern",

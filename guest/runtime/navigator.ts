@@ -2,7 +2,7 @@
 //
 // navigator: what it tells is the same for all, and says nothing of the machine.
 
-import { expose } from "./interface.ts";
+import { expose, need } from "./interface.ts";
 
 const ours = Symbol();
 
@@ -26,6 +26,16 @@ export class Navigator {
     }
     get hardwareConcurrency(): number {
         return 1;
+    }
+    get platform(): string {
+        return "";
+    }
+    /** True: it is under way, for as long as the request's code is kept (ctx.waitUntil()). */
+    sendBeacon(url: string | URL, data: BodyInit | null = null): boolean {
+        need(1, arguments.length, "Navigator.sendBeacon");
+        const request = new Request(url, { method: "POST", body: data });
+        fetch(request).catch(() => {}); // nobody hears of it
+        return true;
     }
 }
 expose(Navigator, "Navigator");

@@ -925,6 +925,8 @@ declare class Navigator {
     readonly languages: readonly string[];
     readonly onLine: boolean;
     readonly hardwareConcurrency: number;
+    readonly platform: string;
+    sendBeacon(url: string | URL, data?: BodyInit | null): boolean;
 }
 declare var navigator: Navigator;
 
@@ -1027,3 +1029,34 @@ declare class CacheStorage {
 
 /** Responses that code keeps; they may be gone at any time. */
 declare var caches: CacheStorage;
+
+/** What is known of how a request came. */
+interface IncomingRequestCf {
+    readonly httpProtocol: "HTTP/1.0" | "HTTP/1.1" | "HTTP/2";
+    /** Empty without TLS. */
+    readonly tlsVersion: "" | "TLSv1.2" | "TLSv1.3";
+    readonly clientAcceptEncoding?: string;
+    readonly [name: string]: unknown;
+}
+interface Request {
+    /** Undefined for requests that code made without one. */
+    readonly cf?: IncomingRequestCf | any;
+}
+interface RequestInit {
+    cf?: object | null;
+}
+
+declare class WorkerGlobalScope extends EventTarget {
+    private constructor();
+}
+declare class ServiceWorkerGlobalScope extends WorkerGlobalScope {}
+declare var origin: string;
+declare var Cloudflare: { readonly compatibilityFlags: Readonly<Record<string, boolean>> };
+
+declare class PerformanceObserver {
+    static readonly supportedEntryTypes: readonly string[];
+    constructor(callback: (list: unknown, observer: PerformanceObserver) => void);
+    observe(options?: { entryTypes?: string[]; type?: string }): void;
+    disconnect(): void;
+    takeRecords(): [];
+}

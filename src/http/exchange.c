@@ -37,6 +37,7 @@ struct http_exchange *exchange_new(struct http_conn *c)
     x->request.headers = x->headers;
     x->request.peer = slice_cstr(c->peer);
     x->request.is_tls = c->tls != NULL;
+    x->request.tls_version = c->tls ? tls_conn_version(c) : 0;
     x->request.content_length = -1;
     list_init(&x->ready_node);
     list_init(&x->dispatch_node);

@@ -288,6 +288,7 @@ void tls_conn_pump(struct http_conn *c);  /* decrypts what the protocol can take
 void tls_conn_flush(struct http_conn *c); /* encrypts and writes c->out */
 void tls_conn_goodbye(struct http_conn *c);
 bool tls_conn_has_input(const struct http_conn *c);
+int tls_conn_version(const struct http_conn *c); /* 12 or 13 */
 
 /* exchange.c */
 struct http_exchange *exchange_new(struct http_conn *c);

@@ -35,6 +35,7 @@ struct http_request {
     struct slice authority; /* Host or :authority, "" if none (HTTP/1.0) */
     struct slice peer;      /* "127.0.0.1:4711" */
     bool is_tls;
+    int tls_version;             /* 12 or 13; 0: plain */
     int version;                 /* 10, 11 or 20 */
     struct http_header *headers; /* hop-by-hop ones are removed; host is kept */
     size_t headers_len;

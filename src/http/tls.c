@@ -131,6 +131,11 @@ bool tls_conn_has_input(const struct http_conn *c)
 }
 
 /* Cipher text that OpenSSL made, to the socket. */
+int tls_conn_version(const struct http_conn *c)
+{
+    return SSL_version(c->tls->ssl) == TLS1_3_VERSION ? 13 : 12;
+}
+
 static void tls_drain(struct http_conn *c)
 {
     char *ptr;

@@ -40,6 +40,8 @@ static void encode_http(const struct dispatch_input *in, struct bytes *out)
         flags = ABI_HTTP_HAS_BODY;
     else if (in->inline_body.len > 0)
         flags = ABI_HTTP_HAS_BODY | ABI_HTTP_BODY_INLINE;
+    flags |= (uint32_t)r->version << ABI_HTTP_VERSION_SHIFT;
+    flags |= (uint32_t)r->tls_version << ABI_HTTP_TLS_SHIFT;
     bytes_append_u32(out, flags);
     bytes_append_u32(out, in->source);
     bytes_append_u64(out, (uint64_t)r->content_length);

@@ -46,6 +46,9 @@ const CASES: Record<string, [string, unknown]> = {
     modern: ['return [Object.groupBy([1, 2, 3], (n) => (n % 2 ? "odd" : "even")).odd, [3, 1].toSorted(), typeof Promise.withResolvers, new Set([1, 2]).union(new Set([3])).size, "a-b".replaceAll("-", "+"), (12345678901234567890n * 2n).toString()];', [[1, 3], [1, 3], 'function', 3, 'a+b', '24691357802469135780']],
     regexp: ['return ["2026-01-02".match(/(?<y>\\\\d{4})-(?<m>\\\\d\\\\d)/).groups.y, /\\\\p{Lu}/u.test("É"), "aBc".replace(/b/i, (x) => x + x)];', ['2026', true, 'aBBc']],
     globals: ['return [typeof process, typeof require, typeof globalThis.limpet, typeof Buffer, self === globalThis, typeof eval("1 + 1")];', ['object', 'undefined', 'undefined', 'function', true, 'number']],
+    'scopes of workers': ['return [globalThis instanceof WorkerGlobalScope, self instanceof ServiceWorkerGlobalScope, ({}) instanceof WorkerGlobalScope, (() => { try { new WorkerGlobalScope(); } catch (e) { return e.name; } })(), origin, Cloudflare.compatibilityFlags];', [true, true, false, 'TypeError', 'null', {}]],
+    'observers of performance': ['const o = new PerformanceObserver(() => {}); o.observe({ entryTypes: ["mark"] }); performance.mark("a"); const bad = (f) => { try { f(); return "taken"; } catch (e) { return e.name; } }; return [PerformanceObserver.supportedEntryTypes, o.takeRecords(), bad(() => o.observe()), bad(() => o.observe({ type: "a", entryTypes: [] })), bad(() => new PerformanceObserver())];', [[], [], 'TypeError', 'TypeError', 'TypeError']],
+    'cf of requests that code makes': ['const given = { a: 1 }; const r = new Request("http://x/", { cf: given }); return [r.cf === given, r.clone().cf === given, new Request(r).cf.a, new Request("http://x/").cf === undefined, new Request(r, { cf: null }).cf === undefined, (() => { try { new Request("http://x/", { cf: 1 }); } catch (e) { return e.name; } })(), new Response("").cf === undefined];', [true, true, 1, true, true, 'TypeError', true]],
     navigator: ['return typeof navigator === "undefined" || typeof navigator.userAgent === "string";', true],
 };
 
@@ -64,6 +67,19 @@ for (const [name, [, expected]] of Object.entries(CASES)) {
         assert.deepEqual(res.json, expected);
     });
 }
+
+test('request.cf says how a request came, and passThroughOnException() that it does nothing', async () => {
+    const s = await server();
+    await s.deploy('cf', `export default { fetch(request, env, ctx) {
+        if (new URL(request.url).pathname === '/pass') { ctx.passThroughOnException(); throw new Error('no'); }
+        return Response.json([request.cf, request.cf === request.cf, new Request(request).cf, request.clone().cf, request.cf.country === undefined]);
+    } };`);
+    const cf = { httpProtocol: 'HTTP/1.1', tlsVersion: '', clientAcceptEncoding: 'gzip, br' };
+    assert.deepEqual((await s.request('cf', '/', { headers: { 'accept-encoding': 'gzip, br' } })).json, [cf, true, cf, cf, true]);
+    assert.equal((await s.request('cf', '/pass')).status, 500);
+    const { until } = await import('./harness.ts');
+    await until('the warning', async () => ((await s.api('GET', '/functions/cf/logs')).json as { level: string; text: string }[]).find((l) => l.level === 'warn' && /no origin behind this function/.test(l.text)));
+});
 
 test('console writes logs of every level, with objects shown', async () => {
     const s = await server();
