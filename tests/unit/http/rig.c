@@ -198,6 +198,15 @@ void client_say(int fd, const char *text)
     client_send(fd, slice_cstr(text));
 }
 
+void client_talk(const struct rig *r, const char *text, struct bytes *in)
+{
+    int fd = client_connect(r);
+    bytes_clear(in);
+    client_say(fd, text);
+    (void)client_read_all(fd, in);
+    close(fd);
+}
+
 bool bytes_have(const struct bytes *b, const char *text)
 {
     return b->len && memmem(b->ptr, b->len, text, strlen(text));

@@ -53,5 +53,7 @@ void client_say(int fd, const char *text);
 bool client_expect(int fd, struct bytes *in, const char *text);
 /* Reads to the end of the connection; false if it ended with a reset. */
 bool client_read_all(int fd, struct bytes *in);
+/* One connection: says the text, reads to the end. */
+void client_talk(const struct rig *r, const char *text, struct bytes *in);
 bool bytes_have(const struct bytes *b, const char *text);
 size_t bytes_count(const struct bytes *b, const char *text);
