@@ -182,8 +182,8 @@ static void put_hex(struct bytes *out, const uint8_t *bytes, size_t len, bool is
         carry >>= 8;
     }
     bytes_append_cstr(out, is_negative ? "-0x" : "0x");
-    for (size_t i = len; i-- > 0 && len - i <= BIGINT_SHOWN_BYTES;)
-        bytes_printf(out, "%02x", (uint8_t)magnitude.ptr[i]);
+    for (size_t i = 1; i <= len && i <= BIGINT_SHOWN_BYTES; i++)
+        bytes_printf(out, "%02x", (uint8_t)magnitude.ptr[len - i]);
     if (len > BIGINT_SHOWN_BYTES)
         bytes_append_cstr(out, "...");
 }

@@ -53,9 +53,10 @@ static enum err folder_empty(const char *folder, struct error *ret_error)
     if (!d)
         return error_set(ret_error, ERR_IO, "cannot read the cache's folder %s: %s", folder,
                          strerror(errno));
-    for (struct dirent *e; (e = readdir(d));)
+    const int fd = dirfd(d);
+    for (struct dirent *e; fd >= 0 && (e = readdir(d));)
         if (e->d_name[0] != '.')
-            (void)unlinkat(dirfd(d), e->d_name, 0); /* a later file of that name replaces it */
+            (void)unlinkat(fd, e->d_name, 0); /* one that stays goes at another start */
     closedir(d);
     return OK;
 }
@@ -199,26 +200,31 @@ static struct cache_space *space_get(struct http_cache *c, struct account *accou
 
 /* Takes it out of the index; the index's reference goes to `out`, since that is given back outside of
  * the mutex. */
-static void response_leave(struct http_cache *c, struct cache_response *r, struct list *out)
+static void response_leave(struct http_cache *c, struct cache_response *r,
+                           struct cache_response **out)
 {
     struct cache_space *s = r->space;
+    CHECK(s);
     (void)map_remove(&s->responses, bytes_slice(&r->key));
     list_remove(&r->recent);
     r->space = NULL;
     s->bytes -= r->size;
     c->figures.bytes -= r->size;
     c->figures.responses--;
-    list_push_back(out, &r->recent);
+    r->next_out = *out;
+    *out = r;
 }
 
-static void unref_all(struct list *of)
+static void unref_all(struct cache_response *out)
 {
-    struct list *n;
-    while ((n = list_pop_front(of)))
-        cache_response_unref(container_of(n, struct cache_response, recent));
+    while (out) {
+        struct cache_response *next = out->next_out;
+        cache_response_unref(out);
+        out = next;
+    }
 }
 
-static void space_end(struct http_cache *c, struct cache_space *s, struct list *out)
+static void space_end(struct http_cache *c, struct cache_space *s, struct cache_response **out)
 {
     while (!list_is_empty(&s->recent))
         response_leave(c, container_of(s->recent.next, struct cache_response, recent), out);
@@ -239,27 +245,26 @@ static struct cache_space *space_largest(struct http_cache *c)
     return largest;
 }
 
-static void evict_oldest(struct http_cache *c, struct cache_space *s, struct list *out)
+static void evict_oldest(struct http_cache *c, struct cache_space *s, struct cache_response **out)
 {
     response_leave(c, container_of(s->recent.next, struct cache_response, recent), out);
     c->figures.evictions++;
 }
 
 /* Never below zero: what is alone in its space and too large was refused before. */
-static void keep_bounds(struct http_cache *c, struct cache_space *s, struct list *out)
+static void keep_bounds(struct http_cache *c, struct cache_space *s, struct cache_response **out)
 {
     while (!list_is_empty(&s->recent) && (s->bytes > LIMIT_CACHE_SPACE_BYTES ||
                                           map_count(&s->responses) > LIMIT_CACHE_SPACE_RESPONSES))
         evict_oldest(c, s, out);
-    while (c->figures.bytes > LIMIT_CACHE_BYTES)
-        evict_oldest(c, space_largest(c), out);
+    while (c->figures.bytes > LIMIT_CACHE_BYTES && (s = space_largest(c)))
+        evict_oldest(c, s, out);
 }
 
 struct cache_response *cache_find(struct http_cache *c, struct account *space, struct slice key,
                                   int64_t now_ms)
 {
-    struct list out;
-    list_init(&out);
+    struct cache_response *out = NULL;
     pthread_mutex_lock(&c->mutex);
     struct cache_space *s = space_find(c, space);
     struct cache_response *r = s ? map_get(&s->responses, key) : NULL;
@@ -274,14 +279,13 @@ struct cache_response *cache_find(struct http_cache *c, struct account *space, s
     }
     *(r ? &c->figures.hits : &c->figures.misses) += 1;
     pthread_mutex_unlock(&c->mutex);
-    unref_all(&out);
+    unref_all(out);
     return r;
 }
 
 void cache_put(struct http_cache *c, struct account *space, struct cache_response *r)
 {
-    struct list out;
-    list_init(&out);
+    struct cache_response *out = NULL;
     pthread_mutex_lock(&c->mutex);
     struct cache_space *s = space_get(c, space);
     struct cache_response *before = map_get(&s->responses, bytes_slice(&r->key));
@@ -296,13 +300,12 @@ void cache_put(struct http_cache *c, struct account *space, struct cache_respons
     c->figures.puts++;
     keep_bounds(c, s, &out);
     pthread_mutex_unlock(&c->mutex);
-    unref_all(&out);
+    unref_all(out);
 }
 
 bool cache_remove(struct http_cache *c, struct account *space, struct slice key, int64_t now_ms)
 {
-    struct list out;
-    list_init(&out);
+    struct cache_response *out = NULL;
     pthread_mutex_lock(&c->mutex);
     struct cache_space *s = space_find(c, space);
     struct cache_response *r = s ? map_get(&s->responses, key) : NULL;
@@ -310,7 +313,7 @@ bool cache_remove(struct http_cache *c, struct account *space, struct slice key,
     if (r)
         response_leave(c, r, &out);
     pthread_mutex_unlock(&c->mutex);
-    unref_all(&out);
+    unref_all(out);
     return was_fresh;
 }
 
@@ -339,14 +342,13 @@ enum err http_cache_new(const char *folder, struct http_cache **ret_cache, struc
 
 void http_cache_forget(struct http_cache *c, struct account *space)
 {
-    struct list out;
-    list_init(&out);
+    struct cache_response *out = NULL;
     pthread_mutex_lock(&c->mutex);
     struct cache_space *s = map_remove(&c->spaces, space_key(&space));
     if (s)
         space_end(c, s, &out);
     pthread_mutex_unlock(&c->mutex);
-    unref_all(&out);
+    unref_all(out);
     if (s)
         account_unref(space);
     cache_remove_waste(c);

@@ -33,8 +33,9 @@ struct cache_response {
     uint64_t file;       /* its number; 0: there is none */
     size_t memory, disk; /* charged */
     /* under the index's mutex */
-    struct list recent;        /* of its space, while it is found */
-    struct cache_space *space; /* NULL: it is found no more */
+    struct list recent;              /* of its space, while it is found */
+    struct cache_space *space;       /* NULL: it is found no more */
+    struct cache_response *next_out; /* of those that leave the index at once */
 };
 
 /* A new one with one reference, charged for what it has. ERR_LIMIT, ERR_LIMIT_MEMORY, ERR_OVERLOAD: the

@@ -70,9 +70,8 @@ static bool selector_is_deep(struct slice text)
 {
     size_t depth = 0;
     for (size_t i = 0; i < text.len; i++)
-        if (memchr("([{", text.ptr[i], 3) && ++depth > HTML_SELECTOR_DEPTH)
-            return true;
-    return false;
+        depth += text.ptr[i] == '(' || text.ptr[i] == '[' || text.ptr[i] == '{';
+    return depth > HTML_SELECTOR_DEPTH;
 }
 
 static enum err selector_check(struct slice text, struct error *ret_error)
