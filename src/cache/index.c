@@ -94,12 +94,13 @@ static struct slice keep_text(struct bytes *texts, struct slice text)
     return slice_of(texts->ptr + at, text.len);
 }
 
-/* Of a message, not of what it says. */
+/* Not of a message alone, nor of how it was put: a workflow gives what it sends a key. */
 static bool is_kept_header(struct slice name, bool leaves_cookies)
 {
-    static const char *const not[] = {"connection",      "keep-alive",   "transfer-encoding", "te",
-                                      "trailer",         "upgrade",      "content-length",    "age",
-                                      "cf-cache-status", "limpet-status"};
+    static const char *const not[] = {
+        "connection",      "keep-alive",    "transfer-encoding", "te",
+        "trailer",         "upgrade",       "content-length",    "age",
+        "cf-cache-status", "limpet-status", "idempotency-key"};
     for (size_t i = 0; i < ARRAY_LEN(not); i++)
         if (slice_eq_cstr(name, not[i]))
             return false;

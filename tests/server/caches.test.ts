@@ -93,7 +93,7 @@ export default workflow(async () => {
     const seen = [await c.match(u) === undefined];
     await c.put(u, new Response("kept", { headers: { "cache-control": "max-age=60", "x-a": "b" } }));
     const r = await c.match(u);
-    seen.push(await r.text(), r.headers.get("x-a"));
+    seen.push(await r.text(), r.headers.get("x-a"), r.headers.get("idempotency-key"));
     await waitForEvent("go");
     seen.push(await c.match(u) === undefined);
     return seen;
@@ -102,7 +102,7 @@ export default workflow(async () => {
         await suspended(s, id);
         s = await crashed({ args: ['--snapshot-after', '100000'] });
         await signal(s, id, 'go');
-        assert.deepEqual(await output(s, id), [true, 'kept', 'b', true]);
+        assert.deepEqual(await output(s, id), [true, 'kept', 'b', null, true]);
     });
 });
 
