@@ -21,7 +21,7 @@ assert.equal(made.status, 0, made.stderr);
 after(() => fs.rmSync(dir, { recursive: true, force: true }));
 
 const server = useServer({ args: ['--tls-cert', cert, '--tls-key', key] });
-const ECHO = 'export default { async fetch(request) { return Response.json({ url: request.url, body: await request.text() }); } };';
+const ECHO = 'export default { async fetch(request) { return Response.json({ url: request.url, body: await request.text(), cf: [request.cf.httpProtocol, request.cf.tlsVersion] }); } };';
 
 async function deployed(): Promise<Server> {
     const s = await server();
@@ -33,7 +33,7 @@ test('https by HTTP/1.1', async () => {
     const s = await deployed();
     assert.equal(s.httpScheme, 'https');
     const text = await new Promise<string>((resolve, reject) => {
-        const req = https.request({ host: '127.0.0.1', port: s.httpPort, servername: 'echo.localhost', ca: fs.readFileSync(cert), method: 'POST', headers: { host: s.host('echo') } }, async (res) => {
+        const req = https.request({ host: '127.0.0.1', port: s.httpPort, servername: 'echo.localhost', ca: fs.readFileSync(cert), maxVersion: 'TLSv1.2', method: 'POST', headers: { host: s.host('echo') } }, async (res) => {
             let body = '';
             for await (const chunk of res) body += chunk;
             resolve(body);
@@ -41,7 +41,7 @@ test('https by HTTP/1.1', async () => {
         req.on('error', reject);
         req.end('secret');
     });
-    assert.deepEqual(JSON.parse(text), { url: `https://echo.localhost:${s.httpPort}/`, body: 'secret' });
+    assert.deepEqual(JSON.parse(text), { url: `https://echo.localhost:${s.httpPort}/`, body: 'secret', cf: ['HTTP/1.1', 'TLSv1.2'] });
 });
 
 test('ALPN chooses h2 where the client offers it', async () => {
@@ -56,6 +56,7 @@ test('ALPN chooses h2 where the client offers it', async () => {
     stream.setEncoding('utf8').on('data', (d: string) => (text += d));
     await once(stream, 'end');
     assert.equal(JSON.parse(text).body.length, body.length);
+    assert.deepEqual(JSON.parse(text).cf, ['HTTP/2', 'TLSv1.3']);
     session.destroy();
 });
 
