@@ -50,6 +50,10 @@ enum {
     LIMIT_FETCH_DECODED_BYTES = 64 * 1024,   /* decoded ahead of the reader */
     LIMIT_FETCH_INTERIM_BYTES = 1024 * 1024, /* decoded inside several codings for no output */
 
+    /* Calls from module to module */
+    LIMIT_CALL_DEPTH = 32,                /* each inside of another */
+    LIMIT_CALL_WORKFLOW_MS = 3600 * 1000, /* that a workflow waits for an answer; others: wall_ms */
+
     /* Long computations of ops, on the pool; who gets how many: base/fair.h */
     LIMIT_COMPUTATIONS_THREAD = 4, /* of one engine thread's guests */
     LIMIT_COMPUTATIONS = 8,        /* of all: half of the pool, and no more than engine threads */
@@ -62,6 +66,7 @@ enum {
     LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,
     LIMIT_ENV_VALUE_BYTES = 64 * 1024,
     LIMIT_ENV_VARS = 256,
+    LIMIT_BINDINGS = 64, /* of one version, beside its variables */
 
     /* Static files, on each engine thread */
     LIMIT_ASSET_CACHE_BYTES = 32 * 1024 * 1024, /* kept in memory, */
