@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * What code can be bound to beside its variables: a table of kinds, a row each (binding.c). A binding
+ * has a name, by which the code finds it in `env`, and says what it leads to. It is declared in a
+ * project file or an upload, checked there, kept with the version as JSON, and becomes an object in the
+ * guest, made by the constructor of its kind (guest/runtime/binding.ts). Code reaches only what is
+ * bound to it: ops name a binding, and the host looks up where that leads. Any thread. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/slice.h"
+
+struct arena;
+struct bytes;
+
+enum binding_kind { BINDING_SERVICE, BINDING_KINDS };
+
+struct binding_kind_info {
+    const char *word; /* "service": `type` of a declaration, and what the guest knows it by */
+    /* Members of a declaration, beside `type` and `name`. NULL: it has none. */
+    const char *target;  /* a text, needed: what it leads to */
+    const char *part;    /* a text, may be left out: which part of that */
+    const char *details; /* an object, may be left out */
+    bool is_module;      /* the target is a function of the same namespace, which must be there */
+    const char *type;    /* of env.NAME, in TypeScript (sdk/types) */
+};
+extern const struct binding_kind_info binding_kinds[BINDING_KINDS];
+
+struct binding {
+    struct slice name; /* env.NAME */
+    enum binding_kind kind;
+    struct slice target, part; /* "": none */
+    struct slice details;      /* JSON, "": none */
+};
+
+/* Reads what bindings_write() or a client has written: a JSON array. Unknown members and kinds are
+ * ERR_INVALID, and so are two of one name; what names may look like is names_check_binding()'s
+ * business. All is the arena's. */
+NODISCARD enum err bindings_read(struct slice json, struct arena *a, struct binding **ret_items,
+                                 size_t *ret_len, struct error *ret_error);
+/* Appends them as JSON, sorted by name (here, too), so that equal ones are equal texts; nothing if
+ * there are none. */
+void bindings_write(struct binding *items, size_t len, struct bytes *out);
