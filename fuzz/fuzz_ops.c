@@ -29,7 +29,32 @@ static struct loop loop;
 static struct guest_host host;
 static struct guest *guest;
 
-static void port_respond(struct dispatch *d, const struct dispatch_answer *a)
+/* Others answer what is asked of them, or refuse it. */
+static void call_accept(void *ctx, struct call *c)
+{
+    static const struct call_events none = {0};
+    const struct http_header header = {SLICE_LIT("x-a"), SLICE_LIT("b")};
+    const struct call_answer a = {
+        .status = 200, .headers = &header, .headers_len = 1, .body = SLICE_LIT("body")};
+    struct error e;
+    if (c->request.has_stream || c->request.props.len == 0) {
+        call_refuse(c, (error_set(&e, ERR_NOT_FOUND, "there is no such module"), &e));
+        return;
+    }
+    call_take_up(c, &none, NULL, 1);
+    if (c->request.http)
+        call_answer(c, &a);
+    else
+        call_value(c, c->request.body);
+    call_end(c, CALL_CALLEE);
+}
+
+static void call(void *ctx, struct call *c, const struct call_events *events, void *user)
+{
+    call_start(c, &loop, &loop, events, user, call_accept, NULL);
+}
+
+static void port_respond(struct dispatch *d, const struct call_answer *a)
 {
     for (size_t k = 0; k < a->headers_len; k++) { /* what leaves must be fit to leave */
         CHECK(a->headers[k].name.len > 0);
@@ -103,7 +128,7 @@ static void open_once(void)
     deployment->wall_ms_max = 60000;
     loop_init(&loop);
     host = (struct guest_host){
-        .loop = &loop, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop)};
+        .loop = &loop, .sql_take = no_sql, .fiber_runner = fiber_runner_new(&loop), .call = call};
     CHECK(guest_new(&host, deployment, &guest, &e) == OK);
 }
 

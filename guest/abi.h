@@ -68,8 +68,9 @@ enum abi_load {
 
 enum abi_dispatch {
     /* Input: u32 flags (enum abi_http_flag), u32 source (request body stream, 0: none or inline),
-     * i64 content length (-1: unknown), lstr method, lstr absolute url, lstr execution id,
-     * headers, lstr inline body. */
+     * i64 content length (-1: unknown), lstr method, lstr absolute url, lstr execution id, with
+     * ABI_HTTP_ENTRYPOINT lstr export ("" is the default one) and lstr props JSON, headers, lstr inline
+     * body. */
     ABI_DISPATCH_HTTP = 1,
     /* Input: lstr function name, lstr execution id, lstr body JSON, lstr metadata JSON. Answer:
        RESPOND_VALUE. */
@@ -83,6 +84,11 @@ enum abi_dispatch {
      * because it was cancelled FAILs with the name "CancelledError". limpet_run() asks op NEXT
      * whenever no job is left, until there is nothing. */
     ABI_DISPATCH_WORKFLOW = 4,
+    /* A method of an exported class. Input: lstr function name, lstr execution id, lstr export ("" is the
+     * default one), lstr props JSON, u32 what (0: call it, 1: read the property), lstr method, lstr
+     * arguments (an array, as docs/values.md says). Answer: RESPOND_VALUE with a value likewise, which says
+     * also what was thrown (guest/runtime/service.ts). */
+    ABI_DISPATCH_METHOD = 5,
 };
 
 enum {
@@ -95,17 +101,19 @@ enum {
 enum abi_http_flag {
     ABI_HTTP_HAS_BODY = 1,
     ABI_HTTP_BODY_INLINE = 2,   /* the whole body follows the headers */
+    ABI_HTTP_ENTRYPOINT = 4,    /* by a service binding: which export, and its props */
     ABI_HTTP_VERSION_SHIFT = 8, /* a byte: of HTTP, 10, 11 or 20 */
     ABI_HTTP_TLS_SHIFT = 16,    /* a byte: of TLS, 12 or 13; 0: there is none */
 };
 
 enum abi_export {
-    ABI_EXPORT_FETCH = 1,     /* export default { fetch } */
-    ABI_EXPORT_FUNCTION = 2,  /* export default function */
-    ABI_EXPORT_HANDLER = 4,   /* export const handler = { handle } or export function handler */
-    ABI_EXPORT_SETUP = 8,     /* handler.setup */
-    ABI_EXPORT_WORKFLOW = 16, /* at least one export is a workflow: workflow(), { run }, a class
+    ABI_EXPORT_FETCH = 1,       /* export default { fetch } */
+    ABI_EXPORT_FUNCTION = 2,    /* export default function */
+    ABI_EXPORT_HANDLER = 4,     /* export const handler = { handle } or export function handler */
+    ABI_EXPORT_SETUP = 8,       /* handler.setup */
+    ABI_EXPORT_WORKFLOW = 16,   /* at least one export is a workflow: workflow(), { run }, a class
                                  that extends WorkflowEntrypoint */
+    ABI_EXPORT_ENTRYPOINT = 32, /* at least one export is a class that extends WorkerEntrypoint */
 };
 
 /* A url record: u32 each of scheme_end, username_start, username_end, password_start, password_end,

@@ -323,6 +323,14 @@ static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
     return is_ok;
 }
 
+/* What the runtime has made of a method's result. */
+static bool answer_method(JSContext *ctx, struct dispatch *d, JSValueConst value)
+{
+    size_t len;
+    const uint8_t *at = JS_GetUint8Array(ctx, &len, value);
+    return at && answer_text(ctx, d, (struct text){.at = (const char *)at, .len = (uint32_t)len});
+}
+
 /* All that setup() has done to the database is one transaction of the host's. */
 static bool answer_commit_setup(JSContext *ctx)
 {
@@ -343,6 +351,8 @@ void answer_with(JSContext *ctx, struct dispatch *d, JSValue value)
     if (d->kind == ABI_DISPATCH_SETUP) {
         is_ok =
             answer_commit_setup(ctx) && answer_text(ctx, d, (struct text){.at = "null", .len = 4});
+    } else if (d->kind == ABI_DISPATCH_METHOD) {
+        is_ok = answer_method(ctx, d, value);
     } else if (r) {
         is_ok = d->kind == ABI_DISPATCH_HTTP ? answer_http(ctx, d, r) : answer_execute(ctx, d, r);
     } else {

@@ -98,15 +98,18 @@ bool dispatch_keep(JSContext *ctx)
     for (struct dispatch *d = eng.dispatches; d; d = d->next) {
         if (!d->is_input)
             continue;
-        uint8_t *own = malloc(d->function.len + d->execution.len + 1);
+        uint8_t *own = malloc(d->function.len + d->execution.len + d->props.len + 1);
         if (!own) {
             JS_ThrowOutOfMemory(ctx);
             return false;
         }
         memcpy(own, d->function.at, d->function.len);
         memcpy(own + d->function.len, d->execution.at, d->execution.len);
+        if (d->props.len > 0)
+            memcpy(own + d->function.len + d->execution.len, d->props.at, d->props.len);
         d->function.at = (char *)own;
         d->execution.at = (char *)own + d->function.len;
+        d->props.at = d->execution.at + d->execution.len;
         d->own = own;
         d->is_input = false;
     }
@@ -134,6 +137,19 @@ JSValue dispatch_new_context(JSContext *ctx, uint32_t number)
     if (!JS_IsException(context))
         JS_SetOpaque(context, (void *)(uintptr_t)number);
     return context;
+}
+
+/* fetch() of a class that extends WorkerEntrypoint, or of another export by its name. */
+static void dispatch_call_entrypoint(JSContext *ctx, struct dispatch *d, JSValueConst request)
+{
+    JSValue context = dispatch_new_context(ctx, d->number);
+    JSValue name = text_decode(ctx, (const uint8_t *)d->entrypoint.at, d->entrypoint.len, true);
+    JSValue args[4] = {name, request, eng.env, context};
+    JSValue result = JS_IsException(context) || JS_IsException(name)
+                         ? JS_EXCEPTION
+                         : engine_hook(ctx, HOOK_entrypointFetch, 4, args);
+    JS_FreeValues(ctx, name, context);
+    dispatch_returned(ctx, d, result);
 }
 
 /* fetch(request, env, ctx), or the function that is the default export. */
@@ -252,6 +268,10 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     r->url = reader_lstr(in);
     d->function = module_name();
     d->execution = reader_lstr(in);
+    if (flags & ABI_HTTP_ENTRYPOINT) {
+        d->entrypoint = reader_lstr(in);
+        d->props = reader_lstr(in);
+    }
     r->dispatch = d->number;
     r->is_input = true;
     r->http_version = (uint8_t)(flags >> ABI_HTTP_VERSION_SHIFT);
@@ -277,8 +297,13 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     if (in->is_bad) {
         JS_ThrowInternalError(ctx, "malformed dispatch input");
         answer_fail(ctx, d);
+    } else if (d->entrypoint.len > 0 || eng.is_entrypoint) {
+        dispatch_call_entrypoint(ctx, d, request);
     } else if (eng.exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION)) {
         dispatch_call_fetch(ctx, d, request);
+    } else if (!(eng.exports & ABI_EXPORT_HANDLER)) {
+        JS_ThrowTypeError(ctx, "the module has no default export that answers requests");
+        answer_fail(ctx, d);
     } else if (body->kind != BODY_SOURCE) {
         dispatch_handle_http(ctx, d, body->at, body->len);
     } else if (body_read(ctx, body, dispatch_body_read, (void *)(uintptr_t)d->number)) {
@@ -314,7 +339,14 @@ static void dispatch_execute_fetch(JSContext *ctx, struct dispatch *d, struct te
     r->dispatch = d->number;
     r->is_input = true;
     eng.input_request = r;
-    dispatch_call_fetch(ctx, d, request);
+    if (eng.is_entrypoint) {
+        dispatch_call_entrypoint(ctx, d, request);
+    } else if (eng.exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION)) {
+        dispatch_call_fetch(ctx, d, request);
+    } else {
+        JS_ThrowTypeError(ctx, "the module has no default export to run");
+        answer_fail(ctx, d);
+    }
 }
 
 static JSValue dispatch_parse(JSContext *ctx, struct text json)
@@ -339,6 +371,34 @@ static void dispatch_start_execute(JSContext *ctx, struct dispatch *d, struct re
                                               : dispatch_parse(ctx, metadata);
         dispatch_call_handle(ctx, d, parsed, meta);
     }
+}
+
+/* The answer is bytes, also of what was thrown. */
+static void dispatch_start_method(JSContext *ctx, struct dispatch *d, struct reader *in)
+{
+    d->function = reader_lstr(in);
+    d->execution = reader_lstr(in);
+    struct text export = reader_lstr(in);
+    d->props = reader_lstr(in);
+    uint32_t what = reader_u32(in);
+    struct text method = reader_lstr(in), values = reader_lstr(in);
+    if (in->is_bad) {
+        JS_ThrowInternalError(ctx, "malformed dispatch input");
+        answer_fail(ctx, d);
+        return;
+    }
+    JSValue args[6] = {text_decode(ctx, (const uint8_t *)export.at, export.len, true),
+                       text_decode(ctx, (const uint8_t *)method.at, method.len, true),
+                       JS_NewUint32(ctx, what),
+                       JS_NewUint8ArrayCopy(ctx, (const uint8_t *)values.at, values.len),
+                       eng.env,
+                       dispatch_new_context(ctx, d->number)};
+    bool is_ok = true;
+    for (int i = 0; i < 6; i++)
+        is_ok &= !JS_IsException(args[i]);
+    JSValue result = is_ok ? engine_hook(ctx, HOOK_methodCall, 6, args) : JS_EXCEPTION;
+    JS_FreeValues(ctx, args[0], args[1], args[3], args[5]);
+    dispatch_returned(ctx, d, result);
 }
 
 static void dispatch_start_setup(JSContext *ctx, struct dispatch *d, struct reader *in)
@@ -435,6 +495,9 @@ void dispatch_start(JSContext *ctx, uint32_t number, uint32_t kind, const uint8_
         break;
     case ABI_DISPATCH_WORKFLOW:
         dispatch_start_workflow(ctx, d, &in);
+        break;
+    case ABI_DISPATCH_METHOD:
+        dispatch_start_method(ctx, d, &in);
         break;
     default:
         JS_ThrowInternalError(ctx, "unknown kind of dispatch %u", (unsigned)kind);
@@ -595,15 +658,27 @@ static JSValue context_pass_through(JSContext *ctx, JSValueConst this_value, int
     return JS_UNDEFINED;
 }
 
+/* What the binding says that the request came by. */
 static JSValue context_get_props(JSContext *ctx, JSValueConst this_value)
 {
-    return JS_NewObject(ctx);
+    const struct dispatch *d =
+        JS_GetClassID(this_value) == context_class
+            ? dispatch_find((uint32_t)(uintptr_t)JS_GetOpaque(this_value, context_class))
+            : NULL;
+    return d && d->props.len > 0 ? dispatch_parse(ctx, d->props) : JS_NewObject(ctx);
+}
+
+/* The module's own exports, to be called as others call them. */
+static JSValue context_get_exports(JSContext *ctx, JSValueConst this_value)
+{
+    return engine_hook(ctx, HOOK_contextExports, 0, NULL);
 }
 
 static const JSCFunctionListEntry context_methods[] = {
     JS_CFUNC_DEF("waitUntil", 1, context_wait_until),
     JS_CFUNC_DEF("passThroughOnException", 0, context_pass_through),
     JS_CGETSET_DEF("props", context_get_props, NULL),
+    JS_CGETSET_DEF("exports", context_get_exports, NULL),
     JS_PROP_STRING_DEF("[Symbol.toStringTag]", "ExecutionContext", JS_PROP_CONFIGURABLE),
 };
 

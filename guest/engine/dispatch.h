@@ -28,7 +28,9 @@ struct dispatch {
     JSValue *waits;  /* of ctx.waitUntil() */
     uint32_t wait_count, wait_cap;
     struct text function, execution;
-    uint8_t *own; /* the texts, when the input's memory is used again */
+    struct text entrypoint; /* while the input is there */
+    struct text props;      /* JSON, or empty */
+    uint8_t *own;           /* the texts, when the input's memory is used again */
 };
 
 /* Starts one; the input stays valid until dispatch_keep(). */

@@ -46,6 +46,12 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(rejectionHandled)                                                                            \
     X(fetchListener)                                                                               \
     X(fetchLocal)                                                                                  \
+    X(bindingOf)                                                                                   \
+    X(entrypointsOf)                                                                               \
+    X(entrypointFetch)                                                                             \
+    X(methodCall)                                                                                  \
+    X(contextExports)                                                                              \
+    X(serviceRedirect)                                                                             \
     X(duration)
 
 enum engine_hook {
@@ -126,7 +132,8 @@ struct engine {
     struct rejection *rejections; /* promises rejected without a handler since the last look */
 
     /* What the module exports; JS_UNDEFINED if it does not. */
-    uint32_t exports; /* enum abi_export */
+    uint32_t exports;   /* enum abi_export */
+    bool is_entrypoint; /* the default one is a class of that sort */
     JSValue default_object, fetch, function;
     JSValue handler_object, handle, setup;
 
@@ -185,6 +192,9 @@ bool layout_init(JSContext *ctx);
 
 /* Objects of our classes, for hot.c to keep. */
 JSValue dispatch_new_context(JSContext *ctx, uint32_t number);
+
+/* serviceFetch(target, input, init?) of __limpet: fetch() of a service. */
+JSValue fetch_service(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 
 /* native.c: the object __limpet, and its removal. */
 bool native_define(JSContext *ctx);

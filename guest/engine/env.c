@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The `env` object given to handlers: an exotic object without state, made once in the image, that
- * asks the host for what is read. Values are strings, or what a project file has in JSON, made anew for
- * each read; writing is refused, since it would be seen by nobody. */
+ * asks the host for what is read. Values are strings, what a project file has in JSON, made anew for
+ * each read, or bindings, which the runtime makes once; writing is refused, since it would be seen by
+ * nobody. */
 #include "engine.h"
 #include "op.h"
 #include "text.h"
 
 static JSClassID env_class;
 
-enum { ENV_JSON = 3 }; /* host/op_basic.c */
+enum { ENV_JSON = 3, ENV_BINDING = 4 }; /* host/op_basic.c */
 
 static JSValue env_json(JSContext *ctx, const struct reader *in)
 {
@@ -21,6 +22,18 @@ static JSValue env_json(JSContext *ctx, const struct reader *in)
     text[len] = '\0';
     JSValue value = JS_ParseJSON(ctx, text, len, "<env>");
     js_free(ctx, text);
+    return value;
+}
+
+/* What the runtime makes of a binding of that kind. */
+static JSValue env_binding(JSContext *ctx, JSAtom name, const struct reader *in)
+{
+    JSValue args[2] = {text_decode(ctx, in->at, (uint32_t)(in->end - in->at), true),
+                       JS_AtomToString(ctx, name)};
+    JSValue value = JS_IsException(args[0]) || JS_IsException(args[1])
+                        ? JS_EXCEPTION
+                        : engine_hook(ctx, HOOK_bindingOf, 2, args);
+    JS_FreeValues(ctx, args[0], args[1]);
     return value;
 }
 
@@ -49,7 +62,9 @@ static JSValue env_read(JSContext *ctx, JSAtom atom)
     struct reader reader = reader_of(reply.data, reply.len);
     JSValue value = JS_UNDEFINED;
     uint32_t kind = reader_u32(&reader);
-    if (kind == ENV_JSON)
+    if (kind == ENV_BINDING)
+        value = env_binding(ctx, atom, &reader);
+    else if (kind == ENV_JSON)
         value = env_json(ctx, &reader);
     else if (kind)
         value = text_decode(ctx, reader.at, (uint32_t)(reader.end - reader.at), true);
@@ -75,6 +90,11 @@ static int env_get_own_property(JSContext *ctx, JSPropertyDescriptor *desc, JSVa
     return 1;
 }
 
+static void env_add_name(JSContext *ctx, struct text name, JSPropertyEnum *ret)
+{
+    *ret = (JSPropertyEnum){.is_enumerable = true, .atom = JS_NewAtomLen(ctx, name.at, name.len)};
+}
+
 static int env_get_own_property_names(JSContext *ctx, JSPropertyEnum **ret_names,
                                       uint32_t *ret_count, JSValueConst object)
 {
@@ -82,15 +102,15 @@ static int env_get_own_property_names(JSContext *ctx, JSPropertyEnum **ret_names
     if (!op_ask(ctx, OP_ENV_LIST, &(struct op_env_list){}, &reply))
         return -1;
     struct reader reader = reader_of(reply.data, reply.len);
-    uint32_t count = reader_u32(&reader), n = 0;
-    JSPropertyEnum *names = js_malloc(ctx, (count + 1) * sizeof *names);
+    JSPropertyEnum *names = js_malloc(ctx, (reply.len / 4 + 1) * sizeof *names);
+    uint32_t n = 0;
     if (names) {
-        for (; n < count && !reader.is_bad; n++) {
-            struct text name = reader_lstr(&reader);
+        for (uint32_t left = reader_u32(&reader); left > 0 && !reader.is_bad; left--) {
+            env_add_name(ctx, reader_lstr(&reader), &names[n++]);
             (void)reader_lstr(&reader);
-            names[n] = (JSPropertyEnum){.is_enumerable = true,
-                                        .atom = JS_NewAtomLen(ctx, name.at, name.len)};
         }
+        for (uint32_t left = reader_u32(&reader); left > 0 && !reader.is_bad; left--)
+            env_add_name(ctx, reader_lstr(&reader), &names[n++]);
         *ret_names = names;
         *ret_count = n;
     }

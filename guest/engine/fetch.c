@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The global fetch(). A body in memory goes with the op, or stays, if it is large, until the host has
+ * The global fetch(), and that of service bindings, which differ by whom they ask. A body in memory goes with the op, or stays, if it is large, until the host has
  * sent it; a streaming one is piped by the host if it
  * is an untouched host stream, else written by the runtime's streamToSink, which waits when the
  * host says so. A signal that aborts cancels the op, and the promise rejects at once with the
@@ -28,6 +28,11 @@ static JSValue fetch_reject(JSContext *ctx)
     JS_FreeValue(ctx, error);
     return promise;
 }
+
+/* Whom a service's fetch() asks: an array of service, entrypoint, props, how many redirects it has followed,
+ * and what fetch() was called with; undefined: the network. */
+enum { TARGET_SERVICE, TARGET_ENTRYPOINT, TARGET_PROPS, TARGET_HOPS };
+enum { OP_VALUE_REQUEST = OP_VALUE_OWN, OP_VALUE_TARGET };
 
 /* --- the answer ----------------------------------------------------------------------------------
  */
@@ -84,6 +89,26 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     return object;
 }
 
+/* A service's redirects are followed here, through the same binding; the runtime knows how. Consumes the
+ * response and gives one, or a promise of one. */
+static JSValue fetch_redirect(JSContext *ctx, struct op_pending *op, JSValue response)
+{
+    struct response *r = response_of(response);
+    JSValueConst target = op->values[OP_VALUE_TARGET];
+    if (!r)
+        return response;
+    JSValue hops = JS_GetPropertyUint32(ctx, target, TARGET_HOPS);
+    r->is_redirected = JS_VALUE_GET_TAG(hops) == JS_TAG_INT && JS_VALUE_GET_INT(hops) > 0;
+    JS_FreeValue(ctx, hops);
+    if (r->status != 301 && r->status != 302 && r->status != 303 && r->status != 307 &&
+        r->status != 308)
+        return response;
+    JSValueConst args[3] = {response, op->values[OP_VALUE_REQUEST], target};
+    JSValue next = engine_hook(ctx, HOOK_serviceRedirect, 3, args);
+    JS_FreeValue(ctx, response);
+    return next;
+}
+
 static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                        const uint8_t *payload, uint32_t len)
 {
@@ -93,7 +118,10 @@ static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
         return;
     }
     JSValue signal = abort_signal(ctx, op);
-    op_settle(ctx, op, false, fetch_response(ctx, payload, len, signal));
+    JSValue response = fetch_response(ctx, payload, len, signal);
+    if (!JS_IsUndefined(op->values[OP_VALUE_TARGET]))
+        response = fetch_redirect(ctx, op, response);
+    op_settle(ctx, op, false, response);
     JS_FreeValue(ctx, signal);
 }
 
@@ -148,9 +176,45 @@ static bool fetch_keep(JSContext *ctx, uint32_t number, JSValue kept)
     return op || number == 0; /* else the bytes stay for good: they are being read */
 }
 
-/* Starts the op. settle[] moves into it. False: exception. */
-static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
+/* A part of the target as text, "" if there is none; text_done() it. */
+static struct text fetch_target(JSContext *ctx, JSValueConst target, uint32_t part)
 {
+    JSValue value = JS_GetPropertyUint32(ctx, target, part);
+    struct text text = text_of(ctx, value);
+    JS_FreeValue(ctx, value);
+    return text;
+}
+
+/* Calls the op: fetch's, or a service's with the same arguments. */
+static int32_t fetch_call(JSContext *ctx, const struct op_fetch *args, JSValueConst target,
+                          uint32_t *ret, uint32_t ret_cap)
+{
+    if (JS_IsUndefined(target))
+        return op_call(OP_FETCH, args, ret, ret_cap);
+    struct text service = fetch_target(ctx, target, TARGET_SERVICE),
+                entrypoint = fetch_target(ctx, target, TARGET_ENTRYPOINT),
+                props = fetch_target(ctx, target, TARGET_PROPS);
+    struct op_service_fetch to = {
+        .service = op_bytes(service.at, service.len),
+        .entrypoint = op_bytes(entrypoint.at, entrypoint.len),
+        .props = op_bytes(props.at, props.len),
+        .method = args->method,
+        .url = args->url,
+        .headers = args->headers,
+        .body_kind = args->body_kind,
+        .body = args->body,
+    };
+    int32_t len = op_call(OP_SERVICE_FETCH, &to, ret, ret_cap);
+    text_done(ctx, service);
+    text_done(ctx, entrypoint);
+    text_done(ctx, props);
+    return len;
+}
+
+/* Starts the op. settle[] moves into it. False: exception. */
+static bool fetch_start(JSContext *ctx, JSValueConst request, JSValue *settle, JSValueConst target)
+{
+    struct request *r = request_of(request);
     struct body *body = &r->message.body;
     bool is_stream = body->kind == BODY_SOURCE || body->kind == BODY_STREAM;
     bool has_body = body->kind != BODY_NONE;
@@ -175,7 +239,7 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
         .redirect = r->redirect,
     };
     uint32_t ret[3] = {0}; /* op, sink, op of what is lent */
-    int32_t len = op_call(OP_FETCH, &args, ret, sizeof ret);
+    int32_t len = fetch_call(ctx, &args, target, ret, sizeof ret);
     if (!is_large)
         body_flat_done(ctx, body, flat);
     if (len < 0) {
@@ -196,6 +260,10 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
     body->is_used = has_body;
     op->values[OP_VALUE_RESOLVE] = JS_DupValue(ctx, settle[0]);
     op->values[OP_VALUE_REJECT] = JS_DupValue(ctx, settle[1]);
+    if (!JS_IsUndefined(target)) {
+        op->values[OP_VALUE_REQUEST] = JS_DupValue(ctx, request);
+        op->values[OP_VALUE_TARGET] = JS_DupValue(ctx, target);
+    }
     if (!abort_watch(ctx, op, ret[1], r->signal)) {
         op_cancel(ctx, ret[0]);
         return false;
@@ -206,7 +274,7 @@ static bool fetch_start(JSContext *ctx, struct request *r, JSValue *settle)
 /* Outside of steps a workflow sends bodies whole, since the call is recorded: the stream is read
  * first. */
 struct fetch_gathering {
-    JSValue request, settle[2];
+    JSValue request, settle[2], target;
 };
 
 static void fetch_gathered(JSContext *ctx, void *data, JSValueConst error, const uint8_t *at,
@@ -230,17 +298,19 @@ static void fetch_gathered(JSContext *ctx, void *data, JSValueConst error, const
                               .at = copy,
                               .len = len};
     }
-    if (!copy || !abort_check(ctx, r->signal) || !fetch_start(ctx, r, g->settle)) {
+    if (!copy || !abort_check(ctx, r->signal) ||
+        !fetch_start(ctx, g->request, g->settle, g->target)) {
         reason = JS_GetException(ctx);
         JSValue result = JS_Call(ctx, g->settle[1], JS_UNDEFINED, 1, &reason);
         JS_FreeValues(ctx, reason, result);
     }
-    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1]);
+    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1], g->target);
     free(g);
 }
 
 /* False: exception. */
-static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body, JSValue *settle)
+static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body, JSValue *settle,
+                         JSValueConst target)
 {
     struct fetch_gathering *g = malloc(sizeof *g);
     if (!g) {
@@ -249,10 +319,11 @@ static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body
     }
     *g = (struct fetch_gathering){
         .request = JS_DupValue(ctx, request),
-        .settle = {JS_DupValue(ctx, settle[0]), JS_DupValue(ctx, settle[1])}};
+        .settle = {JS_DupValue(ctx, settle[0]), JS_DupValue(ctx, settle[1])},
+        .target = JS_DupValue(ctx, target)};
     if (body_read(ctx, body, fetch_gathered, g))
         return true;
-    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1]);
+    JS_FreeValues(ctx, g->request, g->settle[0], g->settle[1], g->target);
     free(g);
     return false;
 }
@@ -278,16 +349,17 @@ static JSValue fetch_local(JSContext *ctx, JSValueConst request, struct text url
     return promise;
 }
 
-/* Through the host; request is consumed. */
-static JSValue fetch_request(JSContext *ctx, JSValue request, struct request *r)
+/* Through the host, to target (see above); request is consumed. */
+static JSValue fetch_request(JSContext *ctx, JSValue request, struct request *r,
+                             JSValueConst target)
 {
     JSValue settle[2], promise = JS_NewPromiseCapability(ctx, settle);
     if (!JS_IsException(promise)) {
         struct body *body = &r->message.body;
         bool is_gathered =
             workflow_is_main() && (body->kind == BODY_STREAM || body->kind == BODY_SOURCE);
-        if (!(is_gathered ? fetch_gather(ctx, request, body, settle)
-                          : fetch_start(ctx, r, settle))) {
+        if (!(is_gathered ? fetch_gather(ctx, request, body, settle, target)
+                          : fetch_start(ctx, request, settle, target))) {
             JS_FreeValue(ctx, promise);
             promise = fetch_reject(ctx);
         }
@@ -312,23 +384,32 @@ JSValue fetch_cache(JSContext *ctx, JSValueConst request, struct text name)
     if (url.is_failed)
         JS_ThrowOutOfMemory(ctx);
     buffer_done(&url);
-    return is_ok ? fetch_request(ctx, JS_DupValue(ctx, request), r) : JS_EXCEPTION;
+    return is_ok ? fetch_request(ctx, JS_DupValue(ctx, request), r, JS_UNDEFINED) : JS_EXCEPTION;
+}
+
+/* new Request(input, init), unless it has been aborted; else the promise to return is in *ret_promise. */
+static JSValue fetch_begin(JSContext *ctx, JSValueConst input, JSValueConst init,
+                           struct request **ret_request, JSValue *ret_promise)
+{
+    JSValue request = request_from(ctx, input, init, ret_request);
+    if (!JS_IsException(request) && abort_check(ctx, (*ret_request)->signal))
+        return request;
+    JS_FreeValue(ctx, request);
+    *ret_promise = fetch_reject(ctx);
+    return JS_EXCEPTION;
 }
 
 static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct request *r;
+    JSValue promise;
     if (argc < 1) {
         JS_ThrowTypeError(ctx, "fetch needs a URL or a Request");
         return fetch_reject(ctx);
     }
-    JSValue request = request_from(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r);
+    JSValue request = fetch_begin(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r, &promise);
     if (JS_IsException(request))
-        return fetch_reject(ctx);
-    if (!abort_check(ctx, r->signal)) {
-        JS_FreeValue(ctx, request);
-        return fetch_reject(ctx);
-    }
+        return promise;
     if (r->url.len >= strlen(CACHE_SCHEME) &&
         memcmp(r->url.at, CACHE_SCHEME, strlen(CACHE_SCHEME)) == 0) {
         JS_FreeValue(ctx, request);
@@ -340,7 +421,19 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
         JS_FreeValue(ctx, request);
         return local;
     }
-    return fetch_request(ctx, request, r);
+    return fetch_request(ctx, request, r, JS_UNDEFINED);
+}
+
+JSValue fetch_service(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct request *r;
+    JSValue promise;
+    if (argc < 2) {
+        JS_ThrowTypeError(ctx, "fetch needs a URL or a Request");
+        return fetch_reject(ctx);
+    }
+    JSValue request = fetch_begin(ctx, argv[1], argc > 2 ? argv[2] : JS_UNDEFINED, &r, &promise);
+    return JS_IsException(request) ? promise : fetch_request(ctx, request, r, argv[0]);
 }
 
 bool fetch_init(JSContext *ctx)

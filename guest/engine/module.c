@@ -343,7 +343,16 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
         if (JS_IsException(eng.fetch))
             return false;
     }
-    bool is_function = JS_IsFunction(ctx, value) && !module_is_workflow("default");
+    JSValue count = engine_has_hook(HOOK_entrypointsOf)
+                        ? engine_hook(ctx, HOOK_entrypointsOf, 1, &namespace)
+                        : JS_NewInt32(ctx, 0);
+    enum { HAS_ENTRYPOINTS = 1, DEFAULT_IS_ONE = 2 };
+    int32_t entrypoints;
+    if (JS_ToInt32(ctx, &entrypoints, count) < 0)
+        return false;
+    eng.is_entrypoint = entrypoints & DEFAULT_IS_ONE;
+    bool is_function =
+        JS_IsFunction(ctx, value) && !module_is_workflow("default") && !eng.is_entrypoint;
     eng.function = is_function ? JS_DupValue(ctx, value) : JS_UNDEFINED;
     eng.handle = JS_IsFunction(ctx, handler) ? JS_DupValue(ctx, handler)
                                              : module_function(ctx, handler, "handle");
@@ -352,7 +361,8 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
                   (JS_IsUndefined(eng.function) ? 0 : ABI_EXPORT_FUNCTION) |
                   (JS_IsUndefined(eng.handle) ? 0 : ABI_EXPORT_HANDLER) |
                   (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP) |
-                  (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0);
+                  (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0) |
+                  (entrypoints ? ABI_EXPORT_ENTRYPOINT : 0);
     if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
         JS_ThrowTypeError(ctx, "the module exports nothing to call: it needs " /* 255 */
                                "export default { fetch(request, env, ctx) {} }, "

@@ -13,6 +13,7 @@ import { console } from "./console.ts";
 import { Crypto, crypto } from "./crypto/crypto.ts";
 import { CryptoKey } from "./crypto/key.ts";
 import { SubtleCrypto } from "./crypto/subtle.ts";
+import { bindingOf } from "./binding.ts";
 import * as context from "./derp/context.ts";
 import * as env from "./derp/env.ts";
 import * as http from "./derp/http.ts";
@@ -38,6 +39,9 @@ import { Navigator, navigator } from "./navigator.ts";
 import { Performance, performance } from "./performance.ts";
 import { PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance-entry.ts";
 import { Scheduler, scheduler } from "./scheduler.ts";
+import {
+    contextExports, entrypointFetch, entrypointsOf, Fetcher, methodCall, serviceRedirect, WorkerEntrypoint,
+} from "./service.ts";
 import { URLSearchParams } from "./search-params.ts";
 import {
     isStream, streamFromBytes, streamFromSource, streamReadAll, streamState, streamTakeSource,
@@ -69,7 +73,7 @@ const globals: Record<string, unknown> = {
     clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
     FixedLengthStream, IdentityTransformStream, Intl, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
-    PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
+    Fetcher, PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
     dispatchEvent: EventTarget.prototype.dispatchEvent, removeEventListener: EventTarget.prototype.removeEventListener,
     structuredClone, navigator, self: globalThis, origin: "null",
 };
@@ -121,6 +125,7 @@ native.setHooks({
     duration: (value) => duration(value),
     inspect: (value) => inspect(value),
     errorUncaught, rejectionUnhandled, rejectionHandled, fetchListener, fetchLocal,
+    bindingOf, entrypointsOf, entrypointFetch, methodCall, contextExports, serviceRedirect,
 });
 
 defineInternals();
@@ -137,5 +142,5 @@ native.defineModule("limpet", {
     workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress,
     CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
-native.defineModule("cloudflare:workers", { WorkflowEntrypoint: Entrypoint });
+native.defineModule("cloudflare:workers", { WorkerEntrypoint, WorkflowEntrypoint: Entrypoint });
 native.defineModule("cloudflare:workflows", { NonRetryableError });

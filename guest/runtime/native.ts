@@ -23,6 +23,12 @@ export interface SqlResult {
     lastRowId: number | bigint;
 }
 
+/** Whom the fetch() of a service asks: the name of a binding, or "" for the module itself and then which export
+ *  with which props (JSON); how many redirects it has followed, and what it was called with. */
+export type ServiceTarget = [
+    service: string, entrypoint: string, props: string, hops: number, input: unknown, init: RequestInit | undefined,
+];
+
 export interface Hooks {
     streamFromSource(source: number): unknown;
     streamFromBytes(bytes: Uint8Array): unknown;
@@ -53,6 +59,14 @@ export interface Hooks {
     rejectionHandled(promise: Promise<unknown>, reason: unknown): void;
     fetchListener(): unknown;
     fetchLocal(request: Request): Response;
+    bindingOf(kind: string, name: string): object;
+    entrypointsOf(namespace: object): number;
+    entrypointFetch(name: string, request: Request, env: unknown, context: unknown): unknown;
+    methodCall(
+        name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
+    ): Promise<Uint8Array>;
+    contextExports(): object;
+    serviceRedirect(response: Response, request: Request, target: ServiceTarget): Response | Promise<Response>;
 }
 
 export interface Native {
@@ -102,6 +116,11 @@ export interface Native {
     streamRead(source: number, max: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
     streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;
     streamClose(source: number): void;
+
+    serviceFetch(target: ServiceTarget, input: unknown, init?: unknown): Promise<Response>;
+    serviceCall(
+        service: string, entrypoint: string, props: string, method: string, what: 0 | 1, values: Uint8Array,
+    ): Promise<Uint8Array<ArrayBuffer>>;
 
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
     sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;

@@ -48,6 +48,15 @@ declare module "cloudflare:workers" {
         ): Promise<WorkflowStepEvent<T>>;
     }
 
+    /** A class that extends this and is exported is what service bindings lead to; an instance is made for each
+     *  request and call. */
+    export abstract class WorkerEntrypoint<E = Env> {
+        constructor(ctx: ExecutionContext, env: E);
+        protected readonly ctx: ExecutionContext;
+        protected readonly env: E;
+        fetch?(request: Request): Response | Promise<Response>;
+    }
+
     /** A class that extends this and is exported is a workflow; an instance is made for each execution. */
     export abstract class WorkflowEntrypoint<E = Env, T = any> {
         constructor(ctx: ExecutionContext, env: E);

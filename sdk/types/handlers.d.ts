@@ -14,8 +14,22 @@ interface ExecutionContext {
     /** Keeps the request's isolate until the promise settles, after the answer has left. */
     waitUntil(promise: Promise<unknown>): void;
     passThroughOnException(): void;
-    readonly props: Record<string, unknown>;
+    /** What the binding says that it was called by. */
+    readonly props: any;
+    /** The module's own entrypoints, called as others call them; with `{ props }` one that sees these. */
+    readonly exports: Record<string, any>;
 }
+
+/** What a service binding is: another function of the namespace. */
+declare abstract class Fetcher {
+    fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+}
+
+/** A service binding with the methods of a class: `Service<typeof import("../auth/src/index").Admin>`. */
+type Service<C extends abstract new (...args: any[]) => object> = Fetcher & {
+    readonly [K in Exclude<keyof InstanceType<C>, "fetch">]: InstanceType<C>[K] extends (...values: infer V) => infer R
+        ? (...values: V) => Promise<Awaited<R>> : Promise<Awaited<InstanceType<C>[K]>>;
+};
 
 type FetchHandler<E = Env> =
     (request: Request, env: E, ctx: ExecutionContext) => Response | Promise<Response>;

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "flow/request.h"
+#include "module/binding.h"
 #include "store/store.h"
 
 static bool is_lower_or_digit(char c)
@@ -129,6 +130,21 @@ enum err names_check_env(struct slice name, struct error *ret_error)
     error_set(ret_error, ERR_INVALID, "'%.*s' is not the name of a variable", SLICE_ARG(shown));
     error_hint(ret_error, "use letters, digits and '_', not starting with a digit, at most %d",
                NAMES_ENV_BYTES_MAX);
+    return ERR_INVALID;
+}
+
+enum err names_check_binding(const struct binding *b, struct error *ret_error)
+{
+    const struct binding_kind_info *kind = &binding_kinds[b->kind];
+    enum err err = names_check_env(b->name, ret_error);
+    if (err == OK && kind->is_module)
+        err = names_check_function(b->target, ret_error);
+    if (err != OK || b->part.len == 0 ||
+        (is_identifier(b->part) && b->part.len <= NAMES_EXPORT_BYTES_MAX))
+        return err;
+    error_set(ret_error, ERR_INVALID, "binding '%.*s': '%.*s' is not the name of an export",
+              SLICE_ARG(b->name), SLICE_ARG(slice_utf8_clip(b->part, 80)));
+    error_hint(ret_error, "'%s' is the name of an exported class, such as 'Admin'", kind->part);
     return ERR_INVALID;
 }
 

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/slice.h"
 
+struct binding;
 struct version_options;
 
 enum {
@@ -36,6 +37,8 @@ NODISCARD enum err names_check_signal(struct slice name, struct error *ret_error
 NODISCARD enum err names_check_key(struct slice key, struct error *ret_error);
 /* Letters, digits and '_', not starting with a digit. */
 NODISCARD enum err names_check_env(struct slice name, struct error *ret_error);
+/* Its name is a variable's, what it leads to and which part of it are names of what they name. */
+NODISCARD enum err names_check_binding(const struct binding *b, struct error *ret_error);
 /* "api.example.com", "*.example.com", "example.com:8443". */
 NODISCARD enum err names_check_domain(struct slice domain, struct error *ret_error);
 /* The limits that are not zero lie in their ranges. */

@@ -41,7 +41,8 @@
     X(CORRUPT, "corrupt", 500, false)        /* stored data fails its checks */                    \
     X(INTERNAL, "internal", 500, false)                                                            \
     X(DIVERGED, "non_deterministic", 500, false) /* a replay differs from its journal */           \
-    X(FENCED, "fenced", 503, true)               /* another server owns the data now */
+    X(FENCED, "fenced", 503, true)               /* another server owns the data now */            \
+    X(LIMIT_CALLS, "limit_calls", 508, false)    /* modules that call each other, too deep */
 
 enum err {
     OK = 0,

@@ -12,7 +12,8 @@ const struct module_kind_info module_kinds[MODULE_KINDS] = {
         {
             .word = "function",
             .words = "functions",
-            .started_by = MODULE_EXPORT_FETCH | MODULE_EXPORT_FUNCTION | MODULE_EXPORT_HANDLER,
+            .started_by = MODULE_EXPORT_FETCH | MODULE_EXPORT_FUNCTION | MODULE_EXPORT_HANDLER |
+                          MODULE_EXPORT_ENTRYPOINT,
             .does = "answer requests",
             .is_routed = true,
         },

@@ -16,11 +16,12 @@ enum module_kind { MODULE_FUNCTION, MODULE_WORKFLOW, MODULE_KINDS };
 
 /* What code exports, as bits; stored with a version. */
 enum module_export {
-    MODULE_EXPORT_FETCH = 1,     /* answers requests as the web's handlers do */
-    MODULE_EXPORT_FUNCTION = 2,  /* a function is its default export */
-    MODULE_EXPORT_HANDLER = 4,   /* one that serves either way */
-    MODULE_EXPORT_SETUP = 8,     /* to be run once for a version, before anything else */
-    MODULE_EXPORT_WORKFLOW = 16, /* at least one workflow */
+    MODULE_EXPORT_FETCH = 1,       /* answers requests as the web's handlers do */
+    MODULE_EXPORT_FUNCTION = 2,    /* a function is its default export */
+    MODULE_EXPORT_HANDLER = 4,     /* one that serves either way */
+    MODULE_EXPORT_SETUP = 8,       /* to be run once for a version, before anything else */
+    MODULE_EXPORT_WORKFLOW = 16,   /* at least one workflow */
+    MODULE_EXPORT_ENTRYPOINT = 32, /* at least one class that others may be bound to */
 };
 
 struct module_kind_info {

@@ -75,6 +75,11 @@ static void write_types(const struct project *p, struct bytes *out)
             bytes_append_cstr(out, "string");
         bytes_append_cstr(out, ";\n");
     }
+    for (size_t i = 0; i < p->bindings.len; i++) {
+        const struct binding *b = &p->bindings.items[i];
+        bytes_printf(out, "    readonly %.*s: %s;\n", SLICE_ARG(b->name),
+                     binding_kinds[b->kind].type);
+    }
     bytes_append_cstr(out, "}\n");
 }
 

@@ -235,6 +235,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,
+        .bindings = &p->bindings,
         .assets = bytes_slice(&assets),
         .is_kept_back = args_has(&cli->args, "--no-serve"),
     };

@@ -160,6 +160,12 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
     }
     if (u->vars && u->vars->len > 0)
         vars_json(&w, u->vars);
+    if (u->bindings && u->bindings->len > 0) {
+        CLEANUP(bytes_done) struct bytes bindings = BYTES_INIT;
+        bindings_write(u->bindings->items, u->bindings->len, &bindings);
+        json_key(&w, "bindings");
+        json_raw(&w, bytes_slice(&bindings));
+    }
     if (u->assets.len > 0) {
         json_key(&w, "assets");
         json_raw(&w, u->assets);

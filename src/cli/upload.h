@@ -13,8 +13,9 @@ struct upload {
     struct version_options options;  /* isolation and limits; the texts in it are not used */
     const char *const *egress;       /* NULL-terminated; NULL: all public hosts */
     const struct project_vars *vars; /* NULL: none */
-    struct slice assets;             /* manifest of static files, "" for none */
-    bool is_kept_back;               /* the version that serves goes on */
+    const struct project_bindings *bindings; /* NULL: none */
+    struct slice assets;                     /* manifest of static files, "" for none */
+    bool is_kept_back;                       /* the version that serves goes on */
 };
 
 /* As cli_word() says, a function or a workflow. Prints the outcome, returns the exit code. */

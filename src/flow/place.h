@@ -23,6 +23,7 @@ struct task {
     bool (*start)(struct task *t, struct guest *g); /* false: g was given back, nothing to run */
     void (*refuse)(struct task *t, const struct error *error);
     bool is_patient; /* never turned away for overload */
+    bool is_call;    /* of code that has an isolate meanwhile */
     uint64_t since_ms;
 };
 

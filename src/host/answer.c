@@ -146,7 +146,7 @@ static void answer_over(struct sink *s)
 
 static const struct sink_owner answer_owner = {answer_write, answer_abort, answer_over};
 
-static void release_respond(struct dispatch *d, const struct dispatch_answer *a)
+static void release_respond(struct dispatch *d, const struct call_answer *a)
 {
     if (!d->is_gone)
         d->port->respond(d, a);
@@ -191,12 +191,12 @@ static void held_released(struct held *h, const struct error *error)
         release_fail(d, &a->error, body, text);
     } else {
         struct http_header headers[ANSWER_HEADERS_MAX];
-        struct dispatch_answer answer = {.status = a->status,
-                                         .reason = bytes_slice(&a->reason),
-                                         .headers = headers,
-                                         .body = body,
-                                         .is_end = a->is_end,
-                                         .body_len = a->body_len};
+        struct call_answer answer = {.status = a->status,
+                                     .reason = bytes_slice(&a->reason),
+                                     .headers = headers,
+                                     .body = body,
+                                     .is_end = a->is_end,
+                                     .body_len = a->body_len};
         enum err err = headers_decode(text, headers, ANSWER_HEADERS_MAX, &answer.headers_len, NULL);
         CHECK(err == OK); /* they were decoded before */
         release_respond(d, &answer);
@@ -303,7 +303,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     if (err != OK)
         return err;
 
-    struct dispatch_answer answer = {
+    struct call_answer answer = {
         .status = (int)a->status,
         .reason = a->reason,
         .headers = headers,
@@ -331,6 +331,15 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     return OK;
 }
 
+static enum err check_method_value(struct guest *g, struct slice value)
+{
+    return value.len <= LIMIT_VALUE_BYTES
+               ? OK
+               : op_refuse_large(g, "the result of a method", value.len,
+                                 "return its parts, or stream it as the body of a Response of "
+                                 "fetch()");
+}
+
 enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a)
 {
     struct dispatch *d = find_unanswered(g, a->dispatch);
@@ -339,9 +348,11 @@ enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a
     if (d->kind == DISPATCH_HTTP)
         return op_refuse(g, ERR_INVALID, "this dispatch wants a response");
     enum err err =
-        op_check_value(g, "the output of an execution", a->json,
-                       "keep what is large in a database or store and return its key, or "
-                       "answer HTTP requests with it");
+        d->kind == DISPATCH_METHOD
+            ? check_method_value(g, a->json)
+            : op_check_value(g, "the output of an execution", a->json,
+                             "keep what is large in a database or store and return its key, or "
+                             "answer HTTP requests with it");
     if (err != OK)
         return err;
     d->is_answered = true;

@@ -43,6 +43,9 @@ struct context *context_new(struct guest *g, struct dispatch *d)
     c->guest = g;
     c->id = d->id;
     c->dispatch = d;
+    c->depth = d->depth;
+    snprintf(c->root, sizeof(c->root), "%.*s",
+             SLICE_ARG(d->root.len > 0 ? d->root : d->execution_id));
     list_init(&c->ops);
     list_init(&c->sources);
     list_init(&c->sinks);

@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "call/call.h" /* struct call_answer */
 #include "host/fiber_task.h"
 #include "host/op.h"
 #include "host/sql.h"
@@ -69,6 +70,9 @@ struct guest_host {
      * error: that is not known any more. */
     enum err (*env_value)(void *ctx, const struct deployment *d, struct slice name, int64_t version,
                           struct bytes *out, struct error *ret_error);
+    /* Starts a call of code of this thread, whose caller's end is user's: to where its module is. NULL: there
+     * are no other modules. */
+    void (*call)(void *ctx, struct call *c, const struct call_events *events, void *user);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
     bool is_divided; /* there are several namespaces: */
@@ -86,20 +90,10 @@ struct guest_host {
     uint64_t ops, restore_ns, restores, isolates_made, isolates_discarded;
 };
 
-struct dispatch_answer {
-    int status;
-    struct slice reason; /* "": the usual one */
-    const struct http_header *headers;
-    size_t headers_len;
-    struct slice body;
-    bool is_end;      /* false: more comes by write() */
-    int64_t body_len; /* of a body that is not given here; -1: not known */
-};
-
 /* Where a dispatch's answer goes. All are called on the loop thread, at most one of respond, value
  * and fail, and nothing after `abandoned` was set. Borrowed arguments last for the call. */
 struct dispatch_port {
-    void (*respond)(struct dispatch *d, const struct dispatch_answer *a);
+    void (*respond)(struct dispatch *d, const struct call_answer *a);
     bool (*write)(struct dispatch *d, struct slice data,
                   bool is_end);        /* false: wait for dispatch_drained() */
     void (*abort)(struct dispatch *d); /* the response body failed midway */
@@ -121,10 +115,16 @@ struct dispatch {
     const struct http_request *request;
     struct slice inline_body; /* the whole body, if it is there */
     bool has_stream_body;
-    /* EXECUTE, WORKFLOW */
+    /* EXECUTE, WORKFLOW; METHOD: its arguments in body */
     struct slice body, metadata;
-    struct slice export_name; /* WORKFLOW: "" is the default one */
+    struct slice export_name; /* WORKFLOW, HTTP, METHOD: "" is the default one */
+    struct slice props;       /* HTTP, METHOD: JSON, or "" */
+    struct slice method;      /* METHOD */
+    uint32_t what;            /* METHOD */
     int64_t started_us;       /* WORKFLOW */
+    /* Of the calls that it is inside of (call/call.h) */
+    struct slice root; /* "": none */
+    unsigned depth;
 
     /* private */
     uint32_t id;
@@ -152,6 +152,8 @@ struct context {
     struct list link; /* guest->contexts, oldest first */
     struct guest *guest;
     uint32_t id;               /* of its dispatch */
+    unsigned depth;            /* of the calls that it is inside of, */
+    char root[40];             /* and the request that these began with, "": this one */
     struct dispatch *dispatch; /* NULL: over */
     struct list ops, sources, sinks;
     unsigned ops_len, sinks_open, log_lines;
@@ -291,6 +293,8 @@ enum guest_status guest_step(struct guest *g);
 
 /* ---- events of dispatches, from the owner ---- */
 void dispatch_body(struct dispatch *d, struct slice data, bool is_end); /* request body bytes */
+/* The same; the bytes lie in a buffer that may be taken, or own is NULL. */
+void dispatch_body_own(struct dispatch *d, struct slice data, struct bytes *own, bool is_end);
 void dispatch_body_failed(struct dispatch *d);
 void dispatch_drained(struct dispatch *d); /* write() may go on */
 void dispatch_gone(struct dispatch *d);    /* the client has left; port functions but over() are not

@@ -48,6 +48,9 @@ struct dispatch_input dispatch_input(struct dispatch *d)
         .body = d->body,
         .metadata = d->metadata,
         .export_name = d->export_name,
+        .props = d->props,
+        .method = d->method,
+        .what = d->what,
         .started_us = d->started_us,
     };
 }
@@ -58,6 +61,14 @@ void dispatch_body(struct dispatch *d, struct slice data, bool is_end)
         source_push(d->source, data, is_end);
     else if (data.len > 0 && !d->is_gone)
         d->port->body_consumed(d, data.len); /* the guest closed it: drain */
+}
+
+void dispatch_body_own(struct dispatch *d, struct slice data, struct bytes *own, bool is_end)
+{
+    if (d->source)
+        source_push_own(d->source, data, own, is_end);
+    else
+        dispatch_body(d, data, is_end);
 }
 
 void dispatch_body_failed(struct dispatch *d)

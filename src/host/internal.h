@@ -225,6 +225,8 @@ struct sink {
 struct source *source_new(struct context *c, const struct source_owner *owner, void *arg);
 struct source *source_find(struct guest *g, uint32_t id);
 void source_push(struct source *s, struct slice data, bool is_end);
+/* The same; the bytes lie in a buffer that may be taken, or own is NULL. */
+void source_push_own(struct source *s, struct slice data, struct bytes *own, bool is_end);
 void source_fail(struct source *s, const struct error *error);
 void source_orphan(struct source *s); /* the owner is gone; what is buffered can be read */
 void source_close(struct source *s);  /* frees */

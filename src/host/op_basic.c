@@ -134,7 +134,14 @@ enum err op_random(struct guest *g, const struct op_random_args *a)
  * a list u32 2^32 - 1, u32 count, then lstr name and i64 version of each. A replay gives what they
  * were; what is asked for later has the values of then. Records of before hold the values. */
 
-enum { ENV_NONE = 0, ENV_VALUE = 1, ENV_VERSION = 2, ENV_JSON = 3 /* in answers only */ };
+enum {
+    ENV_NONE = 0,
+    ENV_VALUE = 1,
+    ENV_VERSION = 2,
+    /* in answers only */
+    ENV_JSON = 3,
+    ENV_BINDING = 4,
+};
 #define ENV_VERSIONS UINT32_MAX
 
 static const struct deployment_env *env_find(const struct deployment *d, struct slice name)
@@ -188,7 +195,7 @@ static int64_t env_take_i64(struct slice *in)
 
 static uint32_t env_kind(const struct deployment_env *env)
 {
-    return !env ? ENV_NONE : env->is_json ? ENV_JSON : ENV_VALUE;
+    return !env ? ENV_NONE : env->binding ? ENV_BINDING : env->is_json ? ENV_JSON : ENV_VALUE;
 }
 
 /* What the code gets for the record in g->result. */
@@ -203,7 +210,7 @@ static enum err env_get_replayed(struct guest *g, struct slice name)
     if (op_is_over(g))
         return ERR_CANCELLED;
     const struct deployment_env *now = env_find(g->deployment, name);
-    const bool is_now = now && now->version == version;
+    const bool is_now = now && (now->binding || now->version == version);
     bytes_clear(&g->result);
     bytes_append_u32(&g->result, is_now ? env_kind(now) : is_there ? ENV_VALUE : ENV_NONE);
     bytes_append_slice(&g->result, bytes_slice(&value));
@@ -228,6 +235,24 @@ enum err op_env_get(struct guest *g, const struct op_env_get_args *a)
     }
     recording_done_as(&r, bytes_slice(&payload));
     return OK;
+}
+
+/* How many of its variables are bindings, and their names. They are the version's, so that a record
+ * need not have them. */
+static uint32_t env_append_bindings(const struct deployment *d, struct bytes *out)
+{
+    const size_t at = out->len;
+    uint32_t count = 0;
+    bytes_append_u32(out, 0);
+    for (size_t k = 0; d && k < d->env_len; k++) {
+        if (!d->env[k].binding)
+            continue;
+        bytes_append_lstr(out, d->env[k].name);
+        count++;
+    }
+    const uint32_t there = htole32(count);
+    memcpy(out->ptr + at, &there, sizeof(there));
+    return count;
 }
 
 static enum err env_list_replayed(struct guest *g)
@@ -259,6 +284,7 @@ static enum err env_list_replayed(struct guest *g)
     memcpy(list.ptr, &there, sizeof(there));
     bytes_clear(&g->result);
     bytes_append_slice(&g->result, bytes_slice(&list));
+    env_append_bindings(g->deployment, &g->result);
     return OK;
 }
 
@@ -270,10 +296,14 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
     if (recording_replays(g, &r, OP_NUMBER_ENV_LIST, a, SLICE_EMPTY, &err))
         return err == OK ? env_list_replayed(g) : err;
     CLEANUP(bytes_done) struct bytes payload = BYTES_INIT;
-    bytes_append_u32(&g->result, d ? (uint32_t)d->env_len : 0);
+    CLEANUP(bytes_done) struct bytes bindings = BYTES_INIT;
+    const uint32_t count = (d ? (uint32_t)d->env_len : 0) - env_append_bindings(d, &bindings);
+    bytes_append_u32(&g->result, count);
     bytes_append_u32(&payload, ENV_VERSIONS);
-    bytes_append_u32(&payload, d ? (uint32_t)d->env_len : 0);
+    bytes_append_u32(&payload, count);
     for (size_t k = 0; d && k < d->env_len; k++) {
+        if (d->env[k].binding)
+            continue;
         if (d->env[k].is_secret && !d->env[k].is_bound)
             env_note_secret(g);
         bytes_append_lstr(&g->result, d->env[k].name);
@@ -281,6 +311,7 @@ enum err op_env_list(struct guest *g, const struct op_env_list_args *a)
         bytes_append_lstr(&payload, d->env[k].name);
         bytes_append_u64(&payload, (uint64_t)d->env[k].version);
     }
+    bytes_append_slice(&g->result, bytes_slice(&bindings));
     recording_done_as(&r, bytes_slice(&payload));
     return OK;
 }

@@ -58,12 +58,18 @@ static void source_start(struct source *s)
         s->owner->start(s);
 }
 
-static void source_taken(struct source *s, size_t n)
+/* So much is not in its buffer any more. */
+static void source_gone(struct source *s, size_t n)
 {
     guest_discharge(s->guest, n);
-    bytes_consume(&s->buffer, n);
     if (s->owner && n > 0)
         s->owner->consumed(s, n);
+}
+
+static void source_taken(struct source *s, size_t n)
+{
+    bytes_consume(&s->buffer, n);
+    source_gone(s, n);
 }
 
 static void source_read_done(struct source *s)
@@ -94,6 +100,20 @@ static void source_pump(struct source *s)
 void source_push(struct source *s, struct slice data, bool is_end)
 {
     bytes_append_slice(&s->buffer, data);
+    guest_hold(s->guest, data.len);
+    s->is_end = s->is_end || is_end;
+    source_pump(s);
+}
+
+void source_push_own(struct source *s, struct slice data, struct bytes *own, bool is_end)
+{
+    if (!own || s->buffer.len > 0 || data.ptr != own->ptr || data.len != own->len) {
+        source_push(s, data, is_end);
+        return;
+    }
+    struct bytes empty = s->buffer;
+    s->buffer = *own;
+    *own = empty;
     guest_hold(s->guest, data.len);
     s->is_end = s->is_end || is_end;
     source_pump(s);
@@ -273,10 +293,11 @@ static void pipe_pull(struct sink *s)
 {
     struct source *source = s->pipe;
     if (source->buffer.len > 0 && s->queued.len == 0) {
-        size_t n = source->buffer.len;
-        bytes_append(&s->queued, source->buffer.ptr, n);
-        guest_hold(s->guest, n);
-        source_taken(source, n);
+        struct bytes empty = s->queued;
+        s->queued = source->buffer;
+        source->buffer = empty;
+        guest_hold(s->guest, s->queued.len);
+        source_gone(source, s->queued.len);
     }
     if (source->buffer.len > 0)
         return;

@@ -7,7 +7,7 @@
 
 #include "http/internal.h"
 
-const char *h1_reason(int status)
+const char *http_reason(int status)
 {
     switch (status) {
     case 200:
@@ -103,7 +103,7 @@ static char *put_status(char *at, int status, struct slice wanted)
 {
     if (status == 200 && !wanted.len)
         return PUT_LIT(at, "HTTP/1.1 200 OK\r\n");
-    struct slice reason = wanted.len ? wanted : slice_cstr(h1_reason(status));
+    struct slice reason = wanted.len ? wanted : slice_cstr(http_reason(status));
     at = PUT_LIT(at, "HTTP/1.1 ");
     at = put_u64(at, (uint64_t)status);
     *at++ = ' ';
@@ -255,7 +255,7 @@ void h1_fail(struct http_conn *c, int status, enum err code, const char *text)
     int n = snprintf(head, sizeof(head),
                      "HTTP/1.1 %d %s\r\ncontent-type: application/json\r\n%sdate: %.*s\r\n"
                      "content-length: %zu\r\nconnection: close\r\n\r\n",
-                     status, h1_reason(status), status == 503 ? "retry-after: 1\r\n" : "",
+                     status, http_reason(status), status == 503 ? "retry-after: 1\r\n" : "",
                      SLICE_ARG(date), body.len);
     conn_send(c, (struct slice){head, (size_t)n});
     if (!is_head)

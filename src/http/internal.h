@@ -343,7 +343,6 @@ void h1_respond(struct http_exchange *x, int status, const struct http_header *h
                 size_t headers_len, int64_t content_length, struct slice body, bool is_end);
 void h1_write(struct http_exchange *x, struct slice data, bool is_end);
 void h1_fail(struct http_conn *c, int status, enum err code, const char *text);
-const char *h1_reason(int status);
 
 /* h2.c */
 void h2_init(struct http_conn *c);

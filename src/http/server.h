@@ -121,6 +121,8 @@ void http_respond(struct http_exchange *x, int status, const struct http_header 
 /* The reason phrase of the HTTP/1.x answer that follows, borrowed until http_respond(); without, or
  * when it is empty, the usual one. */
 void http_exchange_reason(struct http_exchange *x, struct slice reason);
+/* "OK"; "" for a status that has none. */
+const char *http_reason(int status);
 /* Sends more of the body. False: the queue is above the limit, wait for on_drain before the next
  * write (this data was taken all the same). */
 bool http_write(struct http_exchange *x, struct slice data, bool is_end);

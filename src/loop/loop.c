@@ -125,6 +125,13 @@ void loop_done(struct loop *l)
         check_fatal("an event loop ended while handles that nobody closed are left in it");
 }
 
+bool loop_deliver_late(struct loop *l)
+{
+    bool is_any = l->ready || __atomic_load_n(&l->posts, __ATOMIC_ACQUIRE);
+    (void)posts_deliver(l, true);
+    return is_any;
+}
+
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg)
 {
     l->on_turn = fn;

@@ -49,6 +49,9 @@ void loop_arrived(struct loop *l);
 /* Delivers what is expected, then closes the loop's own handles and runs until every handle of others is closed too; those must
  * have been asked to close before. */
 void loop_done(struct loop *l);
+/* After its thread has ended, by whoever is left: delivers what others have posted too late. False: there
+ * was nothing. */
+bool loop_deliver_late(struct loop *l);
 void loop_on_turn(struct loop *l, void (*fn)(void *arg), void *arg);
 /* Asks for one more turn without sleeping in between: there is more runnable work than the budget.
  */

@@ -23,6 +23,7 @@
 
 struct account;
 struct assets;
+struct binding;
 struct database;
 struct image;
 struct loop;
@@ -34,8 +35,9 @@ struct deployment_env {
     struct slice name, value;
     int64_t version; /* names the value, in journals */
     bool is_secret;
-    bool is_bound; /* to hosts: the value is a placeholder */
-    bool is_json;  /* the value is JSON, of something that is no string */
+    bool is_bound;                 /* to hosts: the value is a placeholder */
+    bool is_json;                  /* the value is JSON, of something that is no string */
+    const struct binding *binding; /* it is no variable; the value is the word of its kind */
 };
 
 enum deployment_stage {

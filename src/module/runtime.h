@@ -27,6 +27,7 @@ enum dispatch_kind {
     DISPATCH_EXECUTE = 2,
     DISPATCH_SETUP = 3,
     DISPATCH_WORKFLOW = 4,
+    DISPATCH_METHOD = 5, /* of a class that it exports; values are bytes, docs/values.md */
 };
 
 /* One dispatch, as code gets it. */
@@ -38,9 +39,12 @@ struct dispatch_input {
     const struct http_request *request;
     struct slice inline_body; /* the whole body, if it is there */
     uint32_t source;          /* of a body that streams, 0: none */
-    /* EXECUTE, WORKFLOW */
+    struct slice export_name; /* HTTP, METHOD, WORKFLOW: "" is the default one */
+    struct slice props;       /* HTTP, METHOD: JSON, or "" */
+    struct slice method;      /* METHOD */
+    uint32_t what;            /* METHOD: 0 call, 1 read the property */
+    /* EXECUTE, WORKFLOW; METHOD: its arguments in body */
     struct slice body, metadata; /* JSON, or "" */
-    struct slice export_name;    /* WORKFLOW: "" is the default one */
     int64_t started_us;          /* WORKFLOW */
 };
 

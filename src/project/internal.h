@@ -13,6 +13,7 @@ struct project_reader {
     const struct document_value *envs;
     struct error *error;
     struct project_rule *rule; /* that is being read */
+    struct binding *binding;   /* likewise */
     bool is_warned[KEYS];
 };
 

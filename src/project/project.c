@@ -232,6 +232,7 @@ static enum err read_environment(struct project_reader *r, const char *environme
     }
     /* As wrangler: variables and bindings are said again, the rest is inherited. */
     p->vars = (struct project_vars){0};
+    p->bindings = (struct project_bindings){0};
     p->missing_len = 0;
     const char *name = p->name;
     p->name = NULL;

@@ -7,6 +7,7 @@
  * Everything belongs to the arena. Any thread. */
 #pragma once
 
+#include "module/binding.h"
 #include "project/document.h"
 #include "store/store.h"
 
@@ -22,6 +23,11 @@ struct project_var {
 
 struct project_vars {
     struct project_var *items;
+    size_t len;
+};
+
+struct project_bindings {
+    struct binding *items;
     size_t len;
 };
 
@@ -75,6 +81,7 @@ struct project {
     struct project_texts egress, routes, compatibility_flags;
     const char *compatibility_date;
     struct project_vars vars;
+    struct project_bindings bindings;
     struct project_pairs define, alias;
     struct project_rule *rules;
     size_t rules_len;

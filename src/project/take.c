@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where the value of each key goes. */
+#include <string.h>
+
 #include "admin/names.h"
 #include "base/json.h"
 #include "project/internal.h"
@@ -69,6 +71,13 @@ static void write_json(const struct document_value *v, struct bytes *out)
     }
 }
 
+static struct slice json_of(struct project_reader *r, const struct document_value *v)
+{
+    CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
+    write_json(v, &json);
+    return arena_copy(r->p->arena, bytes_slice(&json));
+}
+
 static enum err take_vars(struct project_reader *r, const struct document_value *v)
 {
     for (size_t i = 0; i < v->len; i++) {
@@ -81,9 +90,7 @@ static enum err take_vars(struct project_reader *r, const struct document_value 
         }
         struct project_var var = {.name = m->name, .value = m->value.text};
         if (m->value.kind != BODY_STRING) {
-            CLEANUP(bytes_done) struct bytes json = BYTES_INIT;
-            write_json(&m->value, &json);
-            var.value = arena_copy(r->p->arena, bytes_slice(&json));
+            var.value = json_of(r, &m->value);
             var.is_json = true;
         }
         vars_put(r->p->arena, &r->p->vars, var);
@@ -182,6 +189,35 @@ static enum err take_egress(struct project_reader *r, const struct document_valu
     return err;
 }
 
+/* A list of declarations of one kind, of that shape, behind those there are. */
+static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
+                              enum key_shape shape, const struct document_value *v)
+{
+    const struct binding_kind_info *info = &binding_kinds[kind];
+    struct project_bindings *to = &r->p->bindings;
+    struct binding *items = arena_zalloc(r->p->arena, (to->len + v->len + 1) * sizeof(*items));
+    if (to->len > 0)
+        memcpy(items, to->items, to->len * sizeof(*items));
+    to->items = items;
+    for (size_t i = 0; i < v->len; i++) {
+        struct error why = {0};
+        struct binding *b = r->binding = &items[to->len++];
+        b->kind = kind;
+        enum err err = reader_object(r, shape, &v->items[i]);
+        if (!err && (b->name.len == 0 || (info->target && b->target.len == 0)))
+            err = reader_error(r, v->items[i].at, "a %s needs 'binding'%s%s%s", info->word,
+                               info->target ? " and '" : "", info->target ? info->target : "",
+                               info->target ? "'" : "");
+        else if (!err && names_check_binding(b, &why)) {
+            err = reader_error(r, v->items[i].at, "%s", why.message);
+            error_hint(r->error, "%s", why.hint);
+        }
+        if (err)
+            return err;
+    }
+    return OK;
+}
+
 static enum err take_assets(struct project_reader *r, const struct document_value *v)
 {
     if (v->kind == BODY_OBJECT)
@@ -231,6 +267,20 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return take_route(r, v);
     case KEY_ROOT_assets:
         return take_assets(r, v);
+    case KEY_ROOT_services:
+        return take_bindings(r, BINDING_SERVICE, SHAPE_SERVICE, v);
+    case KEY_SERVICE_binding:
+        r->binding->name = v->text;
+        return OK;
+    case KEY_SERVICE_service:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_SERVICE_entrypoint:
+        r->binding->part = v->text;
+        return OK;
+    case KEY_SERVICE_props:
+        r->binding->details = json_of(r, v);
+        return OK;
     case KEY_ROOT_triggers:
         return reader_object(r, SHAPE_TRIGGERS, v);
     case KEY_ROOT_limits:

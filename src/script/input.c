@@ -11,7 +11,8 @@
 _Static_assert((int)DISPATCH_HTTP == ABI_DISPATCH_HTTP &&
                    (int)DISPATCH_EXECUTE == ABI_DISPATCH_EXECUTE &&
                    (int)DISPATCH_SETUP == ABI_DISPATCH_SETUP &&
-                   (int)DISPATCH_WORKFLOW == ABI_DISPATCH_WORKFLOW,
+                   (int)DISPATCH_WORKFLOW == ABI_DISPATCH_WORKFLOW &&
+                   (int)DISPATCH_METHOD == ABI_DISPATCH_METHOD,
                "the guest is given the kind as it is");
 
 static void encode_url(const struct dispatch_input *in, struct bytes *out)
@@ -42,12 +43,19 @@ static void encode_http(const struct dispatch_input *in, struct bytes *out)
         flags = ABI_HTTP_HAS_BODY | ABI_HTTP_BODY_INLINE;
     flags |= (uint32_t)r->version << ABI_HTTP_VERSION_SHIFT;
     flags |= (uint32_t)r->tls_version << ABI_HTTP_TLS_SHIFT;
+    const bool is_bound = in->export_name.len > 0 || in->props.len > 0;
+    if (is_bound)
+        flags |= ABI_HTTP_ENTRYPOINT;
     bytes_append_u32(out, flags);
     bytes_append_u32(out, in->source);
     bytes_append_u64(out, (uint64_t)r->content_length);
     bytes_append_lstr(out, r->method);
     encode_url(in, out);
     bytes_append_lstr(out, in->execution_id);
+    if (is_bound) {
+        bytes_append_lstr(out, in->export_name);
+        bytes_append_lstr(out, in->props);
+    }
     bytes_append_u32(out, (uint32_t)r->headers_len);
     for (size_t k = 0; k < r->headers_len; k++) {
         bytes_append_lstr(out, r->headers[k].name);
@@ -67,6 +75,14 @@ void script_encode(const struct dispatch_input *in, struct bytes *out)
     bytes_append_lstr(out, in->execution_id);
     if (in->kind == DISPATCH_SETUP)
         return;
+    if (in->kind == DISPATCH_METHOD) {
+        bytes_append_lstr(out, in->export_name);
+        bytes_append_lstr(out, in->props);
+        bytes_append_u32(out, in->what);
+        bytes_append_lstr(out, in->method);
+        bytes_append_lstr(out, in->body);
+        return;
+    }
     if (in->kind == DISPATCH_WORKFLOW)
         bytes_append_lstr(out, in->export_name);
     bytes_append_lstr(out, in->body.len > 0 ? in->body : SLICE_LIT("null"));

@@ -5,6 +5,8 @@
 
 #include <stdbool.h>
 
+#include "base/slice.h"
+
 struct http_exchange;
 struct slot;
 struct worker;
@@ -13,6 +15,7 @@ struct worker;
 struct exchange_owner {
     void (*on_drain)(struct http_exchange *x);
     void (*on_close)(struct http_exchange *x, bool is_complete);
+    void (*on_body)(struct http_exchange *x, struct slice data, bool is_end); /* NULL: not wanted */
 };
 
 /* Answers, now or later, if one of the slot's assets does. False: its code is asked. */

@@ -3,6 +3,7 @@
  * See control.h. The program's start and stop, and what the admin API asks of the server. */
 #include "server/control.h"
 #include "server/accounts.h"
+#include "server/execute.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -131,7 +132,7 @@ static enum err host_evaluate(void *ctx, struct slice function, const struct bui
 static void host_execute(void *ctx, struct admin_execute *e)
 {
     struct control *c = ctx;
-    worker_execute(c->server->workers[c->next_worker++ % c->server->workers_len], e);
+    execute_start(&c->loop, c->server->workers[c->next_worker++ % c->server->workers_len], e);
 }
 
 static void host_durable(void *ctx, struct flow_request *d)
@@ -412,9 +413,7 @@ static void stopped(struct post *p)
 static void *join_workers(void *arg)
 {
     struct control *c = arg;
-    for (size_t k = 0; k < c->server->workers_len; k++)
-        worker_join(c->server->workers[k]);
-    c->server->workers_len = 0;
+    workers_join(c->server);
     c->stopped.fn = stopped;
     loop_post(&c->loop, &c->stopped);
     return NULL;
@@ -423,8 +422,7 @@ static void *join_workers(void *arg)
 static void admin_drained(void *arg)
 {
     struct control *c = arg;
-    for (size_t k = 0; k < c->server->workers_len; k++)
-        worker_stop(c->server->workers[k]);
+    workers_stop(c->server);
     CHECK(pthread_create(&c->stopper, NULL, join_workers, c) == 0);
     c->has_stopper = true;
 }
@@ -448,10 +446,8 @@ void control_free(struct control *c)
 {
     if (!c)
         return;
-    for (size_t k = 0; k < c->server->workers_len; k++) { /* a start that failed half-way */
-        worker_stop(c->server->workers[k]);
-        worker_join(c->server->workers[k]);
-    }
+    workers_stop(c->server); /* of a start that failed half-way */
+    workers_join(c->server);
     free(c->server->workers);
     for (size_t k = 0; k < ARRAY_LEN(c->signals); k++)
         uv_close((uv_handle_t *)&c->signals[k], NULL);

@@ -238,6 +238,9 @@ void metrics_write(const struct server *s, struct bytes *out)
     write_accounts(s, out);
     write_durable(s, out);
     write_cache(s, out);
+    one(out, "limpet_calls_total", "counter",
+        "Calls from module to module, and of clients from thread to thread.",
+        (double)sum(s, AT(calls)));
     one(out, "limpet_executes_total", "counter", "Runs through the API.",
         (double)sum(s, AT(executes)));
     one(out, "limpet_overloads_total", "counter",

@@ -21,7 +21,7 @@ struct worker_metrics {
     _Atomic uint64_t requests[6]; /* by status class; 0: broken off */
     _Atomic uint64_t latency[METRICS_BUCKETS + 1];
     _Atomic uint64_t latency_us_sum;
-    _Atomic uint64_t executes, overloads, guest_deaths;
+    _Atomic uint64_t executes, calls, overloads, guest_deaths;
     _Atomic uint64_t isolates_live, isolates_idle, waiting, warm;
     _Atomic uint64_t ops, restores, restore_ns, isolates_made, isolates_discarded;
     _Atomic uint64_t connections;

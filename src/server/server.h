@@ -44,6 +44,7 @@ struct server {
     struct tls_context *tls;
     struct worker **workers;
     size_t workers_len;
+    _Atomic size_t workers_busy; /* that have requests of clients, while the server stops */
     struct control *control;
     struct flow_shared flow;
     struct lateness wake_lateness;

@@ -13,8 +13,9 @@
 #include "server/turn.h"
 
 enum {
-    IDLE_MAX = 128,        /* isolates of a thread that wait for work */
-    SLOT_RESERVE = 8,      /* one slot does not get the last eighth of the isolates */
+    IDLE_MAX = 128,    /* isolates of a thread that wait for work */
+    SLOT_RESERVE = 8,  /* one slot does not get the last eighth of the isolates */
+    CALLS_RESERVE = 4, /* nor do calls get the last quarter: who makes them holds some already */
     SLOTS_GIVE_BACK = 256, /* that have rested: worth giving memory back for */
 };
 #define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
@@ -110,14 +111,15 @@ bool slots_reclaim(struct worker *w)
 /* ---- taken and given back ---- */
 
 /* A guest for the slot: resident, idle, or new. NULL with code OK: the limit is reached, wait. */
-static struct guest *take_guest(struct slot *s, struct error *ret_error)
+static struct guest *take_guest(struct slot *s, bool is_call, struct error *ret_error)
 {
     struct worker *w = s->worker;
+    unsigned max = is_call ? w->guests_max - w->guests_max / CALLS_RESERVE : w->guests_max;
     if (s->resident)
         return s->resident;
     if (s->idle_len > 0)
         return idle_take(s, s->idle.next);
-    if (w->guests_len >= w->guests_max || s->guests >= w->guests_max - w->guests_max / SLOT_RESERVE)
+    if (w->guests_len >= max || s->guests >= w->guests_max - w->guests_max / SLOT_RESERVE)
         return NULL;
     struct guest *g;
     if (guest_new(&w->host, s->deployment, &g, ret_error) != OK)
@@ -131,14 +133,14 @@ static struct guest *take_guest(struct slot *s, struct error *ret_error)
     return g;
 }
 
-struct guest *slot_take(struct slot *s, struct error *ret_error)
+struct guest *slot_take(struct slot *s, bool is_call, struct error *ret_error)
 {
     struct worker *w = s->worker;
     ret_error->code = OK;
-    struct guest *g = take_guest(s, ret_error);
+    struct guest *g = take_guest(s, is_call, ret_error);
     while (!g && (ret_error->code == OK || ret_error->code == ERR_OVERLOAD) && slots_reclaim(w)) {
         ret_error->code = OK;
-        g = take_guest(s, ret_error);
+        g = take_guest(s, is_call, ret_error);
     }
     if (!g && ret_error->code == OK) {
         error_set(ret_error, ERR_OVERLOAD, "all %u isolates of this thread are busy",

@@ -14,7 +14,7 @@ void slot_warm(struct slot *s);                                /* it has somethi
 void slot_abandon(struct slot *s); /* the thread ends: whatever still runs is broken off */
 
 /* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
-struct guest *slot_take(struct slot *s, struct error *ret_error);
+struct guest *slot_take(struct slot *s, bool is_call, struct error *ret_error);
 /* Its work is over: pristine again for others, or freed. False: it is the resident, which stays. */
 bool slot_give(struct slot *s, struct guest *g);
 

@@ -140,7 +140,7 @@ static void start_task(struct slot *s)
     struct worker *w = s->worker;
     struct task *t = container_of(s->tasks.next, struct task, link);
     struct error e;
-    struct guest *g = slot_take(s, &e);
+    struct guest *g = slot_take(s, t->is_call, &e);
     if (!g && e.code == ERR_OVERLOAD) {
         slot_stall(s);
         return;

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/module_name.h"
+#include "call/call.h"
 #include "flow/activation.h"
 #include "flow/witness.h"
 #include "host/database.h"
@@ -18,6 +19,7 @@
 #include "server/accounts.h"
 #include "server/place.h"
 #include "server/policy.h"
+#include "server/route.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
 #include "server/turn.h"
@@ -189,6 +191,18 @@ static enum err worker_owns(void *ctx, struct error *ret_error)
     return worker_read(a, ret_error);
 }
 
+/* ---- calls ---- */
+
+/* A module that is not known here is not known anywhere: then its call is refused here. */
+static void worker_call(void *ctx, struct call *c, const struct call_events *events, void *user)
+{
+    struct worker *w = ctx, *to = w;
+    const struct slot *s = map_get(&w->routes, c->request.module);
+    if (s)
+        to = route_home(w, s->deployment);
+    call_start(c, &w->loop, &to->loop, events, user, called_accept, to);
+}
+
 /* ---- routes ---- */
 
 struct slot *worker_slot(struct worker *w, struct deployment *d)
@@ -325,8 +339,8 @@ static enum err worker_open(struct worker *w, int port, struct error *ret_error)
         .idle_timeout_ms = c->idle_timeout_ms,
         .body_timeout_ms = c->body_timeout_ms,
     };
-    struct http_handler handler = {w, invocation_on_request, invocation_on_body,
-                                   invocation_on_drain, invocation_on_close};
+    struct http_handler handler = {w, public_on_request, public_on_body, public_on_drain,
+                                   public_on_close};
     enum err err = http_client_new(&w->loop, c->resolver, &w->client, ret_error);
     if (err == OK)
         err = http_server_new(&w->loop, &config, &handler, &w->http, ret_error);
@@ -343,6 +357,7 @@ static void worker_close_all(struct worker *w)
     void *slot;
     timer_stop(&w->loop, &w->trim);
     timer_stop(&w->loop, &w->unstall);
+    w->is_over = true;
     if (w->http)
         http_server_close(w->http);
     w->http = NULL;
@@ -421,6 +436,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .sql_give = worker_sql_give,
         .log = worker_log,
         .env_value = worker_env_value,
+        .call = worker_call,
         .workflow = worker_workflow,
         .id_of_key = worker_id_of_key,
         .may_fetch = policy_may_fetch,
@@ -428,6 +444,15 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .owns = worker_owns,
         .runnable = turn_runnable,
     };
+}
+
+static void worker_free(struct worker *w)
+{
+    map_done(&w->routes);
+    map_done(&w->spaces);
+    policies_done(w);
+    map_done(&w->unnamed);
+    free(w);
 }
 
 enum err worker_start(struct server *s, int index, int port, struct worker **ret_worker,
@@ -447,7 +472,8 @@ enum err worker_start(struct server *s, int index, int port, struct worker **ret
     pthread_cond_destroy(&start.changed);
     pthread_mutex_destroy(&start.mutex);
     if (start.err != OK) {
-        worker_join(w);
+        pthread_join(w->thread, NULL);
+        worker_free(w);
         return start.err;
     }
     *ret_worker = w;
@@ -475,18 +501,39 @@ static void flow_drained(void *arg)
 }
 
 /* Executions need no grace: their journals have them. Only what is being committed is awaited. */
+static void finish_arrived(struct post *p)
+{
+    struct worker *w = container_of(p, struct worker, finish);
+    flow_drain(w->flow, flow_drained, w);
+}
+
+/* Others may still call modules of this thread, and it theirs: the last one tells all. */
+static void finished(struct worker *w)
+{
+    struct server *s = w->server;
+    if (w->is_finished)
+        return;
+    w->is_finished = true;
+    if (atomic_fetch_sub(&s->workers_busy, 1) > 1)
+        return;
+    for (size_t k = 0; k < s->workers_len; k++) {
+        s->workers[k]->finish.fn = finish_arrived;
+        loop_post(&s->workers[k]->loop, &s->workers[k]->finish);
+    }
+}
+
 static void drained(void *arg)
 {
     struct worker *w = arg;
     timer_stop(&w->loop, &w->grace);
-    flow_drain(w->flow, flow_drained, w);
+    finished(w);
 }
 
 static void grace_over(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, grace);
     log_warn("requests were still running at the stop", LOG_INT("thread", w->index));
-    flow_drain(w->flow, flow_drained, w);
+    finished(w);
 }
 
 static void stop_arrived(struct post *p)
@@ -499,18 +546,27 @@ static void stop_arrived(struct post *p)
     http_server_drain(w->http, drained, w);
 }
 
-void worker_stop(struct worker *w)
+void workers_stop(struct server *s)
 {
-    w->stop.fn = stop_arrived;
-    loop_post(&w->loop, &w->stop);
+    atomic_store(&s->workers_busy, s->workers_len);
+    for (size_t k = 0; k < s->workers_len; k++) {
+        s->workers[k]->stop.fn = stop_arrived;
+        loop_post(&s->workers[k]->loop, &s->workers[k]->stop);
+    }
 }
 
-void worker_join(struct worker *w)
+/* A thread may have been told something by another one when it had ended; that frees what it holds. */
+void workers_join(struct server *s)
 {
-    pthread_join(w->thread, NULL);
-    map_done(&w->routes);
-    map_done(&w->spaces);
-    policies_done(w);
-    map_done(&w->unnamed);
-    free(w);
+    bool has_more = true;
+    for (size_t k = 0; k < s->workers_len; k++)
+        pthread_join(s->workers[k]->thread, NULL);
+    while (has_more) {
+        has_more = false;
+        for (size_t k = 0; k < s->workers_len; k++)
+            has_more |= loop_deliver_late(&s->workers[k]->loop);
+    }
+    for (size_t k = 0; k < s->workers_len; k++)
+        worker_free(s->workers[k]);
+    s->workers_len = 0;
 }

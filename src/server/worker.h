@@ -85,20 +85,21 @@ struct worker {
     struct flow_env env; /* place.c: what flow/ has of this thread */
     struct flow *flow;   /* durable executions that are here */
     struct asset_cache assets;
-    struct asks asks;  /* reads of the store */
-    bool is_gathering; /* inside the turn */
-    bool is_draining;
+    struct asks asks;              /* reads of the store */
+    bool is_gathering;             /* inside the turn */
+    bool is_over;                  /* the thread ends, or has */
+    bool is_draining, is_finished; /* has no requests of clients any more */
     struct timer grace;
-    struct post stop;
+    struct post stop, finish;
 };
 
 NODISCARD enum err worker_start(struct server *s, int index, int port, struct worker **ret_worker,
                                 struct error *ret_error);
 int worker_port(const struct worker *w);
-/* Any thread: stops accepting, lets running requests finish within grace_ms, then ends the thread.
- */
-void worker_stop(struct worker *w);
-void worker_join(struct worker *w); /* waits for the thread, frees */
+/* Stops accepting, lets running requests finish within grace_ms; threads end when all have done so, since
+ * they call each other. */
+void workers_stop(struct server *s);
+void workers_join(struct server *s); /* waits for them, frees */
 
 /* ---- messages from the control thread ---- */
 
@@ -127,6 +128,3 @@ static inline struct slice slot_key(struct deployment *const *d)
 
 /* What this turn has asked of the store so far is queued before what another thread asks from now on. */
 void worker_store_now(struct worker *w);
-
-/* Runs one execute; e->done is posted to the control loop. */
-void worker_execute(struct worker *w, struct admin_execute *e);

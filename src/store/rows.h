@@ -21,9 +21,10 @@ enum isolation { ISOLATION_REQUEST, ISOLATION_MODULE };
 struct version_options {
     enum isolation isolation;
     uint32_t memory_mb, cpu_ms, wall_ms, sql_transaction_ms;
-    struct slice domains; /* comma-separated egress allow list, "" for none */
-    struct slice vars;    /* its own variables: a JSON object, "" for none */
-    struct slice runtime; /* what runs it: a name, "" for the first (module/runtimes.h) */
+    struct slice domains;  /* comma-separated egress allow list, "" for none */
+    struct slice vars;     /* its own variables: a JSON object, "" for none */
+    struct slice bindings; /* what it is bound to (module/binding.h): a JSON array, "" for none */
+    struct slice runtime;  /* what runs it: a name, "" for the first (module/runtimes.h) */
 };
 
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */

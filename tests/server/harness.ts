@@ -128,6 +128,8 @@ export interface UploadOptions {
     wall_ms?: number;
     sql_transaction_ms?: number;
     egress?: string[];
+    vars?: Record<string, unknown>;
+    bindings?: object[];
 }
 
 export interface CliResult {

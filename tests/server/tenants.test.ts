@@ -290,6 +290,7 @@ test('what a route shows and does is of its namespace: over all of them the othe
 /** How each op keeps to its namespace. "own": it knows nothing but the guest that asks. */
 const OPS: Record<string, string> = {
     log: 'lines of its module: above', env_get: 'above', env_list: 'above', sql_exec: 'the file of its module: above', sql_transaction: 'as sql_exec', fetch: 'egress-rules.test.ts, bound-secrets.test.ts, caches.test.ts',
+    service_fetch: 'services.test.ts: what is bound is of its namespace', service_call: 'as service_fetch',
     child_start: 'namespaces.test.ts', child_result: 'namespaces.test.ts', signal: 'namespaces.test.ts', child_cancel: 'namespaces.test.ts', event_wait: 'signals to its own execution: above', progress: 'of its own execution: above',
     clock: 'own', random: 'own', url_parse: 'own', url_set: 'own', digest: 'own', timer: 'own', cancel: 'own', stream_read: 'own', stream_write: 'own', stream_end: 'own', stream_close: 'own', stream_pipe: 'own', respond: 'own',
     respond_value: 'own', fail: 'own', loaded: 'own', next: 'own', step: 'own', step_done: 'own', stack_map: 'own', seed: 'own', cipher: 'own', crypto: 'own', crypto_random: 'own', codec_new: 'own', codec_run: 'own', codec_end: 'own',

@@ -44,7 +44,7 @@ static struct recorded *of(struct dispatch *d)
     return container_of(d, struct recorded, dispatch);
 }
 
-static void port_respond(struct dispatch *d, const struct dispatch_answer *a)
+static void port_respond(struct dispatch *d, const struct call_answer *a)
 {
     of(d)->is_answered = true;
     of(d)->status = a->status;

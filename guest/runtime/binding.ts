@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Bindings: what `env.NAME` is for each kind of src/module/binding.c, by the word of its row. Made when it is first
+// read, and then the same object.
+
+import { service } from "./service.ts";
+
+const kinds: Record<string, (name: string) => object> = {
+    service: (name) => service(name),
+};
+
+let made: Map<string, object> | undefined;
+
+export function bindingOf(kind: string, name: string): object {
+    let binding = made?.get(name);
+    if (!binding) {
+        binding = kinds[kind]!(name);
+        (made ??= new Map()).set(name, binding);
+    }
+    return binding;
+}
