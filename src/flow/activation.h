@@ -155,6 +155,8 @@ struct flow {
     struct list all;
     struct map map;      /* key -> the activation that may write; others only read */
     struct list resting; /* the one that rests longest first */
+    unsigned in_flight;  /* commits at the store */
+    uint64_t asked_ns;   /* when the last of them went there */
     bool is_draining;
     void (*drained)(void *arg);
     void *drained_arg;
@@ -166,6 +168,10 @@ void flow_drain(struct flow *f, void (*done)(void *arg), void *arg);
 void flow_free(struct flow *f); /* whatever is left is broken off: the store has it */
 /* Isolates are wanted by others: the one that rests longest leaves. */
 void flow_reclaim(struct flow *f);
+
+/* A commit or two are at the store, and answered before a sleeping thread would be awake: the turn is to
+ * come again at once. With more there is enough to do. */
+bool flow_hears_soon(const struct flow *f);
 
 /* For the turn: a guest of an activation has been stepped. */
 void activation_stepped(struct guest *g, enum guest_status status);

@@ -17,12 +17,20 @@ void commit_drop_all(struct activation *a)
         a->kind->drop(container_of(n, struct activation_commit, link));
 }
 
+bool flow_hears_soon(const struct flow *f)
+{
+    enum { FEW = 2 };
+    return f->in_flight > 0 && f->in_flight <= FEW &&
+           f->env->clock->monotonic_ns() - f->asked_ns < store_answer_ns(f->env->store);
+}
+
 static void answered(struct store_op *op)
 {
     struct activation_commit *c = container_of(op, struct activation_commit, op);
     struct activation *a = c->activation;
     struct error e = op->error;
     a->in_flight--;
+    a->flow->in_flight--;
     if (e.code != OK) {
         a->kind->drop(c);
         activation_refused(a, &e);
@@ -57,6 +65,8 @@ static void pump(struct activation *a)
         }
         list_remove(&c->link);
         a->in_flight++;
+        a->flow->in_flight++;
+        a->flow->asked_ns = a->env->clock->monotonic_ns();
         c->op.loop = a->env->loop;
         c->op.done = answered;
         a->kind->submit(a, c);

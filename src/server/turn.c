@@ -295,6 +295,8 @@ static void run_guest(struct worker *w, struct guest *g)
     unsigned thread = (unsigned)w->index;
     uint32_t slot = g->durable ? activation_witness(g) : WITNESS_FUNCTION;
     witness_step(witness, thread, slot, loop_now_ms(&w->loop));
+    if (g->durable)
+        store_expect(w->server->store); /* it may be awake when there is something to commit */
     enum guest_status status = guest_step(g);
     witness_step(witness, thread, WITNESS_NOTHING, loop_now_ms(&w->loop));
     if (g->durable && status != GUEST_AGAIN) {

@@ -3,6 +3,7 @@
  * Engine threads: set-up, routes, services for guests, stop. See worker.h and turn.c. */
 #include "server/worker.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -310,6 +311,10 @@ static void worker_turn(void *arg)
     w->is_gathering = false;
     store_send(w->server->store);
     publish_gauges(w);
+    if (flow_hears_soon(w->flow)) {
+        (void)sched_yield(); /* to whoever wants this processor */
+        loop_again(&w->loop);
+    }
 }
 
 /* ---- thread ---- */

@@ -27,6 +27,7 @@ enum {
     STORE_SIGNALS_WAITING_MAX = 10000,   /* of one execution: ERR_OVERLOAD above */
     STORE_PURGE_BYTES = 2 * 1024 * 1024, /* of journals removed in one step */
     STORE_PROBE_S = 1,                   /* between tries to write again after a failure */
+    STORE_SOON_US = 300, /* where a commit takes longer nobody waits for one awake */
 };
 
 enum mutation_kind {
@@ -130,8 +131,12 @@ struct store {
     bool has_thread;
 
     _Atomic(struct mutation *) queue;
-    sem_t wake; /* one unit for each time the queue became non-empty, one for closing */
+    sem_t
+        wake; /* one unit for each time the queue became non-empty, one for closing; and store_expect()'s */
     atomic_bool is_closing;
+    atomic_bool is_asleep;        /* the writer's thread, in wake */
+    bool is_lively;               /* its: the last unit came soon after it was waited for */
+    atomic_uint_fast64_t soon_ns; /* a commit takes, lately */
 
     atomic_uint_fast64_t commits, mutations, commit_ns_total, logs_dropped, queued;
     atomic_uint_fast64_t log_lines_queued, log_bytes_queued;

@@ -4,6 +4,7 @@
  * it was told is durable must be there. And what cannot be written is refused with the reason,
  * until it can. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -505,6 +506,29 @@ static int bench(const char *folder, int total)
     return 0;
 }
 
+/* A writer that is told of changes which do not come goes on taking those that do. */
+static void expectations_that_come_to_nothing(void **state)
+{
+    struct harness *h = *state;
+    assert_ok(build_start(h, "f", NULL));
+    for (int i = 0; i < 300; i++) {
+        char id[16];
+        snprintf(id, sizeof(id), "%d", i);
+        for (int k = 0; k < i % 7; k++) {
+            store_expect(h->store);
+            if (i % 3 == 0)
+                (void)sched_yield();
+        }
+        assert_ok(execution_start(h, "f", id));
+        store_expect(h->store);
+    }
+    store_expect(h->store);
+    harness_close_store(h);
+    assert_ok(harness_open_store(h));
+    struct execution_row row;
+    assert_ok(store_execution(h->reader, h->arena, S("299"), &row, &h->error));
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 4 && strcmp(argv[1], "write") == 0)
@@ -514,6 +538,7 @@ int main(int argc, char **argv)
     cmocka_set_message_output(CM_OUTPUT_TAP);
 #define TEST(name) cmocka_unit_test_setup_teardown(name, harness_setup, harness_teardown)
     const struct CMUnitTest tests[] = {
+        TEST(expectations_that_come_to_nothing),
         cmocka_unit_test_setup_teardown(acknowledged_executions_survive_kill_9,
                                         harness_setup_folder, harness_teardown),
         TEST(one_function_does_not_drop_the_lines_of_others),
