@@ -24,10 +24,12 @@ enum {
     STORE_ARTIFACT_RECENT_MS =
         10 * 60 * 1000,      /* far above LIMIT_BUILD_MS: put, but not yet published */
     STORE_JOURNAL_BITS = 24, /* of a journal's record numbers: more than EXECUTION_RECORDS_MAX */
-    STORE_SIGNALS_WAITING_MAX = 10000,   /* of one execution: ERR_OVERLOAD above */
-    STORE_PURGE_BYTES = 2 * 1024 * 1024, /* of journals removed in one step */
-    STORE_PROBE_S = 1,                   /* between tries to write again after a failure */
-    STORE_SOON_US = 300, /* where a commit takes longer nobody waits for one awake */
+    STORE_SIGNALS_WAITING_MAX = 10000, /* of one execution: ERR_OVERLOAD above */
+    STORE_PURGE_BYTES =
+        2 * 1024 * 1024,    /* of journals removed in one step, or copied in one slice */
+    STORE_FORK_ROWS = 2000, /* likewise, chunks copied */
+    STORE_PROBE_S = 1,      /* between tries to write again after a failure */
+    STORE_SOON_US = 300,    /* where a commit takes longer nobody waits for one awake */
 };
 
 enum mutation_kind {
@@ -53,6 +55,13 @@ enum mutation_kind {
 #undef N
 #undef STEPS
 
+/* Of a mutation that takes long: it is applied in slices, a transaction each, between which others have
+ * their turn, and answered with the last one. The backend's, zero at first. */
+struct mutation_progress {
+    bool goes_on; /* set by a slice that is not the last */
+    int64_t target, next, source, attempt;
+};
+
 /* One allocation with its steps and all texts behind it. Freed by the writer thread. */
 struct mutation {
     struct mutation *next; /* in the queue: newest first; then oldest first */
@@ -60,6 +69,7 @@ struct mutation {
     bool is_applied;     /* set by the writer thread */
     struct store_op *op; /* NULL: nobody waits */
     size_t bytes;        /* of steps and texts */
+    struct mutation_progress *progress;
     const struct store_audit
         *log_audit; /* behind the steps; NULL: it has no row in the audit log */
     const struct store_step *steps;
@@ -79,7 +89,7 @@ int64_t mutation_records(const struct mutation *m);
 /* A kind of database: what the store asks of it, and nothing else of the store knows which it is.
  *
  * A batch is begin, apply for each mutation, commit. A mutation that is refused leaves nothing
- * behind and does not disturb the others; when the connection or the transaction is lost, is_lost()
+ * behind (of earlier slices: nothing that anybody sees) and does not disturb the others; when the connection or the transaction is lost, is_lost()
  * says so from then on until the rollback, and the batch fails. A commit that has returned OK is on
  * disk. All of that may wait: it runs on the writer thread alone, which waits for nothing else. */
 struct store_backend {

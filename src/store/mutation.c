@@ -109,7 +109,8 @@ static void mutation_push(struct store *s, struct store_op *op, struct mutation 
     const struct store_step *steps = template->steps;
     size_t steps_len = template->steps_len;
     size_t len = texts_of[template->kind](template, texts);
-    size_t bytes = texts_bytes(texts, len) + steps_len * sizeof(*steps);
+    size_t bytes =
+        texts_bytes(texts, len) + steps_len * sizeof(*steps) + sizeof(struct mutation_progress);
     for (size_t i = 0; i < steps_len; i++)
         bytes += step_bytes(&steps[i]);
     if (template->kind == MUTATION_LOG && !queue_take_log(s, template->log.row.function, bytes))
@@ -124,7 +125,9 @@ static void mutation_push(struct store *s, struct store_op *op, struct mutation 
     m->op = op && op->done ? op : NULL;
     m->bytes = bytes;
     m->is_applied = false;
-    struct store_step *copies = (struct store_step *)(m + 1);
+    m->progress = (struct mutation_progress *)(m + 1);
+    *m->progress = (struct mutation_progress){0};
+    struct store_step *copies = (struct store_step *)(m->progress + 1);
     struct store_audit *log = (struct store_audit *)(copies + steps_len);
     char *at = (char *)(log + (audit != NULL));
     if (audit) {

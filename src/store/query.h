@@ -174,7 +174,7 @@ struct store_query {
         struct {
             struct slice space, function; /* function "": all of the namespace */
             struct store_page page;
-            /* ret */
+            /* ret, without input, output, metadata */
             struct execution_row *rows;
             size_t len;
             struct slice next; /* cursor of the next page, "": there is none */
@@ -195,7 +195,7 @@ struct store_query {
         struct { /* newest first */
             struct durable_filter filter;
             struct store_page page;
-            /* ret */
+            /* ret, likewise */
             struct durable_row *rows;
             size_t len;
             struct slice next;

@@ -208,6 +208,13 @@ static struct mutation *queue_take(struct store *s)
     return list;
 }
 
+static void queue_append(struct mutation *list, struct mutation *more)
+{
+    while (list->next)
+        list = list->next;
+    list->next = more;
+}
+
 /* Says once when writing stops working and once when it works again: whoever asked is told each
  * time. */
 static void queue_set_refusing(struct store *s, const struct error *error)
@@ -253,8 +260,10 @@ static enum err queue_write_dropped(struct store *s, struct error *ret_error)
             text, sizeof(text),
             "%llu log lines were lost here: more were printed than the disk takes, or it took none",
             (unsigned long long)d->lines);
+        struct mutation_progress progress = {0};
         struct mutation m = {
             .kind = MUTATION_LOG,
+            .progress = &progress,
             .log.row = {.function = name, .level = LOG_WARN, .text = slice_of(text, (size_t)len)}};
         int64_t ignored = 0;
         if (!queue_is_lost(s)) {
@@ -283,6 +292,7 @@ static struct mutation *queue_apply(struct store *s, struct mutation *list, uint
         int64_t number = 0;
         enum err code = s->backend->apply(s->db, m, &number, &error);
         m->is_applied = code == OK;
+        m->progress->goes_on &= code == OK;
         if (queue_is_lost(s)) {
             if (code != OK)
                 *ret_error = error;
@@ -339,13 +349,21 @@ static void queue_count_durable(struct store *s, const struct mutation *m)
         atomic_fetch_add(&s->durable_signals, 1);
 }
 
-static void queue_finish(struct store *s, struct mutation *list, const struct mutation *end,
-                         const struct error *failed)
+/* Answers those that are done. *ret_rest: those with more slices to come, and behind them those from
+ * `end` on, which were in no batch yet. */
+static void queue_finish(struct store *s, struct mutation *list, struct mutation *end,
+                         const struct error *failed, struct mutation **ret_rest)
 {
+    struct mutation **rest = ret_rest;
     struct delivery *deliveries = NULL;
     uint64_t count = 0;
     for (struct mutation *m = list, *next; m != end; m = next) {
         next = m->next;
+        if (!failed && m->progress->goes_on) {
+            *rest = m;
+            rest = &m->next;
+            continue;
+        }
         if (m->kind == MUTATION_LOG) {
             struct log_share *share = queue_log_share(s, m->log.row.function);
             atomic_fetch_sub(&s->log_lines_queued, 1);
@@ -372,6 +390,7 @@ static void queue_finish(struct store *s, struct mutation *list, const struct mu
         free(m);
         count++;
     }
+    *rest = end;
     atomic_fetch_sub(&s->queued, count);
     if (!failed)
         atomic_fetch_add(&s->mutations, count);
@@ -387,11 +406,11 @@ static bool queue_carries_records(const struct mutation *list, const struct muta
     return false;
 }
 
-/* One transaction. Returns what is left of the list. */
+/* One transaction. Returns what is left of the list, those that are not done first. */
 static struct mutation *queue_batch(struct store *s, struct mutation *list)
 {
     struct error error = {0};
-    struct mutation *end = NULL;
+    struct mutation *end = NULL, *rest = NULL;
     uint64_t count = 0;
     enum err code = s->backend->begin(s->db, &error);
     if (code == OK) {
@@ -408,8 +427,8 @@ static struct mutation *queue_batch(struct store *s, struct mutation *list)
     if (code != OK)
         s->backend->rollback(s->db);
     queue_set_refusing(s, code == OK ? NULL : &error);
-    queue_finish(s, list, end, code == OK ? NULL : &error);
-    return end;
+    queue_finish(s, list, end, code == OK ? NULL : &error, &rest);
+    return rest;
 }
 
 /* How long to wait for mutations before something else is to be done; INT64_MAX: for ever. */
@@ -500,8 +519,11 @@ static void *queue_run(void *arg)
         }
         /* Read before taking: whatever was pushed before closing is then in the list. */
         is_done = atomic_load(&s->is_closing);
-        for (struct mutation *list = queue_take(s); list;)
+        for (struct mutation *list = queue_take(s); list;) {
             list = queue_batch(s, list);
+            if (list && list->progress->goes_on)
+                queue_append(list, queue_take(s)); /* theirs is the same batch */
+        }
         /* One step even when there is always work, or deleted rows would pile up. Not after a
          * failure: a probe waits its time, or each mutation on a full disk would end and begin the
          * refusing. */

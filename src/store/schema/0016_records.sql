@@ -2,4 +2,5 @@
 --
 -- From here on durable.records says how many records the journal of a running execution (status 1) had
 -- when its row was last saved; how many it has is where its last chunk ends. No table changes: the number
--- of the schema keeps programs away that take the column for the truth.
+-- of the schema keeps programs away that take the column for the truth. Nor do they know durable_purge's
+-- is_all 2: the journal of a fork that is being copied.

@@ -182,7 +182,8 @@ static enum err durable_insert(struct writer *w, struct durable_state *state,
                                const struct durable_texts *t, bool *ret_is_new,
                                struct error *ret_error)
 {
-    state->seq = w->durable_seq + 1;
+    if (!state->seq)
+        state->seq = w->durable_seq + 1;
     enum err code =
         db_run(&w->db, WRITER_DURABLE_ADD,
                PARAMS(P_INT(state->seq), P_INT(state->function_id), P_INT(state->version),
@@ -193,7 +194,8 @@ static enum err durable_insert(struct writer *w, struct durable_state *state,
     *ret_is_new = code == OK && db_changes(&w->db) > 0;
     if (!*ret_is_new)
         return code;
-    w->durable_seq = state->seq;
+    if (state->seq > w->durable_seq)
+        w->durable_seq = state->seq;
     durable_count(w, state, 1);
     return code;
 }
@@ -201,7 +203,8 @@ static enum err durable_insert(struct writer *w, struct durable_state *state,
 enum err durable_add(struct writer *w, struct durable_state *state,
                      const struct durable_texts *texts, bool *ret_is_new, struct error *ret_error)
 {
-    *state = (struct durable_state){.function_id = state->function_id,
+    *state = (struct durable_state){.seq = state->seq,
+                                    .function_id = state->function_id,
                                     .version = state->version,
                                     .records = state->records,
                                     .events = state->events,

@@ -46,7 +46,8 @@ void durable_forget_many(struct writer *w);
 NODISCARD enum err durable_save(struct writer *w, const struct durable_state *before,
                                 const struct durable_state *after, struct error *ret_error);
 
-/* A new row with its texts. state's seq is chosen here; has status, version, function and counters.
+/* A new row with its texts. state has version, function and counters; its seq is chosen here unless it was
+ * before.
  * *ret_is_new false: there is one with this id already, nothing was written. One of a deleted
  * function makes room. */
 struct durable_texts {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * What people do to durable executions: pause, resume, retry, fork, migrate. These run in a
- * savepoint where they write more than once, and may take time for a long journal: they are rare.
+ * savepoint where they write more than once. A fork of a long journal is applied in slices; a retry
+ * that cuts off much of one takes its time.
  */
 #include "store/sqlite/durable.h"
 
@@ -223,47 +224,135 @@ static enum err operate_copy(struct writer *w, const struct durable_state *from,
     return durable_add(w, to, &texts, ret_is_new, ret_error);
 }
 
-enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t *ret_number,
-                            struct error *ret_error)
+/* ---- fork ---- */
+
+/* Copies chunks up to the one that is cut, as many as may be in one slice. *ret_next: the first record that
+ * is still to be copied. */
+static enum err fork_copy(struct writer *w, const struct durable_state *from, int64_t target,
+                          int64_t next, int64_t end, int64_t *ret_next, struct error *ret_error)
 {
-    struct slice id = m->durable_fork.id, new_id = m->durable_fork.new_id;
-    const struct store_cut *cut = &m->durable_fork.cut;
-    struct durable_state from, to;
-    if (!new_id.len)
-        return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
-    enum err code = durable_find(w, id, &from, ret_error);
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    int64_t start = durable_place(from->seq, next), stop = durable_place(from->seq, end);
+    int64_t last = stop, bytes = STORE_PURGE_BYTES, rows = 0;
+    bool has_row = false;
+    enum err code =
+        db_query(&w->db, WRITER_TIDY_PURGE_JOURNAL,
+                 PARAMS(P_INT(start), P_INT(stop), P_INT(STORE_FORK_ROWS + 1)), &st, ret_error);
     if (code == OK)
-        code = operate_check_cut(w, id, cut, &from, ret_error);
-    if (code != OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    while (code == OK && has_row && bytes > 0 && rows < STORE_FORK_ROWS) {
+        bytes -= db_int(st, 1);
+        rows++;
+        code = db_step(&w->db, st, &has_row, ret_error);
+    }
+    if (code == OK && has_row)
+        last = db_int(st, 0);
+    db_release(&st);
+    *ret_next = end - (stop - last);
+    return code != OK ? code
+                      : db_run(&w->db, WRITER_JOURNAL_COPY,
+                               PARAMS(P_INT(start), P_INT(last),
+                                      P_INT(durable_place(target - from->seq, 0))),
+                               ret_error);
+}
+
+/* What a slice has copied is nobody's: a mark says so, and until the last slice takes it away whoever
+ * tidies, now or after a death of the process, removes it. */
+static enum err fork_mark(struct writer *w, const struct mutation *m,
+                          const struct durable_state *from, struct error *ret_error)
+{
+    struct mutation_progress *p = m->progress;
+    int64_t mark = 0;
+    bool has_row = false;
+    if (!p->target) {
+        p->target = ++w->durable_seq;
+        p->next = 0;
+        p->source = from->seq;
+        p->attempt = from->attempt;
+        w->forks++;
+        w->needs_tidy = true;
+        return db_run(&w->db, WRITER_DURABLE_PURGE_ADD, PARAMS(P_INT(p->target), P_INT(2)),
+                      ret_error);
+    }
+    enum err code = apply_one(w, WRITER_DURABLE_PURGE_FIND, PARAMS(P_INT(p->target)), &mark,
+                              &has_row, ret_error);
+    if (code != OK || (mark == 2 && from->seq == p->source && from->attempt == p->attempt))
         return code;
+    error_set(ret_error, ERR_CONFLICT,
+              "execution '%.*s' was retried or removed while it was being forked",
+              SLICE_ARG(m->durable_fork.id));
+    error_hint(ret_error, "fork it again");
+    return ERR_CONFLICT;
+}
+
+/* One slice of the copy; the mutation goes on if it was not the last. */
+static enum err fork_slice(struct writer *w, const struct mutation *m,
+                           const struct durable_state *from, struct error *ret_error)
+{
+    struct mutation_progress *p = m->progress;
+    int64_t end = m->durable_fork.cut.chunk_first;
+    enum err code = fork_mark(w, m, from, ret_error);
+    if (code == OK)
+        code = fork_copy(w, from, p->target, p->next, end, &p->next, ret_error);
+    p->goes_on = code == OK && p->next < end;
+    if (code == OK && !p->goes_on)
+        code = db_run(&w->db, WRITER_DURABLE_PURGE_DELETE, PARAMS(P_INT(p->target)), ret_error);
+    return code;
+}
+
+/* The new one, when its journal is there. */
+static enum err fork_make(struct writer *w, const struct mutation *m,
+                          const struct durable_state *from, struct error *ret_error)
+{
+    const struct store_cut *cut = &m->durable_fork.cut;
+    struct slice new_id = m->durable_fork.new_id;
     /* Signals and events go on counting: its records name signals by their numbers. */
-    to = (struct durable_state){.function_id = from.function_id,
-                                .version = from.version,
-                                .records = cut->records,
-                                .events = from.events,
-                                .signals_last = from.signals_last};
+    struct durable_state to = {.seq = m->progress->target,
+                               .function_id = from->function_id,
+                               .version = from->version,
+                               .records = cut->records,
+                               .events = from->events,
+                               .signals_last = from->signals_last};
     bool is_new = false;
-    code = operate_copy(w, &from, new_id, &to, &is_new, ret_error);
+    enum err code = operate_copy(w, from, new_id, &to, &is_new, ret_error);
     if (code == OK && !is_new)
         return error_set(ret_error, ERR_CONFLICT, "there is an execution '%.*s' already",
                          SLICE_ARG(new_id));
-    if (code == OK)
-        code = db_run(&w->db, WRITER_JOURNAL_COPY,
-                      PARAMS(P_INT(durable_place(from.seq, 0)),
-                             P_INT(durable_place(from.seq, cut->chunk_first)),
-                             P_INT(durable_place(to.seq - from.seq, 0))),
-                      ret_error);
     if (code == OK)
         code = operate_append_rest(w, to.seq, cut, ret_error);
     struct durable_step c = {.id = new_id, .state = to};
     if (code == OK)
         code =
-            db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from.seq), P_INT(to.seq)), ret_error);
+            db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from->seq), P_INT(to.seq)), ret_error);
     if (code == OK)
         c.state.signals_waiting += db_changes(&w->db);
     if (code == OK)
         code = durable_steps(w, &c, m, ret_error);
     return code == OK ? durable_save(w, &to, &c.state, ret_error) : code;
+}
+
+/* In slices: the journal may be long. */
+enum err apply_durable_fork(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                            struct error *ret_error)
+{
+    struct slice id = m->durable_fork.id, new_id = m->durable_fork.new_id;
+    struct durable_state from;
+    if (!new_id.len)
+        return error_set(ret_error, ERR_INVALID, "an execution's id is empty");
+    bool is_begun = m->progress->target != 0;
+    enum err code = durable_find(w, id, &from, ret_error);
+    if (code == OK)
+        code = operate_check_cut(w, id, &m->durable_fork.cut, &from, ret_error);
+    if (code == OK)
+        code = fork_slice(w, m, &from, ret_error);
+    if (code == OK && !m->progress->goes_on)
+        code = fork_make(w, m, &from, ret_error);
+    bool is_over = code != OK || !m->progress->goes_on;
+    if (is_over && w->forks > 0 && (is_begun || m->progress->target))
+        w->forks--;
+    if (code != OK)
+        w->needs_tidy = true;
+    return code;
 }
 
 enum err apply_durable_migrate(struct writer *w, const struct mutation *m, int64_t *ret_number,

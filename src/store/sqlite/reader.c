@@ -68,20 +68,24 @@ static struct build_row reader_build_row(sqlite3_stmt *st, struct arena *a)
     };
 }
 
-static struct execution_row reader_execution_row(sqlite3_stmt *st, struct arena *a)
+/* with_texts: and those that only one row is read with. */
+static struct execution_row reader_execution_row(sqlite3_stmt *st, struct arena *a, bool with_texts)
 {
-    return (struct execution_row){
+    struct execution_row row = {
         .id = db_text_copy(st, 0, a),
         .function = db_text_copy(st, 1, a),
         .version = db_int(st, 2),
         .status = (enum execution_status)db_int(st, 3),
-        .input = db_text_copy(st, 4, a),
-        .output = db_text_copy(st, 5, a),
-        .metadata = db_text_copy(st, 6, a),
-        .error = db_text_copy(st, 7, a),
-        .created_us = db_int(st, 8),
-        .finished_us = db_int(st, 9),
+        .error = db_text_copy(st, 4, a),
+        .created_us = db_int(st, 5),
+        .finished_us = db_int(st, 6),
     };
+    if (with_texts) {
+        row.input = db_text_copy(st, 8, a);
+        row.output = db_text_copy(st, 9, a);
+        row.metadata = db_text_copy(st, 10, a);
+    }
+    return row;
 }
 
 static struct log_row reader_log_row(sqlite3_stmt *st, struct arena *a)
@@ -345,11 +349,6 @@ struct slice reader_cursor_text(struct arena *a, int64_t last)
     return slice_cstr(arena_printf(a, "e%llx", (unsigned long long)last));
 }
 
-static size_t reader_execution_bytes(const struct execution_row *e)
-{
-    return e->input.len + e->output.len + e->metadata.len + e->error.len;
-}
-
 enum err store_executions(struct store_reader *r, struct arena *a, struct slice space,
                           struct slice function, const struct store_page *page,
                           struct execution_row **ret_rows, size_t *ret_len, struct slice *ret_next,
@@ -371,9 +370,9 @@ enum err store_executions(struct store_reader *r, struct arena *a, struct slice 
                             ret_error);
     while (code == OK && has_row && (int64_t)len < limit && bytes < READER_PAGE_BYTES_MAX) {
         rows = reader_grow(a, rows, len, &cap, sizeof(*rows));
-        rows[len] = reader_execution_row(st, a);
-        bytes += reader_execution_bytes(&rows[len++]);
-        last = db_int(st, 10);
+        rows[len] = reader_execution_row(st, a, false);
+        bytes += rows[len++].error.len;
+        last = db_int(st, 7);
         code = db_step(&r->db, st, &has_row, ret_error);
     }
     if (code != OK)
@@ -396,7 +395,7 @@ enum err store_execution(struct store_reader *r, struct arena *a, struct slice i
         error_hint(ret_error, "see: limpet execution list; old ones are removed");
     }
     if (code == OK)
-        *ret_row = reader_execution_row(st, a);
+        *ret_row = reader_execution_row(st, a, true);
     return code;
 }
 

@@ -26,10 +26,11 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
     "SELECT f.name, b.number, b.status, b.version, b.created_us, b.started_us, b.finished_us,"     \
     " b.error_message, b.error_file, b.error_frame, b.error_line, b.error_column"                  \
     " FROM function f JOIN build b ON b.function_id = f.id"
-#define READER_EXECUTION_SQL                                                                       \
-    "SELECT e.id, f.name, e.version, e.status, e.input, e.output, e.metadata, e.error, "           \
-    "e.created_us,"                                                                                \
-    " e.finished_us, e.seq FROM execution e JOIN function f ON f.id = e.function_id"
+/* Pages show no input, output, metadata. */
+#define READER_EXECUTION_COLUMNS                                                                   \
+    "SELECT e.id, f.name, e.version, e.status, e.error, e.created_us, e.finished_us, e.seq"
+#define READER_EXECUTION_FROM " FROM execution e JOIN function f ON f.id = e.function_id"
+#define READER_EXECUTIONS_SQL READER_EXECUTION_COLUMNS READER_EXECUTION_FROM
 /* As durable_read.c names them. */
 #define READER_DURABLE_COLUMNS                                                                     \
     "SELECT " DURABLE_COLUMNS_SQL "d.id, f.name, d.export_name, d.key, d.parent, d.created_us,"    \

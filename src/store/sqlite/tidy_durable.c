@@ -159,7 +159,8 @@ static enum err tidy_purge_one(struct writer *w, int64_t seq, bool is_all, int64
 enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error)
 {
     int64_t rows = STORE_TIDY_ROWS, bytes = STORE_PURGE_BYTES;
-    enum err code = OK;
+    enum err code =
+        w->forks > 0 ? OK : db_run(&w->db, WRITER_TIDY_PURGE_FORKS, PARAMS(), ret_error);
     while (code == OK && rows > 0 && bytes > 0) {
         CLEANUP(db_release) sqlite3_stmt *st = NULL;
         bool has_row = false;

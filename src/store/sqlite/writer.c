@@ -154,6 +154,8 @@ void writer_rollback(struct writer *w)
     w->counts_len = 0;
     w->countings_len = 0;
     w->is_lost = false;
+    w->forks =
+        0; /* those of a batch that failed; another one finds its mark gone, should that be so */
     durable_forget(w);
     db_rollback(&w->db);
 }

@@ -41,8 +41,9 @@ struct writer {
     int64_t epoch;       /* of the lease that this writer took */
     int64_t durable_seq; /* last one given to an execution */
     struct map kept;     /* rows of executions that run: durable.c */
-    int64_t keep_us;     /* durable_keep_us */
-    int64_t retain_us;   /* when finished executions are next looked through; INT64_MAX: not */
+    unsigned forks; /* that are being copied; what others left of theirs goes when there are none */
+    int64_t keep_us;   /* durable_keep_us */
+    int64_t retain_us; /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */
     bool retain_has_kept;                      /* it has met some that are wanted */
     int64_t audit_keep_us, audit_rows_max;     /* 0: for good, all */

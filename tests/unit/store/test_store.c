@@ -332,8 +332,10 @@ static void a_page_of_large_rows_ends_early(void **state)
     for (int i = 0; i < 6; i++) {
         char id[8];
         snprintf(id, sizeof(id), "e%d", i);
-        struct execution_row row = {
-            .id = slice_cstr(id), .function = S("a"), .input = bytes_slice(&big)};
+        struct execution_row row = {.id = slice_cstr(id),
+                                    .function = S("a"),
+                                    .status = EXECUTION_FAILURE,
+                                    .error = bytes_slice(&big)};
         struct store_op op = HARNESS_OP(h);
         store_execution_start(h->store, &op, &row);
         assert_ok(harness_wait(h, &op));

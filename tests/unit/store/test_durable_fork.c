@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Forks of long journals: copied in slices between which others are served, whole or not at all. */
+#include <sqlite3.h>
+
+#include "harness_durable.h"
+
+enum { CHUNKS = 9000, SLICE_CHUNKS = 2000 };
+
+/* An execution whose journal has so many chunks of a record each. */
+static void make_long(struct harness *h, const char *id)
+{
+    enum { AT_ONCE = 1000 };
+    static struct store_op op;
+    assert_ok(durable_start(h, id));
+    for (int64_t n = 0; n < CHUNKS; n += AT_ONCE) {
+        store_gather(h->store);
+        for (int64_t k = n; k < n + AT_ONCE; k++) {
+            struct bytes records = records_make(k, 1);
+            const struct store_step steps[] = {
+                {.kind = STORE_STEP_APPEND, .append = {1, bytes_slice(&records)}},
+                {.kind = STORE_STEP_STATUS, .status = {.status = DURABLE_RUNNING}}};
+            op = (struct store_op)HARNESS_OP(h);
+            if (k < n + AT_ONCE - 1)
+                op.done = NULL;
+            store_durable_commit(h->store, &op, slice_cstr(id), k, steps, k == 0 ? 2 : 1);
+            bytes_done(&records);
+        }
+        store_send(h->store);
+        assert_ok(harness_wait(h, &op));
+    }
+}
+
+struct forking {
+    struct store_op op;
+    struct harness *h;
+    bool is_done, was_done_first, is_child;
+    struct store_op other;
+    int others;
+};
+
+static void fork_done(struct store_op *op)
+{
+    struct forking *f = container_of(op, struct forking, op);
+    f->is_done = true;
+    if (f->others >= 3)
+        loop_stop(op->loop);
+}
+
+static void other_done(struct store_op *op)
+{
+    struct forking *f = container_of(op, struct forking, other);
+    assert_int_equal(op->error.code, OK);
+    f->was_done_first |= f->others == 0 && f->is_done;
+    if (f->is_child && f->others == 1)
+        _exit(0); /* in the middle of the copy */
+    if (++f->others < 3)
+        store_durable_signal(
+            f->h->store, &f->other,
+            &(struct durable_message){.execution = S("b"), .name = S("x"), .data = S("1")});
+    else if (f->is_done)
+        loop_stop(op->loop);
+}
+
+/* A fork, and what others want meanwhile. */
+static void fork_beside(struct harness *h, struct forking *f, bool is_child)
+{
+    *f = (struct forking){.op = {.loop = &h->loop, .done = fork_done},
+                          .other = {.loop = &h->loop, .done = other_done},
+                          .h = h,
+                          .is_child = is_child};
+    store_gather(h->store);
+    store_durable_fork(h->store, &f->op, S("a"), S("forked"),
+                       &(struct store_cut){.records = CHUNKS - 5, .chunk_first = CHUNKS - 5}, NULL,
+                       0);
+    store_durable_signal(
+        h->store, &f->other,
+        &(struct durable_message){.execution = S("b"), .name = S("x"), .data = S("1")});
+    store_send(h->store);
+    loop_run(&h->loop);
+}
+
+static void others_are_served_between_two_slices(void **state)
+{
+    struct harness *h = *state;
+    struct store_stats before, after;
+    struct forking f;
+    make_long(h, "a");
+    assert_ok(durable_start(h, "b"));
+    store_stats(h->store, &before);
+    fork_beside(h, &f, false);
+    assert_int_equal(f.op.error.code, OK);
+    assert_false(f.was_done_first);
+    store_stats(h->store, &after);
+    assert_true(after.commits - before.commits >= CHUNKS / SLICE_CHUNKS);
+    assert_journal(h, "forked", CHUNKS - 5);
+    assert_journal(h, "a", CHUNKS);
+    assert_int_equal(durable_get(h, "b").events, 3);
+    assert_ok(COMMIT(h, "forked", .first = CHUNKS - 5, .count = 1));
+    assert_journal(h, "forked", CHUNKS - 4);
+}
+
+static int64_t number(struct harness *h, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    assert_int_equal(sqlite3_open(h->url + strlen("sqlite:"), &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(st, 0);
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return value;
+}
+
+/* Nobody sees the half, the next server removes it, and its number is given to nobody else meanwhile. */
+static void a_death_between_two_slices_leaves_nothing(void **state)
+{
+    struct harness *h = *state;
+    struct forking f;
+    make_long(h, "a");
+    assert_ok(durable_start(h, "b"));
+    harness_close_store(h);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        if (harness_open_store(h) != OK)
+            _exit(2);
+        fork_beside(h, &f, true);
+        _exit(3); /* it was to end before */
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    assert_int_equal(number(h, "SELECT is_all FROM durable_purge"), 2);
+    assert_true(number(h, "SELECT count(*) FROM journal") > CHUNKS);
+    assert_ok(harness_open_store(h));
+    assert_false(durable_is_there(h, "forked"));
+    while (number(h, "SELECT count(*) FROM durable_purge") > 0)
+        assert_ok(durable_pause(h, "b", true)); /* each commit is followed by a step of tidying */
+    assert_int_equal(number(h, "SELECT count(*) FROM journal"), CHUNKS);
+    assert_journal(h, "a", CHUNKS);
+    fork_beside(h, &f, false);
+    assert_int_equal(f.op.error.code, OK);
+    assert_journal(h, "forked", CHUNKS - 5);
+}
+
+/* The id is taken by somebody else before the last slice. */
+static void a_fork_that_is_refused_at_its_end_leaves_nothing(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h), start = {0};
+    make_long(h, "a");
+    assert_ok(durable_start(h, "b"));
+    store_gather(h->store);
+    store_durable_fork(h->store, &op, S("a"), S("forked"),
+                       &(struct store_cut){.records = CHUNKS, .chunk_first = CHUNKS}, NULL, 0);
+    store_durable_start(h->store, &start,
+                        &(struct durable_row){.id = S("forked"), .workflow = S("flow")});
+    store_send(h->store);
+    assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
+    assert_text_has(h->error.message, "already");
+    while (number(h, "SELECT count(*) FROM durable_purge") > 0)
+        assert_ok(durable_pause(h, "b", true));
+    assert_int_equal(number(h, "SELECT count(*) FROM journal"), CHUNKS);
+    assert_journal(h, "forked", 0);
+}
+
+/* Its journal is another one then. */
+static void a_source_that_is_retried_meanwhile_is_not_mixed(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h), retry = {0};
+    make_long(h, "a");
+    assert_ok(durable_start(h, "b"));
+    assert_ok(durable_end(h, "a", CHUNKS, DURABLE_FAILED));
+    store_gather(h->store);
+    store_durable_fork(h->store, &op, S("a"), S("forked"),
+                       &(struct store_cut){.records = CHUNKS, .chunk_first = CHUNKS}, NULL, 0);
+    store_durable_retry(h->store, &retry, S("a"),
+                        &(struct store_cut){.records = CHUNKS, .chunk_first = CHUNKS}, NULL, 0);
+    store_send(h->store);
+    assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
+    assert_text_has(h->error.message, "while it was being forked");
+    assert_false(durable_is_there(h, "forked"));
+    while (number(h, "SELECT count(*) FROM durable_purge") > 0)
+        assert_ok(durable_pause(h, "b", true));
+    assert_int_equal(number(h, "SELECT count(*) FROM journal"), CHUNKS);
+    assert_journal(h, "a", CHUNKS);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, durable_setup, harness_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(others_are_served_between_two_slices),
+        TEST(a_death_between_two_slices_leaves_nothing),
+        TEST(a_fork_that_is_refused_at_its_end_leaves_nothing),
+        TEST(a_source_that_is_retried_meanwhile_is_not_mixed),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("store/durable_fork", tests, NULL, NULL);
+}
