@@ -4,7 +4,7 @@ BUILD ?= build
 ASAN ?= build-asan
 TSAN ?= build-tsan
 
-.PHONY: all setup run test packages asan tsan check format bench conformance clean
+.PHONY: all setup run test packages soak asan tsan check format bench conformance clean
 
 all: setup
 	@tools/build $(BUILD) release
@@ -29,11 +29,17 @@ test: all asan tsan
 packages: all
 	@tools/test $(BUILD) $(ASAN) --only packages --plain
 
+# What takes too long for each change: all server tests over a store that is far away, and worlds of dice.
+soak: all asan
+	@tools/test $(BUILD) $(ASAN) --only server --slow-store
+	@ninja -C $(BUILD) --quiet src/flow/test_flow_simulation
+	@LIMPET_FLOW_SEEDS=100000 $(BUILD)/src/flow/test_flow_simulation
+
 check: setup
 	@tools/check
 
 format:
-	@git ls-files '*.c' '*.h' | xargs clang-format-22 -i
+	@git ls-files '*.c' '*.h' 'src/store/*.def' | xargs clang-format-22 -i
 
 bench: all
 	@bench/run $(BUILD)

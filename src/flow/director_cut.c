@@ -312,8 +312,8 @@ static void cut_apply(struct cut *c)
     size_t len = 0;
     int64_t count = begin_anew(c, &anew);
     if (count > 0)
-        steps[len++] = (struct store_step){.kind = STORE_STEP_APPEND,
-                                           .append = {count, bytes_slice(&anew)}};
+        steps[len++] =
+            (struct store_step){.kind = STORE_STEP_APPEND, .append = {count, bytes_slice(&anew)}};
     for (size_t k = 0; k < c->signals_len; k++) {
         const struct durable_signal *s = &c->signals[k];
         steps[len++] = (struct store_step){.kind = STORE_STEP_SIGNAL_BACK,

@@ -86,8 +86,9 @@ static enum activation_next migrate(struct run *r)
 static void verified(struct run_check *c)
 {
     struct flow_shared *s = c->flow->env->shared;
-    /* Else it could not be compared: it has gone on, the store failed, the server stops. */
-    bool is_known = c->agrees || (!c->is_gone && !error_is_retryable(c->error.code));
+    /* Else it could not be compared: it has gone on, or was deleted, the store failed, the server stops. */
+    bool is_gone = c->is_gone || c->error.code == ERR_NOT_FOUND;
+    bool is_known = c->agrees || (!is_gone && !error_is_retryable(c->error.code));
     if (!c->agrees && is_known)
         log_error("a replay differs from the execution", LOG_STR("execution", c->id),
                   LOG_STR("error", c->error.message), LOG_INT("record", c->record),

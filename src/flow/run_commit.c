@@ -27,9 +27,9 @@ struct run_commit {
     bool sets_status;
     enum durable_status status;
     int64_t first, end;
-    size_t effect_bytes;        /* of the batch */
-    struct director_note *note; /* what others are told when it is stored; NULL: nothing */
-    int64_t wake_us;
+    size_t effect_bytes;          /* of the batch */
+    struct director_note *note;   /* what others are told when it is stored; NULL: nothing */
+    int64_t wake_us, events_seen; /* of a suspension */
     int64_t lines;
     struct bytes snapshot, error;
     bool has_snapshot;
@@ -122,6 +122,9 @@ void run_stored(struct activation *a, struct activation_commit *commit)
     metric_add(&a->env->metrics->records, (uint64_t)(c->end - c->first));
     if (c->has_snapshot)
         metric_add(&a->env->metrics->snapshots_taken, 1);
+    /* An event of its own making (a child that had ended before it was started) nobody tells of. */
+    if (c->note && c->note->is_suspended && commit->op.number > c->events_seen)
+        c->note->wake_us = 0;
     if (c->note)
         director_send(TAKE(c->note));
     if (c->expected.len > 0 && !a->flow->is_draining)
@@ -217,6 +220,7 @@ void run_submit(struct activation *a, struct activation_commit *commit)
                                            .snapshot = {bytes_slice(&c->snapshot)}};
     if (c->sets_status)
         steps[len++] = status_step(r, c);
+    c->events_seen = r->events_seen;
     c->note = note_of(r, c);
     store_durable_commit(a->env->store, &c->c.op, slice_cstr(a->key), c->first, steps, len);
     arena_free(arena);

@@ -368,6 +368,7 @@ static void begin_dispatch(struct run *r)
     r->says_running = r->row.status == DURABLE_RUNNING;
     r->events_seen = r->row.events;
     r->trouble.code = OK;
+    bytes_clear(&r->result); /* of a check that begins again */
     r->awaited_cursor = 0;
     r->is_bound = false;
     r->look_failures = 0;

@@ -3,6 +3,7 @@
  * What simulated guests run: a list of ops that the seed gives, one after the other. All its state is
  * struct code, so a copy of it is a snapshot; all its values depend on the op's place alone, so every
  * life of it comes to the same. */
+#include "host/op_row.h"
 #include "sim/sim.h"
 
 #include <stdlib.h>
@@ -44,6 +45,16 @@ static uint64_t fold(uint64_t acc, uint64_t value)
     return mix(acc, value) >> 16;
 }
 
+/* Numbers of ops in journals: of what a retry looks at, those of ops.def. */
+static uint32_t number_in_journal(unsigned op)
+{
+    enum { NONE = 1000 };
+    return op == CODE_FETCH   ? OP_NUMBER_FETCH
+           : op == CODE_STEP  ? OP_NUMBER_STEP
+           : op == CODE_EVENT ? OP_NUMBER_EVENT_WAIT
+                              : NONE + op;
+}
+
 bool code_expect(const struct sim_execution *x, uint64_t *ret_output)
 {
     uint64_t acc = 0;
@@ -59,13 +70,13 @@ bool code_expect(const struct sim_execution *x, uint64_t *ret_output)
             char id[37];
             code_child_id(x, k, id);
             const struct sim_execution *child = store_find(slice_cstr(id));
-            if (!child || child->is_cancel_requested || !code_expect(child, &value))
+            if (!child || child->was_harmed || !code_expect(child, &value))
                 return false;
         }
         acc = fold(acc, value);
     }
     *ret_output = acc;
-    return !x->is_cancel_requested;
+    return !x->is_cancel_requested && !(x->is_fork && x->was_harmed);
 }
 
 /* ---- ops ---- */
@@ -113,8 +124,8 @@ static enum went commit_sql(struct sim_guest *s, uint64_t value)
         stats.sql_failures++;
         return WENT_DOWN;
     }
-    execution_sync_done(x, CODE_SQL, digest_of(s, CODE_SQL), SLICE_LIT("sql"), OK,
-                        slice_u64(&value));
+    execution_sync_done(x, number_in_journal(CODE_SQL), digest_of(s, CODE_SQL), SLICE_LIT("sql"),
+                        OK, slice_u64(&value));
     struct slice tail = execution_tail(x, &first);
     int64_t end = db->first + record_count(bytes_slice(&db->tail));
     if (first < db->first || first > end) {
@@ -134,7 +145,7 @@ static enum went run_sync(struct sim_guest *s, unsigned op, uint64_t *value)
 {
     struct execution *x = execution_of(s);
     struct execution_result r;
-    switch (execution_sync(x, op, digest_of(s, op), SLICE_LIT("op"), &r)) {
+    switch (execution_sync(x, number_in_journal(op), digest_of(s, op), SLICE_LIT("op"), &r)) {
     case EXECUTION_DIVERGED:
         return WENT_STOPPED;
     case EXECUTION_REPLAYED:
@@ -148,7 +159,8 @@ static enum went run_sync(struct sim_guest *s, unsigned op, uint64_t *value)
     if (op == CODE_SQL)
         return commit_sql(s, *value);
     add_effect(s, op);
-    execution_sync_done(x, op, digest_of(s, op), SLICE_LIT("op"), OK, slice_u64(value));
+    execution_sync_done(x, number_in_journal(op), digest_of(s, op), SLICE_LIT("op"), OK,
+                        slice_u64(value));
     return WENT_ON;
 }
 
@@ -175,7 +187,7 @@ static enum went call(struct sim_guest *s, enum code_op op)
     uint32_t scope = 0;
     struct error e;
     struct execution_call how = {.kind = EXECUTION_EXTERNAL,
-                                 .op = op,
+                                 .op = number_in_journal(op),
                                  .digest = digest_of(s, op),
                                  .label = SLICE_LIT("call"),
                                  .args = slice_u64(&place),
@@ -190,7 +202,7 @@ static enum went call(struct sim_guest *s, enum code_op op)
         break;
     case CODE_EVENT:
         how.kind = EXECUTION_EVENT;
-        how.name = SLICE_LIT("go");
+        how.name = how.label = SLICE_LIT("go"); /* as in the guest: a retry reads it there */
         break;
     case CODE_CHILD:
         how.kind = EXECUTION_CHILD_RESULT;
@@ -378,7 +390,7 @@ static void played_add(struct guest *g, struct dispatch *d)
 {
     struct sim_guest *s = container_of(g, struct sim_guest, g);
     s->dispatch = d;
-    s->execution = store_find(d->execution_id);
+    s->execution = store_find_code(d->execution_id);
     SAY("%s: begins", s->execution->id);
     g->host->runnable(g->host->ctx, g);
 }
@@ -401,7 +413,7 @@ static enum err played_resume(struct guest *g, struct dispatch *d, struct slice 
     if (saved.len != sizeof(s->code) || (!W->is_over && percent(10)))
         return error_set(ret_error, ERR_CORRUPT, "another build");
     s->dispatch = d;
-    s->execution = store_find(d->execution_id);
+    s->execution = store_find_code(d->execution_id);
     memcpy(&s->code, saved.ptr, sizeof(s->code));
     SAY("%s: is resumed at op %u", s->execution->id, s->code.pc);
     guest_poke(g);
@@ -423,7 +435,7 @@ static void played_end(struct guest *g, const struct error *error)
 static void played_start_call(struct guest *g, uint32_t id, uint32_t op, struct slice args)
 {
     struct sim_guest *s = container_of(g, struct sim_guest, g);
-    if (op != CODE_FETCH || s->requests_len == ARRAY_LEN(s->requests)) {
+    if (op != OP_NUMBER_FETCH || s->requests_len == ARRAY_LEN(s->requests)) {
         world_fails("a call of op %u was started", op);
         return;
     }

@@ -30,6 +30,7 @@ struct sim_wish { /* struct prepare, on its way */
 struct sim_code_wish {
     struct list link;
     struct deployment_ask *ask;
+    int64_t version;
 };
 
 static struct sim_thread *thread_of(struct loop *l)
@@ -94,7 +95,7 @@ static struct timer *timer_first(const struct sim_thread *h)
 static void post(struct loop *l, struct post *p)
 {
     struct sim_thread *h = thread_of(l);
-    if (h->flow && W->loses_wakes && !W->is_over && percent(10)) { /* to it come wakes only */
+    if (h->flow && W->loses_wakes && !W->is_over && percent(10)) { /* then only wakes are sent */
         struct run_wake *m = container_of(p, struct run_wake, post);
         SAY("a wake of %s is lost", m->id);
         deployment_unref(m->deployment);
@@ -375,10 +376,18 @@ static void code_get(void *ctx, struct deployment_ask *a, struct slice name, int
     struct sim_code_wish *w = calloc(1, sizeof(*w));
     CHECK(w);
     w->ask = a;
+    w->version = version;
     list_push_back(&h->codes, &w->link);
 }
 
-static const struct flow_code sim_code = {.get = code_get};
+/* Other code that comes to the same. */
+static void code_trial(void *ctx, struct deployment_ask *a, struct slice name, struct slice code,
+                       struct slice detail)
+{
+    code_get(ctx, a, name, 0);
+}
+
+static const struct flow_code sim_code = {.get = code_get, .trial = code_trial};
 
 /* ---- what a thread may do next ---- */
 
@@ -407,7 +416,7 @@ static void note_timer(const struct sim_thread *h, const struct timer *t)
 static void do_post(struct sim_thread *h)
 {
     struct post *p = h->posts;
-    if (h->flow && !W->verifies)
+    if (h->flow && !W->has_checks)
         note_wake(h, p);
     if (!(h->posts = p->next))
         h->posts_end = &h->posts;
@@ -475,6 +484,7 @@ static void do_code(struct sim_thread *h)
 {
     struct sim_code_wish *w = container_of(list_any(&h->codes), struct sim_code_wish, link);
     struct deployment_ask *a = w->ask;
+    bool is_first = w->version == 1;
     list_remove(&w->link);
     free(w);
     a->error.code = OK;
@@ -482,7 +492,7 @@ static void do_code(struct sim_thread *h)
     if (h->process->is_dead || trouble(h->process, 3))
         error_set(&a->error, ERR_IO, "the code cannot be read");
     else
-        a->deployment = deployment_ref(h->process->deployment);
+        a->deployment = deployment_ref(is_first ? h->process->deployment : h->process->newer);
     a->done(a);
 }
 
@@ -622,10 +632,30 @@ static void runnable(void *ctx, struct guest *g)
     place_runnable(ctx, g);
 }
 
-struct sim_process *process_new(void)
+void process_suspects(const struct sim_process *p, struct bytes *ret_ids)
+{
+    for (int k = 1; k <= THREADS; k++)
+        LIST_FOREACH (n, &p->threads[k].guests) {
+            const struct sim_guest *s = container_of(n, struct sim_guest, link);
+            if (s->execution && !s->execution->is_deleted && s->dispatch)
+                bytes_append(ret_ids, s->execution->id, sizeof(s->execution->id));
+        }
+}
+
+static struct deployment *deploy(int64_t version)
 {
     static const struct runtime_type plays = {.name = "sim"};
     static struct runtime nothing = {.type = &plays};
+    struct deployment *d = deployment_new();
+    d->name = SLICE_LIT("sim");
+    d->version = version;
+    d->runtime = &nothing;
+    d->memory_bytes_max = 1 << 20;
+    return d;
+}
+
+struct sim_process *process_new(struct slice suspects)
+{
     struct sim_process *p = calloc(1, sizeof(*p));
     CHECK(p);
     p->epoch = ++W->store.epoch;
@@ -635,11 +665,8 @@ struct sim_process *process_new(void)
     p->mutations_end = &p->first;
     list_init(&p->reads);
     list_init(&p->answers);
-    p->deployment = deployment_new();
-    p->deployment->name = SLICE_LIT("sim");
-    p->deployment->version = 1;
-    p->deployment->runtime = &nothing;
-    p->deployment->memory_bytes_max = 1 << 20;
+    p->deployment = deploy(1);
+    p->newer = deploy(2);
     p->shared.late = late;
     p->shared.verifies_replay = W->verifies;
     p->shared.snapshot_after = roll() % 2 ? 0 : 3;
@@ -668,7 +695,7 @@ struct sim_process *process_new(void)
         if (k > 0)
             p->flows[k - 1] = h->flow = flow_new(&h->env);
     }
-    p->director = director_new(&p->threads[0].env, p->flows, THREADS, SLICE_EMPTY);
+    p->director = director_new(&p->threads[0].env, p->flows, THREADS, suspects);
     list_push_back(&W->processes, &p->link);
     return p;
 }
@@ -695,18 +722,19 @@ void process_die(struct sim_process *p)
     for (int k = 1; k <= THREADS; k++)
         flow_drain(p->threads[k].flow, drained, &p->threads[k]);
     unsigned steps = 0;
-    while (process_step(p) || !is_drained(p)) {
+    while (process_step(p) || !is_drained(p) || p->requests_out > 0) {
         int64_t us;
         if (steps++ > 100000) {
             world_fails("a process does not drain");
             break;
         }
-        if (!is_drained(p) && !process_step(p) && process_advance(p, &us) && us > W->now_us)
+        if (!process_step(p) && process_advance(p, &us) && us > W->now_us)
             W->now_us = us;
     }
     stats.replays += atomic_load(&p->metrics.replays);
     stats.verified += atomic_load(&p->shared.verified);
-    if (atomic_load(&p->shared.verify_failures) > 0)
+    /* Who is not the owner any more compares with what another one has cut. */
+    if (p->epoch == W->store.epoch && atomic_load(&p->shared.verify_failures) > 0)
         world_fails("a replay leads to another state");
     director_free(p->director);
     for (int k = 0; k <= THREADS; k++) {
@@ -718,5 +746,6 @@ void process_die(struct sim_process *p)
         free(h->timers);
     }
     deployment_unref(p->deployment);
+    deployment_unref(p->newer);
     free(p);
 }

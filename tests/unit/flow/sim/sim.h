@@ -3,7 +3,8 @@
  * A world for src/flow, played by dice from a seed: a store that answers late, fails and loses what it
  * was told when the process dies; a module's database whose commits are durable later; threads whose
  * messages, timers and reads come in any order; guests that run random programs; people who start,
- * signal, pause, resume and cancel. The code of flow/ and durable/ is the real one.
+ * signal, pause, resume, cancel, retry, fork, migrate and delete. The code of flow/ and durable/ is the
+ * real one.
  *
  * A process dies between any two events: then nothing that it does reaches the store, and it is cleared
  * away by the same drain that stops a server. Its successor has the next epoch; the old one may go on
@@ -30,7 +31,7 @@
 #include "store/internal.h"
 
 enum {
-    EXECUTIONS_MAX = 24,
+    EXECUTIONS_MAX = 60,
     ROOTS_MAX = 3,
     OPS_MAX = 8,
     CHUNKS_MAX = 512,
@@ -67,6 +68,11 @@ struct sim_execution {
     uint64_t seed;
     enum durable_status status;
     bool is_paused, is_parked, is_cancel_requested, was_resumed;
+    bool is_deleted, is_fork;
+    bool was_harmed; /* it was asked to end, or deleted: who waits for it may come to another end */
+    int64_t attempt, version;
+    int64_t crashes, crashed_records;
+    uint64_t waiters; /* beside its parent: a bit for each execution */
     int64_t seq, records, events, wake_us, lines, created_us;
     uint64_t output;
     bool has_output;
@@ -123,12 +129,13 @@ struct sim_process {
     struct flow_shared shared;
     struct flow_metrics metrics;
     struct director *director;
-    struct deployment *deployment;
+    struct deployment *deployment, *newer;   /* of versions 1 and 2: the same code */
     struct list reads;                       /* struct sim_read */
     struct mutation *first, **mutations_end; /* oldest first */
     struct list answers;                     /* struct sim_answer: applied, not told yet */
     int64_t db_seq, db_durable;              /* commits of the module's database */
     unsigned steps_left;                     /* of one that has been replaced */
+    unsigned requests_out;                   /* of people, not answered yet */
 };
 
 struct world {
@@ -136,6 +143,7 @@ struct world {
     struct world_options {
         uint64_t seed;
         bool is_loud, is_calm;
+        bool wakes_only; /* nothing else is sent to engine threads, where the dice may do without */
     } options;
     int64_t now_us;
     struct sim_store store;
@@ -145,7 +153,10 @@ struct world {
     int64_t disk_until_us; /* the store's disk takes nothing before */
     bool is_over;          /* nobody asks or harms any more */
     bool has_lost;
-    unsigned deaths_left, roots_left, roots, cancels_left;
+    unsigned deaths_left, roots_left, roots, cancels_left, retries_left, forks_left,
+        migrations_left, deletions_left;
+    bool is_deadly;  /* deaths come in rows */
+    bool has_checks; /* not only wakes are sent to engine threads */
     unsigned requests_out;
     char failure[1024];
 };
@@ -155,7 +166,7 @@ struct world_stats {
     uint64_t worlds, events, deaths, takeovers, lost_wakes, failed_reads, failed_commits, refused,
         snapshots, replays, suspended, children, signals, paused, resumed, cancelled, parked,
         slices, stood, stalls, gates, tails, power_cuts, verified, verify_failures, sql_failures,
-        evicted;
+        evicted, retried, forked, migrated, checked, deleted, crashed, crash_parked;
 };
 extern struct world_stats stats;
 extern struct world *W;
@@ -179,13 +190,20 @@ const char *world_play(const struct world_options *options);
 
 /* ---- store.c ---- */
 struct sim_execution *store_find(struct slice id);
+/* Also of one that has been deleted since it was read: what its guest runs. */
+struct sim_execution *store_find_code(struct slice id);
+/* Its workflow is deleted, say; who waits for it is due. */
+void store_delete(struct sim_execution *x);
 void store_answer(const struct sim_process *p, struct store_query *q);
 enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *ret_number,
                      struct error *ret_error);
 void store_done(void);
 
 /* ---- process.c ---- */
-struct sim_process *process_new(void);
+/* suspects: as of director_new(). */
+struct sim_process *process_new(struct slice suspects);
+/* Those that were running in it. */
+void process_suspects(const struct sim_process *p, struct bytes *ret_ids);
 /* True: something happened. */
 bool process_step(struct sim_process *p);
 bool process_advance(struct sim_process *p, int64_t *ret_us); /* to its next timer */

@@ -12,6 +12,14 @@ static struct slice copy(struct arena *a, struct slice s)
 struct sim_execution *store_find(struct slice id)
 {
     for (int k = 0; k < W->store.len; k++)
+        if (!W->store.executions[k].is_deleted && slice_eq_cstr(id, W->store.executions[k].id))
+            return &W->store.executions[k];
+    return NULL;
+}
+
+struct sim_execution *store_find_code(struct slice id)
+{
+    for (int k = W->store.len - 1; k >= 0; k--)
         if (slice_eq_cstr(id, W->store.executions[k].id))
             return &W->store.executions[k];
     return NULL;
@@ -32,7 +40,7 @@ static struct durable_row row_of(const struct sim_execution *x, struct arena *a)
         .seq = x->seq,
         .id = copy(a, slice_cstr(x->id)),
         .workflow = SLICE_LIT("sim"),
-        .version = 1,
+        .version = x->version,
         .status = x->status,
         .is_paused = x->is_paused,
         .is_cancel_requested = x->is_cancel_requested,
@@ -44,7 +52,7 @@ static struct durable_row row_of(const struct sim_execution *x, struct arena *a)
         .records = x->records,
         .events = x->events,
         .wake_us = x->wake_us,
-        .attempt = 1,
+        .attempt = x->attempt,
         .lines = x->lines,
         .created_us = x->created_us,
     };
@@ -52,7 +60,7 @@ static struct durable_row row_of(const struct sim_execution *x, struct arena *a)
 
 static bool is_due(const struct sim_execution *x)
 {
-    return !is_finished(x) && !x->is_paused && x->wake_us != INT64_MAX;
+    return !x->is_deleted && !is_finished(x) && !x->is_paused && x->wake_us != INT64_MAX;
 }
 
 static bool is_after(int64_t us, int64_t seq, int64_t than_us, int64_t than_seq)
@@ -90,7 +98,11 @@ static void read_journal(struct store_query *q)
     const struct sim_execution *x = store_find(q->journal.id);
     size_t len = 0;
     q->journal.count = 0;
-    for (size_t k = 0; x && k < x->chunks_len && len * 1000 < q->journal.bytes_max; k++) {
+    if (!x) {
+        error_set(&q->error, ERR_NOT_FOUND, "there is no such execution");
+        return;
+    }
+    for (size_t k = 0; k < x->chunks_len && len * 1000 < q->journal.bytes_max; k++) {
         struct slice all = bytes_slice(&x->chunks[k].records);
         int64_t count = record_count(all);
         if (x->chunks[k].first + count <= q->journal.first)
@@ -121,15 +133,18 @@ static void read_signals(struct store_query *q)
     }
 }
 
-static void read_children(struct store_query *q)
+/* Children of one, or all of a status. */
+static void read_list(struct store_query *q)
 {
+    const struct durable_filter *f = &q->durables.filter;
     q->durables.rows = arena_array(q->arena, EXECUTIONS_MAX, sizeof(*q->durables.rows));
     q->durables.len = 0;
     q->durables.next = SLICE_EMPTY;
     for (int k = 0; k < W->store.len; k++) {
         const struct sim_execution *x = &W->store.executions[k];
-        if (x->parent >= 0 &&
-            slice_eq_cstr(q->durables.filter.parent, W->store.executions[x->parent].id))
+        bool is_child =
+            x->parent >= 0 && slice_eq_cstr(f->parent, W->store.executions[x->parent].id);
+        if (!x->is_deleted && (f->parent.len > 0 ? is_child : (int)x->status == f->status))
             q->durables.rows[q->durables.len++] = row_of(x, q->arena);
     }
 }
@@ -161,7 +176,10 @@ void store_answer(const struct sim_process *p, struct store_query *q)
         read_due(q);
         break;
     case STORE_QUERY_DURABLES:
-        read_children(q);
+        read_list(q);
+        break;
+    case STORE_QUERY_REMOVING:
+        q->removing.is_removing = false;
         break;
     case STORE_QUERY_OWNS:
         if (p->epoch != W->store.epoch)
@@ -181,6 +199,24 @@ static void wake(struct sim_execution *x)
         x->wake_us = 0;
 }
 
+/* Who waits for its end, or its removal, is due. */
+static void wake_waiters(struct sim_execution *x)
+{
+    for (int k = 0; k < W->store.len; k++) {
+        struct sim_execution *w = &W->store.executions[k];
+        if ((k == x->parent || (x->waiters >> k & 1)) && !w->is_deleted && !is_finished(w))
+            wake(w);
+    }
+}
+
+void store_delete(struct sim_execution *x)
+{
+    SAY("store: %s is deleted", x->id);
+    x->is_deleted = x->was_harmed = true;
+    wake_waiters(x);
+    stats.deleted++;
+}
+
 static struct sim_execution *add(struct slice id, int parent)
 {
     if (W->store.len == EXECUTIONS_MAX) {
@@ -195,8 +231,13 @@ static struct sim_execution *add(struct slice id, int parent)
     x->seed = W->seed;
     for (size_t k = 0; k < id.len; k++)
         x->seed = mix(x->seed, (unsigned char)id.ptr[k]);
+    for (int k = 0; k < W->store.len;
+         k++) /* made again: somebody may have learned that it was gone */
+        x->was_harmed |= slice_eq_cstr(id, W->store.executions[k].id);
     x->seq = ++W->store.len;
     x->lines = -1;
+    x->attempt = x->version = 1;
+    x->crashed_records = -1;
     x->created_us = W->now_us;
     stats.children += parent >= 0;
     return x;
@@ -212,7 +253,7 @@ static void receive(struct sim_execution *x, struct slice name, int64_t *ret_seq
     } else if (name.len == 0) {
         if (!x->is_cancel_requested)
             wake(x);
-        x->is_cancel_requested = true;
+        x->is_cancel_requested = x->was_harmed = true;
     }
 }
 
@@ -231,14 +272,20 @@ static void step_append(struct sim_execution *x, const struct store_step *s)
 static void step_log(struct sim_execution *x, const struct store_step *s)
 {
     unsigned at = (unsigned)(s->log.text.ptr[0] - 'a');
-    if (at >= OPS_MAX || x->logs[at]++ > 0)
+    if (at >= OPS_MAX || (x->logs[at]++ > 0 && x->attempt == 1))
         world_fails("%s: a line of op %u is stored twice", x->id, at);
 }
 
 static void step_child(struct sim_execution *x, const struct store_step *s)
 {
-    if (!store_find(s->child.id))
-        (void)add(s->child.id, (int)(x - W->store.executions));
+    struct sim_execution *there = store_find(s->child.id);
+    int self = (int)(x - W->store.executions);
+    if (!there)
+        (void)add(s->child.id, self);
+    else if (is_finished(there))
+        wake(x);
+    else if (there->parent != self)
+        there->waiters |= UINT64_C(1) << self;
 }
 
 static void step_status(struct sim_execution *x, const struct store_step *s)
@@ -257,8 +304,7 @@ static void step_status(struct sim_execution *x, const struct store_step *s)
     x->is_paused = false;
     x->has_output = x->status == DURABLE_COMPLETED && slice_to_u64(s->status.output, &output);
     x->output = x->has_output ? output : 0;
-    if (x->parent >= 0 && !is_finished(&W->store.executions[x->parent]))
-        wake(&W->store.executions[x->parent]);
+    wake_waiters(x);
     SAY("store: %s has ended, status %d", x->id, (int)x->status);
 }
 
@@ -267,7 +313,7 @@ static void cancel_children(const struct sim_execution *x)
     int64_t ignored;
     for (int k = 0; k < W->store.len; k++)
         if (W->store.executions[k].parent == (int)(x - W->store.executions) &&
-            !is_finished(&W->store.executions[k]))
+            !W->store.executions[k].is_deleted && !is_finished(&W->store.executions[k]))
             receive(&W->store.executions[k], SLICE_EMPTY, &ignored);
 }
 
@@ -285,6 +331,13 @@ static void apply_step(struct sim_execution *x, const struct store_step *s)
         break;
     case STORE_STEP_SIGNAL_TAKEN:
         x->taken[s->signal_taken.seq] = true;
+        break;
+    case STORE_STEP_SIGNAL_BACK:
+        if (s->signal_back.seq < 1 || s->signal_back.seq > x->signals_last)
+            world_fails("%s: signal %d comes back, which it was never sent", x->id,
+                        (int)s->signal_back.seq);
+        else
+            x->taken[s->signal_back.seq] = false;
         break;
     case STORE_STEP_CANCEL_CHILDREN:
         cancel_children(x);
@@ -319,6 +372,101 @@ static enum err apply_commit(struct sim_execution *x, const struct mutation *m, 
     return OK;
 }
 
+/* ---- what people do to journals ---- */
+
+/* Whole chunks up to the one that is cut, and what is kept of that. */
+static void cut_journal(struct sim_execution *x, const struct store_cut *cut)
+{
+    size_t len = 0;
+    while (len < x->chunks_len && x->chunks[len].first < cut->chunk_first)
+        len++;
+    for (size_t k = len; k < x->chunks_len; k++)
+        bytes_done(&x->chunks[k].records);
+    x->chunks_len = len;
+    int64_t end =
+        len > 0 ? x->chunks[len - 1].first + record_count(bytes_slice(&x->chunks[len - 1].records))
+                : 0;
+    if (end != cut->chunk_first ||
+        record_count(cut->chunk) != (int64_t)(cut->records - cut->chunk_first))
+        world_fails("%s is cut to %d records between two chunks", x->id, (int)cut->records);
+    x->records = cut->chunk_first;
+    if (cut->chunk.len > 0)
+        step_append(x,
+                    &(struct store_step){.append = {cut->records - cut->chunk_first, cut->chunk}});
+}
+
+static void apply_steps(struct sim_execution *x, const struct mutation *m)
+{
+    for (size_t k = 0; k < m->steps_len; k++)
+        apply_step(x, &m->steps[k]);
+}
+
+static void retry(struct sim_execution *x, const struct mutation *m)
+{
+    cut_journal(x, &m->durable_retry.cut);
+    apply_steps(x, m);
+    x->status = DURABLE_QUEUED;
+    x->is_cancel_requested = x->has_output = false;
+    x->wake_us = x->snapshot_records = 0;
+    x->attempt++;
+    x->lines = -1;
+    /* What the module's database has is of the attempt before. */
+    bytes_clear(&x->db.tail);
+    bytes_clear(&x->db_safe.tail);
+    x->db.first = x->db_safe.first = 0;
+    stats.retried++;
+}
+
+/* It runs the same code, and has the same children. */
+static void fork_one(const struct sim_execution *from, const struct mutation *m)
+{
+    struct sim_execution *x = add(m->durable_fork.new_id, -1);
+    x->seed = from->seed;
+    x->depth = from->depth;
+    x->version = from->version;
+    x->is_fork = true;
+    x->was_harmed = from->was_harmed;
+    x->events = from->events;
+    x->signals_last = from->signals_last;
+    memcpy(x->taken, from->taken, sizeof(x->taken));
+    for (size_t k = 0; k < from->chunks_len; k++)
+        step_append(
+            x, &(struct store_step){.append = {record_count(bytes_slice(&from->chunks[k].records)),
+                                               bytes_slice(&from->chunks[k].records)}});
+    cut_journal(x, &m->durable_fork.cut);
+    apply_steps(x, m);
+    stats.forked++;
+}
+
+static enum err migrate(struct sim_execution *x, const struct mutation *m, struct error *ret_error)
+{
+    if (x->records != m->durable_migrate.records)
+        return error_set(ret_error, ERR_CONFLICT, "it has gone on meanwhile");
+    x->version = m->durable_migrate.version;
+    x->snapshot_records = 0;
+    stats.migrated++;
+    return OK;
+}
+
+static void crashed(struct sim_execution *x, int64_t *ret_number)
+{
+    x->crashes = x->records > x->crashed_records ? 1 : x->crashes + 1;
+    x->crashed_records = x->records;
+    *ret_number = x->crashes;
+    stats.crashed++;
+    if (x->is_paused || x->crashes < STORE_CRASHES_MAX)
+        return;
+    SAY("store: %s is parked", x->id);
+    x->is_paused = x->is_parked = true;
+    stats.crash_parked++;
+}
+
+static bool may_be_finished(const struct mutation *m)
+{
+    return m->kind == MUTATION_DURABLE_SNAPSHOT_DROP || m->kind == MUTATION_DURABLE_RETRY ||
+           m->kind == MUTATION_DURABLE_FORK;
+}
+
 enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *ret_number,
                      struct error *ret_error)
 {
@@ -330,7 +478,7 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
         x = store_find(mutation_subject(m));
         if (!x)
             return error_set(ret_error, ERR_NOT_FOUND, "there is no such execution");
-        if (is_finished(x) && m->kind != MUTATION_DURABLE_SNAPSHOT_DROP)
+        if (is_finished(x) && !may_be_finished(m))
             return error_set(ret_error, ERR_CONFLICT, "it has ended");
     }
     switch (m->kind) {
@@ -354,7 +502,22 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
             x->wake_us = 0;
         x->is_paused = m->durable_pause.is_paused;
         x->is_parked = false;
+        x->crashes = 0;
+        x->crashed_records = -1;
         return OK;
+    case MUTATION_DURABLE_CRASHED:
+        crashed(x, ret_number);
+        return OK;
+    case MUTATION_DURABLE_RETRY:
+        if (x->status != DURABLE_FAILED && x->status != DURABLE_CANCELLED)
+            return error_set(ret_error, ERR_CONFLICT, "it has not failed");
+        retry(x, m);
+        return OK;
+    case MUTATION_DURABLE_FORK:
+        fork_one(x, m);
+        return OK;
+    case MUTATION_DURABLE_MIGRATE:
+        return migrate(x, m, ret_error);
     case MUTATION_DURABLE_PARK:
         x->is_paused = x->is_parked = true;
         stats.parked++;

@@ -31,6 +31,16 @@ uint64_t roll(void)
     return mix(W->dice, 1);
 }
 
+/* Instead of random_uuid7() (meson.build): ids of forks, too, are of the seed. */
+void __wrap_random_uuid7(char ret_text[37]);
+void __wrap_random_uuid7(char ret_text[37])
+{
+    uint64_t a = roll(), b = roll();
+    snprintf(ret_text, 37, "%08x-%04x-7%03x-%04x-%012llx", (unsigned)(a >> 32),
+             (unsigned)(a & 0xffff), (unsigned)(a >> 16 & 0xfff), (unsigned)(b >> 48),
+             (unsigned long long)(b & 0xffffffffffffULL));
+}
+
 void world_fails(const char *format, ...)
 {
     va_list args;
@@ -45,14 +55,17 @@ void world_fails(const char *format, ...)
 
 struct asked {
     struct flow_request request;
+    struct sim_process *process;
     char key[16], id[37];
 };
 
 static void asked_done(struct flow_request *q)
 {
+    struct asked *a = container_of(q, struct asked, request);
     W->requests_out--;
+    a->process->requests_out--;
     bytes_done(&q->report);
-    free(container_of(q, struct asked, request));
+    free(a);
 }
 
 static struct asked *ask(enum flow_request_kind kind, const char *id)
@@ -66,6 +79,8 @@ static struct asked *ask(enum flow_request_kind kind, const char *id)
                                        .id = slice_cstr(a->id),
                                        .name = SLICE_LIT("go"),
                                        .body = SLICE_LIT("1")};
+    a->process = W->process;
+    a->process->requests_out++;
     W->requests_out++;
     return a;
 }
@@ -92,7 +107,8 @@ static struct sim_execution *any_execution(void)
 /* Each execution is sent as many signals as its code waits for. */
 static bool send_signal(struct sim_execution *x)
 {
-    if (durable_is_finished(x->status) || x->signals_last >= code_events(x) || W->requests_out > 0)
+    if (x->is_deleted || durable_is_finished(x->status) || x->signals_last >= code_events(x) ||
+        W->requests_out > 0)
         return false;
     ask_now(ask(FLOW_SIGNAL, x->id));
     return true;
@@ -100,11 +116,44 @@ static bool send_signal(struct sim_execution *x)
 
 static bool resume(struct sim_execution *x)
 {
-    if (!x->is_paused || durable_is_finished(x->status) || W->requests_out > 0)
+    if (x->is_deleted || !x->is_paused || durable_is_finished(x->status) || W->requests_out > 0)
         return false;
     stats.resumed++;
     ask_now(ask(FLOW_RESUME, x->id));
     return true;
+}
+
+/* What is asked seldom. False: not of this one. */
+static bool rarely(struct sim_execution *x)
+{
+    if (W->is_over || W->options.is_calm || W->requests_out > 0 || !percent(20))
+        return false;
+    if (W->retries_left > 0 && x->status > DURABLE_COMPLETED) {
+        W->retries_left--;
+        ask_now(ask(FLOW_RETRY, x->id));
+        return true;
+    }
+    if (W->forks_left > 0 && durable_is_finished(x->status) && x->records > 0) {
+        W->forks_left--;
+        struct asked *a = ask(FLOW_FORK, x->id);
+        a->request.record = percent(30) ? -1 : (int64_t)(roll() % (uint64_t)(x->records + 1));
+        ask_now(a);
+        return true;
+    }
+    if (W->migrations_left > 0 && percent(30)) {
+        W->migrations_left--;
+        bool migrates = percent(60);
+        stats.checked += !migrates;
+        ask_now(ask(migrates ? FLOW_MIGRATE : FLOW_CHECK, ""));
+        return true;
+    }
+    if (W->deletions_left > 0 && percent(30)) {
+        W->deletions_left--;
+        store_delete(x);
+        director_removed(W->process->director);
+        return true;
+    }
+    return false;
 }
 
 static bool people(void)
@@ -112,7 +161,11 @@ static bool people(void)
     struct sim_execution *x = any_execution();
     if (W->roots < W->roots_left)
         return start_root(W->roots++), true;
-    if (!x || durable_is_finished(x->status))
+    if (!x || x->is_deleted)
+        return false;
+    if (rarely(x))
+        return true;
+    if (durable_is_finished(x->status))
         return false;
     if (x->is_paused && percent(60))
         return resume(x);
@@ -153,17 +206,20 @@ static void cut_power(void)
 static void succeed(bool is_dead)
 {
     struct sim_process *before = W->process;
+    CLEANUP(bytes_done) struct bytes suspects = BYTES_INIT;
     SAY("%s", is_dead ? "death" : "another takes over");
     stats.deaths += is_dead;
     stats.takeovers += !is_dead;
     if (is_dead) {
+        if (percent(70)) /* it fell by itself */
+            process_suspects(before, &suspects);
         process_die(before);
         if (percent(30))
             cut_power();
     } else {
         before->steps_left = (unsigned)(roll() % ZOMBIE_EVENTS);
     }
-    W->process = process_new();
+    W->process = process_new(bytes_slice(&suspects));
     W->has_lost = false;
 }
 
@@ -190,14 +246,28 @@ static bool all_have_ended(void)
     if (W->roots < W->roots_left || W->requests_out > 0)
         return false;
     for (int k = 0; k < W->store.len; k++)
-        if (!durable_is_finished(W->store.executions[k].status))
+        if (!W->store.executions[k].is_deleted &&
+            !durable_is_finished(W->store.executions[k].status))
             return false;
     return true;
+}
+
+/* Is it there as often as it should be? Records that a retry or fork has kept tell of effects before, those
+ * that it has cut off are told again. */
+static bool is_right(const struct sim_execution *x, unsigned times, bool is_whole)
+{
+    if (x->is_fork)
+        return true;
+    if (x->attempt > 1)
+        return !is_whole || times >= 1;
+    return is_whole ? times == 1 : times <= 1;
 }
 
 static void judge(const struct sim_execution *x)
 {
     uint64_t expected;
+    if (x->is_deleted)
+        return;
     bool is_whole = code_expect(x, &expected);
     if (is_whole && (x->status != DURABLE_COMPLETED || !x->has_output))
         world_fails("%s has ended with status %d", x->id, (int)x->status);
@@ -205,11 +275,11 @@ static void judge(const struct sim_execution *x)
         world_fails("%s has another result than its code", x->id);
     for (unsigned k = 0; k < code_len(x); k++) {
         enum code_op op = code_op_of(x, k);
-        if (op == CODE_LOG && (is_whole ? x->logs[k] != 1 : x->logs[k] > 1))
+        if (op == CODE_LOG && !is_right(x, x->logs[k], is_whole))
             world_fails("%s: line %u is there %u times", x->id, k, x->logs[k]);
-        if (op == CODE_SQL && (is_whole ? x->db.rows[k] != 1 : x->db.rows[k] > 1))
+        if (op == CODE_SQL && !is_right(x, x->db.rows[k], is_whole))
             world_fails("%s: row %u is there %u times", x->id, k, x->db.rows[k]);
-        if (op == CODE_FETCH && is_whole && x->requests[k] == 0)
+        if (op == CODE_FETCH && is_whole && !x->is_fork && x->requests[k] == 0)
             world_fails("%s: request %u never left", x->id, k);
     }
     if (is_whole && x->signals_last < code_events(x))
@@ -222,7 +292,7 @@ static void describe_stuck(void)
     size_t len = 0;
     for (int k = 0; k < W->store.len && len < sizeof(text) - 400; k++) {
         const struct sim_execution *x = &W->store.executions[k];
-        if (durable_is_finished(x->status))
+        if (x->is_deleted || durable_is_finished(x->status))
             continue;
         const struct activation *a = NULL;
         for (int t = 0; t < THREADS && !a; t++)
@@ -253,7 +323,14 @@ static void begin(void)
     W->deaths_left = W->options.is_calm || percent(30) ? 0 : (unsigned)(roll() % 8);
     W->roots_left = 1 + (unsigned)(roll() % ROOTS_MAX);
     W->cancels_left = (unsigned)(roll() % 2);
-    W->process = process_new();
+    W->retries_left = (unsigned)(roll() % 3);
+    W->forks_left = (unsigned)(roll() % 4 == 0);
+    W->migrations_left = W->loses_wakes || W->options.wakes_only ? 0 : (unsigned)(roll() % 3);
+    W->has_checks = W->verifies || W->migrations_left > 0;
+    W->deletions_left = (unsigned)(roll() % 6 == 0);
+    W->is_deadly = W->deaths_left > 0 && percent(20);
+    W->deaths_left = W->is_deadly ? 12 : W->deaths_left;
+    W->process = process_new(SLICE_EMPTY);
 }
 
 /* Nothing is left to do but to wait. False: not even that. */
@@ -268,7 +345,7 @@ static bool pass_time(void)
 
 static bool harm(void)
 {
-    if (W->is_over || W->deaths_left == 0 || !percent(1))
+    if (W->is_over || W->deaths_left == 0 || !percent(W->is_deadly ? 5 : 1))
         return false;
     W->deaths_left--;
     succeed(percent(60));
