@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where the scripts of a test are evaluated: in a function of the real binary, each time in a pristine isolate, or in
-// a worker of the Node that runs this (the peer). Both tell the same.
+// a process of the Node that runs this (the peer). Both tell the same.
+import { fork } from 'node:child_process';
 import http from 'node:http';
-import { Worker } from 'node:worker_threads';
+import { fileURLToPath } from 'node:url';
 import { Server } from '../server/harness.ts';
 import box from './box.guest.js';
 
@@ -41,13 +42,14 @@ const failed = (name: string, message: string): Outcome => ({ error: { name, mes
 export async function limpetEngine(sources: Record<string, string>, preloaded: string[], egress: string[] = []): Promise<Engine> {
     const server = await Server.start({ args: egress.flatMap((rule) => ['--egress-allow', rule]) });
     const source = `const SOURCES = ${JSON.stringify(sources)}, PRELOADED = ${JSON.stringify(preloaded)};\n${box}`;
-    await server.deploy('box', source, { memory_mb: 512, cpu_ms: 20_000, wall_ms: 60_000 });
+    await server.deploy('box', source, { memory_mb: 512, cpu_ms: 20_000, wall_ms: 90_000 });
     const agent = new http.Agent({ keepAlive: true });
     return {
         name: 'limpet',
         async run(job) {
             if (!server.isAlive) throw new Error(`the server has ended:\n${server.stderr.slice(-8000)}`);
-            const answer = await server.request('box', '/', { method: 'POST', body: JSON.stringify(job), agent });
+            const answer = await server.request('box', '/', { method: 'POST', body: JSON.stringify(job), agent }).catch((e: Error) => e);
+            if (answer instanceof Error) return failed('no answer', answer.message);
             if (answer.status !== 200) return failed(`status ${answer.status}`, answer.text.slice(0, 500));
             return answer.json;
         },
@@ -58,23 +60,24 @@ export async function limpetEngine(sources: Record<string, string>, preloaded: s
     };
 }
 
-/** A worker thread a job, since globals of one must not be seen by the next. */
+/** A process a job, since globals of one must not be seen by the next, and some tests end it. */
 export function nodeEngine(sources: Record<string, string>, preloaded: string[]): Engine {
     return {
         name: `node ${process.versions.node}`,
         run(job) {
             const scripts = [...preloaded.map((name) => ({ name })), ...job.scripts].map((s) => ('text' in s ? s.text : sources[s.name]));
-            const worker = new Worker(new URL('node-worker.mjs', import.meta.url), { workerData: { ...job, scripts } });
+            const child = fork(fileURLToPath(new URL('node-worker.mjs', import.meta.url)), { stdio: ['ignore', 'ignore', 'ignore', 'ipc'], execArgv: [] });
             return new Promise((resolve) => {
-                const timer = setTimeout(() => end(failed('timeout', 'the worker did not end')), job.wait + 30_000);
+                const timer = setTimeout(() => end(failed('timeout', 'the process did not end')), job.wait + 30_000);
                 const end = (outcome: Outcome) => {
                     clearTimeout(timer);
-                    void worker.terminate();
+                    child.kill('SIGKILL');
                     resolve(outcome);
                 };
-                worker.once('message', end);
-                worker.once('error', (e: Error) => end(failed(e.name ?? 'error', String(e.message))));
-                worker.once('exit', (code) => end(failed('exit', `the worker ended with ${code}`)));
+                child.once('message', (outcome) => end(outcome as Outcome));
+                child.once('error', (e: Error) => end(failed(e.name ?? 'error', String(e.message))));
+                child.once('exit', (code, signal) => end(failed('exit', `the process ended with ${code ?? signal}`)));
+                child.send({ ...job, scripts });
             });
         },
         async stop() {},

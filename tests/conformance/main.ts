@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tests/conformance/run BUILD --suite DIR [--only TEXT]... [--every N] [--jobs N] [--peer] [--python FILE] [--update] [--doc] [--json FILE] [--verbose]
+// tests/conformance/run BUILD --suite DIR [--only TEXT]... [--every N] [--jobs N] [--peer] [--from FILE]... [--python FILE] [--update] [--doc] [--json FILE] [--verbose]
 //
 // Which suite a folder holds is seen from its files. Exit status: 0 when exactly what the expectation files name failed.
 import fs from 'node:fs';
@@ -18,6 +18,7 @@ const USAGE = `tests/conformance/run BUILD --suite DIR
   --every N      each N-th test only
   --jobs N       tests at once (4)
   --peer         run Node beside, and count what passes there
+  --from FILE    run nothing: results are in FILE, which --json wrote (may be repeated; later ones replace)
   --python FILE  a Python with wptserve (web platform tests)
   --update       rewrite the expectation files: what failed now is expected to
   --doc          rewrite the suite's section of docs/conformance.md
@@ -32,6 +33,7 @@ const { values: options } = parseArgs({
         every: { type: 'string', default: '1' },
         jobs: { type: 'string', default: '4' },
         peer: { type: 'boolean', default: false },
+        from: { type: 'string', multiple: true },
         python: { type: 'string' },
         update: { type: 'boolean', default: false },
         doc: { type: 'boolean', default: false },
@@ -112,6 +114,12 @@ function main(suite: Suite, ours: Map<string, Result[]>, theirs: Map<string, Res
     return isAsExpected;
 }
 
+/** Results of earlier runs. */
+function resultsOf(whose: 'ours' | 'theirs'): Map<string, Result[]> {
+    const files = options.from!.map((file) => JSON.parse(fs.readFileSync(file, 'utf8')) as Partial<Record<'ours' | 'theirs', [string, Result[]][]>>);
+    return new Map(files.flatMap((file) => file[whose] ?? []));
+}
+
 function groupBy(tests: Test[]): Map<string, Test[]> {
     const groups = new Map<string, Test[]>();
     for (const test of tests) groups.set(test.area, [...(groups.get(test.area) ?? []), test]);
@@ -128,10 +136,13 @@ try {
     const tests = suite.tests.filter((t) => !options.only || options.only.some((text) => t.id.includes(text))).filter((_, i) => i % every === 0);
     if (tests.length === 0) throw new Error('no test is left to run: see --only and --every');
     const jobs = Number(options.jobs);
-    const ours = await runOn(suite.engines.limpet, tests, jobs);
-    const theirs = options.peer && suite.engines.node ? await runOn(suite.engines.node, tests, Math.min(jobs, 4)) : undefined;
+    const isRun = !options.from;
+    const ours = isRun ? await runOn(suite.engines.limpet, tests, jobs) : resultsOf('ours');
+    const earlier = isRun ? undefined : resultsOf('theirs');
+    const theirs = earlier?.size ? earlier : options.peer && suite.engines.node ? await runOn(suite.engines.node, tests, Math.min(jobs, 4)) : undefined;
+    const known = tests.filter((t) => ours.has(t.id));
     if (options.json) fs.writeFileSync(options.json, JSON.stringify({ ours: [...ours], theirs: theirs && [...theirs] }));
-    process.exitCode = main(suite, ours, theirs, tests) ? 0 : 1;
+    process.exitCode = main(suite, ours, theirs, known) ? 0 : 1;
 } finally {
     await suite.stop?.();
 }

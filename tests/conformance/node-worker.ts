@@ -1,10 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// box.guest.js for the peer: evaluates the scripts of one job in this worker's globals.
+// box.guest.js for the peer: evaluates the scripts of one job in the globals of this process.
 import vm from 'node:vm';
-import { parentPort, workerData } from 'node:worker_threads';
 
-const { scripts, wait, until, global } = workerData as { scripts: string[]; wait: number; until?: string; global?: Record<string, unknown> };
+interface Job {
+    scripts: string[];
+    wait: number;
+    until?: string;
+    global?: Record<string, unknown>;
+}
+
+const { scripts, wait, until, global } = await new Promise<Job>((resolve) => process.once('message', resolve));
 const lines: string[] = [];
 const later = setTimeout;
 const g = globalThis as Record<string, unknown>;
@@ -26,7 +32,7 @@ function told(e: unknown) {
 // as in a function: told to listeners, and no end
 process.on('unhandledRejection', () => {});
 process.on('uncaughtException', () => {});
-const post = parentPort!.postMessage.bind(parentPort);
+const post = process.send!.bind(process);
 let error = null;
 let isLate = false;
 try {

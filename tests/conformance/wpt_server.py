@@ -8,6 +8,7 @@ import os
 import sys
 
 from wptserve.config import ConfigBuilder
+from wptserve.request import Server
 from wptserve.server import WebTestHttpd
 from wptserve.stash import StashServer
 
@@ -23,11 +24,12 @@ def main():
     servers = [WebTestHttpd(host="127.0.0.1", port=0, doc_root=root) for _ in range(2)]
     ports = [server.port for server in servers]
     builder = ConfigBuilder(logger, browser_host=HOST, alternate_hosts={"alt": "127.0.0.1"}, subdomains={"www", "www1", "www2"},
-                            ports={"http": ports, "https": ports}, doc_root=root)
+                            ports={"http": ports}, doc_root=root)
     # its threads answer until the process ends
     with StashServer(), builder as config:
+        config["ports"]["https"] = ports  # scripts name them; nothing is asked over TLS
+        Server.config = config
         for server in servers:
-            server.httpd.__class__.config = config
             server.start()
         print("ports", *ports, flush=True)
         sys.stdin.read()
