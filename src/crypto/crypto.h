@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * The algorithms behind crypto.subtle, as calls that take bytes and give bytes: no state is kept
- * between two calls, so that keys live in guest memory only. Any thread.
+ * The algorithms behind crypto.subtle, as calls that take bytes and give bytes: no state is seen
+ * between two calls, and keys live in guest memory (a thread keeps the RSA keys that it has used last, to be
+ * faster with them: rsa_cache.c). Any thread.
  *
  * A key is the bytes that CRYPTO_IMPORT or a generator gave ("material"):
  *

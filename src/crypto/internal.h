@@ -78,6 +78,13 @@ enum err okp_public(enum abi_key kind, struct slice key, struct bytes *out, stru
 enum err okp_private(enum abi_key kind, struct slice seed, struct slice key, struct bytes *out,
                      struct error *e);
 enum { OKP_BYTES = 32, RSA_PARTS = 8, RSA_PUBLIC_PARTS = 2 };
+
+/* ---- rsa_cache.c ---- */
+
+/* The key of that material if this thread has used it lately; NULL: not so. The caller frees it. */
+RSA *rsa_cache_find(struct slice material);
+/* Keeps a reference to a private key that was found sound. */
+void rsa_cache_keep(struct slice material, RSA *key);
 /* DER of PKCS #1 in, the same, checked, out. */
 enum err rsa_public(struct slice der, struct bytes *out, struct error *e);
 enum err rsa_private(struct slice der, struct bytes *out, struct error *e);

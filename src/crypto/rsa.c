@@ -84,8 +84,8 @@ static RSA *rsa_read(struct slice der, bool is_private)
     return NULL;
 }
 
-/* Of material. The checks of the import once more cost less than a tenth of a signature, and are
- * what stands between a guest that makes up material and OpenSSL. */
+/* Of material. The checks of the import once more are what stands between a guest that makes up
+ * material and OpenSSL. */
 static RSA *rsa_key(struct slice material, bool is_private)
 {
     RSA *r = rsa_read(material, is_private);
@@ -93,6 +93,18 @@ static RSA *rsa_key(struct slice material, bool is_private)
         return r;
     RSA_free(r);
     return NULL;
+}
+
+/* A private key that is used, and perhaps was before. */
+static RSA *rsa_key_in_use(struct slice material)
+{
+    RSA *r = rsa_cache_find(material);
+    if (r)
+        return r;
+    r = rsa_key(material, true);
+    if (r)
+        rsa_cache_keep(material, r);
+    return r;
 }
 
 static enum err rsa_write(const RSA *r, bool is_private, struct bytes *out, struct error *e)
@@ -233,7 +245,7 @@ static bool rsa_sign_pss(const struct crypto_call *c, RSA *r, unsigned char *sig
 
 enum err rsa_sign(const struct crypto_call *c, struct bytes *out, struct error *ret_error)
 {
-    CLEANUP(rsa_done) RSA *r = rsa_key(c->key, true);
+    CLEANUP(rsa_done) RSA *r = rsa_key_in_use(c->key);
     if (!r || !rsa_is_digest(c))
         return crypto_refuse(ret_error, "that is not a key, or not a digest, for this");
     size_t before = out->len;
@@ -296,7 +308,7 @@ enum err rsa_encrypt(const struct crypto_call *c, struct bytes *out, struct erro
 
 enum err rsa_decrypt(const struct crypto_call *c, struct bytes *out, struct error *ret_error)
 {
-    CLEANUP(rsa_done) RSA *r = rsa_key(c->key, true);
+    CLEANUP(rsa_done) RSA *r = rsa_key_in_use(c->key);
     const EVP_MD *md = crypto_md(c->hash);
     unsigned char padded[RSA_BYTES_MAX], plain[RSA_BYTES_MAX];
     if (!r || !md || c->data.len != (size_t)RSA_size(r))
