@@ -12,6 +12,7 @@ import { deploy, machine, memory, restart100, start1 } from './latency.ts';
 import { limits } from './limits.ts';
 import { attackMain, NEIGHBORS, neighbors } from './neighbors.ts';
 import { versions } from './peers.ts';
+import { platform } from './platform.ts';
 import { passes, type Row, table } from './report.ts';
 import { soak } from './soak.ts';
 import { replay, resume, sleepers, sleepersPeers, timers } from './suspended.ts';
@@ -40,6 +41,7 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     json10k: { run: json, what: '10 KB of JSON parsed and stringified back: limpet, workerd' },
     pristine: { run: pristine, what: 'what a pristine isolate costs over a kept one', needsLimpet: true },
     sql: { run: sql, what: 'one SQL read and a JSON answer', needsLimpet: true },
+    platform: { run: platform, what: 'crypto.subtle, CompressionStream, TransformStream beside the libraries themselves', needsLimpet: true },
     deploy: { run: deploy, what: 'POST of a module to its first answer', needsLimpet: true },
     start: { run: start1, what: 'start to first answer, one function', needsLimpet: true },
     restart: { run: restart100, what: 'restart to first answer, 100 functions', needsLimpet: true },
