@@ -31,6 +31,7 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(platformParts)                                                                               \
     X(makeFile)                                                                                    \
     X(makeSignal)                                                                                  \
+    X(followSignal)                                                                                \
     X(abortSignal)                                                                                 \
     X(isSignal)                                                                                    \
     X(workflowsOf)                                                                                 \

@@ -128,11 +128,14 @@ static void fetch_done(JSContext *ctx, struct op_pending *op, uint32_t status,
 /* --- the request ---------------------------------------------------------------------------------
  */
 
+/* data: the sink, and what rejects the fetch: with the error of the stream, before the host says that the request has ended. */
 static JSValue fetch_stream_end(JSContext *ctx, JSValueConst this_value, int argc,
                                 JSValueConst *argv, int is_failed, JSValueConst *data)
 {
     uint32_t sink = 0;
     JS_ToUint32(ctx, &sink, data[0]);
+    if (is_failed)
+        JS_FreeValue(ctx, JS_Call(ctx, data[1], JS_UNDEFINED, 1, argv));
     op_tell(OP_STREAM_END, &(struct op_stream_end){.sink = sink, .failed = (uint32_t)is_failed});
     return JS_UNDEFINED;
 }
@@ -143,8 +146,8 @@ static void fetch_piped(JSContext *ctx, struct op_pending *op, uint32_t status,
     /* a pipe that broke fails the fetch itself */
 }
 
-/* Sends a streaming body into the sink. */
-static bool fetch_send_stream(JSContext *ctx, struct body *body, uint32_t sink)
+/* Sends a streaming body into the sink; reject is the function that rejects the fetch. */
+static bool fetch_send_stream(JSContext *ctx, struct body *body, uint32_t sink, JSValueConst reject)
 {
     uint32_t source = body_take_source(ctx, body);
     body->is_used = true;
@@ -156,8 +159,9 @@ static bool fetch_send_stream(JSContext *ctx, struct body *body, uint32_t sink)
     JSValue promise = engine_hook(ctx, HOOK_streamToSink, 2, args);
     if (JS_IsException(promise))
         return false;
-    JSValue on_ok = JS_NewCFunctionData(ctx, fetch_stream_end, 0, 0, 1, &args[1]);
-    JSValue on_error = JS_NewCFunctionData(ctx, fetch_stream_end, 0, 1, 1, &args[1]);
+    JSValue data[2] = {args[1], reject};
+    JSValue on_ok = JS_NewCFunctionData(ctx, fetch_stream_end, 0, 0, 2, data);
+    JSValue on_error = JS_NewCFunctionData(ctx, fetch_stream_end, 1, 1, 2, data);
     JSValue then = JS_PromiseThen(ctx, promise, on_ok, on_error);
     bool is_ok = !JS_IsException(then);
     JS_FreeValues(ctx, promise, on_ok, on_error, then);
@@ -253,7 +257,7 @@ static bool fetch_start(JSContext *ctx, JSValueConst request, JSValue *settle, J
         op_cancel(ctx, ret[0]);
         return false;
     }
-    if (is_stream && !fetch_send_stream(ctx, body, ret[1])) {
+    if (is_stream && !fetch_send_stream(ctx, body, ret[1], settle[1])) {
         op_cancel(ctx, ret[0]);
         return false;
     }

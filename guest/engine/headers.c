@@ -4,6 +4,8 @@
 #include <stdlib.h>
 
 #include "engine.h"
+#include "headers_iterator.h"
+#include "layout.h"
 #include "text.h"
 
 static JSClassID headers_class;
@@ -81,7 +83,7 @@ bool header_list_own(JSContext *ctx, struct header_list *list)
     return list->is_owned || header_list_room(ctx, list, 0);
 }
 
-static uint32_t header_list_count(const struct header_list *list)
+uint32_t header_list_count(const struct header_list *list)
 {
     uint32_t count = 0;
     if (list->len >= 4)
@@ -104,24 +106,18 @@ bool header_list_append(JSContext *ctx, struct header_list *list, struct text na
     memcpy(at + 4 + name.len, &value.len, 4);
     memcpy(at + 8 + name.len, value.at, value.len);
     list->len += 8 + name.len + value.len;
+    list->changes++;
     return true;
 }
 
-struct header_walk {
-    struct reader reader;
-    uint32_t left;
-    const uint8_t *entry; /* where the current one begins */
-    struct text name, value;
-};
-
-static struct header_walk header_walk_begin(const struct header_list *list)
+struct header_walk header_walk_begin(const struct header_list *list)
 {
     struct header_walk w = {.reader = reader_of(list->data, list->len)};
     w.left = list->len >= 4 ? reader_u32(&w.reader) : 0;
     return w;
 }
 
-static bool header_walk_next(struct header_walk *w)
+bool header_walk_next(struct header_walk *w)
 {
     if (w->left == 0)
         return false;
@@ -130,11 +126,6 @@ static bool header_walk_next(struct header_walk *w)
     w->name = reader_lstr(&w->reader);
     w->value = reader_lstr(&w->reader);
     return !w->reader.is_bad;
-}
-
-static bool text_same(struct text a, struct text b)
-{
-    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
 }
 
 struct text header_list_find(const struct header_list *list, const char *name)
@@ -168,6 +159,7 @@ static bool header_list_remove(JSContext *ctx, struct header_list *list, struct 
         memcpy(list->data, &kept, 4);
         list->len = (uint32_t)(out - list->data);
     }
+    list->changes++;
     return true;
 }
 
@@ -314,6 +306,11 @@ static bool header_list_fill_member(JSContext *ctx, struct header_list *list, JS
         JS_ThrowTypeError(ctx, "the name of a header is a symbol");
         return false;
     }
+    if (JS_VALUE_GET_TAG(name) == JS_TAG_STRING && layout_chars(name).is_wide) {
+        JS_FreeValue(ctx, name); /* before the value is looked at (Web IDL §3.2.20) */
+        JS_ThrowTypeError(ctx, "the name of a header has a character beyond Latin-1");
+        return false;
+    }
     JSValue value = JS_GetProperty(ctx, init, atom);
     bool is_ok = !JS_IsException(name) && !JS_IsException(value) &&
                  header_list_put(ctx, list, name, value, false);
@@ -407,7 +404,7 @@ static JSValue headers_construct(JSContext *ctx, JSValueConst new_target, int ar
     return object;
 }
 
-static struct header_list *headers_this(JSContext *ctx, JSValueConst this_value, int argc, int need)
+struct header_list *headers_this(JSContext *ctx, JSValueConst this_value, int argc, int need)
 {
     struct header_list *list = JS_GetOpaque2(ctx, this_value, headers_class);
     if (list && argc < need) {
@@ -450,8 +447,7 @@ static JSValue headers_delete(JSContext *ctx, JSValueConst this_value, int argc,
     return is_ok ? JS_UNDEFINED : JS_EXCEPTION;
 }
 
-/* All values of that name joined by ", "; NULL value: none. */
-static JSValue headers_combined(JSContext *ctx, const struct header_list *list, struct text name)
+JSValue header_list_combined(JSContext *ctx, const struct header_list *list, struct text name)
 {
     struct header_walk w = header_walk_begin(list);
     struct text first = {0};
@@ -492,7 +488,7 @@ static JSValue headers_get(JSContext *ctx, JSValueConst this_value, int argc, JS
         return JS_EXCEPTION;
     JSValue result = JS_FALSE;
     if (magic == HEADERS_GET) {
-        result = headers_combined(ctx, list, name);
+        result = header_list_combined(ctx, list, name);
     } else {
         struct header_walk w = header_walk_begin(list);
         while (header_walk_next(&w))
@@ -518,100 +514,6 @@ static JSValue headers_get_set_cookie(JSContext *ctx, JSValueConst this_value, i
                 ctx, array, n++, text_from_latin1(ctx, (const uint8_t *)w.value.at, w.value.len),
                 JS_PROP_C_W_E);
     return array;
-}
-
-struct header_entry {
-    struct text name, value;
-    uint32_t order;
-};
-
-static int header_entry_compare(const void *a, const void *b)
-{
-    const struct header_entry *x = a, *y = b;
-    uint32_t len = x->name.len < y->name.len ? x->name.len : y->name.len;
-    int c = memcmp(x->name.at, y->name.at, len);
-    if (c == 0)
-        c = (x->name.len > y->name.len) - (x->name.len < y->name.len);
-    return c ? c : (x->order > y->order) - (x->order < y->order);
-}
-
-enum { HEADERS_ENTRIES, HEADERS_KEYS, HEADERS_VALUES };
-
-/* An array of what an iteration gives: sorted by name, values combined except those of set-cookie.
- */
-static JSValue headers_sorted(JSContext *ctx, const struct header_list *list, int what)
-{
-    uint32_t count = 0, n = 0;
-    struct header_entry *entries = malloc((header_list_count(list) + 1) * sizeof *entries);
-    JSValue array = entries ? JS_NewArray(ctx) : JS_ThrowOutOfMemory(ctx);
-    if (JS_IsException(array)) {
-        free(entries);
-        return array;
-    }
-    struct header_walk w = header_walk_begin(list);
-    while (header_walk_next(&w)) {
-        entries[count] = (struct header_entry){.name = w.name, .value = w.value, .order = count};
-        count++;
-    }
-    qsort(entries, count, sizeof *entries, header_entry_compare);
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_cookie = text_is(entries[i].name, "set-cookie");
-        if (i > 0 && !is_cookie && text_same(entries[i].name, entries[i - 1].name))
-            continue;
-        JSValue name = JS_UNDEFINED, value = JS_UNDEFINED;
-        if (what != HEADERS_VALUES)
-            name = text_from_latin1(ctx, (const uint8_t *)entries[i].name.at, entries[i].name.len);
-        if (what != HEADERS_KEYS)
-            value = is_cookie ? text_from_latin1(ctx, (const uint8_t *)entries[i].value.at,
-                                                 entries[i].value.len)
-                              : headers_combined(ctx, list, entries[i].name);
-        JSValue item = what == HEADERS_KEYS ? name : value;
-        if (what == HEADERS_ENTRIES)
-            item = JS_NewArrayFrom(ctx, 2, (JSValue[]){name, value});
-        JS_DefinePropertyValueUint32(ctx, array, n++, item, JS_PROP_C_W_E);
-    }
-    free(entries);
-    return array;
-}
-
-static JSValue headers_iterate(JSContext *ctx, JSValueConst this_value, int argc,
-                               JSValueConst *argv, int magic)
-{
-    struct header_list *list = headers_this(ctx, this_value, argc, 0);
-    JSValue array = list ? headers_sorted(ctx, list, magic) : JS_EXCEPTION;
-    if (JS_IsException(array))
-        return array;
-    JSValue iterator = JS_Invoke(ctx, array, headers_iterator_atom, 0, NULL);
-    JS_FreeValue(ctx, array);
-    return iterator;
-}
-
-static JSValue headers_for_each(JSContext *ctx, JSValueConst this_value, int argc,
-                                JSValueConst *argv)
-{
-    struct header_list *list = headers_this(ctx, this_value, argc, 1);
-    if (!list)
-        return JS_EXCEPTION;
-    if (!JS_IsFunction(ctx, argv[0]))
-        return JS_ThrowTypeError(ctx, "forEach needs a function");
-    JSValue array = headers_sorted(ctx, list, HEADERS_ENTRIES);
-    int64_t length = 0;
-    if (JS_IsException(array) || JS_GetLength(ctx, array, &length) < 0)
-        return JS_EXCEPTION;
-    for (uint32_t i = 0; i < length; i++) {
-        JSValue pair = JS_GetPropertyUint32(ctx, array, i);
-        JSValue args[3] = {JS_GetPropertyUint32(ctx, pair, 1), JS_GetPropertyUint32(ctx, pair, 0),
-                           JS_DupValue(ctx, this_value)};
-        JSValue result = JS_Call(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, 3, args);
-        JS_FreeValues(ctx, pair, args[0], args[1], args[2]);
-        if (JS_IsException(result)) {
-            JS_FreeValue(ctx, array);
-            return result;
-        }
-        JS_FreeValue(ctx, result);
-    }
-    JS_FreeValue(ctx, array);
-    return JS_UNDEFINED;
 }
 
 static const JSCFunctionListEntry headers_methods[] = {
@@ -644,5 +546,5 @@ bool headers_init(JSContext *ctx)
     JSValue proto = JS_GetClassProto(ctx, headers_class);
     headers_entries = JS_GetProperty(ctx, proto, headers_iterator_atom);
     JS_FreeValue(ctx, proto);
-    return JS_IsFunction(ctx, headers_entries);
+    return JS_IsFunction(ctx, headers_entries) && headers_iterator_init(ctx, headers_iterator_atom);
 }

@@ -18,7 +18,16 @@ struct header_list {
     bool is_owned;     /* data is ours; else it belongs to the dispatch input */
     bool is_immutable; /* changes through the Headers object are refused */
     uint32_t len, cap;
-    uint8_t *data; /* u32 count, then the entries */
+    uint8_t *data;    /* u32 count, then the entries */
+    uint32_t changes; /* so many since it was made: iterators look again when it differs */
+};
+
+/* A scan: header_walk_begin(), then header_walk_next() until it is false. */
+struct header_walk {
+    struct reader reader;
+    uint32_t left;
+    const uint8_t *entry; /* where the current one begins */
+    struct text name, value;
 };
 
 struct header_list *header_list_new(JSContext *ctx);
@@ -33,6 +42,11 @@ bool header_list_append(JSContext *ctx, struct header_list *list, struct text na
                         struct text value);
 /* The first value of that name; .at NULL if there is none. list may be NULL. */
 struct text header_list_find(const struct header_list *list, const char *name);
+/* All values of that name joined by ", "; JS_NULL: none. */
+JSValue header_list_combined(JSContext *ctx, const struct header_list *list, struct text name);
+uint32_t header_list_count(const struct header_list *list);
+struct header_walk header_walk_begin(const struct header_list *list);
+bool header_walk_next(struct header_walk *w);
 /* Adds what a HeadersInit says: Headers, record or sequence of pairs. undefined and null say
  * nothing. */
 bool header_list_fill(JSContext *ctx, struct header_list *list, JSValueConst init);
@@ -41,3 +55,5 @@ bool header_list_fill(JSContext *ctx, struct header_list *list, JSValueConst ini
 JSValue headers_object(JSContext *ctx, struct header_list *list);
 /* The list shown by value; NULL if it is no Headers object. */
 struct header_list *headers_list(JSValueConst value);
+/* Likewise for a method with so many arguments; NULL: it has thrown. */
+struct header_list *headers_this(JSContext *ctx, JSValueConst this_value, int argc, int need);

@@ -631,8 +631,11 @@ JSValue message_consume(JSContext *ctx, JSValueConst this_value, int argc, JSVal
     }
     JSValue type = JS_UNDEFINED;
     if (magic == MESSAGE_BLOB || magic == MESSAGE_FORM) {
-        struct text text = message_content_type(m);
-        type = text_from_latin1(ctx, (const uint8_t *)(text.at ? text.at : ""), text.len);
+        struct text packed = message_packed(m);
+        struct header_list list = {.data = (uint8_t *)packed.at, .len = packed.len};
+        type = header_list_combined(ctx, &list, (struct text){.at = "content-type", .len = 12});
+        if (JS_IsNull(type))
+            type = JS_NewString(ctx, "");
     }
     if (m->body.kind == BODY_SOURCE || m->body.kind == BODY_STREAM) {
         JSValue promise = consume_later(ctx, m, magic, type);

@@ -64,6 +64,11 @@ static inline bool text_is(struct text text, const char *other)
     return text.len == strlen(other) && memcmp(text.at, other, text.len) == 0;
 }
 
+static inline bool text_same(struct text a, struct text b)
+{
+    return a.len == b.len && memcmp(a.at, b.at, a.len) == 0;
+}
+
 /* A growing buffer, on the heap or beginning in memory of the caller (is_lent). When memory is out
  * it stays as it was and is_failed is set. */
 struct buffer {

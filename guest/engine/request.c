@@ -271,6 +271,7 @@ static bool request_set_signal(JSContext *ctx, struct request *r, JSValueConst v
     }
     JS_FreeValue(ctx, r->signal);
     r->signal = JS_IsNull(value) ? JS_UNDEFINED : JS_DupValue(ctx, value);
+    r->is_signal_given = !JS_IsNull(value);
     return true;
 }
 
@@ -304,6 +305,7 @@ static bool request_copy(JSContext *ctx, struct request *r, const struct request
     r->cf = JS_DupValue(ctx, other->cf);
     r->http_version = other->http_version;
     r->tls_version = other->tls_version;
+    r->is_signal_given = !JS_IsUndefined(other->signal);
     return r->message.headers != NULL;
 }
 
@@ -466,6 +468,14 @@ static JSValue request_get_signal(JSContext *ctx, JSValueConst this_value)
     struct request *r = JS_GetOpaque2(ctx, this_value, request_class);
     if (!r)
         return JS_EXCEPTION;
+    if (r->is_signal_given) {
+        JSValue signal = engine_hook(ctx, HOOK_followSignal, 1, &r->signal);
+        if (JS_IsException(signal))
+            return signal;
+        JS_FreeValue(ctx, r->signal);
+        r->signal = signal;
+        r->is_signal_given = false;
+    }
     if (JS_IsUndefined(r->signal)) {
         JSValue signal = engine_hook(ctx, HOOK_makeSignal, 0, NULL);
         if (JS_IsException(signal))

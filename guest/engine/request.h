@@ -17,10 +17,11 @@ struct request {
     uint8_t redirect, cache, credentials, mode, referrer_policy;
     bool is_keepalive;
     bool is_aborted;                   /* the client left before anybody asked for the signal */
+    bool is_signal_given;              /* signal is somebody else's, which one of its own follows */
     uint8_t http_version, tls_version; /* of a dispatch's: as in guest/abi.h; else 0 */
     uint32_t dispatch;
     JSValue url_value;           /* the string, once it was asked for */
-    JSValue signal;              /* JS_UNDEFINED until asked for */
+    JSValue signal;              /* JS_UNDEFINED until asked for, unless one was given */
     JSValue referrer, integrity; /* JS_UNDEFINED: as it is without one */
     JSValue cf;                  /* JS_UNDEFINED: not asked for, or not given */
 };

@@ -13,18 +13,8 @@ export const PerformanceMark = globalThis.PerformanceMark;
 export const PerformanceMeasure = globalThis.PerformanceMeasure;
 export const PerformanceResourceTiming: any = class PerformanceResourceTiming extends (PerformanceEntry as any) {};
 
-export class PerformanceObserver {
-    static supportedEntryTypes: string[] = [];
-    constructor(callback: any) {
-        validateFunction(callback, "callback");
-    }
-    observe(): void {}
-    disconnect(): void {}
-    takeRecords(): any[] {
-        return [];
-    }
-}
-export const PerformanceObserverEntryList: any = class PerformanceObserverEntryList {};
+export const PerformanceObserver = globalThis.PerformanceObserver;
+export const PerformanceObserverEntryList = globalThis.PerformanceObserverEntryList;
 
 const idle = { idle: 0, active: 0, utilization: 0 };
 const define = (name: string, value: unknown): void => {

@@ -47,7 +47,7 @@ class Pipe {
     constructor(what: string, format: unknown, isDecoder: boolean) {
         const name = toText(format);
         this.#what = what;
-        this.#format = formats.indexOf(name);
+        this.#format = formats.indexOf(name === "brotli" ? "br" : name); // as the standard calls it, and as HTTP does
         this.#isDecoder = isDecoder;
         if (this.#format < 0) {
             throw new TypeError(`${what} constructor: there is no format "${name}"; there are ${formats.join(", ")}`);

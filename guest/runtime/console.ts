@@ -190,7 +190,7 @@ export const console = {
         const stack = new Error().stack!.split("\n").slice(1); // frames of this file are not in it
         write(DEBUG, [text ? `Trace: ${text}` : "Trace", ...stack].join("\n").trimEnd());
     },
-    assert(condition?: unknown, ...args: unknown[]) {
+    assert(...[condition, ...args]: unknown[]) {
         if (!condition) {
             const isText = typeof args[0] === "string";
             write(ERROR, args.length
@@ -199,26 +199,26 @@ export const console = {
                 : "Assertion failed");
         }
     },
-    dir: (value?: unknown, options?: InspectOptions) => write(INFO, inspect(value, options ?? {})),
+    dir: (...[value, options]: [value?: unknown, options?: InspectOptions]) => write(INFO, inspect(value, options ?? {})),
     dirxml: (...args: unknown[]) => write(INFO, format(args)),
-    table(data?: unknown, columns?: string[]) {
+    table(...[data, columns]: [data?: unknown, columns?: string[]]) {
         write(INFO, typeof data === "object" && data !== null
             ? tableText(data, columns) : format([data]));
     },
-    count(name?: unknown) {
+    count(name: unknown = undefined) {
         const key = label(name);
         const counts = state().counts ??= new Map();
         const count = (counts.get(key) ?? 0) + 1;
         counts.set(key, count);
         write(INFO, `${key}: ${count}`);
     },
-    countReset(name?: unknown) {
+    countReset(name: unknown = undefined) {
         const key = label(name);
         if (!state().counts?.delete(key)) {
             write(WARN, `Count for '${key}' does not exist`);
         }
     },
-    time(name?: unknown) {
+    time(name: unknown = undefined) {
         const key = label(name);
         const timers = state().timers ??= new Map();
         if (timers.has(key)) {
@@ -227,14 +227,14 @@ export const console = {
         }
         timers.set(key, native.clock(1));
     },
-    timeLog(name?: unknown, ...args: unknown[]) {
+    timeLog(...[name, ...args]: unknown[]) {
         const key = label(name);
         const text = elapsed(key);
         if (text !== undefined) {
             write(INFO, [`${key}: ${text}`, ...args.map(shown)].join(" "));
         }
     },
-    timeEnd(name?: unknown) {
+    timeEnd(name: unknown = undefined) {
         const key = label(name);
         const text = elapsed(key);
         if (text !== undefined) {
@@ -248,6 +248,11 @@ export const console = {
         const own = state();
         own.indent = own.indent.slice(2);
     },
+    // What a terminal or an inspector does with these has no place in a log.
+    clear() {},
+    timeStamp() {},
+    profile() {},
+    profileEnd() {},
 };
 // As a Web IDL namespace: an empty object between it and Object.prototype.
 Object.setPrototypeOf(console, {});

@@ -4,16 +4,9 @@
 // CloseEvent (WebSockets §6).
 
 import { Event } from "./event.ts";
-import { expose, need, toText, usv } from "./interface.ts";
+import { dictionary, expose, need, toText, usv } from "./interface.ts";
 
 type EventInit = ConstructorParameters<typeof Event>[1];
-
-function dictionary<T>(init: T | null | undefined, what: string): Partial<T> {
-    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
-        throw new TypeError(`${what} constructor: the second argument is not an object`);
-    }
-    return init ?? {};
-}
 
 type ErrorInit = EventInit & {
     message?: string; filename?: string; lineno?: number; colno?: number; error?: unknown;

@@ -139,6 +139,18 @@ export class Event {
     get composed(): boolean {
         return this.#composed;
     }
+    /** What events were set up with before they had constructors. */
+    initEvent(type: string, bubbles: boolean = false, cancelable: boolean = false): void {
+        need(1, arguments.length, "Event.initEvent");
+        type = toText(type);
+        if (!this.#isDispatching) {
+            this.#isStopped = this.#isStoppedNow = this.#isCanceled = this.#isTrusted = false;
+            this.#target = null;
+            this.#type = type;
+            this.#bubbles = Boolean(bubbles);
+            this.#cancelable = Boolean(cancelable);
+        }
+    }
     get isTrusted(): boolean {
         return this.#isTrusted;
     }
@@ -194,6 +206,8 @@ export class EventTarget {
         if (signal === null || (signal !== undefined && typeof signal.aborted !== "boolean")) {
             throw new TypeError("EventTarget.addEventListener: signal is not an AbortSignal");
         }
+        const once = Boolean(details?.once);
+        const passive = Boolean(details?.passive);
         if (callback === null || callback === undefined) {
             return;
         }
@@ -209,8 +223,7 @@ export class EventTarget {
             return;
         }
         const listener = {
-            callback, capture,
-            once: Boolean(details?.once), passive: Boolean(details?.passive), isRemoved: false,
+            callback, capture, once, passive, isRemoved: false,
             scope: native.scope(),
         };
         if (list) {

@@ -113,9 +113,12 @@ export class FormData {
     }
 
     forEach(
-        fn: (value: FormDataValue, name: string, form: FormData) => void, thisArg?: unknown,
+        fn: (value: FormDataValue, name: string, form: FormData) => void, thisArg: unknown = undefined,
     ): void {
         need(1, arguments.length, "FormData.forEach");
+        if (typeof fn !== "function") {
+            throw new TypeError("FormData.forEach: the argument is not a function");
+        }
         const list = this.#list;
         for (let i = 0; i < list.length; i += 2) {
             fn.call(thisArg, list[i + 1]!, list[i] as string, this);

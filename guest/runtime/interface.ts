@@ -14,6 +14,11 @@ export function expose(cls: AnyClass, name: string): void {
             Object.defineProperty(proto, key, { enumerable: true });
         }
     }
+    for (const [key, { value, get }] of Object.entries(Object.getOwnPropertyDescriptors(cls))) {
+        if (get || (typeof value === "function" && key !== "prototype")) {
+            Object.defineProperty(cls, key, { enumerable: true });
+        }
+    }
     Object.defineProperty(proto, Symbol.toStringTag, { value: name, configurable: true });
     if (cls.name !== name) {
         Object.defineProperty(cls, "name", { value: name, configurable: true });
@@ -41,11 +46,6 @@ export function global(name: string, value: unknown): void {
 export function exposeNative(classes: AnyClass[], functions: string[]): void {
     for (const cls of classes) {
         expose(cls, cls.name);
-        for (const key of Object.getOwnPropertyNames(cls)) {
-            if (typeof (cls as unknown as Record<string, unknown>)[key] === "function") {
-                Object.defineProperty(cls, key, { enumerable: true });
-            }
-        }
     }
     for (const name of functions) {
         Object.defineProperty(globalThis, name, { enumerable: true });
@@ -72,6 +72,14 @@ export function need(count: number, given: number, what: string): void {
             `${what}: ${count} argument${count === 1 ? "" : "s"} required, but only ${given} present`,
         );
     }
+}
+
+/** The second argument of a constructor that takes members by name. */
+export function dictionary<T>(init: T | null | undefined, what: string): Partial<T> {
+    if (init !== undefined && init !== null && typeof init !== "object" && typeof init !== "function") {
+        throw new TypeError(`${what} constructor: the second argument is not an object`);
+    }
+    return init ?? {};
 }
 
 /** The bytes of a BufferSource without a copy, or undefined if the value is none. */

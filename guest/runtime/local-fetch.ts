@@ -80,7 +80,7 @@ function rangeOf(header: string, size: number): [number, number] | undefined {
 }
 
 function blobAnswer(blob: Blob, range: string | null): Response {
-    const headers: Record<string, string> = blob.type ? { "content-type": blob.type } : {};
+    const headers = { "content-type": blob.type };
     if (range === null) {
         return new Response(blobBytes(blob), { statusText: "OK", headers: { ...headers, "content-length": String(blob.size) } });
     }
@@ -103,7 +103,7 @@ export function fetchLocal(request: Request): Response {
         if (!found) {
             throw new TypeError("fetch: this data: URL has no comma, or base64 that is damaged");
         }
-        return new Response(found[0], { statusText: "OK", headers: { "content-type": found[1] } });
+        return new Response(request.method === "HEAD" ? null : found[0], { statusText: "OK", headers: { "content-type": found[1] } });
     }
     const blob = blobs?.get(url);
     if (!blob || request.method !== "GET") {

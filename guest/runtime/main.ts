@@ -84,9 +84,11 @@ for (const name of Object.keys(globals)) {
  *  bundle that speaks of it is loaded (or has one of the words behind the file's name). */
 native.lazyGlobals({
     Cache: "caches", CacheStorage: "caches", caches: "caches",
-    Cloudflare: "worker-globals", PerformanceObserver: "worker-globals", ServiceWorkerGlobalScope: "worker-globals", WorkerGlobalScope: "worker-globals",
+    Cloudflare: "worker-globals", ServiceWorkerGlobalScope: "worker-globals", WorkerGlobalScope: "worker-globals",
     EventSource: "event-source",
     HTMLRewriter: "html-rewriter",
+    PerformanceObserver: "performance-observer",
+    PerformanceObserverEntryList: "performance-observer",
     URLPattern: "url-pattern",
 });
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
@@ -119,6 +121,7 @@ native.setHooks({
     ),
     parseFormData: (bytes, type) => parseFormData(bytes as Uint8Array<ArrayBuffer>, type),
     makeSignal: signalNew,
+    followSignal: (signal) => AbortSignal.any([signal as AbortSignal]),
     abortSignal: (signal, reason) => signalAbort(signal as AbortSignal, reason),
     isSignal,
     workflowsOf, workflowStart, workflowCancel, workflowError, stepOptions, errorPack, errorUnpack,

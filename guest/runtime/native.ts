@@ -43,6 +43,7 @@ export interface Hooks {
     platformParts(value: object): string | [Uint8Array, string, string?, number?] | undefined;
     makeFile(bytes: Uint8Array, type: string, name: string, lastModified: number): unknown;
     makeSignal(): unknown;
+    followSignal(signal: unknown): unknown;
     abortSignal(signal: unknown, reason: unknown): void;
     isSignal(value: unknown): boolean;
     workflowsOf(namespace: object): string;

@@ -4,7 +4,7 @@
 // that performance.mark() and its kin keep.
 
 import { structuredClone } from "./clone.ts";
-import { expose, need, toText } from "./interface.ts";
+import { dictionary, expose, need, toText } from "./interface.ts";
 import { native } from "./native.ts";
 
 const ours = Symbol();
@@ -62,6 +62,7 @@ export class PerformanceMark extends PerformanceEntry {
     #detail: unknown;
     constructor(name: string, options: MarkOptions | null = null) {
         need(1, arguments.length, "PerformanceMark constructor");
+        dictionary(options, "PerformanceMark");
         const start = options?.startTime;
         super(ours, toText(name), "mark", start === undefined ? native.clock(1) : timeOf(start, "PerformanceMark constructor"), 0);
         this.#detail = detailOf(options?.detail);
@@ -106,8 +107,16 @@ function list(): PerformanceEntry[] {
     return entries;
 }
 
+let entryAdded: ((entry: PerformanceEntry) => void) | undefined;
+
+/** Has every entry told to a function, the observers'. */
+export function onEntry(added: (entry: PerformanceEntry) => void): void {
+    entryAdded = added;
+}
+
 function keep<T extends PerformanceEntry>(entry: T): T {
     list().push(entry);
+    entryAdded?.(entry);
     return entry;
 }
 

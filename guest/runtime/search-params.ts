@@ -173,7 +173,7 @@ export class URLSearchParams {
         this.#changed?.();
     }
 
-    delete(name: string, value?: string): void {
+    delete(name: string, value: string | undefined = undefined): void {
         need(1, arguments.length, "URLSearchParams.delete");
         name = usv(name);
         const wanted = value === undefined ? undefined : usv(value);
@@ -207,7 +207,7 @@ export class URLSearchParams {
         return this.#list.filter((_, i, list) => i % 2 === 1 && list[i - 1] === name);
     }
 
-    has(name: string, value?: string): boolean {
+    has(name: string, value: string | undefined = undefined): boolean {
         need(1, arguments.length, "URLSearchParams.has");
         name = usv(name);
         const wanted = value === undefined ? undefined : usv(value);
@@ -259,7 +259,7 @@ export class URLSearchParams {
     }
 
     forEach(
-        fn: (value: string, name: string, params: URLSearchParams) => void, thisArg?: unknown,
+        fn: (value: string, name: string, params: URLSearchParams) => void, thisArg: unknown = undefined,
     ): void {
         need(1, arguments.length, "URLSearchParams.forEach");
         if (typeof fn !== "function") {

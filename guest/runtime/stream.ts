@@ -24,6 +24,11 @@ interface Slots {
     _reader: unknown;
 }
 
+/** The package's async iterators do not inherit from the language's. */
+const iteratorProto = Object.getPrototypeOf(new ReadableStream().values()) as object;
+Object.setPrototypeOf(iteratorProto, Object.getPrototypeOf(Object.getPrototypeOf((async function* () {}).prototype)) as object);
+Reflect.deleteProperty(iteratorProto, Symbol.asyncIterator);
+
 const sources = new WeakMap<ReadableStream, number>();
 
 function slots(stream: unknown): Slots {

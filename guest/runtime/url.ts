@@ -42,18 +42,18 @@ export class URL {
     #params: URLSearchParams | undefined;
     #isStale = false; // #params changed since #record was made
 
-    static canParse(url: string, base?: string): boolean {
+    static canParse(url: string, base: string | undefined = undefined): boolean {
         need(1, arguments.length, "URL.canParse");
         return parse(url, base) !== undefined;
     }
 
-    static parse(url: string, base?: string): URL | null {
+    static parse(url: string, base: string | undefined = undefined): URL | null {
         need(1, arguments.length, "URL.parse");
         ready = parse(url, base);
         return ready ? new URL("") : null;
     }
 
-    constructor(url: string | URL, base?: string | URL) {
+    constructor(url: string | URL, base: string | URL | undefined = undefined) {
         if (ready) {
             this.#record = ready;
             ready = undefined;

@@ -886,6 +886,22 @@ interface PerformanceMarkOptions {
     detail?: any;
     startTime?: number;
 }
+declare class PerformanceObserverEntryList {
+    protected constructor();
+    getEntries(): PerformanceEntry[];
+    getEntriesByType(type: string): PerformanceEntry[];
+    getEntriesByName(name: string, type?: string): PerformanceEntry[];
+}
+declare class PerformanceObserver {
+    constructor(callback: (
+        this: PerformanceObserver, list: PerformanceObserverEntryList, observer: PerformanceObserver, options: { droppedEntriesCount: number },
+    ) => void);
+    static readonly supportedEntryTypes: readonly string[];
+    /** Either several types, or one, of which earlier entries may be wanted too. */
+    observe(options: { entryTypes: string[] } | { type: string; buffered?: boolean }): void;
+    disconnect(): void;
+    takeRecords(): PerformanceEntry[];
+}
 declare class PerformanceMark extends PerformanceEntry {
     constructor(name: string, options?: PerformanceMarkOptions);
     readonly detail: any;
@@ -1053,10 +1069,3 @@ declare class ServiceWorkerGlobalScope extends WorkerGlobalScope {}
 declare var origin: string;
 declare var Cloudflare: { readonly compatibilityFlags: Readonly<Record<string, boolean>> };
 
-declare class PerformanceObserver {
-    static readonly supportedEntryTypes: readonly string[];
-    constructor(callback: (list: unknown, observer: PerformanceObserver) => void);
-    observe(options?: { entryTypes?: string[]; type?: string }): void;
-    disconnect(): void;
-    takeRecords(): [];
-}

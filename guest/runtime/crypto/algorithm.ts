@@ -72,7 +72,8 @@ function dictionaryOf(identifier: unknown): Params & { name: string } {
     if (name === undefined) {
         throw new TypeError("the algorithm has no name");
     }
-    return Object.assign(Object.create(identifier), { name: toText(name) });
+    // its other members are still the caller's, which a setter or the lack of one cannot keep from having this name
+    return Object.create(identifier, { name: { value: toText(name) } }) as Params & { name: string };
 }
 
 export interface Normalized {

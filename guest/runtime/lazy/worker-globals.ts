@@ -4,7 +4,7 @@
 // there are no kinds that come by themselves.
 
 import { EventTarget } from "../event.ts";
-import { expose, need } from "../interface.ts";
+import { expose } from "../interface.ts";
 
 export class WorkerGlobalScope extends EventTarget {
     constructor() {
@@ -22,28 +22,3 @@ expose(ServiceWorkerGlobalScope, "ServiceWorkerGlobalScope");
 
 /** There is one behavior here, whatever a project's compatibility date is. */
 export const Cloudflare = Object.freeze({ compatibilityFlags: Object.freeze({}) });
-
-/** Observes what supportedEntryTypes says, which is nothing: other types are ignored, as the standard asks. */
-export class PerformanceObserver {
-    static readonly supportedEntryTypes: readonly string[] = Object.freeze([]);
-
-    constructor(callback: unknown) {
-        need(1, arguments.length, "PerformanceObserver constructor");
-        if (typeof callback !== "function") {
-            throw new TypeError("PerformanceObserver constructor: the callback is not a function");
-        }
-    }
-    observe(options: { entryTypes?: string[]; type?: string } = {}): void {
-        if (options.entryTypes === undefined && options.type === undefined) {
-            throw new TypeError("PerformanceObserver.observe: neither entryTypes nor type is given");
-        }
-        if (options.entryTypes !== undefined && options.type !== undefined) {
-            throw new TypeError("PerformanceObserver.observe: entryTypes and type are both given");
-        }
-    }
-    disconnect(): void {}
-    takeRecords(): [] {
-        return [];
-    }
-}
-expose(PerformanceObserver, "PerformanceObserver");
