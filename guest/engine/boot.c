@@ -13,14 +13,15 @@
 #include "rejection.h"
 #include "scope.h"
 #include "stack.h"
+#include "weak.h"
 #include "workflow.h"
 
 #define EXPORT(name) __attribute__((export_name(#name))) name
 
 enum {
-    STACK_BYTES = 1024 * 1024,  /* of -z stack-size; it begins at address 0 (--stack-first) */
-    STACK_RESERVE = 128 * 1024, /* kept for C code below the deepest JS frame */
-    GC_BYTES = 4 * 1024 * 1024, /* allocated by requests before cycles are looked for */
+    STACK_BYTES = 3 * 1024 * 1024, /* of -z stack-size; it begins at address 0 (--stack-first) */
+    STACK_RESERVE = 128 * 1024,    /* kept for C code below the deepest JS frame */
+    GC_BYTES = 4 * 1024 * 1024,    /* allocated by requests before cycles are looked for */
 };
 
 int32_t limpet_boot(void);
@@ -35,6 +36,8 @@ int32_t limpet_run(void);
 void limpet_abort(uint32_t dispatch);
 int32_t limpet_state(uint32_t dispatch);
 void limpet_forget(uint32_t dispatch);
+
+bool regexp_last_init(JSContext *ctx); /* deps/quickjs/regexp_last.c */
 
 static void boot_atoms(JSContext *ctx)
 {
@@ -63,9 +66,9 @@ int32_t EXPORT(limpet_boot)(void)
         eng.hooks[i] = JS_UNDEFINED;
     boot_atoms(ctx);
     static bool (*const inits[])(JSContext *) = {
-        intrinsic_init, layout_init,    stack_init,    scope_init, module_init,
-        headers_init,   request_init,   response_init, fetch_init, json_init,
-        crypto_init,    textcodec_init, dispatch_init, env_init,
+        intrinsic_init,   layout_init,  stack_init,     scope_init,    module_init,
+        headers_init,     request_init, response_init,  fetch_init,    json_init,
+        regexp_last_init, crypto_init,  textcodec_init, dispatch_init, env_init,
     };
     for (size_t i = 0; i < sizeof inits / sizeof *inits; i++)
         if (!inits[i](ctx))
@@ -100,6 +103,7 @@ int32_t EXPORT(limpet_load)(uint32_t kind, const char *name, uint32_t name_len, 
     bool is_ok =
         module_load(ctx, kind, (struct text){.at = name, .len = name_len}, source, source_len);
     rejection_report(ctx);
+    weak_release(ctx);
     eng.is_loading = false;
     if (!is_ok)
         return 1;
@@ -119,6 +123,7 @@ static int32_t boot_run(JSContext *ctx)
         do
             engine_drain(ctx);
         while (dispatch_poll(ctx));
+        weak_release(ctx);
         if (eng.rejections)
             rejection_report(ctx);
         if (eng.has_diverged)

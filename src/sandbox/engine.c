@@ -8,6 +8,7 @@
 wasm_engine_t *engine_configure(void)
 {
     static wasmtime_memory_creator_t creator = {.new_memory = memory_create};
+    static wasmtime_stack_creator_t stacks = {.new_stack = stack_create};
     wasm_config_t *config = wasm_config_new();
     CHECK(config);
     wasmtime_config_epoch_interruption_set(config, true);
@@ -18,6 +19,7 @@ wasm_engine_t *engine_configure(void)
     wasmtime_config_memory_init_cow_set(config, false); /* needs Wasmtime's own memories */
     wasmtime_config_native_unwind_info_set(config, true);
     wasmtime_config_host_memory_creator_set(config, &creator);
+    wasmtime_config_host_stack_creator_set(config, &stacks);
     return wasm_engine_new_with_config(config);
 }
 

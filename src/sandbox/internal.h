@@ -16,8 +16,9 @@
 enum {
     WASM_PAGE = 65536,
     HOST_PAGE = 4096,
-    /* Native stack of guest code. The engine's own stack check (QuickJS) throws long before. */
-    SANDBOX_WASM_STACK_BYTES = 4 * 1024 * 1024,
+    /* Native stack of guest code, as far as it is touched (stack.c). The engine's own stack check
+     * (QuickJS) throws before: guest/engine/README.md. */
+    SANDBOX_WASM_STACK_BYTES = 16 * 1024 * 1024,
     SANDBOX_FIBER_STACK_BYTES = SANDBOX_WASM_STACK_BYTES + 512 * 1024,
     SANDBOX_TICK_US = 1000, /* how often running guests are looked at */
     SANDBOX_GLOBALS_MAX = 4096,
@@ -152,8 +153,9 @@ wasmtime_error_t *memory_create(void *env, const wasm_memorytype_t *type, size_t
 void memory_expect(struct memory *m, size_t len_max);
 /* Zero pages again, that nobody else maps. */
 NODISCARD enum err memory_clear(struct memory *m, size_t at, size_t len);
-/* Notes the page faults of this thread since the last call: they may have been this memory's. */
-void memory_note_faults(struct memory *m);
+/* Notes the page faults of this thread since the last call, and returns how many: they may have been
+ * this memory's. */
+long memory_note_faults(struct memory *m);
 
 /* ---- delta.c: memory as the words that differ from an image ---- */
 
@@ -254,6 +256,18 @@ void image_restore(struct image *m, struct memory *memory);
 void image_list_private(const struct memory *memory, struct page_list *ret);
 bool page_is_zero(const char *page);
 
+/* stack.c: the native stack of a store. */
+struct stack {
+    struct stack_memory *memory; /* NULL: there is none yet */
+    long faults;                 /* of the thread in the call that runs */
+};
+/* The next stack that this thread makes is for s. */
+void stack_expect(struct stack *s);
+wasmtime_error_t *stack_create(void *env, size_t size, bool zeroed,
+                               wasmtime_stack_memory_t *ret_stack);
+/* A call has left the processor after so many page faults; is_over: for good. */
+void stack_settle(struct stack *s, long faults, bool is_over);
+
 struct isolate {
     struct code *code; /* a reference */
     wasmtime_store_t *store;
@@ -263,6 +277,7 @@ struct isolate {
     wasmtime_global_t stack_pointer, *globals;
     struct isolate_table *tables;
     struct memory memory;
+    struct stack stack;
     struct image *image;
     void *user;
     bool (*may_grow)(void *user, size_t more); /* NULL: up to its limit */

@@ -61,6 +61,7 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
 
 static void enter(struct isolate *i)
 {
+    stack_expect(&i->stack);
     i->entered_ns = clock_monotonic_ns();
     i->entered_cpu_ns = recent_cpu_ns(i->entered_ns);
     i->ends_slice = false;
@@ -68,11 +69,12 @@ static void enter(struct isolate *i)
     ticker_touch(i->code->engine->ticker);
 }
 
-static void leave(struct isolate *i)
+static void leave(struct isolate *i, bool is_over)
 {
+    stack_expect(NULL);
     i->stretch_ns = stretch_ns(i, clock_monotonic_ns());
     i->cpu_used_ns += i->stretch_ns;
-    memory_note_faults(&i->memory);
+    stack_settle(&i->stack, memory_note_faults(&i->memory), is_over);
 }
 
 /* Turns what Wasmtime reports into our error; what the host set before (pending error) wins. */
@@ -348,7 +350,7 @@ static enum isolate_status poll_call(struct isolate *i)
     i->may_yield = true;
     bool is_done = wasmtime_call_future_poll(i->future);
     i->may_yield = false;
-    leave(i);
+    leave(i, is_done);
     if (!is_done)
         return i->is_waiting ? ISOLATE_WAITING : ISOLATE_YIELDED;
     wasmtime_call_future_delete(TAKE(i->future));
@@ -404,7 +406,7 @@ bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_
     enter(i);
     i->wasm_error = wasmtime_func_call_unchecked(i->context, &i->exports[fn], raw,
                                                  args_len ? args_len : 1, &i->trap);
-    leave(i);
+    leave(i, true);
     if (i->trap || i->wasm_error) {
         take_failure(i);
         return false;

@@ -104,14 +104,15 @@ enum err memory_clear(struct memory *m, size_t at, size_t len)
  * system call. When the thread has had none since the last look, no scan is needed: the steady
  * state of a function that is called again and again. A fault that had to read the page from swap,
  * or was retried for any reason, counts as a major one. */
-void memory_note_faults(struct memory *m)
+long memory_note_faults(struct memory *m)
 {
     static _Thread_local long seen = -1;
     struct rusage usage;
-    long faults = seen + 1;
+    long faults = seen + 1, before = seen;
     if (getrusage(RUSAGE_THREAD, &usage) == 0)
         faults = usage.ru_minflt + usage.ru_majflt;
     if (faults != seen)
         m->has_faulted = true;
     seen = faults;
+    return faults - before;
 }
