@@ -10,6 +10,7 @@ import { Blob, blobBytes, blobOf, File, fileOf } from "./blob.ts";
 import { platformClasses, platformParts, structuredClone } from "./clone.ts";
 import { CompressionStream, DecompressionStream } from "./compression.ts";
 import { console } from "./console.ts";
+import "./call-site.ts";
 import { Crypto, crypto } from "./crypto/crypto.ts";
 import { CryptoKey } from "./crypto/key.ts";
 import { SubtleCrypto } from "./crypto/subtle.ts";
@@ -30,7 +31,7 @@ import { inspect } from "./inspect.ts";
 import { exposeNative, global, need } from "./interface.ts";
 import { FixedLengthStream, IdentityTransformStream } from "./identity-stream.ts";
 import { fetchLocal } from "./local-fetch.ts";
-import { Intl } from "./intl/intl.ts";
+import "./intl/methods.ts";
 import { BroadcastChannel, MessageChannel, MessagePort } from "./message.ts";
 import { defineInternals } from "./internals.ts";
 import { mimeOfHeader, mimeText } from "./mime.ts";
@@ -72,7 +73,7 @@ const globals: Record<string, unknown> = {
     Performance, SubtleCrypto, TextDecoderStream, TextEncoderStream, URL, URLSearchParams,
     clearInterval, clearTimeout, console, crypto, performance, reportError, setInterval, setTimeout,
     BroadcastChannel, CloseEvent, ErrorEvent, ExtendableEvent, FetchEvent, MessageChannel, MessageEvent, MessagePort,
-    FixedLengthStream, IdentityTransformStream, Intl, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
+    FixedLengthStream, IdentityTransformStream, Navigator, PerformanceEntry, PerformanceMark, PerformanceMeasure,
     Fetcher, PromiseRejectionEvent, Scheduler, clearImmediate, scheduler, setImmediate, addEventListener: EventTarget.prototype.addEventListener,
     dispatchEvent: EventTarget.prototype.dispatchEvent, removeEventListener: EventTarget.prototype.removeEventListener,
     structuredClone, navigator, self: globalThis, origin: "null",
@@ -87,6 +88,7 @@ native.lazyGlobals({
     Cloudflare: "worker-globals", ServiceWorkerGlobalScope: "worker-globals", WorkerGlobalScope: "worker-globals",
     EventSource: "event-source",
     HTMLRewriter: "html-rewriter",
+    Intl: "intl toLocaleString toLocaleDateString toLocaleTimeString localeCompare",
     PerformanceObserver: "performance-observer",
     PerformanceObserverEntryList: "performance-observer",
     URLPattern: "url-pattern",

@@ -79,6 +79,7 @@ export interface Native {
     urlParse(input: string, base?: string): UrlRecord | undefined;
     urlSet(href: string, part: number, value: string): UrlRecord | undefined;
     intl(what: number, request: string): string;
+    stackMap(stack: string): string;
     urlPattern(what: number, texts: (string | undefined)[]): string[] | undefined;
     digest(algorithm: number, ...parts: (ArrayBuffer | ArrayBufferView)[]): ArrayBuffer;
     codecNew(format: number, isDecoder: boolean): number;

@@ -47,3 +47,8 @@ enum err intl_zone(struct request *r);
 enum err intl_compare(struct request *r);
 enum err intl_relative(struct request *r);
 enum err intl_list(struct request *r);
+enum err intl_values(struct request *r);
+enum err intl_locale(struct request *r);
+enum err intl_likely(struct request *r);
+enum err intl_name(struct request *r);
+enum err intl_segment(struct request *r);

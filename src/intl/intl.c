@@ -246,6 +246,11 @@ static const struct {
     [INTL_LIST] = {intl_list, 3, true},
     [INTL_UPPER] = {intl_upper, 1, true},
     [INTL_LOWER] = {intl_lower, 1, true},
+    [INTL_VALUES] = {intl_values, 0, false},
+    [INTL_LOCALE] = {intl_locale, 1, true},
+    [INTL_LIKELY] = {intl_likely, 1, true},
+    [INTL_NAME] = {intl_name, 3, true},
+    [INTL_SEGMENT] = {intl_segment, 2, true},
 };
 
 /* The tag as ICU's id, in place. */

@@ -42,6 +42,13 @@ enum intl_what {
     INTL_LIST,            /* tag, type, width, items… -> text, fields */
     INTL_UPPER,           /* tag, text -> text */
     INTL_LOWER,
+    INTL_VALUES,  /* "c" calendars, "o" collations, "u" currencies, "n" numbering systems, "z" zones -> them */
+    INTL_LOCALE,  /* tag, "c" "o" "z" likewise, "r", "w", "h" -> them; rtl or ltr; week; hour cycle (locale.c) */
+    INTL_LIKELY,  /* tag, "1" -> with likely subtags, "0" -> without */
+    INTL_NAME,    /* tag, "d" or "l" language, "r" region, "s" script, "u" currency, "a" calendar, "f" field
+                     (UDateTimePatternField); "l" long, "s" short, "n" narrow; code -> its name, "": it has none */
+    INTL_SEGMENT, /* tag, "0" graphemes "1" words "2" sentences, text of at most 16384 units -> where
+                     they end, in UTF-16 units, a "w" behind what is like a word */
     INTL_WHATS,
 };
 

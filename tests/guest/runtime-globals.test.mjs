@@ -137,3 +137,52 @@ test("modules of the platform's own are not for bundles", () => {
     assert.throws(() => new Guest({ source: "import 'limpet:internal/runtime/event-source'; export default () => 1;" }), /there is no module/);
     assert.throws(() => new Guest({ source: "import 'limpet:internal'; export default () => 1;" }), /there is no module/);
 });
+
+both("what matched last, on RegExp", `
+    const all = () => [RegExp.$1, RegExp.$2, RegExp.$9, RegExp.lastMatch, RegExp["$&"], RegExp.lastParen, RegExp["$+"], RegExp.leftContext, RegExp["$\`"], RegExp.rightContext, RegExp["$'"], RegExp.input, RegExp.$_];
+    const seen = [];
+    /(a)(b)?/.exec("xxacyy"); seen.push(all());
+    /nothing/.test("here"); seen.push(all());
+    "2026-11-30".replace(/(\\d+)-(\\d+)/, ""); seen.push(all());
+    "a1b22".replace(/\\d+/g, ""); seen.push(all());
+    "\\u4e00z".match(/(z)/); seen.push(all());
+    [..."k=v".matchAll(/(\\w)=(\\w)/g)]; seen.push(all());
+    RegExp.input = 5; seen.push([RegExp.input, RegExp.$1]);
+    /q/.test("q"); seen.push(RegExp.input);
+    return seen;`);
+
+both("Atomics of one thread", `
+    const a = new Int32Array(new SharedArrayBuffer(16)), b = new BigInt64Array(new SharedArrayBuffer(16)), c = new Uint8Array(4);
+    const outcome = (fn) => { try { return String(fn()); } catch (e) { return e.name; } };
+    return [Atomics.add(a, 0, 5), Atomics.sub(a, 0, 2), Atomics.and(a, 0, 1), Atomics.or(a, 0, 6), Atomics.xor(a, 0, 1), Atomics.load(a, 0), Atomics.exchange(a, 0, 9),
+        Atomics.compareExchange(a, 0, 9, 4), Atomics.store(a, 1, 3.7), Atomics.notify(a, 0, 1), Atomics.isLockFree(4), String(Atomics.add(b, 1, 3n)), String(Atomics.load(b, 1)),
+        Atomics.add(c, 1, 300), c[1], outcome(() => Atomics.add(new Float64Array(1), 0, 1)), outcome(() => Atomics.add(a, 9, 1)), Object.prototype.toString.call(Atomics)];`);
+
+test("what a WeakRef refers to stays until the job is over", () => {
+    const guest = new Guest({ source: `
+        let ref;
+        export default async () => {
+            if (ref) return typeof ref.deref();
+            ref = new WeakRef({});
+            const seen = [typeof ref.deref()];
+            await null;
+            return [...seen, typeof ref.deref()];
+        };` });
+    assert.deepEqual(JSON.parse(guest.http().body), ["object", "object"]);
+    assert.deepEqual(JSON.parse(guest.http().body), "undefined");
+});
+
+test("frames for prepareStackTrace() are as V8 has them", () => {
+    const { body } = new Guest({ source: `
+        function named() { return new Error("x"); }
+        class Made { constructor() { this.error = named(); } }
+        export default () => {
+            let sites;
+            Error.prepareStackTrace = (error, list) => { sites = list; return "mine"; };
+            const text = new Made().error.stack;
+            const [first, second] = sites;
+            return [text, first.getFunctionName(), first.getFileName(), typeof first.getLineNumber(), typeof first.getColumnNumber(), first.isNative(), first.isEval(), first.isAsync(),
+                first.isToplevel(), first.getThis() === undefined, second.isConstructor(), String(first).replace(/\\d+/g, "N"), String(second).replace(/\\d+/g, "N")];
+        };` }).http();
+    assert.deepEqual(JSON.parse(body), ["mine", "named", "test", "number", "number", false, false, false, true, true, true, "named (test:N:N)", "new Made (test:N:N)"]);
+});

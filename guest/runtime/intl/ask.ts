@@ -9,7 +9,7 @@ import { toText } from "../interface.ts";
 // enum intl_what.
 export const CANONICAL = 0, AVAILABLE = 1, NUMBERING = 2, NUMBER = 3, NUMBER_RANGE = 4, ZONE = 5, CALENDAR = 6,
     DATE_PATTERN = 7, DATE_STYLE = 8, DATE = 9, DATE_RANGE = 10, PLURAL = 11, PLURAL_RANGE = 12, PLURAL_KEYWORDS = 13,
-    COMPARE = 14, RELATIVE = 15, LIST = 16, UPPER = 17, LOWER = 18;
+    COMPARE = 14, RELATIVE = 15, LIST = 16, UPPER = 17, LOWER = 18, VALUES = 19, LOCALE = 20, LIKELY = 21, NAME = 22, SEGMENT = 23;
 
 const DEFAULT_LOCALE = "en-US";
 
@@ -50,12 +50,22 @@ export function canonicalTag(tag: string): string {
     }
 }
 
+/** The tag of an Intl.Locale; locale.ts sets it. */
+let localeTag: (value: unknown) => string | undefined = () => undefined;
+export function setLocaleTag(tagOf: typeof localeTag): void {
+    localeTag = tagOf;
+}
+
 export function canonicalLocales(locales: unknown): string[] {
     if (locales === undefined) {
         return [];
     }
     if (typeof locales === "string") {
         return [canonicalTag(locales)];
+    }
+    const own = localeTag(locales);
+    if (own !== undefined) {
+        return [own];
     }
     if (locales === null) {
         throw new TypeError("locales is null, not a language tag or a list of them");
@@ -71,7 +81,7 @@ export function canonicalLocales(locales: unknown): string[] {
         if (typeof tag !== "string" && (typeof tag !== "object" || tag === null)) {
             throw new TypeError(`Language ID should be string or object, not ${typeof tag}`);
         }
-        const canonical = canonicalTag(toText(tag));
+        const canonical = localeTag(tag) ?? canonicalTag(toText(tag));
         if (!found.includes(canonical)) {
             found.push(canonical);
         }
@@ -241,6 +251,14 @@ export function typeOption(options: Options, name: string): string | undefined {
     return text.toLowerCase();
 }
 
+/** What the constructors of numbers read first: which locale, and its digits. */
+export function numberLocale(locales: unknown, options: Options): Resolved & { numberingSystem: string } {
+    const requested = canonicalLocales(locales);
+    choice(options, "localeMatcher", ["lookup", "best fit"], "best fit");
+    const resolved = resolveLocale(requested, { nu: typeOption(options, "numberingSystem") }, (_, value) => isNumbering(value));
+    return { ...resolved, numberingSystem: resolved.keys.nu ?? ask(NUMBERING, resolved.tag, "") };
+}
+
 const algorithmic = ["native", "traditio", "finance"];
 
 export function isNumbering(value: string): boolean {
@@ -310,6 +328,7 @@ export function cut(text: string, fields: Field[], typeOf: (field: Field) => str
 export function exposeIntl(cls: { prototype: object; name: string }, name: string): void {
     Object.defineProperty(cls.prototype, Symbol.toStringTag, { value: `Intl.${name}`, configurable: true });
     Object.defineProperty(cls, "name", { value: name, configurable: true });
+    Object.defineProperty(cls, "length", { value: name === "DisplayNames" ? 2 : 0, configurable: true });
     Object.defineProperty(cls, "supportedLocalesOf", {
         value: { supportedLocalesOf: (locales: unknown, options?: unknown) => supportedLocales(locales, options) }.supportedLocalesOf,
         writable: true, configurable: true,

@@ -4,8 +4,8 @@
 // skeleton of ICU.
 
 import {
-    ask, canonicalLocales, choice, cut, exposeIntl, isNumbering, NUMBER, NUMBER_RANGE, NUMBERING, numberOption,
-    readFields, readText, resolveLocale, toOptions, typeOption,
+    ask, choice, cut, exposeIntl, NUMBER, NUMBER_RANGE, numberLocale, numberOption,
+    readFields, readText, toOptions,
     type Field, type Options, type Part,
 } from "./ask.ts";
 import { toText } from "../interface.ts";
@@ -160,7 +160,7 @@ function toPrimitive(value: object): unknown {
 // ---- the class ----
 
 // Those that ECMA-402 table 2 names; "-per-" joins two.
-const UNITS = new Set(("acre bit byte celsius centimeter day degree fahrenheit fluid-ounce foot gallon gigabit gigabyte gram hectare hour inch " +
+export const UNITS = new Set(("acre bit byte celsius centimeter day degree fahrenheit fluid-ounce foot gallon gigabit gigabyte gram hectare hour inch " +
     "kilobit kilobyte kilogram kilometer liter megabit megabyte meter microsecond mile mile-scandinavian milliliter millimeter millisecond " +
     "minute month nanosecond ounce percent petabyte pound second stone terabit terabyte week yard year").split(" "));
 
@@ -207,13 +207,11 @@ export class NumberFormatClass {
     #bound: ((value: unknown) => string) | undefined;
 
     constructor(locales?: unknown, given?: unknown) {
-        const requested = canonicalLocales(locales);
         const options = toOptions(given);
-        choice(options, "localeMatcher", ["lookup", "best fit"], "best fit");
-        const resolved = resolveLocale(requested, { nu: typeOption(options, "numberingSystem") }, (_, value) => isNumbering(value));
+        const resolved = numberLocale(locales, options);
         this.#locale = resolved.locale;
         this.#tag = resolved.tag;
-        this.#numberingSystem = resolved.keys.nu ?? ask(NUMBERING, resolved.tag, "");
+        this.#numberingSystem = resolved.numberingSystem;
         this.#style = choice(options, "style", ["decimal", "percent", "currency", "unit"], "decimal");
         this.#readCurrency(options);
         this.#readUnit(options);

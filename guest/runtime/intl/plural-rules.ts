@@ -3,8 +3,8 @@
 // Intl.PluralRules (ECMA-402 §16), Intl.RelativeTimeFormat (§17) and Intl.ListFormat (§13).
 
 import {
-    ask, canonicalLocales, choice, cut, exposeIntl, isNumbering, LIST, needOptions, NUMBERING, PLURAL, PLURAL_KEYWORDS, PLURAL_RANGE, readFields,
-    readText, RELATIVE, resolveLocale, toOptions, typeOption,
+    ask, canonicalLocales, choice, cut, exposeIntl, LIST, needOptions, numberLocale, PLURAL, PLURAL_KEYWORDS, PLURAL_RANGE, readFields,
+    readText, RELATIVE, resolveLocale, toOptions,
     type Part,
 } from "./ask.ts";
 import { decimalOf, digitsSkeleton, readDigits, showDigits, showRounding, type Digits } from "./number-format.ts";
@@ -66,15 +66,13 @@ export class RelativeTimeFormat {
     #numberingSystem: string;
 
     constructor(locales?: unknown, given?: unknown) {
-        const requested = canonicalLocales(locales);
         const options = toOptions(given);
-        choice(options, "localeMatcher", ["lookup", "best fit"], "best fit");
-        const resolved = resolveLocale(requested, { nu: typeOption(options, "numberingSystem") }, (_, value) => isNumbering(value));
+        const resolved = numberLocale(locales, options);
         this.#locale = resolved.locale;
         this.#tag = resolved.tag;
+        this.#numberingSystem = resolved.numberingSystem;
         this.#style = choice(options, "style", STYLES, "long");
         this.#numeric = choice(options, "numeric", ["always", "auto"], "always");
-        this.#numberingSystem = resolved.keys.nu ?? ask(NUMBERING, resolved.tag, "");
     }
 
     #ask(value: unknown, unit: unknown): [answer: string, unit: string] {

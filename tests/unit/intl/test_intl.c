@@ -42,6 +42,41 @@ static void refuse(enum intl_what what, struct slice request, enum err err)
 static void test_answers(void **state)
 {
     (void)state;
+    expect(INTL_VALUES, REQUEST("c"),
+           REQUEST("gregory japanese buddhist roc persian islamic-civil islamic hebrew chinese "
+                   "indian coptic ethiopic ethioaa iso8601 dangi islamic-umalqura islamic-tbla "
+                   "islamic-rgsa"));
+    expect(INTL_LOCALE, REQUEST("th-TH\0c"), REQUEST("buddhist gregory"));
+    expect(INTL_LOCALE, REQUEST("he\0r"), REQUEST("rtl"));
+    expect(INTL_LOCALE, REQUEST("en-US\0w"), REQUEST("7 1 6 7"));
+    expect(INTL_LOCALE, REQUEST("de\0w"), REQUEST("1 4 6 7"));
+    expect(INTL_LOCALE, REQUEST("ja\0h"), REQUEST("h23"));
+    expect(INTL_LOCALE, REQUEST("de-LI\0z"), REQUEST("Europe/Vaduz"));
+    expect(INTL_LOCALE, REQUEST("de\0z"), REQUEST(""));
+    expect(INTL_LIKELY,
+           REQUEST("zh-TW\0"
+                   "1"),
+           REQUEST("zh-Hant-TW"));
+    expect(INTL_LIKELY,
+           REQUEST("zh-Hant-TW\0"
+                   "0"),
+           REQUEST("zh-TW"));
+    expect(INTL_NAME, REQUEST("en\0d\0l\0fr-CA"), REQUEST("Canadian French"));
+    expect(INTL_NAME, REQUEST("en\0l\0l\0fr-CA"), REQUEST("French (Canada)"));
+    expect(INTL_NAME, REQUEST("de\0r\0l\0AT"), REQUEST("Österreich"));
+    expect(INTL_NAME, REQUEST("en\0r\0s\0US"), REQUEST("US"));
+    expect(INTL_NAME, REQUEST("en\0s\0l\0Cyrl"), REQUEST("Cyrillic"));
+    expect(INTL_NAME, REQUEST("en\0u\0n\0EUR"), REQUEST("Euro"));
+    expect(INTL_NAME, REQUEST("en\0u\0l\0XYZ"), REQUEST(""));
+    expect(INTL_NAME, REQUEST("en\0a\0l\0buddhist"), REQUEST("Buddhist Calendar"));
+    expect(INTL_NAME,
+           REQUEST("de\0f\0l\0"
+                   "9"),
+           REQUEST("Tag"));
+    expect(INTL_SEGMENT, REQUEST("en\0000\000e\u0301x"), REQUEST("2 3"));
+    expect(INTL_SEGMENT, REQUEST("en\0001\000it is"), REQUEST("2w 3 5w"));
+    expect(INTL_SEGMENT, REQUEST("en\0002\000So. It is."), REQUEST("4 10"));
+    expect(INTL_SEGMENT, REQUEST("en\0000\000"), REQUEST(""));
     expect(INTL_CANONICAL, REQUEST("EN-latn-us-u-NU-latn"), REQUEST("en-Latn-US-u-nu-latn"));
     expect(INTL_AVAILABLE, REQUEST("de-AT\0"), REQUEST("1"));
     expect(INTL_AVAILABLE, REQUEST("tlh\0"), REQUEST("0"));
@@ -131,6 +166,10 @@ static void test_answers(void **state)
 static void test_refusals(void **state)
 {
     (void)state;
+    refuse(INTL_VALUES, REQUEST("cc"), ERR_INVALID);
+    refuse(INTL_LOCALE, REQUEST("de\0?"), ERR_INVALID);
+    refuse(INTL_NAME, REQUEST("en\0r\0l\0"), ERR_INVALID);
+    refuse(INTL_SEGMENT, REQUEST("en\0009\000a"), ERR_INVALID);
     CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
     refuse(INTL_WHATS, REQUEST(""), ERR_INVALID);
     refuse(INTL_CANONICAL, REQUEST(""), ERR_INVALID);
