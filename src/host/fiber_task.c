@@ -213,6 +213,8 @@ void fiber_runner_give_back(struct fiber_runner *r, struct fiber *f)
 
 static void task_end(struct fiber_task *t)
 {
+    allowance_give(&t->held, t->held.used); /* what is left is the connection's now */
+    allowance_done(&t->held);
     runner_keep(t->runner, t->fiber);
     t->fiber = NULL;
 }
@@ -302,6 +304,8 @@ bool fiber_task_start(struct fiber_runner *r, struct fiber_task *t)
     t->is_away = t->is_ended = t->is_cancelled = t->is_late = t->is_free = false;
     t->cpu_ns = 0;
     t->memory = 0;
+    t->full = NULL;
+    t->held = (struct allowance){.from = t->memory_from};
     fiber_set(t->fiber, task_main, t);
     return task_step(t);
 }
@@ -404,14 +408,25 @@ static int hook_working(void)
     return fiber_task_tick();
 }
 
+/* What a statement takes is its module's, but for the little that most need. Below 0: it has freed
+ * what others took, pages of a connection's cache for example. */
 static int hook_charge(ptrdiff_t bytes)
 {
+    enum { FREE_BYTES = 64 * 1024 };
     struct fiber_task *t = fiber_task_current();
     if (!t)
         return 0;
-    if (bytes > 0 && t->memory > 0 && (size_t)(t->memory + bytes) > t->memory_max)
+    ptrdiff_t now = t->memory + bytes;
+    if (bytes > 0 && t->memory > 0 && (size_t)now > t->memory_max) {
+        t->full = NULL;
         return 1;
-    t->memory += bytes;
+    }
+    size_t counts = now > FREE_BYTES ? (size_t)(now - FREE_BYTES) : 0;
+    if (counts < t->held.used)
+        allowance_give(&t->held, t->held.used - counts);
+    else if (counts > t->held.used && !allowance_take(&t->held, counts - t->held.used, &t->full))
+        return 1;
+    t->memory = now;
     return 0;
 }
 

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/budget.h"
 #include "base/list.h"
 #include "loop/op.h"
 #include "loop/timer.h"
@@ -48,6 +49,8 @@ struct fiber_task {
     void (*done)(struct fiber_task *t);
     uint64_t cpu_ns_max; /* away */
     size_t memory_max;
+    struct budget *memory_from; /* whose memory SQLite takes for it; NULL: nobody's */
+    struct budget *full;        /* out: the one that had no more; NULL: memory_max, if anything */
     /* private */
     struct fiber_runner *runner;
     struct fiber *fiber;
@@ -66,6 +69,7 @@ struct fiber_task {
     uint64_t entered_cpu_ns; /* the pool thread's CPU clock at its begin */
     uint64_t cpu_ns;         /* used away */
     ptrdiff_t memory;
+    struct allowance held; /* of that, what counts */
 };
 
 /* Loop thread. True: it has ended already. */

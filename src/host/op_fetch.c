@@ -530,7 +530,11 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
     struct slice body = a->body_kind == ABI_BODY_INLINE ? a->body : SLICE_EMPTY;
     if (body.len > LIMIT_VALUE_BYTES)
         return op_refuse(g, ERR_INVALID, "malformed fetch");
-    size_t copied = a->method.len + a->url.len + a->headers.len + body.len;
+    /* What is kept here, and what the client makes of it: the URL whole, in parts, resolved and as the
+     * final one, headers as lines and as they are sent. */
+    enum { URL_COPIES = 6, HEADERS_COPIES = 3 };
+    size_t copied =
+        a->method.len + URL_COPIES * a->url.len + HEADERS_COPIES * a->headers.len + body.len;
     f->guest = g;
     f->deployment = deployment_ref(g->deployment);
     if (!fetch_charge(f, copied))

@@ -57,6 +57,7 @@ enum err op_stand(struct guest *g, enum err (*run)(struct guest *g))
     s->task.done = stand_done;
     s->task.cpu_ns_max = used < max ? max - used : 0;
     s->task.memory_max = g->deployment->memory_bytes_max;
+    s->task.memory_from = g->memory.from;
     s->is_working = true;
     if (g->host->stand_begin)
         g->host->stand_begin(g->host->ctx, g);

@@ -7,11 +7,27 @@
 #include <errno.h>
 #include <string.h>
 
+#include "host/fiber_task.h"
+
 static enum err error_of_full(struct error *ret_error, const char *what)
 {
     (void)error_set(ret_error, ERR_IO, "%s: no space is left on the disk", what);
     error_hint(ret_error, "free some space on the server's data disk");
     return ERR_IO;
+}
+
+static enum err error_of_memory(struct error *ret_error)
+{
+    const struct fiber_task *t = fiber_task_current();
+    if (t && t->full)
+        return budget_refuse(t->full, ret_error);
+    if (!t)
+        return error_set(ret_error, ERR_LIMIT_MEMORY, "SQLite ran out of memory");
+    (void)error_set(ret_error, ERR_LIMIT_MEMORY,
+                    "a SQL statement needed more than the function's %zu MiB of memory",
+                    t->memory_max / 1024 / 1024);
+    error_hint(ret_error, "work on less at once, or raise the module's memory_mb limit");
+    return ERR_LIMIT_MEMORY;
 }
 
 enum err sql_error_descriptors(struct error *ret_error, const char *path)
@@ -39,7 +55,7 @@ enum err sql_error(struct error *ret_error, const char *path, sqlite3 *db, int r
         error_hint(ret_error, "keep it in several rows; docs/limits.md has all limits");
         return ERR_LIMIT;
     case SQLITE_NOMEM:
-        return error_set(ret_error, ERR_LIMIT_MEMORY, "SQLite ran out of memory");
+        return error_of_memory(ret_error);
     case SQLITE_FULL:
         return error_of_full(ret_error, "database");
     case SQLITE_CORRUPT:

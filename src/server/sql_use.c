@@ -58,6 +58,8 @@ void sql_use_start(struct slot *s, struct sql_use *u)
     u->task.done = use_done;
     u->task.cpu_ns_max = USE_CPU_MS * UINT64_C(1000000);
     u->task.memory_max = USE_MEMORY_BYTES;
+    u->task.memory_from =
+        s->deployment->account ? &s->deployment->account->budgets[RESOURCE_MEMORY] : NULL;
     s->fibers++;
     list_push_back(&w->sql_uses, &u->link);
     if (fiber_task_start(w->host.fiber_runner, &u->task))

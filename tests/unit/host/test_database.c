@@ -20,8 +20,8 @@
 
 #include "base/budget.h"
 #include "host/database.h"
-#include "host/sql_internal.h"
 #include "host/fiber_task.h"
+#include "host/sql_internal.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
 #include "sql_fixture.h"
@@ -84,6 +84,7 @@ static void user_start(struct user *u, struct place *p, struct database *b, cons
     u->task.done = user_done;
     u->task.cpu_ns_max = UINT64_MAX / 2;
     u->task.memory_max = SIZE_MAX / 2;
+    u->task.memory_from = &p->account->budgets[RESOURCE_MEMORY];
     p->pending++;
     if (fiber_task_start(p->runner, &u->task))
         user_done(&u->task);
@@ -607,6 +608,29 @@ static void threads_open_and_close(void **state)
     }
 }
 
+/* What SQLite takes for statements is their module's, and given back with them. Little is not worth
+ * counting. */
+static void their_memory_is_of_an_account(void **state)
+{
+    struct place *p = *state;
+    struct database *b = open_name(p, "m");
+    const struct budget *memory = &p->account->budgets[RESOURCE_MEMORY];
+    account_limit(p->account, RESOURCE_MEMORY, 8 << 20);
+    assert_int_equal(use(p, b, "SELECT length(hex(zeroblob(1000000)))"), OK);
+    assert_int_equal(budget_used(memory), 0);
+    struct user u = {0};
+    user_start(&u, p, b, "SELECT length(hex(zeroblob(10000000)))");
+    settle(p);
+    assert_int_equal(u.err, ERR_OVERLOAD); /* of an account without a parent, as the server's is */
+    assert_non_null(strstr(u.error.message, "has reached its limit of 8388608 bytes of memory"));
+    bytes_done(&u.result);
+    assert_int_equal(budget_used(memory), 0);
+    account_limit(p->account, RESOURCE_MEMORY, 0);
+    assert_int_equal(use(p, b, "SELECT length(hex(zeroblob(1000)))"), OK);
+    account_limit(p->account, RESOURCE_MEMORY, SIZE_MAX);
+    database_unref(b);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, up, down)
@@ -620,6 +644,7 @@ int main(void)
         T(a_thousand_need_a_hundred_descriptors),
         T(what_is_removed_is_gone),
         T(its_disk_is_of_an_account),
+        T(their_memory_is_of_an_account),
         T(removal_during_the_opening),
         T(an_opening_that_fails_is_shared),
         T(threads_open_and_close),
