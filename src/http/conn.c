@@ -31,7 +31,7 @@ struct http_conn *conn_new(struct http_server *s, bool has_socket)
     CHECK(c);
     c->server = s;
     c->has_socket = has_socket;
-    c->held.from = s->account ? &s->account->budgets[RESOURCE_MEMORY] : NULL;
+    c->held_of = s->account ? &s->account->budgets[RESOURCE_MEMORY] : NULL;
     c->tcp.data = c;
     list_init(&c->node);
     list_init(&c->ready_node);
@@ -126,8 +126,8 @@ void conn_tear_down(struct http_conn *c)
     h2_done(c);
     tls_conn_free(c);
     bytes_done(&c->out);
-    allowance_give(&c->held, c->held.used);
-    allowance_done(&c->held);
+    if (c->held_of)
+        budget_give(c->held_of, c->held);
     account_unref(TAKE(c->charged));
     server_conn_gone(s);
     if (!c->has_socket) {
@@ -531,42 +531,47 @@ static void conn_finish_step(struct http_conn *c)
 
 /* ---- what is held for it ---- */
 
+/* Beside the little that each has: heads in pieces and dispatched ones, input read ahead, bodies,
+ * answers. In steps, so that what goes up and down touches no shared memory. */
 static size_t conn_held(const struct http_conn *c)
 {
-    size_t n = conn_queued(c);
+    enum { FREE_BYTES = 8 * 1024, STEP_BYTES = 16 * 1024 };
+    size_t n = conn_queued(c) + h1_held(c) + tls_conn_held(c);
     LIST_FOREACH (m, &c->exchanges) {
         const struct http_exchange *x = container_of(m, struct http_exchange, node);
-        n += x->body.len + x->out.len;
+        n += x->body.len + x->out.len + (x->has_arena ? arena_bytes(x->arena) : 0);
     }
-    return n > HTTP_KEEP_BYTES ? n : 0; /* less is not worth counting */
+    return n > FREE_BYTES ? (n + STEP_BYTES - 1) / STEP_BYTES * STEP_BYTES : 0;
+}
+
+static void conn_hold(struct http_conn *c, size_t n)
+{
+    if (c->held_of && n > c->held)
+        budget_force(c->held_of, n - c->held);
+    else if (c->held_of && n < c->held)
+        budget_give(c->held_of, c->held - n);
+    c->held = n;
 }
 
 /* The bytes are there, so they are counted even above the limit; then others must wait. */
 static void conn_count(struct http_conn *c)
 {
     size_t n = conn_held(c);
-    if (n == c->held.used)
-        return;
-    if (n > c->held.used)
-        allowance_force(&c->held, n - c->held.used);
-    else
-        allowance_give(&c->held, c->held.used - n);
-    if (n == 0)
-        allowance_done(&c->held);
+    if (n != c->held)
+        conn_hold(c, n);
 }
 
 void conn_charge(struct http_conn *c, struct account *to)
 {
     if (c->charged == to)
         return;
-    size_t n = c->held.used;
-    allowance_give(&c->held, n);
-    allowance_done(&c->held);
+    size_t n = c->held;
+    conn_hold(c, 0);
     account_unref(c->charged);
     c->charged = to ? account_ref(to) : NULL;
     struct account *of = to ? to : c->server->account;
-    c->held.from = of ? &of->budgets[RESOURCE_MEMORY] : NULL;
-    allowance_force(&c->held, n);
+    c->held_of = of ? &of->budgets[RESOURCE_MEMORY] : NULL;
+    conn_hold(c, n);
 }
 
 static void conn_settle(struct http_conn *c)

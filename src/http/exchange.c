@@ -82,6 +82,8 @@ void exchange_break(struct http_exchange *x)
 size_t exchange_body_room(const struct http_exchange *x)
 {
     size_t used = x->body.len + x->window_used;
+    if (x->body.len > 0 && server_is_short(x->conn->server))
+        return 0; /* until its reader has taken that */
     return used < LIMIT_HTTP_BODY_WINDOW_BYTES ? LIMIT_HTTP_BODY_WINDOW_BYTES - used : 0;
 }
 

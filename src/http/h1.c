@@ -49,7 +49,15 @@ size_t h1_want(const struct http_conn *c)
         return exchange_body_room(h->x);
     if (!h->x && !h1_ahead(h))
         return HTTP_READ_BYTES;
-    return h1_ahead(h) < HTTP_AHEAD_BYTES ? HTTP_AHEAD_BYTES - h1_ahead(h) : 0;
+    if (h1_ahead(h) >= HTTP_AHEAD_BYTES || server_is_short(c->server))
+        return 0;
+    return HTTP_AHEAD_BYTES - h1_ahead(h);
+}
+
+size_t h1_held(const struct http_conn *c)
+{
+    const struct h1_partial *p = c->h1.partial;
+    return c->h1.ahead.cap + (p ? sizeof(*p) + p->raw.cap : 0);
 }
 
 bool h1_is_idle(const struct http_conn *c)
@@ -205,12 +213,22 @@ static void h1_keep_partial(struct http_conn *c, const char *base, size_t len)
     h->partial = p;
 }
 
+/* Many that come slowly must not fill the memory that others need. */
+enum { PARTIAL_FREE_BYTES = 4 * 1024 };
+
 static void h1_check_partial(struct http_conn *c)
 {
     struct h1_partial *p = c->h1.partial;
-    if (!p || p->raw.len <= LIMIT_HTTP_HEAD_BYTES)
+    if (!p)
         return;
-    h1_fail(c, 431, ERR_HEADERS_TOO_LARGE, "the request head is larger than 64 KiB");
+    if (p->raw.len > LIMIT_HTTP_HEAD_BYTES)
+        h1_fail(c, 431, ERR_HEADERS_TOO_LARGE, "the request head is larger than 64 KiB");
+    else if (p->raw.len > PARTIAL_FREE_BYTES && server_is_short(c->server))
+        h1_fail(c, 503, ERR_OVERLOAD, "the server has no memory left to wait for the request");
+    if (c->state != CONN_OPEN) {
+        partial_free(p);
+        c->h1.partial = NULL;
+    }
 }
 
 /* Where the parser is in the bytes at hand. */

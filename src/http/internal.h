@@ -133,7 +133,8 @@ struct http_conn {
     uv_shutdown_t shutdown;
     size_t out_last;         /* libuv's queue when progress was last looked at */
     struct account *charged; /* a reference; NULL: the server's */
-    struct allowance held;   /* what is buffered here */
+    struct budget *held_of;  /* its, or the server's; NULL: nobody's */
+    size_t held;             /* taken of it for what is buffered here */
 
     uint64_t idle_since_ms, in_since_ms, out_since_ms, eof_since_ms, end_since_ms;
     size_t lingered;
@@ -246,6 +247,12 @@ static inline uint64_t server_now(const struct http_server *s)
     return loop_now_ms(s->loop);
 }
 
+/* No memory is left for what is buffered here: what has a choice is not taken. */
+static inline bool server_is_short(const struct http_server *s)
+{
+    return s->account && budget_left(&s->account->budgets[RESOURCE_MEMORY]) == 0;
+}
+
 /* server.c */
 struct http_server *server_new_bare(struct loop *loop, const struct http_server_config *config,
                                     const struct http_handler *handler);
@@ -289,6 +296,7 @@ void tls_conn_flush(struct http_conn *c); /* encrypts and writes c->out */
 void tls_conn_goodbye(struct http_conn *c);
 bool tls_conn_has_input(const struct http_conn *c);
 int tls_conn_version(const struct http_conn *c); /* 12 or 13 */
+size_t tls_conn_held(const struct http_conn *c); /* bytes in its buffers */
 
 /* exchange.c */
 struct http_exchange *exchange_new(struct http_conn *c);
@@ -332,6 +340,7 @@ size_t h1_want(const struct http_conn *c);
 void h1_input(struct http_conn *c, struct slice data);
 void h1_run(struct http_conn *c);
 void h1_flushed(struct http_conn *c);
+size_t h1_held(const struct http_conn *c); /* bytes of input that it keeps */
 bool h1_is_idle(const struct http_conn *c);
 uint64_t h1_deadline(const struct http_conn *c);
 void h1_expire(struct http_conn *c, uint64_t now_ms);

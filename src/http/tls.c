@@ -130,6 +130,11 @@ bool tls_conn_has_input(const struct http_conn *c)
            BIO_ctrl_pending(c->tls->in) > HTTP_READ_BYTES;
 }
 
+size_t tls_conn_held(const struct http_conn *c)
+{
+    return c->tls ? BIO_ctrl_pending(c->tls->in) + BIO_ctrl_pending(c->tls->out) : 0;
+}
+
 /* Cipher text that OpenSSL made, to the socket. */
 int tls_conn_version(const struct http_conn *c)
 {
