@@ -27,7 +27,8 @@ static bool is_long(const struct crypto_call *c)
         return false;
     memcpy(&r, c->data.ptr, sizeof(r));
     memcpy(&p, c->data.ptr + sizeof(r), sizeof(p));
-    return (uint64_t)c->a * (le32toh(r) % WORK_MAX) * (le32toh(p) % WORK_MAX) > WORK_MAX;
+    const uint64_t per_lane = (uint64_t)c->a * le32toh(r);
+    return per_lane > WORK_MAX || per_lane * le32toh(p) > WORK_MAX;
 }
 
 /* plain: what was given to be encrypted, behind aad and tag. */

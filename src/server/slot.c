@@ -17,7 +17,10 @@ enum {
     SLOT_RESERVE = 8,  /* one slot does not get the last eighth of the isolates */
     CALLS_RESERVE = 4, /* nor do calls get the last quarter: who makes them holds some already */
     SLOTS_GIVE_BACK = 256, /* that have rested: worth giving memory back for */
+    TRIMS_LOOK = 8,        /* of so many one looks at what malloc keeps */
 };
+/* What it may keep for later; above, who wants it may be others. */
+#define MALLOC_KEPT_BYTES ((size_t)64 << 20)
 #define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
 
 struct slot *slot_new(struct worker *w, struct deployment *d)
@@ -261,28 +264,38 @@ void slot_retire(struct slot *s)
     slot_release(s);
 }
 
-static void memory_give_back(struct work *job)
+struct give_back {
+    struct work work;
+    bool is_sure;
+};
+
+static void memory_give_back(struct work *work)
 {
-    (void)job;
-    (void)malloc_trim(0);
+    if (container_of(work, struct give_back, work)->is_sure ||
+        mallinfo2().fordblks > MALLOC_KEPT_BYTES)
+        (void)malloc_trim(0);
 }
 
-static void memory_given_back(struct work *job)
+static void memory_given_back(struct work *work)
 {
-    free(job);
+    free(container_of(work, struct give_back, work));
 }
 
-/* What slots had is free by then, but malloc keeps it. To give it to the system takes milliseconds,
- * in which other threads may have to wait for malloc: once for many slots, and on the pool. */
+/* What slots had is free by then, but malloc keeps it; likewise what a flood has left in between of
+ * what is still used. To give it to the system takes milliseconds, in which other threads may have
+ * to wait for malloc: once for many slots or a lot of memory, and on the pool. */
 static void slots_give_back(struct worker *w)
 {
-    if (w->rested < SLOTS_GIVE_BACK)
+    bool is_sure = w->rested >= SLOTS_GIVE_BACK;
+    bool looks = w->index == 0 && ++w->trims % TRIMS_LOOK == 0;
+    if (!is_sure && !looks)
         return;
-    struct work *job = calloc(1, sizeof(*job));
+    struct give_back *job = calloc(1, sizeof(*job));
     CHECK(job);
-    *job = (struct work){.run = memory_give_back, .done = memory_given_back};
-    w->rested = 0;
-    work_start(&w->loop, job);
+    *job = (struct give_back){{.run = memory_give_back, .done = memory_given_back}, is_sure};
+    if (is_sure)
+        w->rested = 0;
+    work_start(&w->loop, &job->work);
 }
 
 /* A workflow's slot goes: the next run makes it again. */

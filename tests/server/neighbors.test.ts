@@ -3,7 +3,7 @@
 // waits for itself, hello is answered meanwhile, and nothing stays behind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { type Answer, IS_ASAN, type Server, errorOf, until, useServer } from './harness.ts';
+import { type Answer, IS_ASAN, Server, errorOf, until, useServer } from './harness.ts';
 
 const MEMORY = 256 * 1024 * 1024;
 const server = useServer({ args: ['--threads', '1', '--isolates-max', '64', '--queue-max', '32', '--memory-max', String(MEMORY)] });
@@ -102,6 +102,33 @@ test('answers that nobody reads', async () => {
     if (!IS_ASAN) assert.ok((await s.metrics()).get('limpet_memory_resident_bytes')! < TIGHT + 200 * 1024 * 1024);
     for (const c of clients) c.destroy();
     await until('it is given back', async () => (await s.metrics()).get('limpet_module_memory_held_bytes{module="talks"}')! < TIGHT / 4);
+});
+
+test('requests that come in pieces', async (t) => {
+    const s = await Server.start({ args: ['--threads', '1', '--memory-max', String(24 << 20)] });
+    t.after(() => s.stop());
+    await s.deploy('hello', HELLO);
+    const clients = await Promise.all(Array.from({ length: 700 }, () => s.connect()));
+    const head = `GET / HTTP/1.1\r\nHost: ${s.host('hello')}\r\nX-Long: ${'x'.repeat(60_000)}`;
+    for (const c of clients) c.write(head); // without an end: some 40 MB
+    const held = async () => (await s.metrics()).get('limpet_memory_held_bytes')!;
+    await until('some are turned away', () => clients.filter((c) => c.text.startsWith('HTTP/1.1 503')).length > 100);
+    for (const c of clients) if (c.text) assert.match(c.text, /^HTTP\/1\.1 503 [^]*retry-after: 1\r\n[^]*no memory left to wait/);
+    assert.ok((await held()) < 32 << 20, `${await held()} bytes are held`);
+    for (const c of clients) c.destroy();
+    await until('all is given back', async () => (await held()) === 0);
+    assert.equal((await s.request('hello')).text, 'hello');
+});
+
+test('SQL that takes memory', async () => {
+    const s = await tight();
+    await s.deploy('hello', HELLO);
+    await s.deploy('sorts', `import { exec } from "derp:runtime/sql";
+export default { fetch() { return Response.json(exec("WITH b(x) AS MATERIALIZED (SELECT randomblob(30000000) UNION ALL SELECT randomblob(30000000)) SELECT count(x) AS n FROM b").one()); } };`, { memory_mb: 1000, cpu_ms: 60_000, wall_ms: 600_000 });
+    const answers = await besideHello(s, many(12, () => s.request('sorts')));
+    for (const a of answers) if (a.status !== 200) assert.match(a.text, /has reached its limit of \d+ bytes of memory/);
+    assert.ok(answers.some((a) => a.status === 200) && answers.some((a) => a.status !== 200), answers.map((a) => a.status).join());
+    await nothingLeft(s, 'sorts');
 });
 
 test('isolates: requests that sleep take all but the share of others', async () => {
