@@ -220,6 +220,7 @@ struct guest {
     struct list link;   /* for the owner: runnable or idle list */
     struct list member; /* for the owner: all its guests */
     bool is_queued;     /* for the owner: in the runnable list */
+    bool is_lengthy;    /* likewise: its last slice was not enough */
     void *owner;
     void *run; /* for the owner: of a durable guest */
     struct guest_host *host;

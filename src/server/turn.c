@@ -5,8 +5,9 @@
  *
  *   1. fresh guests, each until it waits, is finished, or has used up its slice, and tasks that get
  *      an isolate: slot by slot in fair shares (schedule.h), for at most TURN_NS;
- *   2. one slice of one lengthy guest, shared as fairly, so that a guest that computes for long
- * costs its neighbors at most one slice of latency, however many such guests there are.
+ *   2. one slice of one lengthy guest, whose last slice was not enough, whatever it has stood still
+ *      for since, shared as fairly, so that a guest that computes for long costs its neighbors at
+ *      most one slice of latency, however many such guests there are.
  *
  * So a function that seldom runs waits for what runs at that moment, not for what others have
  * queued. A slot that gets no isolate is stalled until one is free.
@@ -46,8 +47,13 @@ void turn_runnable(void *ctx, struct guest *g)
     if (g->is_queued)
         return;
     g->is_queued = true;
-    list_push_back(&s->fresh, &g->link);
-    slot_awake(s);
+    if (g->is_lengthy) {
+        list_push_back(&s->lengthy, &g->link);
+        schedule_add(&w->lengthy, &s->lengthy_share);
+    } else {
+        list_push_back(&s->fresh, &g->link);
+        slot_awake(s);
+    }
     loop_again(&w->loop);
 }
 
@@ -299,6 +305,7 @@ static void run_guest(struct worker *w, struct guest *g)
         store_expect(w->server->store); /* it may be awake when there is something to commit */
     enum guest_status status = guest_step(g);
     witness_step(witness, thread, WITNESS_NOTHING, loop_now_ms(&w->loop));
+    g->is_lengthy = status == GUEST_AGAIN; /* also if it stands still now, for a commit */
     if (g->durable && status != GUEST_AGAIN) {
         activation_stepped(g, status);
         return;
