@@ -16,6 +16,16 @@ static const char *glob_extension(const char *glob)
     return glob + 1;
 }
 
+/* As in wrangler: of several rules of a type, those before and with the first that does not fall
+ * through. What files are without any rule stays. */
+static const struct project_rule *earlier_rule(const struct project *p, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(p->rules[k].type, p->rules[i].type) == 0 && !p->rules[k].falls_through)
+            return &p->rules[k];
+    return NULL;
+}
+
 static void bundle_rules(struct project *p, struct project_texts *args)
 {
     static const struct {
@@ -29,7 +39,12 @@ static void bundle_rules(struct project *p, struct project_texts *args)
                 loader = loaders[k].loader;
         for (size_t k = 0; loader && k < rule->globs.len; k++) {
             const char *extension = glob_extension(rule->globs.items[k]);
-            if (!extension)
+            if (earlier_rule(p, i))
+                project_warn(p,
+                             "%s: the rule for '%.60s' is not used: an earlier one of type %s does "
+                             "not fall through (fallthrough = true)",
+                             p->file, rule->globs.items[k], rule->type);
+            else if (!extension)
                 project_warn(p, "%s: the rule for '%.60s' is not used: globs here are \"**/*.EXT\"",
                              p->file, rule->globs.items[k]);
             else if (strcmp(extension, ".js") != 0 && strcmp(extension, ".mjs") != 0)

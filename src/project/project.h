@@ -43,6 +43,7 @@ struct project_pairs {
 struct project_rule {
     const char *type;
     struct project_texts globs;
+    bool falls_through;
 };
 
 struct project_assets {

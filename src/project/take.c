@@ -369,6 +369,9 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     case KEY_RULE_globs:
         take_texts(r, v, &r->rule->globs);
         return OK;
+    case KEY_RULE_fallthrough:
+        r->rule->falls_through = is_true;
+        return OK;
     case KEY_ROUTE_pattern:
         texts_add(p->arena, &p->routes, text_of(r, v));
         return OK;

@@ -292,6 +292,48 @@ static bool imports_matters(const char *kind, bool is_upload)
     return is_upload || !kind || slice_eq_cstr(slice_cstr(kind), "import-statement");
 }
 
+/* esbuild takes the "?raw" of "./page.ts?raw" for no part of the name, and so would run the file. */
+static bool imports_is_raw_code(const char *path)
+{
+    static const char *const kinds[] = {".ts",  ".tsx", ".mts", ".cts",  ".js", ".jsx",
+                                        ".mjs", ".cjs", ".css", ".json", NULL};
+    struct slice name = slice_cstr(path);
+    const struct slice suffix = SLICE_LIT("?raw");
+    if (!slice_ends(name, suffix))
+        return false;
+    name.len -= suffix.len;
+    for (size_t i = 0; kinds[i]; i++)
+        if (slice_ends(name, slice_cstr(kinds[i])))
+            return true;
+    return false;
+}
+
+/* The first import of code as "?raw" in esbuild's list of what it has read. */
+static enum err imports_check_raw(json_t *inputs, struct bundle_failure *ret_failure,
+                                  struct error *ret_error)
+{
+    const char *name;
+    json_t *input, *import;
+    size_t i;
+    json_object_foreach(inputs, name, input)
+    {
+        json_array_foreach(json_object_get(input, "imports"), i, import)
+        {
+            const char *path = json_string_value(json_object_get(import, "path"));
+            const char *original = json_string_value(json_object_get(import, "original"));
+            if (!path || !imports_is_raw_code(path))
+                continue;
+            enum err code =
+                bundle_fail(ret_failure, ret_error, slice_cstr(name), 0, 0, SLICE_EMPTY,
+                            "code cannot be imported by \"%.200s\"", original ? original : path);
+            error_hint(ret_error, "say that it is text: import x from \"./FILE\" with { type: "
+                                  "\"text\" }");
+            return code;
+        }
+    }
+    return OK;
+}
+
 enum err bundle_check_imports(struct slice meta, struct slice code, struct slice source_map,
                               bool is_upload, struct bundle_failure *ret_failure,
                               struct error *ret_error)
@@ -303,7 +345,7 @@ enum err bundle_check_imports(struct slice meta, struct slice code, struct slice
         json_decref(root);
         return error_set(ret_error, ERR_INTERNAL, "the bundler's list of imports cannot be read");
     }
-    enum err result = OK;
+    enum err result = imports_check_raw(json_object_get(root, "inputs"), ret_failure, ret_error);
     json_object_foreach(outputs, name, output)
     {
         size_t i;
