@@ -233,6 +233,27 @@ static JSValue native_codec_new(JSContext *ctx, JSValueConst this_value, int arg
     return len < 0 ? op_throw(ctx, len) : JS_NewUint32(ctx, codec);
 }
 
+/* codecSet(codec, Int32Array of pairs, dictionary) */
+static JSValue native_codec_set(JSContext *ctx, JSValueConst this_value, int argc,
+                                JSValueConst *argv)
+{
+    struct native_bytes settings = native_bytes(ctx, argc > 1 ? argv[1] : JS_UNDEFINED);
+    if (!settings.text.at)
+        return JS_EXCEPTION;
+    struct native_bytes dictionary = native_bytes(ctx, argc > 2 ? argv[2] : JS_UNDEFINED);
+    if (!dictionary.text.at) {
+        native_bytes_done(ctx, settings);
+        return JS_EXCEPTION;
+    }
+    struct op_codec_set args = {.codec = native_u32(ctx, argc, argv, 0),
+                                .settings = op_bytes(settings.text.at, settings.text.len),
+                                .dictionary = op_bytes(dictionary.text.at, dictionary.text.len)};
+    int32_t len = op_call(OP_CODEC_SET, &args, NULL, 0);
+    native_bytes_done(ctx, settings);
+    native_bytes_done(ctx, dictionary);
+    return len < 0 ? op_throw(ctx, len) : JS_UNDEFINED;
+}
+
 /* [bytes taken, is at its end, what came out or undefined] */
 static JSValue native_codec_run(JSContext *ctx, JSValueConst this_value, int argc,
                                 JSValueConst *argv)
@@ -703,6 +724,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("digest", 2, native_digest),
     JS_CFUNC_MAGIC_DEF("urlPattern", 2, texts_ask, TEXTS_URL_PATTERN),
     JS_CFUNC_DEF("codecNew", 2, native_codec_new),
+    JS_CFUNC_DEF("codecSet", 3, native_codec_set),
     JS_CFUNC_DEF("codecRun", 3, native_codec_run),
     JS_CFUNC_MAGIC_DEF("crypto", 8, subtle_crypto, false),
     JS_CFUNC_MAGIC_DEF("cryptoWait", 8, subtle_crypto, true),

@@ -83,8 +83,10 @@ export interface Native {
     urlPattern(what: number, texts: (string | undefined)[]): string[] | undefined;
     digest(algorithm: number, ...parts: (ArrayBuffer | ArrayBufferView)[]): ArrayBuffer;
     codecNew(format: number, isDecoder: boolean): number;
+    codecSet(codec: number, settings: Int32Array, dictionary: Uint8Array): void;
+    /** flush: enum coder_flush (src/coding/coder.h). */
     codecRun(
-        codec: number, data: ArrayBuffer | ArrayBufferView, isLast: boolean,
+        codec: number, data: ArrayBuffer | ArrayBufferView, flush: boolean | number,
     ): [taken: number, isOver: boolean, bytes: Uint8Array<ArrayBuffer> | undefined];
     codecEnd(codec: number): void;
     htmlSelector(selector: string): void;

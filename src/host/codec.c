@@ -57,26 +57,43 @@ static enum err codec_fail(const struct codec *c, const char *what, struct error
 {
     if (c->memory.is_refused)
         return codec_refused(c, ret_error);
-    return error_set(ret_error, ERR_INVALID, "the data is not what '%s' has: it %s",
-                     names[c->format], what);
+    const char *reason = c->coder ? coder_reason(c->coder) : "";
+    return error_set(ret_error, ERR_INVALID, "the data is not what '%s' has: it %s%s%s%s",
+                     names[c->format], what, reason[0] ? " (" : "", reason, reason[0] ? ")" : "");
 }
 
-enum err codec_run(struct codec *c, struct slice *in, bool is_last, char *out, size_t room,
-                   size_t *ret_len, bool *ret_is_over, struct error *ret_error)
+enum err codec_set(struct codec *c, enum coder_setting setting, int value, struct error *ret_error)
+{
+    if (setting < CODER_SETTINGS && coder_set(c->coder, setting, value))
+        return OK;
+    return error_set(ret_error, ERR_INVALID, "'%s' has no such setting here", names[c->format]);
+}
+
+enum err codec_dictionary(struct codec *c, struct slice dictionary, struct error *ret_error)
+{
+    if (coder_dictionary(c->coder, dictionary))
+        return OK;
+    if (c->memory.is_refused)
+        return codec_refused(c, ret_error);
+    return error_set(ret_error, ERR_INVALID, "'%s' takes no dictionary here", names[c->format]);
+}
+
+enum err codec_run(struct codec *c, struct slice *in, enum coder_flush flush, char *out,
+                   size_t room, size_t *ret_len, bool *ret_is_over, struct error *ret_error)
 {
     char *at = out;
     if (c->is_over && in->len > 0)
         return codec_fail(c, "goes on after its end", ret_error);
     while (!c->is_over) {
         size_t had = in->len, had_room = room;
-        enum coder_status status = coder_run(c->coder, in, is_last, &at, &room);
+        enum coder_status status = coder_run(c->coder, in, flush, &at, &room);
         if (status == CODER_BROKEN)
             return codec_fail(c, "is damaged or something else", ret_error);
         c->is_over = status == CODER_OVER;
         if (!c->is_over && (room == 0 || (in->len == had && room == had_room)))
             break;
     }
-    if (!c->is_over && is_last && room > 0)
+    if (!c->is_over && flush == CODER_FINISH && room > 0)
         return codec_fail(c, "ends early", ret_error);
     *ret_len = (size_t)(at - out);
     *ret_is_over = c->is_over;

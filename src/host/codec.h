@@ -20,11 +20,15 @@ NODISCARD enum err codec_new(enum coder_format format, bool is_decoder,
                              const struct coding_memory *memory, struct codec **ret_codec,
                              struct error *ret_error);
 void codec_free(struct codec *c);
+/* See coder.h. ERR_INVALID: not for this format, not that value, or too late. */
+NODISCARD enum err codec_set(struct codec *c, enum coder_setting setting, int value,
+                             struct error *ret_error);
+NODISCARD enum err codec_dictionary(struct codec *c, struct slice dictionary,
+                                    struct error *ret_error);
 /* Takes from the front of *in and writes at most `room` bytes to out. As long as it fills the room,
- * or *in is not empty, or is_last and not *ret_is_over, there is more to come: call again. is_last:
- * nothing follows what is in *in. What follows the end of compressed data stays in *in, and is an error
+ * or *in is not empty, or it is CODER_FINISH and not *ret_is_over, there is more to come: call again. What follows the end of compressed data stays in *in, and is an error
  * of the next call, so that what came before it is not lost. ERR_INVALID: damaged, ends early, or goes
  * on after its end; ERR_LIMIT_MEMORY. After an error only codec_free(). */
-NODISCARD enum err codec_run(struct codec *c, struct slice *in, bool is_last, char *out,
+NODISCARD enum err codec_run(struct codec *c, struct slice *in, enum coder_flush flush, char *out,
                              size_t room, size_t *ret_len, bool *ret_is_over,
                              struct error *ret_error);

@@ -186,6 +186,8 @@ enum err op_codec_run(struct guest *g, const struct op_codec_run_args *a)
     if (a->data.len > ABI_CODEC_BYTES)
         return op_refuse(g, ERR_INVALID, "a piece for a codec has %zu bytes, more than %d",
                          a->data.len, ABI_CODEC_BYTES);
+    if (a->is_last >= CODER_FLUSHES)
+        return op_refuse(g, ERR_INVALID, "there is no flush %u", a->is_last);
     struct slice in = a->data;
     size_t len = 0;
     bool is_over = false;
@@ -193,8 +195,8 @@ enum err op_codec_run(struct guest *g, const struct op_codec_run_args *a)
     char *out = g->result.ptr + HEAD_BYTES;
     enum err err = o->text ? text_run(o, &in, a->is_last != 0, out, ABI_CODEC_BYTES, &len, &is_over,
                                       &g->op_error)
-                           : codec_run(o->codec, &in, a->is_last != 0, out, ABI_CODEC_BYTES, &len,
-                                       &is_over, &g->op_error);
+                           : codec_run(o->codec, &in, (enum coder_flush)a->is_last, out,
+                                       ABI_CODEC_BYTES, &len, &is_over, &g->op_error);
     if (err != OK) {
         open_codec_free(o);
         return err;
@@ -203,6 +205,23 @@ enum err op_codec_run(struct guest *g, const struct op_codec_run_args *a)
     bytes_append_u32(&g->result, is_over);
     g->result.len += len;
     return OK;
+}
+
+enum err op_codec_set(struct guest *g, const struct op_codec_set_args *a)
+{
+    enum { SETTING_BYTES = 8 };
+    struct open_codec *o = open_codec_find(g, a->codec);
+    if (!o || !o->codec || a->settings.len % SETTING_BYTES)
+        return op_refuse(g, ERR_INVALID, "this stream belongs to another request, or has failed");
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < a->settings.len; i += SETTING_BYTES) {
+        uint32_t pair[2];
+        memcpy(pair, a->settings.ptr + i, sizeof(pair));
+        err = codec_set(o->codec, (enum coder_setting)pair[0], (int)pair[1], &g->op_error);
+    }
+    if (err == OK && a->dictionary.len)
+        err = codec_dictionary(o->codec, a->dictionary, &g->op_error);
+    return err;
 }
 
 enum err op_codec_end(struct guest *g, const struct op_codec_end_args *a)

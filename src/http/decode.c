@@ -51,7 +51,7 @@ struct decode {
 
 static enum coder_status stage_code(struct stage *s, struct slice *in, char **out, size_t *room)
 {
-    return coder_run(s->coder, in, false, out, room);
+    return coder_run(s->coder, in, CODER_NO_FLUSH, out, room);
 }
 
 static bool stage_start(struct stage *s, enum coder_format format)

@@ -208,6 +208,86 @@ static void test_memory_refused(void **state)
     }
 }
 
+/* A setting that is not for the format, not in its range, or too late is refused; none is lost. */
+static void test_settings(void **state)
+{
+    struct bytes data = BYTES_INIT, packed[10], out = BYTES_INIT;
+    (void)state;
+    make_data(&data, 1 << 16);
+    for (int level = 0; level < 10; level++) {
+        struct codec *c;
+        struct slice in = bytes_slice(&data);
+        size_t len = 0;
+        bool is_over = false;
+        packed[level] = (struct bytes)BYTES_INIT;
+        bytes_reserve(&packed[level], 1 << 17);
+        assert_int_equal(codec_new(CODER_DEFLATE, false, &accounts, &c, NULL), OK);
+        assert_int_equal(codec_set(c, CODER_LEVEL, level, NULL), OK);
+        assert_int_equal(codec_set(c, CODER_WINDOW, 9 + level % 7, NULL), OK);
+        assert_int_equal(codec_set(c, CODER_LEVEL, 10, NULL), ERR_INVALID);
+        assert_int_equal(codec_set(c, CODER_SETTINGS, 0, NULL), ERR_INVALID);
+        assert_int_equal(codec_dictionary(c, SLICE_LIT("what is known"), NULL), OK);
+        assert_int_equal(
+            codec_run(c, &in, CODER_FINISH, packed[level].ptr, 1 << 17, &len, &is_over, NULL), OK);
+        assert_true(is_over);
+        packed[level].len = len;
+        assert_int_equal(codec_set(c, CODER_WINDOW, 15, NULL), ERR_INVALID);
+        codec_free(c);
+
+        in = bytes_slice(&packed[level]);
+        bytes_clear(&out);
+        bytes_reserve(&out, 1 << 17);
+        assert_int_equal(codec_new(CODER_DEFLATE, true, &accounts, &c, NULL), OK);
+        assert_int_equal(codec_dictionary(c, SLICE_LIT("what is known"), NULL), OK);
+        assert_int_equal(codec_run(c, &in, CODER_FINISH, out.ptr, 1 << 17, &len, &is_over, NULL),
+                         OK);
+        assert_memory_equal(out.ptr, data.ptr, data.len);
+        codec_free(c);
+    }
+    assert_true(packed[9].len < packed[0].len);
+    for (int level = 0; level < 10; level++)
+        bytes_done(&packed[level]);
+    bytes_done(&data);
+    bytes_done(&out);
+}
+
+/* Every format that has a flush gives all so far, and goes on; memory of the highest levels is asked for. */
+static void test_flush_and_levels(void **state)
+{
+    (void)state;
+    for (int format = 0; format < CODER_FORMATS; format++) {
+        struct codec *c, *d;
+        char packed[512], out[512];
+        size_t len = 0, out_len = 0;
+        bool is_over = false;
+        struct slice in = SLICE_LIT("all so far");
+        struct error error;
+        assert_int_equal(codec_new((enum coder_format)format, false, &accounts, &c, NULL), OK);
+        assert_int_equal(codec_set(c, CODER_LEVEL, 9, NULL), OK);
+        assert_int_equal(
+            codec_run(c, &in, CODER_SYNC, packed, sizeof(packed), &len, &is_over, NULL), OK);
+        assert_false(is_over);
+        assert_int_equal(codec_new((enum coder_format)format, true, &accounts, &d, NULL), OK);
+        in = slice_of(packed, len);
+        assert_int_equal(
+            codec_run(d, &in, CODER_NO_FLUSH, out, sizeof(out), &out_len, &is_over, NULL), OK);
+        assert_int_equal(out_len, strlen("all so far"));
+        codec_free(c);
+        codec_free(d);
+
+        memory_max = memory + (format == CODER_BR ? 8 << 20 : 64 << 10);
+        enum err err = codec_new((enum coder_format)format, false, &accounts, &c, &error);
+        if (err == OK) {
+            in = SLICE_LIT("x");
+            assert_int_equal(codec_set(c, CODER_LEVEL, 9, NULL), OK);
+            err = codec_run(c, &in, CODER_FINISH, packed, sizeof(packed), &len, &is_over, &error);
+            codec_free(c);
+        }
+        assert_int_equal(err, ERR_LIMIT_MEMORY);
+        memory_max = 64 << 20;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +296,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_cut_and_long, up, down),
         cmocka_unit_test_setup_teardown(test_bomb, up, down),
         cmocka_unit_test_setup_teardown(test_memory_refused, up, down),
+        cmocka_unit_test_setup_teardown(test_settings, up, down),
+        cmocka_unit_test_setup_teardown(test_flush_and_levels, up, down),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
