@@ -222,6 +222,10 @@ static bool failure_explain_missing(const struct failure_parts *p, struct bytes 
                slice_starts(name, SLICE_LIT("cloudflare:"))) {
         bytes_printf(out, "the platform has no module \"%.*s\"", SLICE_ARG(name));
         snprintf(hint, hint_size, "it has %s", bundle_platform_text);
+    } else if (slice_find(name, ':') > 0) { /* "virtual:react-router/server-build" */
+        bytes_printf(out, "\"%.*s\" is a module that the project's own build makes",
+                     SLICE_ARG(name));
+        snprintf(hint, hint_size, "run that build first, and deploy what it has made");
     } else {
         bytes_printf(out, "cannot find the package \"%.*s\"", SLICE_ARG(name));
         snprintf(hint, hint_size, "install it beside the function: npm install %.*s",

@@ -151,6 +151,7 @@ describe('kinds of modules', { concurrency: 2 }, () => {
     test('hints: schemes of other platforms, URLs, packages that are not installed', async () => {
         for (const [source, said] of [
             ['npm:zod@3', /without "npm:".*\n[^]*npm install zod/], ['https://esm.sh/zod', /import of URLs is not supported[^]*by its name/],
+            ['virtual:app/server', /is a module that the project's own build makes[^]*run that build first/],
             ['@a/none/sub', /cannot find the package[^]*npm install @a\/none\b/], ['bun:sqlite', /each function has its own database/],
         ] as const) {
             const up = await deploy('hinted', {}, { 'src/index.ts': shows(`import x from "${source}";`, 'x') });
