@@ -61,7 +61,7 @@ function dataError(format: number, text: string): Error {
         const [code, errno] = zstdCodes[reason] ?? ["ZSTD_error_corruption_detected", -20];
         return failure(code, errno, reason || "Data corruption detected");
     }
-    return reason === "Missing dictionary" ? failure("Z_NEED_DICT", constants.Z_NEED_DICT!, reason)
+    return /^(Missing|Bad) dictionary$/.test(reason) ? failure("Z_NEED_DICT", constants.Z_NEED_DICT!, reason)
         : failure("Z_DATA_ERROR", constants.Z_DATA_ERROR!, reason || "invalid stored block lengths");
 }
 

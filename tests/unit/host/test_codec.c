@@ -231,7 +231,7 @@ static void test_settings(void **state)
             codec_run(c, &in, CODER_FINISH, packed[level].ptr, 1 << 17, &len, &is_over, NULL), OK);
         assert_true(is_over);
         packed[level].len = len;
-        assert_int_equal(codec_set(c, CODER_WINDOW, 15, NULL), ERR_INVALID);
+        assert_int_equal(codec_set(c, CODER_MEMORY, 1, NULL), ERR_INVALID);
         codec_free(c);
 
         in = bytes_slice(&packed[level]);
@@ -275,6 +275,8 @@ static void test_flush_and_levels(void **state)
         codec_free(c);
         codec_free(d);
 
+        if (format == CODER_ZSTD)
+            continue; /* takes no more than the little data asks for */
         memory_max = memory + (format == CODER_BR ? 8 << 20 : 64 << 10);
         enum err err = codec_new((enum coder_format)format, false, &accounts, &c, &error);
         if (err == OK) {
