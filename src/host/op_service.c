@@ -513,7 +513,7 @@ static enum err service_fetch(struct guest *g, const struct op_service_fetch_arg
 
 enum err op_service_fetch(struct guest *g, const struct op_service_fetch_args *a)
 {
-    struct service *s;
+    struct service *s = NULL;
     enum err err = service_fetch(g, a, 0, &s);
     if (err != OK)
         return err;
@@ -557,7 +557,7 @@ enum err op_service_fetch_call(struct guest *g, const struct op_service_fetch_ar
 
 enum err op_service_fetch_start(struct guest *g, uint32_t id, struct op_service_fetch_args *a)
 {
-    struct service *s;
+    struct service *s = NULL;
     if (a->body_kind == ABI_BODY_LENT)
         a->body_kind = ABI_BODY_INLINE; /* it is the execution's copy */
     enum err err = service_fetch(g, a, id, &s);

@@ -210,12 +210,7 @@ static bool failure_explain_missing(const struct failure_parts *p, struct bytes 
     name.len--;
     if (bundle_explain_scheme(name, out, hint, hint_size))
         return true;
-    if (memmem(p->note.ptr ? p->note.ptr : "", p->note.len, "built into node",
-               strlen("built into node"))) {
-        bytes_printf(out, "\"%.*s\" is a module of Node.js, which this platform does not have",
-                     SLICE_ARG(name));
-        snprintf(hint, hint_size, "%s", bundle_node_hint);
-    } else if (name.len && (name.ptr[0] == '.' || name.ptr[0] == '/')) {
+    if (name.len && (name.ptr[0] == '.' || name.ptr[0] == '/')) {
         bytes_printf(out, "there is no file \"%.*s\"", SLICE_ARG(name));
         snprintf(hint, hint_size, "the path is looked up from the importing file");
     } else if (slice_starts(name, SLICE_LIT("derp:")) || slice_starts(name, SLICE_LIT("limpet")) ||

@@ -353,8 +353,6 @@ static void missing_modules_are_explained(void **state)
          "npm install nope", 15},
         {"import x from 'node:nothing'; export default x;", "is a module of Node.js",
          "web's own APIs", 15},
-        {"import x from '_http_agent'; export default x;", "is a module of Node.js",
-         "web's own APIs", 15},
         {"import x from 'derp:runtime/x'; export default x;", "has no module \"derp:runtime/x\"",
          "derp:runtime/{types", 15},
         {"import x from 'cloudflare:sockets'; export default x;",
