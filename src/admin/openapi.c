@@ -330,7 +330,7 @@ static const struct field fields[] = {
     {"Usage", "cpu_seconds", "number", true, "of engine threads"},
     {"Usage", "memory_byte_seconds", "integer", true, "memory of its guests, over time"},
     {"Usage", "egress_bytes", "integer", true, "of answers and requests that left"},
-    {"Usage", "stored_bytes", "integer?", true, "its database now; null: of an hour"},
+    {"Usage", "stored_bytes", "integer?", true, "its database, executions and versions now; null: of an hour"},
     {"Quota", "module", "string", false,
      "name of a function or workflow; left out: all of the namespace"},
     {"Quota", "namespace", "string", true, ""},

@@ -153,6 +153,15 @@ struct account *accounts_module(struct accounts *a, struct slice name)
     return of;
 }
 
+size_t accounts_held(struct accounts *a, struct slice name, enum resource r)
+{
+    pthread_mutex_lock(&a->mutex);
+    const struct module *m = map_get(&a->modules, name);
+    size_t held = m ? budget_used(&m->account->budgets[r]) : 0;
+    pthread_mutex_unlock(&a->mutex);
+    return held;
+}
+
 struct account *accounts_namespace(struct accounts *a, struct slice name)
 {
     pthread_mutex_lock(&a->mutex);

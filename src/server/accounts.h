@@ -12,6 +12,8 @@ struct config;
 struct accounts *accounts_new(const struct config *config);
 void accounts_free(struct accounts *a);
 struct account *accounts_server(struct accounts *a); /* borrowed */
+/* What the module holds at this moment; 0 where there is none. Any thread. */
+size_t accounts_held(struct accounts *a, struct slice name, enum resource r);
 /* A reference, made at first use. Any thread. */
 struct account *accounts_module(struct accounts *a, struct slice name);
 /* Likewise. */

@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "admin/admin.h"
@@ -173,22 +172,10 @@ static void host_usage(void *ctx, struct admin_usage *u)
     usage_flush(c->usage, &w->wait);
 }
 
-/* The database with its log. Copies of versions and journals are the server's. */
 static int64_t host_stored_bytes(void *ctx, struct slice module)
 {
-    static const char *const suffixes[] = {"", "-wal"};
     struct control *c = ctx;
-    struct database *b = deployments_database(c->deployments, module);
-    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
-    int64_t bytes = 0;
-    for (size_t k = 0; b && k < ARRAY_LEN(suffixes); k++) {
-        struct stat st;
-        bytes_clear(&name);
-        bytes_printf(&name, "%s%s", database_path(b), suffixes[k]);
-        if (stat(bytes_cstr(&name), &st) == 0)
-            bytes += st.st_size;
-    }
-    return bytes;
+    return (int64_t)accounts_held(c->server->accounts, module, RESOURCE_DISK);
 }
 
 static bool host_quota_look(void *ctx, const struct quota_row *owner, enum resource r,

@@ -230,11 +230,6 @@ void deployments_change(struct deployments *ds, struct admin_change *request)
     announced_next(ds);
 }
 
-struct database *deployments_database(struct deployments *ds, struct slice module)
-{
-    return map_get(&ds->databases, module);
-}
-
 /* ---- all ---- */
 
 struct deployments *deployments_new(struct server *s, struct loop *loop, struct asks *asks)

@@ -9,7 +9,6 @@
 #include "flow/place.h"
 #include "store/ask.h"
 
-struct database;
 struct deployment;
 struct deployments;
 struct server;
@@ -29,5 +28,3 @@ void deployments_try(struct deployments *ds, struct deployment_ask *a, struct sl
 
 /* For struct admin_host. */
 void deployments_change(struct deployments *ds, struct admin_change *request);
-/* The module's database, borrowed until the next change; NULL: there is no such module. */
-struct database *deployments_database(struct deployments *ds, struct slice module);

@@ -105,13 +105,19 @@ static void open_witness(struct server *s)
     watch_faults(s->witness);
 }
 
+static struct account *accounts_get(void *accounts, struct slice module)
+{
+    return accounts_module(accounts, module);
+}
+
 static enum err server_open(struct server *s, struct error *ret_error)
 {
     struct config *c = &s->config;
     s->accounts = accounts_new(c);
     if (!c->esbuild)
         c->esbuild = c->owned[1] = runtime_type_find(SLICE_EMPTY)->find_tool();
-    struct store_config store = {.url = c->database_url,
+    struct store_config store = {.accounts = {accounts_get, s->accounts},
+                                 .url = c->database_url,
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,
                                  .audit_keep_us = (int64_t)c->audit_keep_s * 1000000,

@@ -65,6 +65,16 @@ bool artifact_exists(struct store *s, struct slice hash)
     return access(bytes_cstr(&path), R_OK) == 0;
 }
 
+int64_t artifact_bytes(struct store *s, struct slice hash)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    struct stat st;
+    if (!artifact_is_hash(hash))
+        return 0;
+    artifact_path(s, hash, false, &path);
+    return stat(bytes_cstr(&path), &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
 /* ---- what was put lately ---- */
 
 static bool artifact_is_recent(const struct artifact_recent *r, uint64_t now_ns)

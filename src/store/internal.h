@@ -178,6 +178,7 @@ void store_queue_stop(struct store *s); /* commits what is queued; harmless if n
 NODISCARD enum err artifact_open(struct store *s, struct error *ret_error);
 void artifact_close(struct store *s);
 bool artifact_exists(struct store *s, struct slice hash);
+int64_t artifact_bytes(struct store *s, struct slice hash); /* of its file; 0: there is none */
 bool artifact_is_hash(struct slice hash);
 /* Names content. */
 void artifact_hash(struct slice content, char ret_hash[65]);

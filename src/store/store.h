@@ -20,6 +20,13 @@
 struct loop;
 struct store;
 
+/* Whose disk it is that executions and versions of a module take. */
+struct store_accounts {
+    struct account *(*get)(void *ctx,
+                           struct slice module); /* a reference; any thread. NULL: nobody's */
+    void *ctx;
+};
+
 struct store_config {
     const char *url;             /* "sqlite:./data/db.sqlite": the scheme names the backend */
     const char *data_dir;        /* made, too; NULL: nobody needs one */
@@ -29,7 +36,8 @@ struct store_config {
     int64_t durable_keep_us; /* finished durable executions are removed after so long; 0: 7 days */
     int64_t audit_keep_us;   /* rows of the audit log go after so long; 0: never */
     int64_t audit_rows_max;  /* so many of them are kept; 0: all */
-    const char *secret_key;  /* that secrets are sealed with; NULL: of a file, made at first */
+    struct store_accounts accounts;
+    const char *secret_key; /* that secrets are sealed with; NULL: of a file, made at first */
 };
 
 /* Opens, locks the data folder against a second server (ERR_CONFLICT), migrates the schema, and

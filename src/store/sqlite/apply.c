@@ -4,6 +4,7 @@
  * refused before its first write, or it is one statement, which SQLite undoes itself, or it runs in
  * a savepoint (apply_in_savepoint). So one bad mutation never spoils the batch that it is in. */
 #include "store/sqlite/durable.h"
+#include "store/sqlite/stored.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -226,6 +227,9 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
         *ret_number = f.version;
         code = db_run(&w->db, WRITER_FUNCTION_TOUCH, PARAMS(P_INT(f.id), P_INT(now)), ret_error);
     } else if (code == OK) {
+        code = stored_version(w, f.id, v, slice_cstr(assets_hash), ret_error);
+        if (code != OK)
+            return code;
         code = apply_one(w,
                          v->is_kept_back && f.version ? WRITER_FUNCTION_VERSION_NEXT
                                                       : WRITER_FUNCTION_VERSION_SET,
@@ -312,8 +316,10 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
     durable_forget(w);
-    if (code == OK)
+    if (code == OK) {
+        writer_add_count(w, f.id, WRITER_COUNTED_GONE, 1);
         w->needs_tidy = true;
+    }
     return code;
 }
 

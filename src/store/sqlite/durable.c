@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "store/sqlite/durable_columns.h"
+#include "store/sqlite/stored.h"
 
 /* As the columns of WRITER_DURABLE_SQL are listed. */
 static struct durable_state durable_read(sqlite3_stmt *st)
@@ -19,6 +20,8 @@ static struct durable_state durable_read(sqlite3_stmt *st)
         .signals_last = db_int(st, DURABLE_COLUMNS + 2),
         .signals_waiting = db_int(st, DURABLE_COLUMNS + 3),
         .namespace_id = db_int(st, DURABLE_COLUMNS + 4),
+        .bytes = db_int(st, DURABLE_COLUMNS + 5),
+        .grown = db_int(st, DURABLE_COLUMNS + 6),
     };
 }
 
@@ -128,7 +131,8 @@ static bool durable_is_longer(const struct durable_state *before, const struct d
            s->has_waiters == before->has_waiters && s->records >= before->records &&
            s->events == before->events && s->signals_last == before->signals_last &&
            s->signals_waiting == before->signals_waiting && s->attempt == before->attempt &&
-           s->started_us == before->started_us && s->lines == before->lines;
+           s->started_us == before->started_us && s->lines == before->lines &&
+           s->bytes == before->bytes;
 }
 
 /* Columns of an index. */
@@ -139,27 +143,25 @@ static bool durable_is_moved(const struct durable_state *before, const struct du
 }
 
 static enum err durable_write(struct writer *w, const struct durable_state *before,
-                              const struct durable_state *after, struct error *ret_error)
+                              const struct durable_state *after, bool is_moved,
+                              struct error *ret_error)
 {
     const struct durable_state *s = after;
-    bool is_moved = durable_is_moved(before, after);
-    if (!is_moved && durable_is_longer(before, after))
-        return OK;
     if (!is_moved)
         return db_run(&w->db, WRITER_DURABLE_MARK,
                       PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
                              P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events),
                              P_INT(s->signals_last), P_INT(s->signals_waiting), P_INT(s->attempt),
-                             P_INT(s->started_us), P_INT(s->lines)),
+                             P_INT(s->started_us), P_INT(s->lines), P_INT(s->bytes + s->grown)),
                       ret_error);
-    enum err code =
-        db_run(&w->db, WRITER_DURABLE_MOVE,
-               PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
-                      P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events),
-                      P_INT(s->signals_last), P_INT(s->signals_waiting), P_INT(s->attempt),
-                      P_INT(s->started_us), P_INT(s->status), P_INT(s->is_paused),
-                      P_INT(s->wake_us), durable_due(s), P_INT(s->finished_us), P_INT(s->lines)),
-               ret_error);
+    enum err code = db_run(
+        &w->db, WRITER_DURABLE_MOVE,
+        PARAMS(P_INT(s->seq), P_INT(s->version), P_INT(s->is_cancel_requested),
+               P_INT(s->has_waiters), P_INT(s->records), P_INT(s->events), P_INT(s->signals_last),
+               P_INT(s->signals_waiting), P_INT(s->attempt), P_INT(s->started_us), P_INT(s->status),
+               P_INT(s->is_paused), P_INT(s->wake_us), durable_due(s), P_INT(s->finished_us),
+               P_INT(s->lines), P_INT(s->bytes + s->grown)),
+        ret_error);
     if (code == OK && (s->status != before->status || s->is_paused != before->is_paused)) {
         durable_count(w, before, -1);
         durable_count(w, after, 1);
@@ -172,9 +174,47 @@ static enum err durable_write(struct writer *w, const struct durable_state *befo
 enum err durable_save(struct writer *w, const struct durable_state *before,
                       const struct durable_state *after, struct error *ret_error)
 {
-    enum err code = durable_write(w, before, after, ret_error);
-    if (code == OK && after->kept)
-        after->kept->state = *after;
+    const bool is_moved = durable_is_moved(before, after);
+    const bool is_written = is_moved || !durable_is_longer(before, after);
+    const int64_t bytes = after->bytes + after->grown;
+    enum err code = is_written ? durable_write(w, before, after, is_moved, ret_error) : OK;
+    if (code != OK)
+        return code;
+    if (bytes != before->bytes + before->grown)
+        writer_add_count(w, after->function_id, WRITER_COUNTED_STORED,
+                         bytes - before->bytes - before->grown);
+    if (is_written && bytes != before->bytes)
+        writer_add_count(w, after->function_id, WRITER_COUNTED_BYTES, bytes - before->bytes);
+    if (!after->kept)
+        return OK;
+    after->kept->state = *after;
+    if (is_written) {
+        after->kept->state.bytes = bytes;
+        after->kept->state.grown = 0;
+    }
+    return OK;
+}
+
+enum err durable_measure(struct writer *w, struct durable_state *state, struct error *ret_error)
+{
+    int64_t bytes = 0;
+    enum err code = apply_one(w, WRITER_DURABLE_BYTES,
+                              PARAMS(P_INT(state->seq), P_INT(durable_place(state->seq, 0)),
+                                     P_INT(durable_place(state->seq + 1, 0))),
+                              &bytes, NULL, ret_error);
+    state->bytes = DURABLE_ROW_BYTES + bytes;
+    state->grown = 0;
+    return code;
+}
+
+enum err durable_drop_snapshot(struct writer *w, struct durable_state *state,
+                               struct error *ret_error)
+{
+    int64_t bytes = 0;
+    bool has_row = false;
+    enum err code = apply_one(w, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state->seq)), &bytes,
+                              &has_row, ret_error);
+    state->bytes -= bytes;
     return code;
 }
 
@@ -184,19 +224,21 @@ static enum err durable_insert(struct writer *w, struct durable_state *state,
 {
     if (!state->seq)
         state->seq = w->durable_seq + 1;
-    enum err code =
-        db_run(&w->db, WRITER_DURABLE_ADD,
-               PARAMS(P_INT(state->seq), P_INT(state->function_id), P_INT(state->version),
-                      P_INT(state->records), P_INT(state->events), P_INT(state->signals_last),
-                      P_INT(t->created_us ? t->created_us : clock_wall_us()), P_TEXT(t->id),
-                      P_TEXT(t->parent), P_TEXT(t->export_name), P_TEXT(t->key)),
-               ret_error);
+    enum err code = db_run(
+        &w->db, WRITER_DURABLE_ADD,
+        PARAMS(P_INT(state->seq), P_INT(state->function_id), P_INT(state->version),
+               P_INT(state->records), P_INT(state->events), P_INT(state->signals_last),
+               P_INT(t->created_us ? t->created_us : clock_wall_us()), P_TEXT(t->id),
+               P_TEXT(t->parent), P_TEXT(t->export_name), P_TEXT(t->key), P_INT(state->bytes)),
+        ret_error);
     *ret_is_new = code == OK && db_changes(&w->db) > 0;
     if (!*ret_is_new)
         return code;
     if (state->seq > w->durable_seq)
         w->durable_seq = state->seq;
     durable_count(w, state, 1);
+    writer_add_count(w, state->function_id, WRITER_COUNTED_STORED, state->bytes);
+    writer_add_count(w, state->function_id, WRITER_COUNTED_BYTES, state->bytes);
     return code;
 }
 
@@ -210,7 +252,9 @@ enum err durable_add(struct writer *w, struct durable_state *state,
                                     .events = state->events,
                                     .signals_last = state->signals_last,
                                     .status = DURABLE_QUEUED,
-                                    .attempt = 1};
+                                    .attempt = 1,
+                                    .bytes = DURABLE_ROW_BYTES + (int64_t)texts->input.len +
+                                             (int64_t)texts->metadata.len};
     enum err code = durable_insert(w, state, texts, ret_is_new, ret_error);
     if (code == OK && !*ret_is_new) {
         /* Either it lives, or its function was deleted and the tidying has not come to it yet. */
@@ -297,11 +341,17 @@ enum err durable_notify(struct writer *w, const struct durable_state *ended,
 enum err durable_clear(struct writer *w, struct durable_state *state, struct error *ret_error)
 {
     const struct db_param *params = PARAMS(P_INT(state->seq), P_INT(STORE_TIDY_ROWS));
-    enum err code = db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state->seq)), ret_error);
+    int64_t bytes = 0;
+    enum err code = durable_drop_snapshot(w, state, ret_error);
     if (code != OK || state->status != DURABLE_COMPLETED || !state->signals_last)
         return code;
+    if (state->signals_waiting)
+        code =
+            apply_one(w, WRITER_SIGNALS_BYTES, PARAMS(P_INT(state->seq)), &bytes, NULL, ret_error);
+    state->bytes -= bytes;
     state->signals_waiting = 0;
-    code = db_run(&w->db, WRITER_SIGNALS_DELETE, params, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_SIGNALS_DELETE, params, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_SIGNAL_ONCES_DELETE, params, ret_error);
     if (code == OK && state->signals_last > STORE_TIDY_ROWS) {
@@ -346,6 +396,10 @@ enum err durable_receive(struct writer *w, struct durable_state *state,
                    SLICE_ARG(message->execution));
         return code;
     }
+    int64_t bytes = (int64_t)message->name.len + (int64_t)message->data.len + DURABLE_PART_BYTES;
+    code = stored_check(w, state->function_id, bytes, ret_error);
+    if (code != OK)
+        return code;
     *ret_seq = state->signals_last + 1;
     code = db_run(&w->db, WRITER_SIGNAL_ADD,
                   PARAMS(P_INT(state->seq), P_INT(*ret_seq), P_INT(clock_wall_us()),
@@ -358,6 +412,7 @@ enum err durable_receive(struct writer *w, struct durable_state *state,
         return code;
     state->signals_last++;
     state->signals_waiting++;
+    state->bytes += bytes;
     durable_wake(state);
     return OK;
 }
@@ -392,6 +447,11 @@ enum err durable_cancel_children(struct writer *w, struct slice parent, struct e
 }
 
 /* ---- journal ---- */
+
+int64_t durable_chunk_bytes(struct slice records)
+{
+    return (int64_t)records.len + DURABLE_PART_BYTES;
+}
 
 enum err durable_append(struct writer *w, int64_t seq, int64_t first, int64_t count,
                         struct slice records, struct error *ret_error)

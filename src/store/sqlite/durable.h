@@ -15,6 +15,8 @@ struct durable_state {
     bool is_paused, is_cancel_requested, has_waiters;
     int64_t records, events, signals_last, signals_waiting, wake_us, attempt, started_us,
         finished_us, lines, namespace_id;
+    int64_t bytes;             /* on the disk, as of the row */
+    int64_t grown;             /* ... and what was appended since */
     struct durable_kept *kept; /* its place in the writer's memory; NULL: none */
 };
 
@@ -43,6 +45,12 @@ NODISCARD enum err durable_cancel_children(struct writer *w, struct slice parent
 void durable_forget(struct writer *w);
 /* Between transactions: if there are too many. */
 void durable_forget_many(struct writer *w);
+/* Counts anew what hangs on it. */
+NODISCARD enum err durable_measure(struct writer *w, struct durable_state *state,
+                                   struct error *ret_error);
+/* Its snapshot goes, if it has one. */
+NODISCARD enum err durable_drop_snapshot(struct writer *w, struct durable_state *state,
+                                         struct error *ret_error);
 NODISCARD enum err durable_save(struct writer *w, const struct durable_state *before,
                                 const struct durable_state *after, struct error *ret_error);
 
@@ -74,6 +82,8 @@ NODISCARD enum err durable_clear(struct writer *w, struct durable_state *state,
 NODISCARD enum err durable_receive(struct writer *w, struct durable_state *state,
                                    const struct durable_message *message, int64_t *ret_seq,
                                    struct error *ret_error);
+/* How many bytes a chunk counts for. */
+int64_t durable_chunk_bytes(struct slice records);
 NODISCARD enum err durable_append(struct writer *w, int64_t seq, int64_t first, int64_t count,
                                   struct slice records, struct error *ret_error);
 

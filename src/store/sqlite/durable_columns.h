@@ -19,6 +19,16 @@ _Static_assert(STORE_JOURNAL_BITS == 24, "stands in the SQL");
     " ORDER BY j.place DESC LIMIT 1) - (d.seq << " DURABLE_PLACE_SQL "), 0)), d.records)"
 _Static_assert(DURABLE_RUNNING == 1, "stands in the SQL");
 
+/* What an execution takes of the disk, as it is counted: its texts, chunks, snapshot and signals, so much
+ * for its row, and for each chunk and signal. Of one that runs the column says it as of the row, and this
+ * how much its journal has grown since. */
+enum { DURABLE_ROW_BYTES = 256, DURABLE_PART_BYTES = 32 };
+#define DURABLE_PART_SQL "32"
+#define DURABLE_GROWN_SQL                                                                          \
+    "iif(d.status = 1, coalesce((SELECT sum(octet_length(j.records) + " DURABLE_PART_SQL           \
+    ") FROM journal j WHERE j.place >= (d.seq << " DURABLE_PLACE_SQL ") + d.records"               \
+    " AND j.place < (d.seq + 1) << " DURABLE_PLACE_SQL "), 0), 0)"
+
 #define DURABLE_COLUMN_TABLE(X)                                                                    \
     X(seq, "d.seq", int64_t)                                                                       \
     X(version, "d.version", int64_t)                                                               \

@@ -7,6 +7,8 @@
 #include "store/sqlite/durable.h"
 
 #include "base/clock.h"
+#include "store/sqlite/durable_columns.h"
+#include "store/sqlite/stored.h"
 
 /* ---- starting ---- */
 
@@ -46,6 +48,9 @@ enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t
                          STORE_COMMIT_BYTES_MAX);
     struct apply_function f;
     enum err code = commit_workflow(w, row->workflow, &f, ret_error);
+    if (code != OK)
+        return code;
+    code = stored_check(w, f.id, (int64_t)row->input.len + (int64_t)row->metadata.len, ret_error);
     if (code != OK)
         return code;
     struct durable_state state = {.function_id = f.id, .version = f.version};
@@ -116,6 +121,13 @@ enum err step_append(struct writer *w, struct durable_step *c, const struct stor
     if (count >= (INT64_C(1) << STORE_JOURNAL_BITS) - first)
         return error_set(ret_error, ERR_LIMIT, "a journal has less than %d records",
                          1 << STORE_JOURNAL_BITS);
+    if (count > 0) {
+        const int64_t bytes = durable_chunk_bytes(s->append.records);
+        enum err code = stored_check(w, c->state.function_id, bytes, ret_error);
+        if (code != OK)
+            return code;
+        c->state.grown += bytes;
+    }
     c->state.records += count;
     return count ? durable_append(w, c->state.seq, first, count, s->append.records, ret_error) : OK;
 }
@@ -130,8 +142,14 @@ enum err step_log(struct writer *w, struct durable_step *c, const struct store_s
 enum err step_progress(struct writer *w, struct durable_step *c, const struct store_step *s,
                        struct error *ret_error)
 {
-    return db_run(&w->db, WRITER_DURABLE_TEXT_PROGRESS,
-                  PARAMS(P_INT(c->state.seq), P_TEXT(s->progress.json)), ret_error);
+    int64_t old = 0;
+    enum err code = apply_one(w, WRITER_DURABLE_PROGRESS_BYTES, PARAMS(P_INT(c->state.seq)), &old,
+                              NULL, ret_error);
+    c->state.bytes += (int64_t)s->progress.json.len - old;
+    if (code == OK)
+        code = db_run(&w->db, WRITER_DURABLE_TEXT_PROGRESS,
+                      PARAMS(P_INT(c->state.seq), P_TEXT(s->progress.json)), ret_error);
+    return code;
 }
 
 enum err step_child(struct writer *w, struct durable_step *c, const struct store_step *s,
@@ -145,6 +163,9 @@ enum err step_child(struct writer *w, struct durable_step *c, const struct store
          * be for ever, the record is there (in the module's database, perhaps). */
         return OK;
     }
+    if (code != OK)
+        return code;
+    code = stored_check(w, f.id, (int64_t)s->child.input.len, ret_error);
     if (code != OK)
         return code;
     struct durable_state made = {.function_id = f.id, .version = f.version};
@@ -183,10 +204,15 @@ enum err step_message(struct writer *w, struct durable_step *c, const struct sto
 enum err step_signal_taken(struct writer *w, struct durable_step *c, const struct store_step *s,
                            struct error *ret_error)
 {
-    enum err code = db_run(&w->db, WRITER_SIGNAL_DELETE,
-                           PARAMS(P_INT(c->state.seq), P_INT(s->signal_taken.seq)), ret_error);
-    if (code == OK)
-        c->state.signals_waiting -= db_changes(&w->db); /* 0: consumed before, told again */
+    int64_t bytes = 0;
+    bool was_there = false; /* else it was consumed before, and this is told again */
+    enum err code =
+        apply_one(w, WRITER_SIGNAL_DELETE, PARAMS(P_INT(c->state.seq), P_INT(s->signal_taken.seq)),
+                  &bytes, &was_there, ret_error);
+    if (code == OK && was_there) {
+        c->state.signals_waiting--;
+        c->state.bytes -= bytes;
+    }
     return code;
 }
 
@@ -208,6 +234,12 @@ enum err step_lines(struct writer *w, struct durable_step *c, const struct store
 enum err step_snapshot(struct writer *w, struct durable_step *c, const struct store_step *s,
                        struct error *ret_error)
 {
+    enum err code = durable_drop_snapshot(w, &c->state, ret_error);
+    const int64_t bytes = (int64_t)s->snapshot.state.len;
+    /* Without room it goes by replay. */
+    if (code != OK || stored_check(w, c->state.function_id, c->state.grown + bytes, NULL) != OK)
+        return code;
+    c->state.bytes += bytes;
     return db_run(&w->db, WRITER_SNAPSHOT_SET,
                   PARAMS(P_INT(c->state.seq), P_INT(c->state.records), P_BLOB(s->snapshot.state)),
                   ret_error);
@@ -227,6 +259,7 @@ enum err step_status(struct writer *w, struct durable_step *c, const struct stor
     if (!durable_is_finished(state->status))
         return OK;
     enum err code = OK;
+    state->bytes += (int64_t)s->status.output.len + (int64_t)s->status.error.len;
     if (s->status.output.len || s->status.error.len)
         code = db_run(&w->db, WRITER_DURABLE_TEXT_END,
                       PARAMS(P_INT(state->seq), P_TEXT(s->status.output), P_TEXT(s->status.error)),

@@ -5,6 +5,7 @@
  * that cuts off much of one takes its time.
  */
 #include "store/sqlite/durable.h"
+#include "store/sqlite/stored.h"
 
 #define STORE_CRASHES_TEXT "three"
 _Static_assert(STORE_CRASHES_MAX == 3, "the number stands in a message");
@@ -199,7 +200,8 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
     after->wake_us = after->finished_us = 0;
     after->attempt++;
     after->lines = -1; /* which of them belong to the records that are kept, nobody knows */
-    return durable_save(w, &before, after, ret_error);
+    code = durable_measure(w, after, ret_error);
+    return code == OK ? durable_save(w, &before, after, ret_error) : code;
 }
 
 /* A row like another, with the texts it was started with. */
@@ -328,6 +330,10 @@ static enum err fork_make(struct writer *w, const struct mutation *m,
         c.state.signals_waiting += db_changes(&w->db);
     if (code == OK)
         code = durable_steps(w, &c, m, ret_error);
+    if (code == OK)
+        code = durable_measure(w, &c.state, ret_error);
+    if (code == OK)
+        code = stored_check(w, to.function_id, c.state.bytes - to.bytes, ret_error);
     return code == OK ? durable_save(w, &to, &c.state, ret_error) : code;
 }
 
@@ -371,20 +377,22 @@ enum err apply_durable_migrate(struct writer *w, const struct mutation *m, int64
                       SLICE_ARG(a->id), (long long)before.records, (long long)a->records);
     if (code == OK)
         code = operate_check_version(w, a->id, &before, a->version, ret_error);
-    if (code == OK)
-        code = db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(before.seq)), ret_error);
     if (code != OK)
         return code;
     after = before;
     after.version = a->version;
-    return durable_save(w, &before, &after, ret_error);
+    code = durable_drop_snapshot(w, &after, ret_error);
+    return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }
 
 enum err apply_durable_snapshot_drop(struct writer *w, const struct mutation *m,
                                      int64_t *ret_number, struct error *ret_error)
 {
-    struct durable_state state;
-    enum err code = durable_find(w, m->durable_snapshot_drop.id, &state, ret_error);
-    return code == OK ? db_run(&w->db, WRITER_SNAPSHOT_DELETE, PARAMS(P_INT(state.seq)), ret_error)
-                      : code;
+    struct durable_state before, after;
+    enum err code = durable_find(w, m->durable_snapshot_drop.id, &before, ret_error);
+    if (code != OK)
+        return code;
+    after = before;
+    code = durable_drop_snapshot(w, &after, ret_error);
+    return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }

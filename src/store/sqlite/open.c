@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "store/sqlite/durable.h"
 #include "store/sqlite/schema.h"
+#include "store/sqlite/stored.h"
 
 /* In the file's header, so that file(1) and we can tell it from others' databases: "Lmpt". */
 enum { OPEN_APPLICATION_ID = 0x4c6d7074 };
@@ -233,6 +234,7 @@ enum err writer_open(struct store *s, const char *path, const char *folder,
     w->audit_keep_us = config->audit_keep_us;
     w->audit_rows_max = config->audit_rows_max;
     w->audit_us = config->audit_keep_us > 0 ? 0 : INT64_MAX;
+    w->accounts = config->accounts;
     w->needs_tidy = true; /* perhaps; the first look is cheap */
     int64_t number = 0;
     enum err code = open_create(path, ret_error);
@@ -248,6 +250,8 @@ enum err writer_open(struct store *s, const char *path, const char *folder,
         code = open_secrets(w, folder, config->secret_key, ret_error);
     if (code == OK)
         code = open_own(w, ret_error);
+    if (code == OK)
+        code = stored_open(w, ret_error);
     if (code != OK) {
         writer_close(w);
         return code;
@@ -262,6 +266,7 @@ void writer_close(struct writer *w)
         return;
     db_close(&w->db);
     durable_forget(w);
+    stored_close(w);
     free(w->counts);
     free(w->countings);
     free(w);

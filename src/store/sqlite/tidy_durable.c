@@ -47,6 +47,8 @@ static enum err tidy_retain_one(struct writer *w, const struct durable_state *st
     if (code != OK || is_wanted)
         return code;
     writer_add_count(w, state->function_id, WRITER_COUNTED_DURABLE + state->status, -1);
+    writer_add_count(w, state->function_id, WRITER_COUNTED_STORED, -state->bytes);
+    writer_add_count(w, state->function_id, WRITER_COUNTED_BYTES, -state->bytes);
     return durable_remove(w, state->seq, ret_error);
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "store/sqlite/durable.h"
+#include "store/sqlite/stored.h"
 
 static enum err writer_fenced(const struct writer *w, struct error *ret_error)
 {
@@ -115,13 +116,13 @@ static enum err writer_write_durable(struct writer *w, const struct writer_count
 {
     const int64_t *n = c->add + WRITER_COUNTED_DURABLE;
     bool is_changed = false;
-    for (int i = 0; i < WRITER_COUNTED - WRITER_COUNTED_DURABLE; i++)
+    for (int i = 0; i <= WRITER_COUNTED_BYTES - WRITER_COUNTED_DURABLE; i++)
         is_changed = is_changed || n[i];
     if (!is_changed)
         return OK;
     const struct db_param *params =
         PARAMS(P_INT(c->function_id), P_INT(n[0]), P_INT(n[1]), P_INT(n[2]), P_INT(n[3]),
-               P_INT(n[4]), P_INT(n[5]), P_INT(n[6]));
+               P_INT(n[4]), P_INT(n[5]), P_INT(n[6]), P_INT(n[7]));
     enum err code = db_run(&w->db, WRITER_COUNT_DURABLE, params, ret_error);
     if (code == OK && !db_changes(&w->db))
         code = db_run(&w->db, WRITER_COUNT_DURABLE_ADD, params, ret_error);
@@ -136,8 +137,6 @@ static enum err writer_write_counts(struct writer *w, struct error *ret_error)
         if (code == OK)
             code = writer_write_durable(w, &w->counts[i], ret_error);
     }
-    if (code == OK)
-        w->counts_len = 0;
     return code;
 }
 
@@ -146,6 +145,10 @@ enum err writer_commit(struct writer *w, struct error *ret_error)
     enum err code = writer_write_counts(w, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_COMMIT, PARAMS(), ret_error);
+    if (code == OK) {
+        stored_committed(w);
+        w->counts_len = 0;
+    }
     return code;
 }
 

@@ -14,6 +14,9 @@ enum writer_counted {
     WRITER_COUNTED_LOGS,
     WRITER_COUNTED_DURABLE, /* + enum durable_status */
     WRITER_COUNTED_PAUSED = WRITER_COUNTED_DURABLE + DURABLE_CANCELLED + 1,
+    WRITER_COUNTED_BYTES,  /* of executions, as of their rows */
+    WRITER_COUNTED_STORED, /* not in the database: see stored.h */
+    WRITER_COUNTED_GONE,   /* likewise: the function was deleted */
     WRITER_COUNTED,
 };
 
@@ -42,6 +45,8 @@ struct writer {
     int64_t durable_seq; /* last one given to an execution */
     struct map kept;     /* rows of executions that run: durable.c */
     unsigned forks; /* that are being copied; what others left of theirs goes when there are none */
+    struct store_accounts accounts;
+    struct map stored; /* id of a function -> struct stored: stored.c */
     int64_t keep_us;   /* durable_keep_us */
     int64_t retain_us; /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */

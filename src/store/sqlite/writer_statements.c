@@ -13,7 +13,7 @@ _Static_assert(DURABLE_QUEUED == 0 && DURABLE_COMPLETED == 3 && DURABLE_CANCELLE
 /* As durable.c reads them. */
 #define WRITER_DURABLE_SQL                                                                         \
     "SELECT " DURABLE_COLUMNS_SQL "d.function_id, d.has_waiters, d.signals_last,"                  \
-    " d.signals_waiting, d.namespace_id FROM durable d"
+    " d.signals_waiting, d.namespace_id, d.bytes, " DURABLE_GROWN_SQL " FROM durable d"
 
 /* clang-format off */
 #define ENV_OLDEST_OF(of, status)                                                                  \

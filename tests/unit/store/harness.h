@@ -29,6 +29,7 @@ struct harness {
     struct error error;
     uint32_t log_rows_max, execution_rows_max;
     int64_t durable_keep_us;
+    struct store_accounts accounts;
     int pending;
 };
 
@@ -68,7 +69,8 @@ static inline enum err harness_open_store(struct harness *h)
                                   .artifact_dir = h->artifacts,
                                   .log_rows_max = h->log_rows_max,
                                   .execution_rows_max = h->execution_rows_max,
-                                  .durable_keep_us = h->durable_keep_us};
+                                  .durable_keep_us = h->durable_keep_us,
+                                  .accounts = h->accounts};
     enum err code = store_open(&config, &h->store, &h->error);
     if (code == OK)
         code = store_reader_open(h->store, &h->reader, &h->error);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * See stored.h. A function's account is looked up once, by its name, and kept until the function is
+ * deleted: what was taken of one is given back to the same. */
+#include "store/sqlite/stored.h"
+
+#include <stdlib.h>
+
+#include "asset/assets.h"
+#include "store/sqlite/apply.h"
+
+struct stored {
+    struct account *account; /* a reference */
+    size_t bytes;            /* taken from it */
+};
+
+static struct slice stored_key(const int64_t *function_id)
+{
+    return slice_of((const char *)function_id, sizeof(*function_id));
+}
+
+static void stored_free(struct stored *s)
+{
+    account_give(s->account, RESOURCE_DISK, s->bytes);
+    account_unref(s->account);
+    free(s);
+}
+
+static struct stored *stored_put(struct writer *w, int64_t function_id, struct slice name)
+{
+    struct stored *s = calloc(1, sizeof(*s));
+    CHECK(s);
+    s->account = w->accounts.get(w->accounts.ctx, name);
+    (void)map_put(&w->stored, stored_key(&function_id), s);
+    return s;
+}
+
+/* NULL: it is nobody's, or there is no such function. */
+static struct stored *stored_get(struct writer *w, int64_t function_id)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    struct stored *s = map_get(&w->stored, stored_key(&function_id));
+    if (s || !w->accounts.get ||
+        db_query(&w->db, WRITER_FUNCTION_NAME, PARAMS(P_INT(function_id)), &st, NULL) != OK ||
+        db_step(&w->db, st, &has_row, NULL) != OK || !has_row)
+        return s;
+    return stored_put(w, function_id, db_text(st, 0));
+}
+
+static void stored_add(struct stored *s, int64_t add)
+{
+    if (add > 0) {
+        budget_force(&s->account->budgets[RESOURCE_DISK], (size_t)add);
+        s->bytes += (size_t)add;
+    } else {
+        size_t less = (size_t)-add < s->bytes ? (size_t)-add : s->bytes;
+        account_give(s->account, RESOURCE_DISK, less);
+        s->bytes -= less;
+    }
+}
+
+enum err stored_open(struct writer *w, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    if (!w->accounts.get)
+        return OK;
+    enum err code = db_query(&w->db, WRITER_STORED, PARAMS(), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        stored_add(stored_put(w, db_int(st, 0), db_text(st, 1)), db_int(st, 2));
+        code = db_step(&w->db, st, &has_row, ret_error);
+    }
+    return code;
+}
+
+void stored_close(struct writer *w)
+{
+    void *stored;
+    for (size_t cursor = 0; map_next(&w->stored, &cursor, NULL, &stored);)
+        stored_free(stored);
+    map_done(&w->stored);
+}
+
+static int64_t stored_pending(const struct writer *w, int64_t function_id)
+{
+    for (size_t i = 0; i < w->counts_len; i++)
+        if (w->counts[i].function_id == function_id)
+            return w->counts[i].add[WRITER_COUNTED_STORED];
+    return 0;
+}
+
+enum err stored_check(struct writer *w, int64_t function_id, int64_t more, struct error *ret_error)
+{
+    struct stored *s = stored_get(w, function_id);
+    int64_t all = more + stored_pending(w, function_id);
+    struct budget *full;
+    if (!s || all <= 0)
+        return OK;
+    if (!budget_take(&s->account->budgets[RESOURCE_DISK], (size_t)all, &full)) {
+        enum err code = budget_refuse(full, ret_error);
+        error_hint(ret_error, "delete executions, versions or rows, or raise the quota disk_bytes");
+        return code;
+    }
+    account_give(s->account, RESOURCE_DISK, (size_t)all);
+    return OK;
+}
+
+void stored_committed(struct writer *w)
+{
+    for (size_t i = 0; i < w->counts_len; i++) {
+        const struct writer_count *c = &w->counts[i];
+        struct stored *s;
+        if (c->add[WRITER_COUNTED_GONE] > 0)
+            s = map_remove(&w->stored, stored_key(&c->function_id));
+        else
+            s = c->add[WRITER_COUNTED_STORED] ? stored_get(w, c->function_id) : NULL;
+        if (s && c->add[WRITER_COUNTED_GONE] > 0)
+            stored_free(s);
+        else if (s)
+            stored_add(s, c->add[WRITER_COUNTED_STORED]);
+    }
+}
+
+/* ---- artifacts ---- */
+
+/* Is the content named by one of the function's versions? */
+static enum err stored_has(struct writer *w, int stmt, int64_t function_id, struct slice hash,
+                           bool *ret_has, struct error *ret_error)
+{
+    int64_t ignored = 0;
+    return apply_one(w, stmt, PARAMS(P_INT(function_id), P_TEXT(hash)), &ignored, ret_has,
+                     ret_error);
+}
+
+static enum err stored_assets(struct writer *w, int64_t function_id, struct slice manifest,
+                              int64_t *bytes, struct error *ret_error)
+{
+    struct assets *a;
+    enum err code = assets_parse(manifest, &a, ret_error);
+    if (code != OK)
+        return code;
+    for (size_t i = 0; i < assets_count(a) && code == OK; i++) {
+        const struct asset *f = assets_at(a, i);
+        bool is_there = false;
+        code = stored_has(w, WRITER_STORED_ASSET, function_id, f->hash, &is_there, ret_error);
+        if (code == OK && !is_there)
+            *bytes += (int64_t)f->size;
+    }
+    assets_unref(a);
+    return code;
+}
+
+enum err stored_version(struct writer *w, int64_t function_id, const struct version_row *v,
+                        struct slice assets_hash, struct error *ret_error)
+{
+    const struct slice files[] = {v->hash, v->detail_hash};
+    int64_t bytes = 0;
+    bool is_there = false;
+    enum err code = OK;
+    for (size_t i = 0; i < ARRAY_LEN(files) && code == OK; i++) {
+        if (!files[i].len)
+            continue;
+        code = stored_has(w, WRITER_STORED_ARTIFACT, function_id, files[i], &is_there, ret_error);
+        if (code == OK && !is_there)
+            bytes += artifact_bytes(w->store, files[i]);
+    }
+    if (code == OK && assets_hash.len)
+        code = stored_has(w, WRITER_STORED_SET, function_id, assets_hash, &is_there, ret_error);
+    if (code == OK && assets_hash.len && !is_there)
+        code = stored_assets(w, function_id, v->assets, &bytes, ret_error);
+    if (code == OK)
+        code = stored_check(w, function_id, bytes, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_STORED_ARTIFACTS, PARAMS(P_INT(function_id), P_INT(bytes)),
+                      ret_error);
+    if (code == OK)
+        writer_add_count(w, function_id, WRITER_COUNTED_STORED, bytes);
+    return code;
+}
