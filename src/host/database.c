@@ -16,8 +16,8 @@
 #include "base/budget.h"
 #include "base/bytes.h"
 #include "base/map.h"
-#include "host/sql_internal.h"
 #include "host/fiber_task.h"
+#include "host/sql_internal.h"
 #include "loop/loop.h"
 #include "loop/work.h"
 
@@ -133,6 +133,8 @@ static void charge(struct database *b, uint64_t stored)
     __atomic_store_n(&b->stored, stored, __ATOMIC_RELAXED);
 }
 
+enum { SIZE_STEP_FROM_BYTES = 64 * 1024 * 1024, SIZE_STEP_BYTES = 8 * 1024 * 1024 };
+
 /* What it may grow to, as long as others of its namespace do not. */
 static uint64_t size_max(struct database *b)
 {
@@ -140,6 +142,10 @@ static uint64_t size_max(struct database *b)
         return UINT64_MAX;
     uint64_t stored = __atomic_load_n(&b->stored, __ATOMIC_RELAXED);
     uint64_t left = budget_left(&b->account->budgets[RESOURCE_DISK]);
+    /* Where there is much it is told in steps: each change of it is a statement for SQLite, and journals
+     * of the module's executions change it all the time. */
+    if (left > SIZE_STEP_FROM_BYTES)
+        left -= left % SIZE_STEP_BYTES;
     return left > UINT64_MAX - stored ? UINT64_MAX : stored + left;
 }
 

@@ -82,10 +82,11 @@ static enum err conn_full(struct sql_conn *c, struct error *ret_error)
         error_hint(ret_error, "free space on it, or lower --disk-reserve");
         return ERR_IO;
     }
-    (void)error_set(ret_error, ERR_LIMIT,
-                    "the database has reached its limit of %llu bytes, or a temporary result its "
-                    "limit of %d MiB",
-                    (unsigned long long)c->bytes_bound, LIMIT_SQL_TEMP_BYTES >> 20);
+    (void)error_set(
+        ret_error, ERR_LIMIT,
+        "the database has reached its limit of %llu bytes, which its module's disk quota "
+        "leaves it, or a temporary result its limit of %d MiB",
+        (unsigned long long)c->bytes_bound, LIMIT_SQL_TEMP_BYTES >> 20);
     error_hint(ret_error, "delete rows, their space is used again, or sort and join less at once; "
                           "or raise the quota disk_bytes");
     return ERR_LIMIT;

@@ -169,7 +169,7 @@ static const struct account_series account_series[] = {
     {"limpet_module_connections", "gauge", "Its outgoing connections in use.", HELD(CONNECTIONS),
      1},
     {"limpet_module_lookups", "gauge", "Its look-ups of names under way.", HELD(LOOKUPS), 1},
-    {"limpet_module_disk_bytes", "gauge", "Its database.", HELD(DISK), 1},
+    {"limpet_module_disk_bytes", "gauge", "Its database, executions and versions.", HELD(DISK), 1},
 };
 
 struct account_writer {

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+// What executions and versions take of the disk counts to their module and its namespace, as databases do: above the quota the error names it, what is deleted is given back, and a restart counts the same.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { errorOf, Server, until, useServer } from './harness.ts';
+import { complete, deployWorkflow, execute, failure, operate, outcome, output, signal, start, suspended, uploadWorkflow } from './workflow-harness.ts';
+
+const server = useServer({ args: ['--threads', '1'] });
+const stored = async (s: Server, name: string): Promise<number> => (await s.api('GET', `/quotas/${name}`)).json.disk_bytes.used;
+const quota = async (s: Server, target: string, bytes: number | null): Promise<void> => assert.equal((await s.api('PUT', target, { disk_bytes: bytes })).status, 200);
+/** Records `chunks` of 64 KiB, then waits. */
+const RECORDS = `import { waitForEvent, workflow } from "limpet";
+export default workflow(async ({ chunks }) => {
+    for (let i = 0; i < chunks; i++) crypto.getRandomValues(new Uint8Array(65536));
+    await waitForEvent("go");
+    return chunks;
+});`;
+
+test('a journal counts, and above the quota its execution fails by name; a higher quota and a retry go on', async () => {
+    const s = await server();
+    await deployWorkflow(s, 'records', RECORDS);
+    const bundle = await stored(s, 'records');
+    assert.ok(bundle > 100 && bundle < 5000, `${bundle} bytes of the version`);
+    const kept = await start(s, 'records', { chunks: 4 });
+    await suspended(s, kept);
+    const used = await stored(s, 'records');
+    assert.ok(used > bundle + 4 * 65536 && used < bundle + 4 * 65536 + 20_000, `${used} bytes`);
+    assert.equal((await s.metrics()).get('limpet_module_disk_bytes{module="records"}'), used);
+    await quota(s, '/quotas/records', 600_000);
+    const id = await start(s, 'records', { chunks: 16 });
+    const failed = await outcome(s, id);
+    assert.equal(failed.status, 'failed');
+    assert.match(failed.error.message, /what it did cannot be stored: the module '(default\/)?records' has reached its limit of 600000 bytes on disk/);
+    assert.match(JSON.stringify(failed.error), /raise the quota disk_bytes/);
+    assert.ok((await stored(s, 'records')) <= 600_000 + 2000);
+    // What was there before is unharmed.
+    await signal(s, kept, 'go');
+    assert.equal(await output(s, kept), 4);
+    await quota(s, '/quotas/records', 4_000_000);
+    await operate(s, id, 'retry');
+    await signal(s, id, 'go');
+    assert.equal(await output(s, id), 16);
+});
+
+test('starts, signals and deploys are refused above the quota; a restart counts the same; deleting gives back', async (t) => {
+    let s = await Server.start({ args: ['--threads', '1'] });
+    t.after(() => s.stop());
+    await deployWorkflow(s, 'full', RECORDS);
+    const id = await start(s, 'full', { chunks: 2 });
+    await suspended(s, id);
+    await quota(s, '/quotas/full', (await stored(s, 'full')) + 3000);
+    const big = 'x'.repeat(4000);
+    for (const refused of [await execute(s, 'full', { big }), await s.api('POST', `/executions/${id}/signal`, { name: 'other', data: big })]) {
+        errorOf(refused, 500, 'limit');
+        assert.match(refused.text, /has reached its limit of \d+ bytes on disk.*raise the quota disk_bytes/s);
+    }
+    const build = await uploadWorkflow(s, 'full', RECORDS + `\n// ${big}\nexport const more = ${JSON.stringify(big)}; console.log(more);`);
+    assert.equal(build.status, 'failed');
+    assert.match(JSON.stringify(build.error), /has reached its limit of \d+ bytes on disk/);
+    const used = await stored(s, 'full');
+    await s.kill();
+    s = await s.revive();
+    assert.equal(await stored(s, 'full'), used);
+    s = await s.restart();
+    assert.equal(await stored(s, 'full'), used);
+    assert.equal((await s.api('GET', '/usage?since=1h')).json.find((row: any) => row.module === 'full').stored_bytes, used);
+    assert.match((await s.cli(['usage', 'full'])).stdout, /1\d\d(\.\d)? ?K/);
+    await signal(s, id, 'go');
+    assert.equal(await output(s, id), 2);
+    assert.equal((await s.api('DELETE', '/workflows/full')).status, 204);
+    await until('all is given back', async () => !((await s.metrics()).get('limpet_module_disk_bytes{module="full"}')! > 0));
+    await deployWorkflow(s, 'full', RECORDS);
+    assert.ok((await stored(s, 'full')) < 5000);
+});
+
+test('modules of one namespace share its quota; a child above it fails its parent by name', async () => {
+    const s = await server();
+    assert.equal((await s.cli(['namespace', 'create', 'shop'])).code, 0);
+    await quota(s, '/namespaces/shop/quotas', 300_000);
+    await deployWorkflow(s, 'records', RECORDS.replace('await waitForEvent("go");', ''));
+    for (const [name, source] of [['a', RECORDS], ['b', RECORDS]]) {
+        const res = await s.api('POST', '/namespaces/shop/workflows?wait=60s', { name, source });
+        assert.equal(res.json.build.status, 'ready', res.text);
+    }
+    const first = await s.api('POST', '/namespaces/shop/workflows/a/execute', { body: { chunks: 3 } });
+    await suspended(s, first.json.execution_id);
+    const second = await s.api('POST', '/namespaces/shop/workflows/b/execute?wait=30s', { body: { chunks: 3 } });
+    assert.match(second.text, /the namespace 'shop' has reached its limit of 300000 bytes on disk/);
+    assert.equal(await complete(s, 'records', { chunks: 8 }), 8, 'others are not concerned');
+    await deployWorkflow(s, 'parent', 'import { startChild, workflow } from "limpet"; export default workflow(async () => { const c = await startChild("kid", { big: "x".repeat(200_000) }); return c.id; });');
+    await deployWorkflow(s, 'kid', 'import { workflow } from "limpet"; export default workflow(async () => 1);');
+    await quota(s, '/quotas/kid', 70_000);
+    assert.match((await failure(s, 'parent')).message, /'kid' has reached its limit of 70000 bytes on disk/);
+    errorOf(await execute(s, 'kid', { big: 'x'.repeat(100_000) }), 500, 'limit');
+});
