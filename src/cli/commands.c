@@ -384,7 +384,8 @@ const struct command commands_table[] = {
      usage_flags, cmd_usage},
     {"quota set", "[NAME] RESOURCE=AMOUNT", "Set a quota of a function or workflow",
      "RESOURCE is memory, isolates (requests at work at once), connections (outgoing), lookups "
-     "(of names) or disk (its database); AMOUNT may end in K, M or G. It holds at once. Without "
+     "(of names) or disk (its database, executions and versions); AMOUNT may end in K, M or G. It "
+     "holds at once. Without "
      "NAME it is the "
      "namespace's, "
      "for all that is in it together.",
