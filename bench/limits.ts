@@ -146,7 +146,7 @@ export async function limits(ctx: Context): Promise<Row[]> {
         const mb = (bytes: number) => (bytes / 1e6).toFixed(0);
         const refused = Object.entries(written.refused).map(([what, n]) => `${what} ${n}`).join(', ');
         return [
-            { case: 'limits', what: `${ctx.isolates} isolates, ${connections} unread connections, a log flood: peak resident`, figure: peak.rss / 1e6, unit: 'MB', note: `proportional ${mb(peak.pss)} MB, held by its own count ${mb(peak.held)} MB; in the end ${live} live isolates, ${open} connections, ${closed} closed by the server`, budget: { op: '<=', value: MEMORY / 1e6 } },
+            { case: 'limits', what: `${ctx.isolates} isolates, ${connections} unread connections, a log flood: peak proportional memory`, figure: peak.pss / 1e6, unit: 'MB', note: `held by its own count ${mb(peak.held)} MB, resident ${mb(peak.rss)} MB, which counts the pages of an image that isolates share once for each of them; in the end ${live} live isolates, ${open} connections, ${closed} closed by the server`, budget: { op: '<=', value: MEMORY / 1e6 } },
             { case: 'limits', what: 'acknowledged rows and executions lost by kill -9', figure: lostRows + lostExecutions, unit: '', note: `of ${written.rows.size} rows and ${written.executions.size} executions`, budget: { op: '<=', value: 0 } },
             { case: 'limits', what: 'rows acknowledged while all was open', figure: more, unit: '', note: `refused: ${refused || 'none'}`, budget: { op: '>=', value: 1 } },
         ];
