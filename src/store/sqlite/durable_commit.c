@@ -50,7 +50,9 @@ enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t
     enum err code = commit_workflow(w, row->workflow, &f, ret_error);
     if (code != OK)
         return code;
-    code = stored_check(w, f.id, (int64_t)row->input.len + (int64_t)row->metadata.len, ret_error);
+    code = stored_check(w, f.id,
+                        DURABLE_ROW_BYTES + (int64_t)row->input.len + (int64_t)row->metadata.len,
+                        ret_error);
     if (code != OK)
         return code;
     struct durable_state state = {.function_id = f.id, .version = f.version};
@@ -165,7 +167,7 @@ enum err step_child(struct writer *w, struct durable_step *c, const struct store
     }
     if (code != OK)
         return code;
-    code = stored_check(w, f.id, (int64_t)s->child.input.len, ret_error);
+    code = stored_check(w, f.id, DURABLE_ROW_BYTES + (int64_t)s->child.input.len, ret_error);
     if (code != OK)
         return code;
     struct durable_state made = {.function_id = f.id, .version = f.version};
