@@ -59,7 +59,7 @@ enum mutation_kind {
  * their turn, and answered with the last one. The backend's, zero at first. */
 struct mutation_progress {
     bool goes_on; /* set by a slice that is not the last */
-    int64_t target, next, source, attempt;
+    int64_t target, next, source, attempt, bytes;
 };
 
 /* One allocation with its steps and all texts behind it. Freed by the writer thread. */

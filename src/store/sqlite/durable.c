@@ -396,7 +396,7 @@ enum err durable_receive(struct writer *w, struct durable_state *state,
                    SLICE_ARG(message->execution));
         return code;
     }
-    int64_t bytes = (int64_t)message->name.len + (int64_t)message->data.len + DURABLE_PART_BYTES;
+    int64_t bytes = durable_signal_bytes(message->name, message->data);
     code = stored_check(w, state->function_id, bytes, ret_error);
     if (code != OK)
         return code;
@@ -451,6 +451,11 @@ enum err durable_cancel_children(struct writer *w, struct slice parent, struct e
 int64_t durable_chunk_bytes(struct slice records)
 {
     return (int64_t)records.len + DURABLE_PART_BYTES;
+}
+
+int64_t durable_signal_bytes(struct slice name, struct slice data)
+{
+    return (int64_t)name.len + (int64_t)data.len + DURABLE_PART_BYTES;
 }
 
 enum err durable_append(struct writer *w, int64_t seq, int64_t first, int64_t count,

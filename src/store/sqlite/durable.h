@@ -82,8 +82,9 @@ NODISCARD enum err durable_clear(struct writer *w, struct durable_state *state,
 NODISCARD enum err durable_receive(struct writer *w, struct durable_state *state,
                                    const struct durable_message *message, int64_t *ret_seq,
                                    struct error *ret_error);
-/* How many bytes a chunk counts for. */
+/* How many bytes a chunk and a signal count for. */
 int64_t durable_chunk_bytes(struct slice records);
+int64_t durable_signal_bytes(struct slice name, struct slice data);
 NODISCARD enum err durable_append(struct writer *w, int64_t seq, int64_t first, int64_t count,
                                   struct slice records, struct error *ret_error);
 

@@ -5,6 +5,7 @@
  * that cuts off much of one takes its time.
  */
 #include "store/sqlite/durable.h"
+#include "store/sqlite/durable_columns.h"
 #include "store/sqlite/stored.h"
 
 #define STORE_CRASHES_TEXT "three"
@@ -157,8 +158,10 @@ enum err step_signal_back(struct writer *w, struct durable_step *c, const struct
                PARAMS(P_INT(state->seq), P_INT(s->signal_back.seq), P_INT(s->signal_back.at_us),
                       P_TEXT(s->signal_back.name), P_TEXT(s->signal_back.data)),
                ret_error);
-    if (code == OK)
-        state->signals_waiting += db_changes(&w->db);
+    if (code == OK && db_changes(&w->db)) {
+        state->signals_waiting++;
+        state->bytes += durable_signal_bytes(s->signal_back.name, s->signal_back.data);
+    }
     return code;
 }
 
@@ -228,13 +231,13 @@ static enum err operate_copy(struct writer *w, const struct durable_state *from,
 
 /* ---- fork ---- */
 
-/* Copies chunks up to the one that is cut, as many as may be in one slice. *ret_next: the first record that
- * is still to be copied. */
-static enum err fork_copy(struct writer *w, const struct durable_state *from, int64_t target,
-                          int64_t next, int64_t end, int64_t *ret_next, struct error *ret_error)
+/* Copies chunks from p->next on up to the one that is cut, as many as may be in one slice. They count like
+ * those of an execution, until there is one or the tidying finds the mark. */
+static enum err fork_copy(struct writer *w, const struct durable_state *from,
+                          struct mutation_progress *p, int64_t end, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
-    int64_t start = durable_place(from->seq, next), stop = durable_place(from->seq, end);
+    int64_t start = durable_place(from->seq, p->next), stop = durable_place(from->seq, end);
     int64_t last = stop, bytes = STORE_PURGE_BYTES, rows = 0;
     bool has_row = false;
     enum err code =
@@ -250,12 +253,18 @@ static enum err fork_copy(struct writer *w, const struct durable_state *from, in
     if (code == OK && has_row)
         last = db_int(st, 0);
     db_release(&st);
-    *ret_next = end - (stop - last);
-    return code != OK ? code
-                      : db_run(&w->db, WRITER_JOURNAL_COPY,
-                               PARAMS(P_INT(start), P_INT(last),
-                                      P_INT(durable_place(target - from->seq, 0))),
-                               ret_error);
+    const int64_t more = STORE_PURGE_BYTES - bytes + rows * DURABLE_PART_BYTES;
+    if (code == OK)
+        code = stored_check(w, from->function_id, more, ret_error);
+    if (code == OK)
+        code = db_run(
+            &w->db, WRITER_JOURNAL_COPY,
+            PARAMS(P_INT(start), P_INT(last), P_INT(durable_place(p->target - from->seq, 0))),
+            ret_error);
+    p->next = end - (stop - last);
+    p->bytes += more;
+    writer_add_count(w, from->function_id, WRITER_COUNTED_FORKED, more);
+    return code;
 }
 
 /* What a slice has copied is nobody's: a mark says so, and until the last slice takes it away whoever
@@ -295,7 +304,7 @@ static enum err fork_slice(struct writer *w, const struct mutation *m,
     int64_t end = m->durable_fork.cut.chunk_first;
     enum err code = fork_mark(w, m, from, ret_error);
     if (code == OK)
-        code = fork_copy(w, from, p->target, p->next, end, &p->next, ret_error);
+        code = fork_copy(w, from, p, end, ret_error);
     p->goes_on = code == OK && p->next < end;
     if (code == OK && !p->goes_on)
         code = db_run(&w->db, WRITER_DURABLE_PURGE_DELETE, PARAMS(P_INT(p->target)), ret_error);
@@ -315,6 +324,7 @@ static enum err fork_make(struct writer *w, const struct mutation *m,
                                .records = cut->records,
                                .events = from->events,
                                .signals_last = from->signals_last};
+    int64_t signals = 0;
     bool is_new = false;
     enum err code = operate_copy(w, from, new_id, &to, &is_new, ret_error);
     if (code == OK && !is_new)
@@ -328,12 +338,17 @@ static enum err fork_make(struct writer *w, const struct mutation *m,
             db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from->seq), P_INT(to.seq)), ret_error);
     if (code == OK)
         c.state.signals_waiting += db_changes(&w->db);
+    if (code == OK && c.state.signals_waiting)
+        code = apply_one(w, WRITER_SIGNALS_BYTES, PARAMS(P_INT(to.seq)), &signals, NULL, ret_error);
+    /* Each slice was measured: the journal is not read again. */
+    c.state.bytes = to.bytes + m->progress->bytes + signals;
+    if (cut->chunk.len)
+        c.state.bytes += durable_chunk_bytes(cut->chunk);
+    writer_add_count(w, to.function_id, WRITER_COUNTED_FORKED, -m->progress->bytes);
     if (code == OK)
         code = durable_steps(w, &c, m, ret_error);
     if (code == OK)
-        code = durable_measure(w, &c.state, ret_error);
-    if (code == OK)
-        code = stored_check(w, to.function_id, c.state.bytes - to.bytes, ret_error);
+        code = stored_check(w, to.function_id, c.state.bytes + c.state.grown - to.bytes, ret_error);
     return code == OK ? durable_save(w, &to, &c.state, ret_error) : code;
 }
 

@@ -5,6 +5,7 @@
 #include "store/sqlite/stored.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "asset/assets.h"
 #include "store/sqlite/apply.h"
@@ -12,6 +13,7 @@
 struct stored {
     struct account *account; /* a reference */
     size_t bytes;            /* taken from it */
+    int64_t forked;          /* of these: slices of forks that are not done */
 };
 
 static struct slice stored_key(const int64_t *function_id)
@@ -84,11 +86,16 @@ void stored_close(struct writer *w)
     map_done(&w->stored);
 }
 
+static int64_t stored_added(const struct writer_count *c)
+{
+    return c->add[WRITER_COUNTED_STORED] + c->add[WRITER_COUNTED_FORKED];
+}
+
 static int64_t stored_pending(const struct writer *w, int64_t function_id)
 {
     for (size_t i = 0; i < w->counts_len; i++)
         if (w->counts[i].function_id == function_id)
-            return w->counts[i].add[WRITER_COUNTED_STORED];
+            return stored_added(&w->counts[i]);
     return 0;
 }
 
@@ -108,6 +115,18 @@ enum err stored_check(struct writer *w, int64_t function_id, int64_t more, struc
     return OK;
 }
 
+void stored_forks_dropped(struct writer *w)
+{
+    struct slice key;
+    void *stored;
+    for (size_t cursor = 0; map_next(&w->stored, &cursor, &key, &stored);) {
+        int64_t function_id, forked = ((struct stored *)stored)->forked;
+        memcpy(&function_id, key.ptr, sizeof(function_id));
+        if (forked)
+            writer_add_count(w, function_id, WRITER_COUNTED_FORKED, -forked);
+    }
+}
+
 void stored_committed(struct writer *w)
 {
     for (size_t i = 0; i < w->counts_len; i++) {
@@ -116,11 +135,14 @@ void stored_committed(struct writer *w)
         if (c->add[WRITER_COUNTED_GONE] > 0)
             s = map_remove(&w->stored, stored_key(&c->function_id));
         else
-            s = c->add[WRITER_COUNTED_STORED] ? stored_get(w, c->function_id) : NULL;
-        if (s && c->add[WRITER_COUNTED_GONE] > 0)
+            s = stored_added(c) || c->add[WRITER_COUNTED_FORKED] ? stored_get(w, c->function_id)
+                                                                 : NULL;
+        if (s && c->add[WRITER_COUNTED_GONE] > 0) {
             stored_free(s);
-        else if (s)
-            stored_add(s, c->add[WRITER_COUNTED_STORED]);
+        } else if (s) {
+            stored_add(s, stored_added(c));
+            s->forked += c->add[WRITER_COUNTED_FORKED];
+        }
     }
 }
 

@@ -14,6 +14,8 @@ void stored_close(struct writer *w);
 /* May the function have so much more? ERR_LIMIT names whose quota is used up. Takes nothing. */
 NODISCARD enum err stored_check(struct writer *w, int64_t function_id, int64_t more,
                                 struct error *ret_error);
+/* All that was copied for forks (WRITER_COUNTED_FORKED) is nobody's: none of them goes on. */
+void stored_forks_dropped(struct writer *w);
 /* The transaction has been committed. */
 void stored_committed(struct writer *w);
 

@@ -7,6 +7,7 @@
  * A finished execution whose parent may still ask for its result is kept as long as the parent
  * runs. So the old ones are looked through in passes, with a rest between two. */
 #include "store/sqlite/durable.h"
+#include "store/sqlite/stored.h"
 
 #include "base/clock.h"
 
@@ -163,6 +164,8 @@ enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error)
     int64_t rows = STORE_TIDY_ROWS, bytes = STORE_PURGE_BYTES;
     enum err code =
         w->forks > 0 ? OK : db_run(&w->db, WRITER_TIDY_PURGE_FORKS, PARAMS(), ret_error);
+    if (code == OK && !w->forks && db_changes(&w->db))
+        stored_forks_dropped(w);
     while (code == OK && rows > 0 && bytes > 0) {
         CLEANUP(db_release) sqlite3_stmt *st = NULL;
         bool has_row = false;

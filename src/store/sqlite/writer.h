@@ -16,6 +16,7 @@ enum writer_counted {
     WRITER_COUNTED_PAUSED = WRITER_COUNTED_DURABLE + DURABLE_CANCELLED + 1,
     WRITER_COUNTED_BYTES,  /* of executions, as of their rows */
     WRITER_COUNTED_STORED, /* not in the database: see stored.h */
+    WRITER_COUNTED_FORKED, /* likewise: copied for forks that are not done */
     WRITER_COUNTED_GONE,   /* likewise: the function was deleted */
     WRITER_COUNTED,
 };

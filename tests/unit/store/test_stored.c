@@ -4,10 +4,9 @@
  * and the artifacts have of them, after whatever was done, refused, removed, or lost with the process. */
 #include <sched.h>
 #include <signal.h>
-#include <sqlite3.h>
 
 #include "base/budget.h"
-#include "harness_durable.h"
+#include "harness_fork.h"
 
 enum { LIMIT = 64 * 1024 };
 
@@ -46,32 +45,19 @@ static int64_t used(void)
     return (int64_t)budget_used(&module->budgets[RESOURCE_DISK]);
 }
 
-static int64_t ask(struct harness *h, const char *sql)
-{
-    sqlite3 *db = NULL;
-    sqlite3_stmt *st = NULL;
-    assert_int_equal(sqlite3_open(h->url + strlen("sqlite:"), &db), SQLITE_OK);
-    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(st), SQLITE_ROW);
-    int64_t n = sqlite3_column_int64(st, 0);
-    sqlite3_finalize(st);
-    sqlite3_close(db);
-    return n;
-}
-
 /* What there is, added up: of executions that are not removed, and the artifact. */
 static void assert_true_count(struct harness *h)
 {
     int64_t there =
-        ask(h, "SELECT (SELECT coalesce(sum(256 + octet_length(input) + octet_length(metadata)"
-               " + octet_length(progress) + octet_length(output) + octet_length(error)), 0)"
-               " FROM durable_text t JOIN durable d ON d.seq = t.execution)"
-               " + (SELECT coalesce(sum(octet_length(j.records) + 32), 0) FROM journal j"
-               " JOIN durable d ON d.seq = j.place >> 24)"
-               " + (SELECT coalesce(sum(octet_length(s.data)), 0) FROM snapshot s"
-               " JOIN durable d ON d.seq = s.execution)"
-               " + (SELECT coalesce(sum(octet_length(s.name) + octet_length(s.data) + 32), 0)"
-               " FROM signal s JOIN durable d ON d.seq = s.execution)");
+        number(h, "SELECT (SELECT coalesce(sum(256 + octet_length(input) + octet_length(metadata)"
+                  " + octet_length(progress) + octet_length(output) + octet_length(error)), 0)"
+                  " FROM durable_text t JOIN durable d ON d.seq = t.execution)"
+                  " + (SELECT coalesce(sum(octet_length(j.records) + 32), 0) FROM journal j"
+                  " JOIN durable d ON d.seq = j.place >> 24)"
+                  " + (SELECT coalesce(sum(octet_length(s.data)), 0) FROM snapshot s"
+                  " JOIN durable d ON d.seq = s.execution)"
+                  " + (SELECT coalesce(sum(octet_length(s.name) + octet_length(s.data) + 32), 0)"
+                  " FROM signal s JOIN durable d ON d.seq = s.execution)");
     assert_int_equal(used(), there + (int64_t)strlen("export default 1"));
 }
 
@@ -196,7 +182,7 @@ static void above_the_quota_nothing_is_added(void **state)
     /* An end can always be told, a snapshot is left out, and a deploy is refused. */
     assert_ok(COMMIT(h, "a", .first = 2, .snapshot = slice_of(big, 1000), .sets_status = true,
                      .status = DURABLE_SUSPENDED, .wake_us = NEVER));
-    assert_int_equal(ask(h, "SELECT count(*) FROM snapshot"), 0);
+    assert_int_equal(number(h, "SELECT count(*) FROM snapshot"), 0);
     assert_int_equal(workflow_make(h, "flow", big), ERR_LIMIT);
     assert_ok(COMMIT(h, "a", .first = 2, .sets_status = true, .status = DURABLE_FAILED,
                      .error = S("{\"code\":\"limit\"}")));
@@ -230,7 +216,7 @@ static void retention_gives_back(void **state)
     assert_ok(durable_start(h, "a"));
     assert_ok(COMMIT(h, "a", .count = 5, .sets_status = true, .status = DURABLE_RUNNING));
     assert_ok(durable_end(h, "a", 5, DURABLE_COMPLETED));
-    while (ask(h, "SELECT count(*) FROM durable") > 0)
+    while (number(h, "SELECT count(*) FROM durable") > 0)
         (void)sched_yield();
     assert_ok(durable_start(h, "b")); /* behind the commit of the removal */
     check(h);
@@ -250,6 +236,105 @@ static void versions_count_once(void **state)
     assert_int_equal(used(), two);
 }
 
+static void purge(struct harness *h)
+{
+    while (number(h, "SELECT count(*) FROM durable_purge") > 0)
+        assert_ok(durable_pause(h, "b", true)); /* each commit is followed by a step of tidying */
+    assert_ok(durable_pause(h, "b", false));    /* behind the last one */
+}
+
+/* "a", whose journal is long, with a signal, and "b". Returns what "a" takes. */
+static int64_t make_both(struct harness *h)
+{
+    account_limit(module, RESOURCE_DISK, 16 * 1024 * 1024);
+    assert_ok(durable_start(h, "b"));
+    int64_t before = used();
+    make_long(h, "a");
+    assert_ok(durable_signal(h, "a", "name", "\"some data\"", "once", NULL));
+    assert_true(used() - before > CHUNKS * 8);
+    return used() - before;
+}
+
+static void a_fork_of_a_long_journal_counts_like_the_original(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h);
+    const int64_t taken = 2;
+    int64_t one = make_both(h), before = used();
+    struct store_step steps[] = {
+        {.kind = STORE_STEP_SIGNAL_BACK, .signal_back = {2, 1, S("taken"), S("\"before\"")}}};
+    assert_ok(durable_fork(h, "a", "f", CHUNKS, CHUNKS));
+    assert_int_equal(used(), before + one);
+    check(h);
+    assert_ok(durable_fork(h, "a", "g", CHUNKS / 2, CHUNKS / 2));
+    assert_true(used() < before + one * 3 / 2 + one / 10);
+    check(h);
+    /* A part of a chunk, and a signal that it is to receive again. */
+    assert_ok(durable_signal(h, "a", "taken", "\"before\"", "", NULL));
+    assert_ok(COMMIT(h, "a", .first = CHUNKS, .count = 3, .signals = &taken, .signals_len = 1));
+    check(h);
+    struct store_cut cut = {
+        .records = CHUNKS + 1, .chunk_first = CHUNKS, .chunk = S("a chunk of one")};
+    store_durable_fork(h->store, &op, S("a"), S("i"), &cut, steps, 1);
+    assert_ok(harness_wait(h, &op));
+    assert_int_equal(number(h, "SELECT signals_waiting FROM durable WHERE id = 'i'"), 2);
+    check(h);
+    assert_ok(COMMIT(h, "i", .first = CHUNKS + 1, .count = 1));
+    check(h);
+}
+
+static void an_aborted_fork_counts_nothing(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h), start = {0};
+    int64_t one = make_both(h), before = used();
+    /* Half of it finds room. */
+    account_limit(module, RESOURCE_DISK, (size_t)(before + one / 2));
+    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT);
+    assert_text_has(h->error.message, "bytes on disk");
+    assert_false(durable_is_there(h, "f"));
+    purge(h);
+    assert_int_equal(used(), before);
+    check(h);
+    /* All of its journal, but not its row. */
+    account_limit(module, RESOURCE_DISK, (size_t)(before + one - 1));
+    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT);
+    purge(h);
+    assert_int_equal(used(), before);
+    account_limit(module, RESOURCE_DISK, (size_t)(before + one));
+    assert_ok(durable_fork(h, "a", "f", CHUNKS, CHUNKS));
+    assert_int_equal(used(), before + one);
+    check(h);
+    /* Its id is taken meanwhile. */
+    account_limit(module, RESOURCE_DISK, 16 * 1024 * 1024);
+    store_gather(h->store);
+    store_durable_fork(h->store, &op, S("a"), S("g"),
+                       &(struct store_cut){.records = CHUNKS, .chunk_first = CHUNKS}, NULL, 0);
+    store_durable_start(h->store, &start,
+                        &(struct durable_row){.id = S("g"), .workflow = S("flow")});
+    store_send(h->store);
+    assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
+    purge(h);
+    check(h);
+}
+
+static void a_fork_that_its_server_did_not_live_to_finish_counts_nothing(void **state)
+{
+    struct harness *h = *state;
+    int64_t one = make_both(h), before = used();
+    harness_close_store(h);
+    fork_and_die(h);
+    assert_ok(harness_open_store(h));
+    before += number(h, "SELECT sum(octet_length(name) + octet_length(data) + 32) FROM signal"
+                        " JOIN durable d ON d.seq = execution WHERE d.id = 'b'");
+    assert_int_equal(used(), before);
+    purge(h);
+    check(h);
+    assert_ok(durable_fork(h, "a", "f", CHUNKS, CHUNKS));
+    assert_int_equal(used(), before + one);
+    check(h);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -261,6 +346,9 @@ int main(void)
         T(what_is_deleted_gives_back),
         T(retention_gives_back),
         T(versions_count_once),
+        T(a_fork_of_a_long_journal_counts_like_the_original),
+        T(an_aborted_fork_counts_nothing),
+        T(a_fork_that_its_server_did_not_live_to_finish_counts_nothing),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
