@@ -29,6 +29,10 @@
  *                                         that it has started will complete
  *   limpet_compile(name, source, len, ret_len) -> ptr   at build time: an ES module's bytecode. name is
  *                                         NUL-terminated; 0: it does not compile, op FAIL was called
+ *   limpet_wasm(function, values, has_grown) -> i32
+ *                                         WebAssembly of the guest's code, which it runs inside of wasm_call(),
+ *                                         calls a function of it: parameters are at values, results go
+ *                                         there. 1: it has thrown
  *
  * and provides these imports, module "limpet":
  *
@@ -38,6 +42,9 @@
  * same for ASYNC ops, but returns only when completed, with the completion's payload as result. The
  * whole isolate waits. result(ptr, offset, len)              copies a part of the last result or
  * error message that did not fit; result_len() -> i32
+ *
+ *   wasm_call(function, values, own) -> i32  calls a function of op WASM: values are 8 bytes each,
+ * parameters before, results after. own: room for ABI_WASM_VALUES_MAX, for limpet_wasm()
  *
  * Nothing secret or unique may be frozen into an image: the guest seeds Math.random at first use in
  * a dispatch (op RANDOM), reads time and env by ops. While loading, op CLOCK gives a fixed time. */
@@ -184,3 +191,39 @@ enum abi_cipher {
 /* Up to here a cipher gives its result at once, from `data` to `out`. More of it has to lie in `out` already,
  * and is worked on there, piece by piece, until the op completes. */
 enum { ABI_CIPHER_INLINE_BYTES = 1024 * 1024 };
+
+/* Of op WASM. Objects have numbers (src/sandbox/nested.h, where types are described, too); "value": 8 bytes, a number in
+ * its own form, of a function its number, of another reference what wasm.c has numbered it by; 0: null. */
+enum abi_wasm {
+    ABI_WASM_VALIDATE = 1, /* data: bytes. Result: u8 1 or 0 */
+    ABI_WASM_DESCRIBE = 2, /* a: module. Result: imports and exports */
+    ABI_WASM_SECTIONS = 3, /* a: module; data: name. Result: lstr each */
+    ABI_WASM_INSTANTIATE =
+        4,             /* a: module; data: u32 each import. Result: u32 instance, u32 start function
+                                 (0: none), u32 count, u32 each export */
+    ABI_WASM_TYPE = 5, /* a: object. Result: its type */
+    ABI_WASM_FUNC = 6, /* a: import; data: a function's type. Result: u32 function */
+    ABI_WASM_MEMORY = 7,        /* a: min, b: max. Result: u32 memory; of the next as well */
+    ABI_WASM_TABLE = 8,         /* a: min, b: max; data: value, u8 type. */
+    ABI_WASM_GLOBAL = 9,        /* a: type, b: mutable; data: value */
+    ABI_WASM_MEMORY_STATE = 10, /* a: memory. Result: u32 address, u32 pages */
+    ABI_WASM_MEMORY_GROW = 11,  /* a: memory, b: pages. Result: u32 pages before */
+    ABI_WASM_TABLE_LEN = 12,    /* a: table. Result: u32 */
+    ABI_WASM_TABLE_GROW = 13,   /* a: table, b: elements; data: value. Result: u32 length before */
+    ABI_WASM_TABLE_GET = 14,    /* a: table, b: at. Result: value */
+    ABI_WASM_TABLE_SET = 15,    /* likewise; data: value */
+    ABI_WASM_GLOBAL_GET = 16,   /* a: global. Result: value */
+    ABI_WASM_GLOBAL_SET = 17,   /* a: global; data: value */
+    ABI_WASM_BUNDLED =
+        18, /* those that come with the bundle. Result: lstr name, u32 module, each */
+};
+
+/* What import wasm_call returns: how it ended (enum nested_outcome), and whether a memory has grown. */
+enum {
+    ABI_WASM_RETURNED,
+    ABI_WASM_TRAPPED,
+    ABI_WASM_OVERFLOW,
+    ABI_WASM_THROWN,
+    ABI_WASM_GROWN = 256
+};
+enum { ABI_WASM_VALUES_MAX = 1000 };

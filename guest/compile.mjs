@@ -29,7 +29,7 @@ function compile(name, text) {
                 }
                 return -1;
             },
-            op_wait: () => -1, result: none, result_len: none,
+            op_wait: () => -1, result: none, result_len: none, wasm_call: none,
         },
         wasi_snapshot_preview1: { clock_time_get: none, fd_write: none, fd_close: none, fd_seek: none, fd_fdstat_get: none },
     });

@@ -8,6 +8,7 @@
 #include "globals.h"
 #include "native.h"
 #include "op.h"
+#include "pack.h"
 #include "rejection.h"
 
 struct module_native {
@@ -194,6 +195,9 @@ static char *module_normalize(JSContext *ctx, const char *base, const char *name
         return module_join(ctx, BUILTIN_NODE, name + strlen(MODULE_BUNDLED));
     if (strcmp(name, "cloudflare:node") == 0)
         return js_strdup(ctx, BUILTIN_NODE "internal/cloudflare");
+    const char *query = strstr(name, ".wasm?");
+    if (query)
+        return js_strndup(ctx, name, (size_t)(query - name) + strlen(".wasm"));
     if (module_is_private(name) && !module_is_platform(base))
         return module_join(ctx, "private ", name);
     const struct module_native *native = module_native_find(name);
@@ -391,9 +395,49 @@ static void module_define_meta(JSContext *ctx, JSModuleDef *m, const char *name)
     JS_FreeValue(ctx, meta);
 }
 
+/* { default: the WebAssembly.Module } */
+static bool module_define_wasm(JSContext *ctx, JSValueConst module_of, struct text name,
+                               uint32_t number)
+{
+    char *copy = strndup(name.at, name.len);
+    JSValue argument = JS_NewUint32(ctx, number), exports = JS_NewObject(ctx);
+    JSValue module = copy ? JS_Call(ctx, module_of, JS_UNDEFINED, 1, (JSValueConst *)&argument)
+                          : JS_ThrowOutOfMemory(ctx);
+    bool is_ok = !JS_IsException(module) && !JS_IsException(exports) &&
+                 JS_DefinePropertyValueStr(ctx, exports, "default", module, JS_PROP_C_W_E) >= 0 &&
+                 module_define(ctx, copy, exports);
+    JS_FreeValue(ctx, exports);
+    free(copy);
+    return is_ok;
+}
+
+/* The WebAssembly modules that come with the bundle are modules that it imports. */
+static bool module_define_bundled(JSContext *ctx)
+{
+    struct op_reply reply;
+    const struct op_wasm args = {.what = ABI_WASM_BUNDLED};
+    if (!op_ask(ctx, OP_WASM, &args, &reply))
+        return false;
+    bool is_ok = true;
+    JSValue module_of = JS_UNDEFINED;
+    if (reply.len > 0) {
+        module_of = builtin_export(ctx, BUILTIN_RUNTIME "webassembly", "moduleOf");
+        is_ok = !JS_IsException(module_of);
+    }
+    struct reader in = reader_of(reply.data, reply.len);
+    while (is_ok && in.at < in.end) {
+        struct text name = reader_lstr(&in);
+        is_ok = module_define_wasm(ctx, module_of, name, reader_u32(&in));
+    }
+    JS_FreeValue(ctx, module_of);
+    op_reply_done(&reply);
+    return is_ok;
+}
+
 static bool module_load_bundle(JSContext *ctx, const char *name, const char *source, uint32_t len)
 {
-    if (!globals_define_for(ctx, source, len))
+    if (!globals_define_for(ctx, source, len) ||
+        (strstr(source, ".wasm") && !module_define_bundled(ctx)))
         return false;
     JSValue module =
         JS_Eval(ctx, source, len, name, JS_EVAL_TYPE_MODULE | JS_EVAL_FLAG_COMPILE_ONLY);

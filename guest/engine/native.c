@@ -18,6 +18,7 @@
 #include "subtle.h"
 #include "text.h"
 #include "texts.h"
+#include "wasm.h"
 #include "workflow.h"
 
 static uint32_t native_u32(JSContext *ctx, int argc, JSValueConst *argv, int index)
@@ -765,6 +766,14 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("reportError", 2, native_report_error),
     JS_CFUNC_DEF("promiseState", 1, native_promise_state),
     JS_CFUNC_DEF("proxyTarget", 1, native_proxy_target),
+    JS_CFUNC_DEF("wasmSetup", 2, wasm_setup),
+    JS_CFUNC_DEF("wasmCompile", 2, wasm_compile),
+    JS_CFUNC_DEF("wasmFunction", 3, wasm_function),
+    JS_CFUNC_DEF("wasmImport", 3, wasm_import),
+    JS_CFUNC_DEF("wasmBuffer", 1, wasm_buffer),
+    JS_CFUNC_DEF("wasmMoved", 0, wasm_moved),
+    JS_CFUNC_DEF("wasmEncode", 2, wasm_encode),
+    JS_CFUNC_DEF("wasmDecode", 2, wasm_decode),
     JS_CFUNC_DEF("serialize", 1, native_serialize),
     JS_CFUNC_DEF("deserialize", 1, native_deserialize),
     JS_CFUNC_DEF("utf8Encode", 1, native_utf8_encode),

@@ -257,6 +257,23 @@ JSValue op_start_promise(JSContext *ctx, enum op_code code, const void *args, op
     return promise;
 }
 
+JSValue op_promise(JSContext *ctx, uint32_t number, op_done_fn *done, struct op_pending **ret_op)
+{
+    JSValue settle[2];
+    JSValue promise = JS_NewPromiseCapability(ctx, settle);
+    if (JS_IsException(promise))
+        return promise;
+    struct op_pending *op = op_expect(ctx, number, done);
+    if (!op) {
+        JS_FreeValues(ctx, promise, settle[0], settle[1]);
+        return JS_EXCEPTION;
+    }
+    op->values[OP_VALUE_RESOLVE] = settle[0];
+    op->values[OP_VALUE_REJECT] = settle[1];
+    *ret_op = op;
+    return promise;
+}
+
 void op_settle(JSContext *ctx, struct op_pending *op, bool is_rejected, JSValue value)
 {
     if (JS_IsException(value)) {

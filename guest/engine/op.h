@@ -120,6 +120,8 @@ struct op_pending *op_expect(JSContext *ctx, uint32_t number, op_done_fn *done);
 /* Starts an ASYNC op that settles a promise: `done` calls op_settle(). Returns the promise. */
 JSValue op_start_promise(JSContext *ctx, enum op_code code, const void *args, op_done_fn *done,
                          struct op_pending **ret_op);
+/* A promise that `done` settles, of an op whose number is known. */
+JSValue op_promise(JSContext *ctx, uint32_t number, op_done_fn *done, struct op_pending **ret_op);
 /* Resolves or rejects the promise of op with value, which is consumed. */
 void op_settle(JSContext *ctx, struct op_pending *op, bool is_rejected, JSValue value);
 /* A done function for results without a payload. */

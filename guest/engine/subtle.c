@@ -49,25 +49,6 @@ static bool subtle_ask(JSContext *ctx, bool waits, enum op_code code, const void
     return true;
 }
 
-/* A promise that `done` settles. */
-static JSValue subtle_promise(JSContext *ctx, uint32_t number, op_done_fn *done,
-                              struct op_pending **ret_op)
-{
-    JSValue settle[2];
-    JSValue promise = JS_NewPromiseCapability(ctx, settle);
-    if (JS_IsException(promise))
-        return promise;
-    struct op_pending *op = op_expect(ctx, number, done);
-    if (!op) {
-        JS_FreeValues(ctx, promise, settle[0], settle[1]);
-        return JS_EXCEPTION;
-    }
-    op->values[OP_VALUE_RESOLVE] = settle[0];
-    op->values[OP_VALUE_REJECT] = settle[1];
-    *ret_op = op;
-    return promise;
-}
-
 static void subtle_crypto_done(JSContext *ctx, struct op_pending *op, uint32_t status,
                                const uint8_t *payload, uint32_t len)
 {
@@ -99,7 +80,7 @@ JSValue subtle_crypto(JSContext *ctx, JSValueConst this_value, int argc, JSValue
     enum op_code code = function >= ABI_CRYPTO_RSA_GENERATE ? OP_CRYPTO_RANDOM : OP_CRYPTO;
     if (!subtle_ask(ctx, waits, code, &args, &reply, &number, &result))
         return JS_EXCEPTION;
-    JSValue value = number ? subtle_promise(ctx, number, subtle_crypto_done, &op)
+    JSValue value = number ? op_promise(ctx, number, subtle_crypto_done, &op)
                            : JS_NewArrayBufferCopy(ctx, (const uint8_t *)result.at, result.len);
     op_reply_done(&reply);
     return value;
@@ -162,8 +143,8 @@ static JSValue subtle_cipher_later(JSContext *ctx, uint32_t number, uint8_t *blo
         return JS_ThrowOutOfMemory(ctx);
     }
     JSValue holder = JS_NewArrayBuffer(ctx, block, size, 0, subtle_hold, is_taken, false);
-    JSValue promise = JS_IsException(holder) ? JS_EXCEPTION
-                                             : subtle_promise(ctx, number, subtle_cipher_done, &op);
+    JSValue promise =
+        JS_IsException(holder) ? JS_EXCEPTION : op_promise(ctx, number, subtle_cipher_done, &op);
     if (JS_IsException(promise)) {
         op_cancel(ctx, number);
         JS_FreeValue(ctx, holder);

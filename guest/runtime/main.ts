@@ -92,6 +92,7 @@ native.lazyGlobals({
     PerformanceObserver: "performance-observer",
     PerformanceObserverEntryList: "performance-observer",
     URLPattern: "url-pattern",
+    WebAssembly: "webassembly",
 });
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
 

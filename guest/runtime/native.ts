@@ -151,6 +151,15 @@ export interface Native {
     reportError(prefix: string, error: unknown): void;
     promiseState(value: unknown): [0 | 1 | 2, unknown] | undefined;
     proxyTarget(value: unknown): object | undefined;
+    wasm(what: number, a: number, b: number, data: Uint8Array): Uint8Array<ArrayBuffer>;
+    wasmSetup(functionOf: (what: number | string) => unknown, numberOf: (fn: unknown) => number): void;
+    wasmCompile(bytes: Uint8Array, waits: boolean): number | Promise<number>;
+    wasmFunction(number: number, params: Uint8Array, results: Uint8Array): unknown;
+    wasmImport(fn: unknown, params: Uint8Array, results: Uint8Array): number;
+    wasmBuffer(memory: number): ArrayBuffer;
+    wasmMoved(memory: number): void;
+    wasmEncode(type: number, value: unknown): Uint8Array<ArrayBuffer>;
+    wasmDecode(type: number, bytes: Uint8Array): unknown;
     serialize(value: unknown): Uint8Array<ArrayBuffer>;
     deserialize(bytes: ArrayBuffer | ArrayBufferView): unknown;
     utf8Encode(text: string): Uint8Array<ArrayBuffer>;

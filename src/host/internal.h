@@ -121,6 +121,10 @@ void guest_sql_rest(struct guest *g);
 /* A slice is over: has the open transaction lasted too long? */
 void guest_sql_check(struct guest *g);
 
+/* ---- op_wasm.c ---- */
+
+int64_t import_wasm_call(struct isolate *i, const int64_t *args);
+
 /* ---- op_stand.c ---- */
 
 /* Calls run() on a fiber, where it may await something of the loop, or go on in the pool, while the

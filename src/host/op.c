@@ -276,6 +276,7 @@ const struct sandbox_import op_imports[] = {
     {"limpet", "op_wait", "iiii", true, true, import_op_wait},
     {"limpet", "result", "iii", false, false, import_result},
     {"limpet", "result_len", "", true, false, import_result_len},
+    {"limpet", "wasm_call", "iii", true, false, import_wasm_call},
 };
 const size_t op_imports_len = ARRAY_LEN(op_imports);
 

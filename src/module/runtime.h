@@ -52,6 +52,8 @@ struct dispatch_input {
 struct cell {
     uint64_t clock_base_ns; /* what its monotonic clock counts from */
     bool is_loading;        /* top-level code runs: an image must not depend on when that was */
+    struct slice
+        wasm_modules; /* while it is loaded: those that come with it, as its runtime keeps them */
 };
 
 struct runtime_start {

@@ -14,7 +14,8 @@ enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_
     wasm_name_t text;
     wasmtime_error_message(e, &text);
     wasmtime_error_delete(e);
-    error_set(ret_error, code, "%s: %.*s", what, (int)text.size, text.data);
+    error_set(ret_error, code, "%s%s%.*s", what ? what : "", what ? ": " : "", (int)text.size,
+              text.data);
     wasm_name_delete(&text);
     return code;
 }
@@ -147,6 +148,40 @@ static wasm_functype_t *import_type(const struct sandbox_import *import)
     return wasm_functype_new(&in, &out);
 }
 
+/* ---- isolate_yield() ---- */
+
+static bool is_turn_over(void *env)
+{
+    struct isolate *i = env;
+    bool is_over = !i->is_yielding;
+    i->is_yielding = false; /* at the next poll it is */
+    return is_over;
+}
+
+static void call_yield(void *env, wasmtime_caller_t *caller, const wasmtime_val_t *values,
+                       size_t len, wasmtime_val_t *results, size_t results_len,
+                       wasm_trap_t **ret_trap, wasmtime_async_continuation_t *ret_continuation)
+{
+    struct isolate *i = wasmtime_context_get_data(wasmtime_caller_context(caller));
+    i->is_yielding = true;
+    ret_continuation->callback = is_turn_over;
+    ret_continuation->env = i;
+    ret_continuation->finalizer = NULL;
+    *ret_trap = NULL;
+}
+
+static enum err define_yield(struct code *c, struct error *ret_error)
+{
+    wasm_functype_t *type = wasm_functype_new_0_0();
+    wasmtime_error_t *e = wasmtime_linker_define_async_func(
+        c->linker, CODE_YIELD_MODULE, strlen(CODE_YIELD_MODULE), CODE_YIELD_NAME,
+        strlen(CODE_YIELD_NAME), type, call_yield, NULL, NULL);
+    wasm_functype_delete(type);
+    return e ? wasm_error_take(ret_error, ERR_INTERNAL, e, CODE_YIELD_NAME) : OK;
+}
+
+/* ---- imports ---- */
+
 static enum err define_imports(struct code *c, struct error *ret_error)
 {
     for (size_t k = 0; k < c->imports_len; k++) {
@@ -232,11 +267,14 @@ enum err code_new(struct engine *engine, const struct code_config *config, struc
     if (config->imports_len)
         memcpy(c->imports, config->imports, config->imports_len * sizeof(*c->imports));
     c->exports_len = config->exports_len;
+    c->callback = config->callback;
     if (config->exports_len)
         memcpy(c->exports, config->exports, config->exports_len * sizeof(*c->exports));
     enum err err = load_module(c, config, ret_error);
     if (err == OK)
         err = define_imports(c, ret_error);
+    if (err == OK)
+        err = define_yield(c, ret_error);
     if (err == OK) {
         wasmtime_error_t *e = wasmtime_linker_instantiate_pre(c->linker, c->module, &c->pre);
         if (e)

@@ -53,6 +53,9 @@ struct code_config {
     const struct sandbox_export
         *exports; /* isolate_call() takes their index; names must outlive the code */
     size_t exports_len;
+    /* Which of them nested code (nested.h) calls the guest by: (number of the function, address of its
+     * values, has a memory grown) -> 0, or 1: it has thrown. Only for modules whose guests have some. */
+    unsigned callback;
 };
 
 NODISCARD enum err code_new(struct engine *engine, const struct code_config *config,

@@ -159,6 +159,7 @@ void image_unref(struct image *m)
     pthread_mutex_destroy(&m->lock);
     image_unref(m->base);
     tables_content_free(m->tables, m->code->tables_len);
+    nested_plan_free(m->nested);
     code_unref(m->code);
     free(m);
 }
@@ -344,18 +345,26 @@ enum err image_capture(struct isolate *i, struct image **ret_image, struct error
     CHECK(!isolate_is_running(i));
     struct globals globals;
     struct table_content *tables;
-    enum err err = tables_capture(i, &tables, ret_error);
+    struct nested_plan *nested;
+    enum err err = nested_capture(i, &nested, ret_error);
     if (err != OK)
         return err;
+    err = tables_capture(i, &tables, ret_error);
+    if (err != OK) {
+        nested_plan_free(nested);
+        return err;
+    }
     isolate_get_globals(i, &globals);
     if (i->image) {
         *ret_image = capture_delta(i, &globals);
         (*ret_image)->tables = tables;
+        (*ret_image)->nested = nested;
         return OK;
     }
     struct image *m = image_new(i->code, i->memory.len);
     m->delta.globals = globals;
     m->tables = tables;
+    m->nested = nested;
     m->is_nonzero = calloc(1, bitmap_bytes(m->len));
     CHECK(m->is_nonzero);
     for (size_t page = 0; page < m->len / HOST_PAGE; page++)
@@ -386,7 +395,7 @@ void image_save(const struct image *m, struct bytes *out)
                              .stack_pointer = g->stack_pointer,
                              .pages = (uint32_t)(m->nonzero / HOST_PAGE),
                              .globals = g->len};
-    CHECK(image_is_whole(m) && !m->tables);
+    CHECK(image_is_whole(m) && !m->tables && !m->nested);
     memcpy(h.magic, image_magic, sizeof(h.magic));
     bytes_append(out, &h, sizeof(h));
     if (g->len > 0)

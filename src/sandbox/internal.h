@@ -19,7 +19,12 @@ enum {
     /* Native stack of guest code, as far as it is touched (stack.c). The engine's own stack check
      * (QuickJS) throws before: guest/engine/README.md. */
     SANDBOX_WASM_STACK_BYTES = 16 * 1024 * 1024,
-    SANDBOX_FIBER_STACK_BYTES = SANDBOX_WASM_STACK_BYTES + 512 * 1024,
+    /* From the first call of nested code on (nested.h), for it and all that it calls, but for the guest's
+     * own code, which has SANDBOX_WASM_STACK_BYTES below any of that: hence a stack of both, and as much
+     * again. Pages that nobody touches cost nothing. */
+    SANDBOX_NESTED_STACK_BYTES = 2 * 1024 * 1024,
+    SANDBOX_FIBER_STACK_BYTES =
+        2 * SANDBOX_WASM_STACK_BYTES + SANDBOX_NESTED_STACK_BYTES + 512 * 1024,
     SANDBOX_TICK_US = 1000, /* how often running guests are looked at */
     SANDBOX_GLOBALS_MAX = 4096,
     SANDBOX_TABLE_MAX = 128 * 1024, /* elements of one that code changes */
@@ -30,8 +35,14 @@ enum {
 struct engine {
     wasm_engine_t *wasm;
     struct ticker *ticker;
+    /* Of the modules that guests' code has: nested.h. */
+    pthread_mutex_t modules_lock;
+    wasm_engine_t *nested; /* atomic; NULL: nobody has asked for it */
+    struct nested_module *modules;
 };
 wasm_engine_t *engine_configure(void); /* without a ticker */
+/* With other settings, made at first use; any thread. */
+wasm_engine_t *engine_nested(struct engine *e);
 
 struct code {
     int refs; /* atomic */
@@ -43,6 +54,7 @@ struct code {
     size_t imports_len;
     struct sandbox_export exports[SANDBOX_EXPORTS_MAX];
     size_t exports_len;
+    unsigned callback; /* of these */
     bool was_precompiled;
     uint8_t digest[IMAGE_DIGEST_BYTES]; /* of the module */
     /* state.c: what isolates must be given back beside the memory: by the names of its exports. */
@@ -52,6 +64,10 @@ struct code {
     char **tables; /* if its code changes them */
     size_t tables_len;
 };
+
+/* What isolate_yield() calls: defined for every code, imported by none. */
+#define CODE_YIELD_MODULE "limpet:host"
+#define CODE_YIELD_NAME "yield"
 
 /* The values of an instance's mutable globals. */
 struct globals {
@@ -77,6 +93,7 @@ struct survey_items {
 };
 struct survey {
     struct survey_items globals, tables;
+    unsigned imported[5]; /* by kind */
     unsigned memories;
     bool is_memory_wide, has_memory_export;
     struct slice exports; /* their section, or where it would be, empty; in the module */
@@ -91,6 +108,8 @@ enum { SURVEY_HEAD_BYTES = 8, SURVEY_SECTION_TAG = 13 };
 /* False: it cannot be read. To be followed by survey_done() in either case. */
 bool survey_read(struct slice wasm, bool with_code, struct survey *ret);
 void survey_done(struct survey *s);
+struct parser;
+void survey_skip_expression(struct parser *p); /* a constant one, up to and with its end */
 
 /* ---- state.c ---- */
 
@@ -100,6 +119,9 @@ enum { STATE_NAME_MAX = 40 };
  * ERR_LIMIT: the module has state that cannot be given back. */
 NODISCARD enum err state_prepare(struct slice wasm, struct bytes *ret_wasm,
                                  bool *ret_changes_tables, struct error *ret_error);
+void state_put_number(struct bytes *out, size_t n); /* as LEB128 */
+/* What is in a section of exports, without its head and their number. */
+struct slice state_entries_of(struct slice section);
 /* Fills in c->globals and c->tables. wasm: before exports were added. */
 NODISCARD enum err state_find(struct code *c, struct slice wasm, bool changes_tables,
                               struct error *ret_error);
@@ -205,6 +227,20 @@ static inline uint32_t delta_page(const struct delta *d, size_t k)
     return le32toh(d->numbers[k]);
 }
 
+/* ---- nested_image.c: what of nested.h is in an image ---- */
+
+struct nested_plan;
+/* NULL if its code has none. ERR_INVALID: it has what cannot be given back. */
+NODISCARD enum err nested_capture(struct isolate *i, struct nested_plan **ret,
+                                  struct error *ret_error);
+void nested_plan_free(struct nested_plan *plan); /* NULL is allowed */
+/* The isolate's memory has the image's length; its content is laid over it afterwards. */
+NODISCARD enum err nested_build(struct isolate *i, const struct nested_plan *plan,
+                                struct error *ret_error);
+/* As the image says, or as nothing had been made. False: the isolate must be freed. */
+NODISCARD bool nested_restore(struct isolate *i, const struct nested_plan *plan);
+void nested_free(struct isolate *i);
+
 /* ---- image.c ---- */
 
 /* An image is whole (all its pages lie in the backing file), or it is its base with a delta, or
@@ -215,6 +251,7 @@ struct image {
     struct image *base;           /* a whole one without a base, or NULL */
     struct delta delta;           /* from base; without one, only memory_len and globals */
     struct table_content *tables; /* NULL: they are as at first */
+    struct nested_plan *nested;   /* NULL: its code has no WebAssembly */
     size_t len;                   /* of the linear memory */
     pthread_mutex_t lock;
     unsigned isolates, restores; /* atomic: of isolates that have no whole image mapped */
@@ -276,6 +313,8 @@ struct isolate {
     wasmtime_func_t exports[SANDBOX_EXPORTS_MAX];
     wasmtime_global_t stack_pointer, *globals;
     struct isolate_table *tables;
+    struct nested *nested; /* NULL: its code has no WebAssembly */
+    size_t nested_charged; /* for what of it lies outside of the memory */
     struct memory memory;
     struct stack stack;
     struct image *image;
@@ -295,14 +334,26 @@ struct isolate {
     uint64_t entered_ns;     /* monotonic, when the call or resume started */
     uint64_t entered_cpu_ns; /* the thread's CPU time then, or up to SANDBOX_TICK_US before */
     bool may_yield, ends_slice;
-    struct error error; /* pending (set inside) or final */
+    bool is_yielding; /* in isolate_yield() */
+    bool has_yield;
+    wasmtime_func_t yield; /* a function of the host that waits for one poll; if has_yield */
+    struct error error;    /* pending (set inside) or final */
 };
 
 /* ticker.c: increments the engine's epoch while guests run. */
 struct ticker *ticker_new(wasm_engine_t *engine);
 void ticker_free(struct ticker *t);
+void ticker_add(struct ticker *t, wasm_engine_t *engine); /* one more, which outlives it */
 void ticker_touch(
     struct ticker *t); /* a guest starts to run; any thread, a load and rarely a wake */
+
+/* A tick has passed. Error: its CPU time is used up. *ret_yields: others should have their turn. */
+wasmtime_error_t *isolate_tick(struct isolate *i, bool *ret_yields);
+/* From inside of an import, on the fiber: others have their turn. False: the call is ended, unwind. */
+NODISCARD bool isolate_yield(struct isolate *i);
+/* From inside of an import: calls the export of struct code_config.callback. When it traps, the isolate
+ * has an error. */
+int32_t isolate_call_inside(struct isolate *i, uint32_t a, uint32_t b, bool c);
 
 /* Grows the linear memory to len bytes; nothing to do if it is as long. ERR_LIMIT_MEMORY. */
 NODISCARD enum err isolate_grow(struct isolate *i, size_t len, struct error *ret_error);
@@ -310,5 +361,6 @@ void isolate_set_globals(struct isolate *i, const struct globals *globals);
 void isolate_get_globals(struct isolate *i, struct globals *ret); /* for globals_done() */
 int32_t isolate_stack_pointer(struct isolate *i);
 
+/* what: goes before the message; NULL: nothing. */
 enum err wasm_error_take(struct error *ret_error, enum err code, wasmtime_error_t *e,
                          const char *what);

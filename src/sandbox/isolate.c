@@ -39,14 +39,10 @@ static uint64_t stretch_ns(const struct isolate *i, uint64_t now_ns)
     return cpu < elapsed ? cpu : elapsed;
 }
 
-static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64_t *ret_delta,
-                                 wasmtime_update_deadline_kind_t *ret_kind)
+wasmtime_error_t *isolate_tick(struct isolate *i, bool *ret_yields)
 {
-    struct isolate *i = data;
     ticker_touch(i->code->engine->ticker); /* still running: it must not fall asleep */
     uint64_t used = stretch_ns(i, clock_monotonic_ns());
-    *ret_delta = 1;
-    *ret_kind = WASMTIME_UPDATE_DEADLINE_CONTINUE;
     if (i->cpu_used_ns + used > i->cpu_budget_ns) {
         error_set(&i->error, ERR_LIMIT_CPU, "used more than %llu ms of CPU time",
                   (unsigned long long)(i->cpu_budget_ns / 1000000));
@@ -54,9 +50,18 @@ static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64
         return wasmtime_error_new("cpu limit");
     }
     /* The next tick would be too late: a slice is what neighbors wait for. */
-    if ((used + TICK_NS > SLICE_NS || i->ends_slice) && i->may_yield)
-        *ret_kind = WASMTIME_UPDATE_DEADLINE_YIELD;
+    *ret_yields = (used + TICK_NS > SLICE_NS || i->ends_slice) && i->may_yield;
     return NULL;
+}
+
+static wasmtime_error_t *on_tick(wasmtime_context_t *context, void *data, uint64_t *ret_delta,
+                                 wasmtime_update_deadline_kind_t *ret_kind)
+{
+    bool yields = false;
+    wasmtime_error_t *e = isolate_tick(data, &yields);
+    *ret_delta = 1;
+    *ret_kind = yields ? WASMTIME_UPDATE_DEADLINE_YIELD : WASMTIME_UPDATE_DEADLINE_CONTINUE;
+    return e;
 }
 
 static void enter(struct isolate *i)
@@ -78,10 +83,8 @@ static void leave(struct isolate *i, bool is_over)
 }
 
 /* Turns what Wasmtime reports into our error; what the host set before (pending error) wins. */
-static void take_failure(struct isolate *i)
+static void take_failure(struct isolate *i, wasm_trap_t *trap, wasmtime_error_t *e)
 {
-    wasm_trap_t *trap = TAKE(i->trap);
-    wasmtime_error_t *e = TAKE(i->wasm_error);
     if (i->error.code == OK && trap) {
         wasmtime_trap_code_t code = 255;
         wasm_byte_vec_t text;
@@ -236,6 +239,10 @@ static enum err adopt_image(struct isolate *i, struct image *image, struct error
     enum err err = isolate_grow(i, image->len, ret_error);
     if (err != OK)
         return error_context(ret_error, err, "the module's image is above the memory limit");
+    if (image->nested)
+        err = nested_build(i, image->nested, ret_error);
+    if (err != OK)
+        return err;
     err = image_map(image, &i->memory, ret_error);
     if (err != OK)
         return err;
@@ -275,6 +282,7 @@ void isolate_free(struct isolate *i)
     if (!i)
         return;
     isolate_cancel(i);
+    nested_free(i);
     if (i->image)
         image_unmap(i->image, &i->memory);
     wasmtime_store_delete(i->store); /* releases the memory */
@@ -301,6 +309,11 @@ void *isolate_user(const struct isolate *i)
     return i->user;
 }
 
+struct engine *isolate_engine(const struct isolate *i)
+{
+    return i->code->engine;
+}
+
 bool isolate_restore(struct isolate *i)
 {
     CHECK(i->image);
@@ -308,6 +321,8 @@ bool isolate_restore(struct isolate *i)
     i->error.code = OK;
     i->memory.was_refused = false;
     if (i->memory.len != i->image->len)
+        return false;
+    if ((i->nested || i->image->nested) && !nested_restore(i, i->image->nested))
         return false;
     if (i->image->tables && !tables_restore(i, i->image->tables))
         return false;
@@ -344,6 +359,38 @@ void isolate_end_slice(struct isolate *i)
     wasmtime_context_set_epoch_deadline(i->context, 0);
 }
 
+bool isolate_yield(struct isolate *i)
+{
+    struct code *c = i->code;
+    wasmtime_val_raw_t none[1];
+    wasm_trap_t *trap = NULL;
+    if (!i->has_yield) {
+        wasmtime_extern_t x;
+        i->has_yield =
+            wasmtime_linker_get(c->linker, i->context, CODE_YIELD_MODULE, strlen(CODE_YIELD_MODULE),
+                                CODE_YIELD_NAME, strlen(CODE_YIELD_NAME), &x);
+        CHECK(i->has_yield && x.kind == WASMTIME_EXTERN_FUNC);
+        i->yield = x.of.func;
+    }
+    wasmtime_error_t *e = wasmtime_func_call_unchecked(i->context, &i->yield, none, 1, &trap);
+    if (!trap && !e)
+        return true;
+    take_failure(i, trap, e); /* the call has been cancelled */
+    return false;
+}
+
+int32_t isolate_call_inside(struct isolate *i, uint32_t a, uint32_t b, bool c)
+{
+    wasmtime_val_raw_t raw[] = {{.i32 = (int32_t)a}, {.i32 = (int32_t)b}, {.i32 = c}};
+    wasm_trap_t *trap = NULL;
+    wasmtime_error_t *e = wasmtime_func_call_unchecked(i->context, &i->exports[i->code->callback],
+                                                       raw, ARRAY_LEN(raw), &trap);
+    if (!trap && !e)
+        return raw[0].i32;
+    take_failure(i, trap, e);
+    return 1;
+}
+
 static enum isolate_status poll_call(struct isolate *i)
 {
     enter(i);
@@ -356,7 +403,7 @@ static enum isolate_status poll_call(struct isolate *i)
     wasmtime_call_future_delete(TAKE(i->future));
     if (!i->trap && !i->wasm_error)
         return ISOLATE_DONE;
-    take_failure(i);
+    take_failure(i, TAKE(i->trap), TAKE(i->wasm_error));
     return ISOLATE_TRAPPED;
 }
 
@@ -408,7 +455,7 @@ bool isolate_call_now(struct isolate *i, unsigned fn, const int32_t *args, size_
                                                  args_len ? args_len : 1, &i->trap);
     leave(i, true);
     if (i->trap || i->wasm_error) {
-        take_failure(i);
+        take_failure(i, TAKE(i->trap), TAKE(i->wasm_error));
         return false;
     }
     *ret_result = raw[0].i32;

@@ -13,6 +13,7 @@
 
 #include "sandbox/code.h"
 
+struct engine;
 struct image;
 
 enum isolate_status {
@@ -29,6 +30,7 @@ void isolate_free(struct isolate *i); /* NULL is allowed; a running call is unwo
 
 void isolate_set_user(struct isolate *i, void *user);
 void *isolate_user(const struct isolate *i);
+struct engine *isolate_engine(const struct isolate *i);
 /* Asked with the user before the memory grows by so many bytes; false: the guest sees that it
  * cannot (memory.grow gives -1), as at its limit. */
 void isolate_ask_to_grow(struct isolate *i, bool (*may_grow)(void *user, size_t more));

@@ -64,9 +64,12 @@ static enum err write_snapshot(struct image *image, size_t memory_len,
     return OK;
 }
 
-/* Tables are in no snapshot. */
-static enum err check_tables(const struct code *c, struct error *ret_error)
+/* Neither tables nor what code has of WebAssembly are in a snapshot. */
+static enum err check_outside(const struct code *c, bool has_nested, struct error *ret_error)
 {
+    if (has_nested)
+        return error_set(ret_error, ERR_TOO_LARGE,
+                         "of code that uses WebAssembly no memory is kept");
     if (c->tables_len == 0)
         return OK;
     return error_set(ret_error, ERR_TOO_LARGE,
@@ -88,7 +91,7 @@ enum err snapshot_save(struct isolate *i, struct bytes *out, struct error *ret_e
     struct delta_scratch *s = delta_scratch_get();
     struct globals globals;
     image_list_private(&i->memory, &s->list);
-    enum err err = check_tables(i->code, ret_error);
+    enum err err = check_outside(i->code, i->nested, ret_error);
     if (err == OK)
         err = check_count(s, ret_error);
     if (err == OK) {
@@ -112,7 +115,7 @@ enum err image_save_delta(const struct image *m, struct bytes *out, struct error
     bytes_append(&s->content, d->masks,
                  (size_t)((const char *)(d->numbers + d->pages_len) - (const char *)d->masks));
     s->list.len = d->pages_len;
-    enum err err = check_tables(m->code, ret_error);
+    enum err err = check_outside(m->code, m->nested, ret_error);
     if (err == OK)
         err = check_count(s, ret_error);
     if (err == OK)

@@ -6,13 +6,11 @@
  * state is refused (code.h). Wasmtime's API reaches only what is exported, so whatever of this is not
  * is added to the module's exports before it is compiled. */
 #include "sandbox/internal.h"
+#include "sandbox/parser.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-enum { TYPE_I32 = 0x7f, TYPE_F64 = 0x7c, TYPE_FUNCREF = 0x70 };
-enum { EXPORT_TABLE = 1, EXPORT_GLOBAL = 3, SECTION_EXPORT = 7 };
 
 /* What an added export is called: "limpet:global:7". */
 static void added_name(const char *what, size_t index, char ret_name[STATE_NAME_MAX])
@@ -147,7 +145,7 @@ static void name_tables(struct code *c, const struct survey *s)
 
 /* ---- adding exports ---- */
 
-static void put_number(struct bytes *out, size_t n)
+void state_put_number(struct bytes *out, size_t n)
 {
     do {
         bytes_append_char(out, (char)((n & 0x7f) | (n > 0x7f ? 0x80 : 0)));
@@ -161,20 +159,19 @@ static size_t add_exports(const struct survey_items *items, bool is_wanted, cons
     size_t added = 0;
     for (size_t k = 0; is_wanted && k < items->len; k++) {
         char name[STATE_NAME_MAX];
-        if (items->at[k].name.len > 0 || (kind == EXPORT_GLOBAL && !items->at[k].is_mutable))
+        if (items->at[k].name.len > 0 || (kind == KIND_GLOBAL && !items->at[k].is_mutable))
             continue;
         added_name(what, k, name);
-        put_number(out, strlen(name));
+        state_put_number(out, strlen(name));
         bytes_append_cstr(out, name);
         bytes_append_char(out, kind);
-        put_number(out, k);
+        state_put_number(out, k);
         added++;
     }
     return added;
 }
 
-/* The section's entries, without its head and their number. */
-static struct slice entries_of(struct slice section)
+struct slice state_entries_of(struct slice section)
 {
     if (section.len == 0)
         return SLICE_EMPTY;
@@ -191,17 +188,17 @@ static struct slice entries_of(struct slice section)
 static void rewrite(struct slice wasm, const struct survey *s, struct bytes *ret_wasm)
 {
     CLEANUP(bytes_done) struct bytes added = BYTES_INIT, section = BYTES_INIT;
-    size_t n = add_exports(&s->globals, true, "global", EXPORT_GLOBAL, &added) +
-               add_exports(&s->tables, s->changes_tables, "table", EXPORT_TABLE, &added);
+    size_t n = add_exports(&s->globals, true, "global", KIND_GLOBAL, &added) +
+               add_exports(&s->tables, s->changes_tables, "table", KIND_TABLE, &added);
     if (n == 0)
         return;
-    put_number(&section, s->exports_len + n);
-    bytes_append_slice(&section, entries_of(s->exports));
+    state_put_number(&section, s->exports_len + n);
+    bytes_append_slice(&section, state_entries_of(s->exports));
     bytes_append_slice(&section, bytes_slice(&added));
     size_t before = (size_t)(s->exports.ptr - wasm.ptr);
     bytes_append(ret_wasm, wasm.ptr, before);
     bytes_append_char(ret_wasm, SECTION_EXPORT);
-    put_number(ret_wasm, section.len);
+    state_put_number(ret_wasm, section.len);
     bytes_append_slice(ret_wasm, bytes_slice(&section));
     bytes_append_slice(ret_wasm, slice_skip(wasm, before + s->exports.len));
 }

@@ -8,88 +8,10 @@
 #include <string.h>
 
 #include "sandbox/internal.h"
+#include "sandbox/parser.h"
 
-enum {
-    SECTION_IMPORT = 2,
-    SECTION_TABLE = 4,
-    SECTION_MEMORY = 5,
-    SECTION_GLOBAL = 6,
-    SECTION_EXPORT = 7,
-    SECTION_CODE = 10,
-};
-enum { KIND_FUNC, KIND_TABLE, KIND_MEMORY, KIND_GLOBAL, KIND_TAG };
-enum { TYPE_V128 = 0x7b, TYPE_REF_NULL = 0x63, TYPE_REF = 0x64 };
 enum { LIMITS_HAVE_MAX = 1, LIMITS_ARE_64_BITS = 4 };
 enum { TABLE_HAS_INIT = 0x40 };
-
-struct parser {
-    const uint8_t *at, *end;
-    bool is_bad;
-};
-
-static uint8_t parse_byte(struct parser *p)
-{
-    if (p->at < p->end)
-        return *p->at++;
-    p->is_bad = true;
-    return 0;
-}
-
-/* LEB128, of either sign: what is signed is only skipped. */
-static uint64_t parse_wide(struct parser *p)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        uint8_t b = parse_byte(p);
-        if (shift < 64)
-            value |= (uint64_t)(b & 0x7f) << shift;
-        if (!(b & 0x80))
-            return value;
-    }
-    p->is_bad = true;
-    return 0;
-}
-
-static uint32_t parse_number(struct parser *p)
-{
-    return (uint32_t)parse_wide(p);
-}
-
-static void skip_numbers(struct parser *p, unsigned n)
-{
-    while (n-- > 0)
-        (void)parse_wide(p);
-}
-
-static struct slice parse_bytes(struct parser *p, size_t len)
-{
-    if (len > (size_t)(p->end - p->at)) {
-        p->is_bad = true;
-        return SLICE_EMPTY;
-    }
-    struct slice s = slice_of((const char *)p->at, len);
-    p->at += len;
-    return s;
-}
-
-static struct slice parse_name(struct parser *p)
-{
-    return parse_bytes(p, parse_number(p));
-}
-
-static struct parser parser_of(struct slice content)
-{
-    return (struct parser){(const uint8_t *)content.ptr, (const uint8_t *)content.ptr + content.len,
-                           false};
-}
-
-static uint8_t parse_type(struct parser *p)
-{
-    uint8_t type = parse_byte(p);
-    if (type == TYPE_REF || type == TYPE_REF_NULL)
-        (void)parse_wide(p);
-    return type;
-}
 
 /* ---- code ---- */
 
@@ -274,8 +196,7 @@ static void read_code(struct parser *p, struct survey *s)
     }
 }
 
-/* A constant expression, up to and with its end. */
-static void skip_expression(struct parser *p)
+void survey_skip_expression(struct parser *p)
 {
     struct survey ignored = {0};
     while (!p->is_bad) {
@@ -333,31 +254,38 @@ static void read_memory(struct parser *p, struct survey *s)
     s->is_memory_wide |= read_limits(p, &ignored) & LIMITS_ARE_64_BITS;
 }
 
+static void read_import(struct parser *p, uint8_t kind, struct survey *s)
+{
+    switch (kind) {
+    case KIND_FUNC:
+        (void)parse_number(p);
+        break;
+    case KIND_TABLE:
+        read_table(p, s);
+        break;
+    case KIND_MEMORY:
+        read_memory(p, s);
+        break;
+    case KIND_GLOBAL:
+        read_global(p, s);
+        break;
+    case KIND_TAG:
+        (void)parse_byte(p);
+        (void)parse_number(p);
+        break;
+    default:
+        p->is_bad = true;
+    }
+}
+
 static void read_imports(struct parser *p, struct survey *s)
 {
     for (uint32_t n = parse_number(p); n > 0 && !p->is_bad; n--) {
         (void)parse_name(p);
         (void)parse_name(p);
-        switch (parse_byte(p)) {
-        case KIND_FUNC:
-            (void)parse_number(p);
-            break;
-        case KIND_TABLE:
-            read_table(p, s);
-            break;
-        case KIND_MEMORY:
-            read_memory(p, s);
-            break;
-        case KIND_GLOBAL:
-            read_global(p, s);
-            break;
-        case KIND_TAG:
-            (void)parse_byte(p);
-            (void)parse_number(p);
-            break;
-        default:
-            p->is_bad = true;
-        }
+        uint8_t kind = parse_byte(p);
+        s->imported[kind < KIND_TAG ? kind : KIND_TAG]++;
+        read_import(p, kind, s);
     }
 }
 
@@ -369,7 +297,7 @@ static void read_tables(struct parser *p, struct survey *s)
             (void)parse_bytes(p, 2);
         read_table(p, s);
         if (has_init)
-            skip_expression(p);
+            survey_skip_expression(p);
     }
 }
 
@@ -383,7 +311,7 @@ static void read_globals(struct parser *p, struct survey *s)
 {
     for (uint32_t n = parse_number(p); n > 0 && !p->is_bad; n--) {
         read_global(p, s);
-        skip_expression(p);
+        survey_skip_expression(p);
     }
 }
 

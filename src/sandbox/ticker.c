@@ -14,6 +14,7 @@ enum { TICKER_IDLE_TICKS = 100 };
 
 struct ticker {
     wasm_engine_t *engine;
+    wasm_engine_t *other; /* atomic; NULL: there is one only */
     pthread_t thread;
     pthread_mutex_t mutex;
     pthread_cond_t wake;
@@ -28,6 +29,9 @@ static void *ticker_main(void *arg)
         struct timespec pause = {0, SANDBOX_TICK_US * 1000L};
         nanosleep(&pause, NULL);
         wasmtime_engine_increment_epoch(t->engine);
+        wasm_engine_t *other = __atomic_load_n(&t->other, __ATOMIC_ACQUIRE);
+        if (other)
+            wasmtime_engine_increment_epoch(other);
         if (atomic_exchange_explicit(&t->was_touched, false, memory_order_relaxed))
             idle = 0;
         if (++idle < TICKER_IDLE_TICKS)
@@ -54,6 +58,11 @@ struct ticker *ticker_new(wasm_engine_t *engine)
     CHECK(pthread_cond_init(&t->wake, NULL) == 0);
     CHECK(pthread_create(&t->thread, NULL, ticker_main, t) == 0);
     return t;
+}
+
+void ticker_add(struct ticker *t, wasm_engine_t *engine)
+{
+    __atomic_store_n(&t->other, engine, __ATOMIC_RELEASE);
 }
 
 void ticker_touch(struct ticker *t)

@@ -26,7 +26,9 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "loop/process.h"
+#include "sandbox/nested.h"
 #include "script/bundle_internal.h"
+#include "script/wasm_modules.h"
 
 #define BUNDLE_NO_MAP "\n//# sourceMappingURL=data:application/json,%7B%7D"
 
@@ -216,6 +218,7 @@ struct bundle_sources {
     void (*rename)(void *arg, const char *name, struct bytes *out);
     struct bundle_source_reader reader; /* by that name */
     bool is_upload;                     /* one source text */
+    struct slice modules;               /* of WebAssembly, behind that (wasm_modules.h) */
     const char *base;                   /* where esbuild ran; NULL: nobody asks what it read */
 };
 
@@ -324,6 +327,45 @@ static void bundle_list_inputs(struct slice meta, const char *base, struct bytes
     json_decref(root);
 }
 
+/* A file of WebAssembly that esbuild has put beside its output. */
+static enum err bundle_add_module(const struct bundle_folder *f, const char *output,
+                                  struct bytes *code, struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes wasm = BYTES_INIT, name = BYTES_INIT;
+    const char *slash = strrchr(output, '/');
+    const char *file = slash ? slash + 1 : output;
+    enum err err = bundle_read_result(f, file, NESTED_MODULE_BYTES_MAX, &wasm, ret_error);
+    if (err != OK)
+        return error_context(ret_error, err, "%s", file);
+    bytes_printf(&name, "./%s", file);
+    wasm_modules_append(code, bytes_slice(&name), bytes_slice(&wasm));
+    if (code->len > LIMIT_SOURCE_BYTES)
+        return error_set(ret_error, ERR_TOO_LARGE,
+                         "the bundle with its WebAssembly modules is larger than %d MiB",
+                         LIMIT_SOURCE_BYTES >> 20);
+    return OK;
+}
+
+/* Behind the code: those that stood behind the source, and those that esbuild found. */
+static enum err bundle_add_modules(const struct bundle_folder *f, struct slice meta,
+                                   struct slice modules, struct bytes *code,
+                                   struct error *ret_error)
+{
+    json_t *root = json_loadb(meta.ptr ? meta.ptr : "", meta.len, 0, NULL), *output;
+    const char *name;
+    enum err err = OK;
+    if (modules.len > 0 && code->len > 0 && code->ptr[code->len - 1] != '\n')
+        bytes_append_char(code, '\n');
+    bytes_append_slice(code, modules);
+    json_object_foreach(json_object_get(root, "outputs"), name, output)
+    {
+        if (err == OK && slice_ends(slice_cstr(name), SLICE_LIT(".wasm")))
+            err = bundle_add_module(f, name, code, ret_error);
+    }
+    json_decref(root);
+    return err;
+}
+
 static struct bundle bundle_take(struct bundle *b)
 {
     struct bundle taken = *b;
@@ -349,8 +391,10 @@ static enum err bundle_collect(const struct bundle_folder *f, const struct bundl
                                  ret_error);
     if (code == OK)
         code = bundle_check_imports(bytes_slice(&meta), bytes_slice(&bundle.code),
-                                    bytes_slice(&bundle.source_map), from->is_upload, ret_failure,
-                                    ret_error);
+                                    bytes_slice(&bundle.source_map), from->is_upload, from->modules,
+                                    ret_failure, ret_error);
+    if (code == OK)
+        code = bundle_add_modules(f, bytes_slice(&meta), from->modules, &bundle.code, ret_error);
     if (code == OK && from->base)
         bundle_list_inputs(bytes_slice(&meta), from->base, &bundle.inputs);
     if (code == OK)
@@ -429,6 +473,8 @@ enum err bundle_source(const struct bundle_config *config, struct slice source,
         return code;
     bytes_printf(&file, "%s.ts", config->name);
     bundle_folder_path(&folder, bytes_cstr(&file), &path);
+    struct slice modules;
+    wasm_modules_split(source, &source, &modules);
     code = bundle_write_file(bytes_cstr(&path), source, SLICE_LIT(BUNDLE_NO_MAP), ret_error);
     if (code != OK)
         return code;
@@ -437,7 +483,8 @@ enum err bundle_source(const struct bundle_config *config, struct slice source,
     bundle_args_common(&argv, config, &folder, bytes_cstr(&path));
     bundle_arg(&argv, "--tsconfig-raw={}");
     struct bundle_text text = {.source = source, .file = bytes_cstr(&file)};
-    const struct bundle_sources from = {bundle_text_name, {bundle_text_read, &text}, true, NULL};
+    const struct bundle_sources from = {
+        bundle_text_name, {bundle_text_read, &text}, true, modules, NULL};
     code = bundle_run(&argv, "", bytes_cstr(&folder.path), &from.reader, ret_failure, ret_error);
     if (code != OK)
         return code;
@@ -508,6 +555,8 @@ static void bundle_args_project(struct bundle_argv *argv)
         bundle_arg(argv, "--loader:.%s=text", texts[i]);
     for (size_t i = 0; bytes[i]; i++)
         bundle_arg(argv, "--loader:.%s=binary", bytes[i]);
+    bundle_arg(argv, "--loader:.wasm=copy");
+    bundle_arg(argv, "--asset-names=[name]-[hash]");
     for (size_t i = 0; bundle_platform[i]; i++)
         bundle_arg(argv, "--external:%s", bundle_platform[i]);
 }
@@ -578,7 +627,7 @@ enum err bundle_file(const struct bundle_config *config, const char *entry,
         bundle_arg(&argv, "%s", config->args[i]);
     }
     const struct bundle_sources from = {
-        bundle_project_name, {bundle_project_read, &project}, false, project.base};
+        bundle_project_name, {bundle_project_read, &project}, false, SLICE_EMPTY, project.base};
     code =
         bundle_run(&argv, bytes_cstr(&stubs), project.base, &from.reader, ret_failure, ret_error);
     if (code != OK)

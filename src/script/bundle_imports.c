@@ -9,6 +9,7 @@
 #include "script/builtin.h"
 #include "script/bundle_internal.h"
 #include "script/sourcemap.h"
+#include "script/wasm_modules.h"
 
 const char *const bundle_platform[] = {
     "derp:runtime/types",
@@ -334,9 +335,20 @@ static enum err imports_check_raw(json_t *inputs, struct bundle_failure *ret_fai
     return OK;
 }
 
+/* A WebAssembly module that comes with the bundle: of those that are there already, or a file that esbuild
+ * has put beside it. */
+static bool imports_is_wasm(const json_t *import, const char *path, struct slice modules)
+{
+    struct slice rest = slice_cstr(path);
+    if (wasm_modules_has(modules, rest))
+        return true;
+    return !json_is_true(json_object_get(import, "external")) &&
+           slice_ends(slice_split(&rest, '?'), SLICE_LIT(".wasm"));
+}
+
 enum err bundle_check_imports(struct slice meta, struct slice code, struct slice source_map,
-                              bool is_upload, struct bundle_failure *ret_failure,
-                              struct error *ret_error)
+                              bool is_upload, struct slice modules,
+                              struct bundle_failure *ret_failure, struct error *ret_error)
 {
     json_t *root = json_loadb(meta.ptr ? meta.ptr : "", meta.len, 0, NULL);
     json_t *outputs = json_object_get(root, "outputs"), *output;
@@ -355,7 +367,7 @@ enum err bundle_check_imports(struct slice meta, struct slice code, struct slice
             const char *path = json_string_value(json_object_get(import, "path"));
             const char *kind = json_string_value(json_object_get(import, "kind"));
             if (result == OK && path && !imports_is_platform(path) &&
-                imports_matters(kind, is_upload))
+                imports_matters(kind, is_upload) && !imports_is_wasm(import, path, modules))
                 result =
                     imports_refuse(path, kind, code, source_map, is_upload, ret_failure, ret_error);
         }

@@ -38,10 +38,11 @@ bool bundle_explain_scheme(struct slice path, struct bytes *out, char *ret_hint,
 struct slice bundle_package_name(struct slice path);
 
 /* bundle_imports.c: refuses what the bundle still imports and the platform does not have. meta is
- * esbuild's metafile. is_upload: it was one source text, whose advice differs. */
+ * esbuild's metafile. is_upload: it was one source text, whose advice differs. modules: of WebAssembly, that
+ * it had behind it. */
 NODISCARD enum err bundle_check_imports(struct slice meta, struct slice code,
                                         struct slice source_map, bool is_upload,
-                                        struct bundle_failure *ret_failure,
+                                        struct slice modules, struct bundle_failure *ret_failure,
                                         struct error *ret_error);
 
 /* Arguments, each malloc'd, ended by NULL. */

@@ -12,6 +12,7 @@
 #include "script/builtin.h"
 #include "script/bundle.h"
 #include "script/sourcemap.h"
+#include "script/wasm_modules.h"
 
 _Static_assert((int)MODULE_EXPORT_FETCH == ABI_EXPORT_FETCH &&
                    (int)MODULE_EXPORT_FUNCTION == ABI_EXPORT_FUNCTION &&
@@ -30,6 +31,7 @@ static const struct sandbox_export exports[SCRIPT_EXPORTS] = {
     [SCRIPT_DISPATCH] = {"limpet_dispatch", true}, [SCRIPT_COMPLETE] = {"limpet_complete", false},
     [SCRIPT_RUN] = {"limpet_run", true},           [SCRIPT_ABORT] = {"limpet_abort", false},
     [SCRIPT_STATE] = {"limpet_state", true},       [SCRIPT_FORGET] = {"limpet_forget", false},
+    [SCRIPT_WASM] = {"limpet_wasm", true},
 };
 
 /* Runs a call to its end on this thread. */
@@ -176,6 +178,7 @@ static enum err script_start(const struct runtime_start *start, struct runtime *
         .imports_len = imports_len,
         .exports = exports,
         .exports_len = SCRIPT_EXPORTS,
+        .callback = SCRIPT_WASM,
     };
     enum err err = code_new(start->engine, &config, &s->code, ret_error);
     free(imports);
@@ -201,7 +204,9 @@ static enum err script_load(struct runtime *r, struct runtime_load *load, struct
         return err;
     isolate_set_user(i, load->cell);
     isolate_set_cpu_budget(i, load->cpu_ns_max);
-    err = evaluate(i, ABI_LOAD_MODULE, load->name, load->artifact, ret_error);
+    struct slice code;
+    wasm_modules_split(load->artifact, &code, &load->cell->wasm_modules);
+    err = evaluate(i, ABI_LOAD_MODULE, load->name, code, ret_error);
     if (err == OK)
         err = image_capture(i, &load->image, ret_error);
     isolate_free(i);

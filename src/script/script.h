@@ -23,6 +23,7 @@ enum script_export {
     SCRIPT_ABORT,
     SCRIPT_STATE,
     SCRIPT_FORGET,
+    SCRIPT_WASM,
     SCRIPT_EXPORTS,
 };
 

@@ -212,6 +212,7 @@ export class Guest {
         op_wait: (code, args, ret, cap) => this.#op(code, args, ret, cap, true),
         result: (at, offset, len) => this.bytes(at, len).set(this.result.subarray(offset, offset + len)),
         result_len: () => this.result.length,
+        wasm_call: wasi("wasm_call"),
       },
       wasi_snapshot_preview1: {
         clock_time_get: (id, precision, at) => {
