@@ -487,35 +487,38 @@ static enum err service_request(struct guest *g, struct service *s,
     return OK;
 }
 
-static enum err service_fetch(struct guest *g, const struct op_service_fetch_args *a, uint32_t id,
-                              struct service **ret)
+/* NULL: *ret_err says why. */
+static struct service *service_fetch(struct guest *g, const struct op_service_fetch_args *a,
+                                     uint32_t id, enum err *ret_err)
 {
     struct service_target t;
     size_t body = a->body_kind == ABI_BODY_INLINE ? a->body.len : 0;
-    if (a->body_kind > ABI_BODY_LENT || body > LIMIT_VALUE_BYTES)
-        return op_refuse(g, ERR_INVALID, "malformed request");
-    enum err err = service_find(g, a->service, a->entrypoint, a->props, &t);
-    if (err != OK)
-        return err;
-    struct service *s = service_new(g, CALL_FETCH, &t, a->url.len + a->headers.len + body);
-    if (!s)
-        return g->op_error.code;
-    err = service_request(g, s, a, id);
-    if (err == OK)
-        err = service_begin(s, id);
-    if (err != OK) {
-        service_drop(s);
-        return err;
+    if (a->body_kind > ABI_BODY_LENT || body > LIMIT_VALUE_BYTES) {
+        *ret_err = op_refuse(g, ERR_INVALID, "malformed request");
+        return NULL;
     }
-    *ret = s;
-    return OK;
+    *ret_err = service_find(g, a->service, a->entrypoint, a->props, &t);
+    if (*ret_err != OK)
+        return NULL;
+    struct service *s = service_new(g, CALL_FETCH, &t, a->url.len + a->headers.len + body);
+    if (!s) {
+        *ret_err = g->op_error.code;
+        return NULL;
+    }
+    *ret_err = service_request(g, s, a, id);
+    if (*ret_err == OK)
+        *ret_err = service_begin(s, id);
+    if (*ret_err == OK)
+        return s;
+    service_drop(s);
+    return NULL;
 }
 
 enum err op_service_fetch(struct guest *g, const struct op_service_fetch_args *a)
 {
-    struct service *s = NULL;
-    enum err err = service_fetch(g, a, 0, &s);
-    if (err != OK)
+    enum err err;
+    struct service *s = service_fetch(g, a, 0, &err);
+    if (!s)
         return err;
     if (s->call->request.has_stream) {
         s->sink = sink_new(s->op.context, &upload_owner, s);
@@ -557,11 +560,11 @@ enum err op_service_fetch_call(struct guest *g, const struct op_service_fetch_ar
 
 enum err op_service_fetch_start(struct guest *g, uint32_t id, struct op_service_fetch_args *a)
 {
-    struct service *s = NULL;
+    enum err err;
     if (a->body_kind == ABI_BODY_LENT)
         a->body_kind = ABI_BODY_INLINE; /* it is the execution's copy */
-    enum err err = service_fetch(g, a, id, &s);
-    if (err == OK)
+    struct service *s = service_fetch(g, a, id, &err);
+    if (s)
         service_go(s);
     return err;
 }
