@@ -304,16 +304,25 @@ static enum err make_memory(struct nested *n, struct nested_object *o, struct er
     return OK;
 }
 
+/* The type of what a table or a global holds, and the value that it begins with; NULL: it holds no such. */
+static wasm_valtype_t *make_first(struct nested *n, const struct nested_object *o, uint64_t value,
+                                  wasmtime_val_t *ret_first)
+{
+    wasm_valtype_t *type = nested_type_of_byte(o->type);
+    if (type && nested_to_val(n, o->type, value, ret_first))
+        return type;
+    if (type)
+        wasm_valtype_delete(type);
+    return NULL;
+}
+
 static enum err make_table(struct nested *n, struct nested_object *o, uint64_t value,
                            struct error *ret_error)
 {
     wasmtime_val_t first;
-    wasm_valtype_t *element = nested_type_of_byte(o->type);
-    if (!element || !nested_to_val(n, o->type, value, &first)) {
-        if (element)
-            wasm_valtype_delete(element);
+    wasm_valtype_t *element = make_first(n, o, value, &first);
+    if (!element)
         return error_set(ret_error, ERR_INVALID, "a table has no elements of that type");
-    }
     const wasm_limits_t limits = {o->min, o->max};
     wasm_tabletype_t *type = wasm_tabletype_new(element, &limits);
     wasmtime_error_t *e = wasmtime_table_new(n->context, type, &first, &o->of.table);
@@ -326,12 +335,9 @@ static enum err make_global(struct nested *n, struct nested_object *o, uint64_t 
                             struct error *ret_error)
 {
     wasmtime_val_t first;
-    wasm_valtype_t *content = nested_type_of_byte(o->type);
-    if (!content || !nested_to_val(n, o->type, value, &first)) {
-        if (content)
-            wasm_valtype_delete(content);
+    wasm_valtype_t *content = make_first(n, o, value, &first);
+    if (!content)
         return error_set(ret_error, ERR_INVALID, "a global has no values of that type");
-    }
     wasm_globaltype_t *type = wasm_globaltype_new(content, o->is_mutable ? WASM_VAR : WASM_CONST);
     wasmtime_error_t *e = wasmtime_global_new(n->context, type, &first, &o->of.global);
     wasm_globaltype_delete(type);
