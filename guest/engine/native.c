@@ -488,43 +488,6 @@ static JSValue native_stream_write(JSContext *ctx, JSValueConst this_value, int 
     return promise;
 }
 
-static void native_called(JSContext *ctx, struct op_pending *op, uint32_t status,
-                          const uint8_t *payload, uint32_t len)
-{
-    if (status)
-        op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
-    else
-        op_settle(ctx, op, false, JS_NewUint8ArrayCopy(ctx, payload, len));
-}
-
-static JSValue native_service_call(JSContext *ctx, JSValueConst this_value, int argc,
-                                   JSValueConst *argv)
-{
-    if (argc < 6)
-        return JS_ThrowTypeError(ctx, "a call of a service needs six arguments");
-    JSValue promise = JS_EXCEPTION;
-    struct text service = text_of(ctx, argv[0]), entrypoint = text_of(ctx, argv[1]),
-                props = text_of(ctx, argv[2]), method = text_of(ctx, argv[3]);
-    struct native_bytes value = native_bytes(ctx, argv[5]);
-    if (service.at && entrypoint.at && props.at && method.at && value.text.at) {
-        struct op_service_call args = {
-            .service = op_bytes(service.at, service.len),
-            .entrypoint = op_bytes(entrypoint.at, entrypoint.len),
-            .props = op_bytes(props.at, props.len),
-            .method = op_bytes(method.at, method.len),
-            .what = native_u32(ctx, argc, argv, 4),
-            .value = op_bytes(value.text.at, value.text.len),
-        };
-        promise = op_start_promise(ctx, OP_SERVICE_CALL, &args, native_called, NULL);
-    }
-    text_done(ctx, service);
-    text_done(ctx, entrypoint);
-    text_done(ctx, props);
-    text_done(ctx, method);
-    native_bytes_done(ctx, value);
-    return promise;
-}
-
 static JSValue native_stream_close(JSContext *ctx, JSValueConst this_value, int argc,
                                    JSValueConst *argv)
 {
@@ -741,7 +704,6 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("streamWrite", 2, native_stream_write),
     JS_CFUNC_DEF("streamClose", 1, native_stream_close),
     JS_CFUNC_DEF("serviceFetch", 3, fetch_service),
-    JS_CFUNC_DEF("serviceCall", 6, native_service_call),
     JS_CFUNC_DEF("step", 3, workflow_step),
     JS_CFUNC_DEF("sleep", 1, workflow_sleep),
     JS_CFUNC_DEF("eventWait", 3, workflow_event_wait),

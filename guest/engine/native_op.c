@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Ops as functions for guest/runtime, made from ops.def: `native.someName(field, …)` for op some_name
- * whose reply is there when the call returns, whose fields are plain (numbers, strings, buffers) and
- * whose result is BYTES, TEXT, NUMBER, JSON or NOTHING. What wants more has a function of its own in native.c,
- * which goes before. LOCAL ops are the engine's business. */
+ * whose fields are plain (numbers, strings, buffers) and whose result is BYTES, TEXT, NUMBER, JSON or
+ * NOTHING: the value, or, of an EXTERNAL op, which is ASYNC, a promise of it. What wants more has a function
+ * of its own in native.c, which goes before. LOCAL ops are the engine's business. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,22 +71,50 @@ static bool argument_read(JSContext *ctx, char field, JSValueConst value,
     return ret->bytes.text.at != NULL;
 }
 
-static JSValue result_of(JSContext *ctx, uint8_t shows, const struct op_reply *reply)
+static JSValue result_of(JSContext *ctx, uint32_t shows, const uint8_t *data, uint32_t len)
 {
     double number = 0;
     switch (shows) {
     case BYTES:
-        return JS_NewUint8ArrayCopy(ctx, reply->data, reply->len);
+        return JS_NewUint8ArrayCopy(ctx, data, len);
     case TEXT:
-        return text_decode(ctx, reply->data, reply->len, true);
+        return text_decode(ctx, data, len, true);
     case JSON:
-        return json_parse(ctx, reply->data, reply->len);
+        return json_parse(ctx, data, len);
     case NUMBER:
-        memcpy(&number, reply->data, reply->len < sizeof number ? reply->len : sizeof number);
+        memcpy(&number, data, len < sizeof number ? len : sizeof number);
         return JS_NewNumber(ctx, number);
     default:
         return JS_UNDEFINED;
     }
+}
+
+static void native_op_done(JSContext *ctx, struct op_pending *op, uint32_t status,
+                           const uint8_t *payload, uint32_t len)
+{
+    if (status)
+        op_settle(ctx, op, true, op_error(ctx, status, (const char *)payload, len));
+    else
+        op_settle(ctx, op, false, result_of(ctx, op->extra, payload, len));
+}
+
+static JSValue native_op_start(JSContext *ctx, int code, const uint64_t *slots)
+{
+    struct op_pending *op = NULL;
+    JSValue promise = op_start_promise(ctx, (enum op_code)code, slots, native_op_done, &op);
+    if (op)
+        op->extra = rows[code].shows;
+    return promise;
+}
+
+static JSValue native_op_ask(JSContext *ctx, int code, const uint64_t *slots)
+{
+    struct op_reply reply;
+    if (!op_ask(ctx, (enum op_code)code, slots, &reply))
+        return JS_EXCEPTION;
+    JSValue result = result_of(ctx, rows[code].shows, reply.data, reply.len);
+    op_reply_done(&reply);
+    return result;
 }
 
 static JSValue native_op(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv,
@@ -95,7 +123,7 @@ static JSValue native_op(JSContext *ctx, JSValueConst this_value, int argc, JSVa
     const struct native_row *row = &rows[code];
     struct native_argument arguments[FIELDS_MAX];
     uint64_t slots[FIELDS_MAX];
-    struct op_reply reply;
+    JSValue result = JS_EXCEPTION;
     int len = 0;
     bool is_ok = true;
     for (; is_ok && row->fields[len]; len++) {
@@ -103,13 +131,11 @@ static JSValue native_op(JSContext *ctx, JSValueConst this_value, int argc, JSVa
                               &arguments[len]);
         memcpy(&slots[len], &arguments[len].slot, sizeof slots[len]);
     }
-    is_ok = is_ok && op_ask(ctx, (enum op_code)code, slots, &reply);
+    if (is_ok)
+        result = row->reply == ASYNC ? native_op_start(ctx, code, slots)
+                                     : native_op_ask(ctx, code, slots);
     while (len-- > 0)
         native_bytes_done(ctx, arguments[len].bytes);
-    if (!is_ok)
-        return JS_EXCEPTION;
-    JSValue result = result_of(ctx, row->shows, &reply);
-    op_reply_done(&reply);
     return result;
 }
 
@@ -127,8 +153,8 @@ static void member_name(const char *name, char *ret_name)
 
 static bool is_plain(const struct native_row *row)
 {
-    return row->name && row->reply != ASYNC && row->class != LOCAL && row->shows <= JSON &&
-           strlen(row->fields) <= FIELDS_MAX && strlen(row->name) < NAME_BYTES_MAX;
+    return row->name && (row->reply != ASYNC || row->class == EXTERNAL) && row->class != LOCAL &&
+           row->shows <= JSON && strlen(row->fields) <= FIELDS_MAX && strlen(row->name) < NAME_BYTES_MAX;
 }
 
 bool native_define_ops(JSContext *ctx, JSValueConst native)
