@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/module_name.h"
 #include "loop/work.h"
+#include "module/binding.h"
 #include "module/runtimes.h"
 
 enum { FAILURE_TEXT_BYTES_MAX = 16 * 1024 }; /* of a message or frame that is stored */
@@ -241,6 +242,19 @@ static void start_op(struct build *b)
     b->op = (struct store_op){.loop = b->queue->config.loop, .done = on_op_done};
 }
 
+/* What the version is bound to, for the store. */
+static struct slice resources_of(const struct build *b)
+{
+    CLEANUP(bytes_done) struct bytes lines = BYTES_INIT;
+    struct binding *items;
+    size_t len;
+    if (b->options.bindings.len == 0 ||
+        bindings_read(b->options.bindings, b->arena, &items, &len, NULL) != OK)
+        return SLICE_EMPTY;
+    bindings_write_resources(items, len, &lines);
+    return arena_copy(b->arena, bytes_slice(&lines));
+}
+
 static void start_publish(struct build *b)
 {
     struct version_row row = {
@@ -250,6 +264,7 @@ static void start_publish(struct build *b)
         .exports = b->exports,
         .options = b->options,
         .assets = bytes_slice(&b->assets),
+        .resources = resources_of(b),
         .is_kept_back = b->is_kept_back,
         .created_us = clock_wall_us(),
     };

@@ -79,7 +79,8 @@ static void reply_failed(struct admin_request *r, const struct function_row *fun
     reply_json(r, error_http_status(ERR_BUILD_FAILED), &body);
 }
 
-void build_reply_ended(struct admin_request *r, struct slice function, int64_t number)
+void build_reply_ended(struct admin_request *r, struct slice function, int64_t number,
+                       struct slice made)
 {
     struct function_row function_row;
     struct build_row row;
@@ -102,6 +103,8 @@ void build_reply_ended(struct admin_request *r, struct slice function, int64_t n
     json_key(&w, "version");
     json_int(&w, row.version);
     text_json(&w, "url", function_url(r, function));
+    json_key(&w, "resources_made");
+    json_raw(&w, made);
     json_key(&w, "build");
     build_json(r, &w, &row);
     json_close(&w, '}');

@@ -185,6 +185,12 @@ void reply_error(struct admin_request *r, const struct error *e);
 /* reads.c: queries, one each, by request_read(). */
 NODISCARD enum err read_namespace(struct admin_request *r, struct namespace_row *ret_row,
                                   struct error *ret_error);
+/* What the path is about. resources.c */
+enum resource_kind request_resource_kind(const struct admin_request *r);
+/* Of the request's namespace; ret_query->resource has it. ERR_NOT_FOUND. */
+NODISCARD enum err read_resource(struct admin_request *r, enum resource_kind kind,
+                                 struct slice name, struct store_query *ret_query,
+                                 struct error *ret_error);
 /* Of the request's namespace. */
 NODISCARD enum err read_functions(struct admin_request *r, enum module_kind kind,
                                   struct function_row **ret_rows, size_t *ret_len,
@@ -228,8 +234,10 @@ const char *kind_word(enum module_kind kind); /* "function" … */
 struct slice function_url(struct admin_request *r, struct slice name);
 /* {"id", "status", …} of a row; a build that is still running shows how far it is. */
 void build_json(struct admin_request *r, struct json_writer *w, const struct build_row *row);
-/* The answer to an upload that ended: 200, or 422 with the failure. Inside a handler. */
-void build_reply_ended(struct admin_request *r, struct slice function, int64_t number);
+/* The answer to an upload that ended: 200, or 422 with the failure. made: JSON, what it has made beside a
+ * version. Inside a handler. */
+void build_reply_ended(struct admin_request *r, struct slice function, int64_t number,
+                       struct slice made);
 /* Members for how a version runs; functions.c. */
 void version_options_json(struct json_writer *w, const struct version_options *o);
 /* "file", "line", "column", "frame" of a row's failure. */

@@ -73,6 +73,27 @@ static void admin_metrics(const struct admin *a, struct bytes *out)
            a->executes);
 }
 
+/* Likewise, by kind. */
+static void resource_metrics(struct admin_request *r, struct bytes *out)
+{
+    struct store_query q = {.kind = STORE_QUERY_RESOURCE_COUNTS};
+    if (request_read(r, &q, NULL))
+        return;
+    static const char *const names[] = {"limpet_resources", "limpet_resource_items",
+                                        "limpet_resource_stored_bytes"};
+    static const char *const helps[] = {"KV namespaces and the like, by kind",
+                                        "What they hold, keys for example", "Bytes of that"};
+    for (size_t n = 0; n < ARRAY_LEN(names); n++) {
+        head(out, names[n], "gauge", helps[n]);
+        for (unsigned k = 0; k < RESOURCE_KINDS; k++) {
+            const struct resource_counts *c = &q.resource_counts.counts[k];
+            const int64_t values[] = {c->count, c->items, c->bytes};
+            bytes_printf(out, "%s{kind=\"%s\"} %lld\n", names[n], resource_kinds[k].word,
+                         (long long)values[n]);
+        }
+    }
+}
+
 /* Executions of workflows by state, kept by the store. Nothing when it cannot be read: a gauge that
  * shows 0 would be a lie. */
 static void durable_metrics(struct admin_request *r, struct bytes *out)
@@ -118,6 +139,7 @@ void metrics_show(struct admin_request *r)
     bytes_printf(&body, "limpet_info{version=\"%s\"} 1\n", LIMPET_VERSION);
     admin_metrics(a, &body);
     durable_metrics(r, &body);
+    resource_metrics(r, &body);
     build_metrics(a, &body);
     a->host.metrics(a->host.ctx, &body);
     reply_with(r, 200, NULL, 0, "text/plain; version=0.0.4; charset=utf-8", &body);

@@ -139,6 +139,9 @@ enum err names_check_binding(const struct binding *b, struct error *ret_error)
     enum err err = names_check_env(b->name, ret_error);
     if (err == OK && kind->is_module)
         err = names_check_function(b->target, ret_error);
+    if (err == OK && kind->is_resource &&
+        b->target.len > 0) /* "": a project has not named it yet */
+        err = resource_name_check(kind->resource, b->target, ret_error);
     if (err != OK || b->part.len == 0 ||
         (is_identifier(b->part) && b->part.len <= NAMES_EXPORT_BYTES_MAX))
         return err;

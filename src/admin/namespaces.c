@@ -168,7 +168,8 @@ static void delete_next(struct admin_request *r, const struct error *e)
     }
     if (d->next == d->len) {
         request_audit_target(r, SLICE_EMPTY);
-        store_namespace_delete(r->admin->store, request_op(r, on_deleted), r->space);
+        store_namespace_delete(r->admin->store, request_op(r, on_deleted), r->space,
+                               request_query_flag(r, "force"));
         return;
     }
     request_audit_target(r, d->modules[d->next]);

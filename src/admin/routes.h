@@ -49,6 +49,21 @@ enum route_role {
 enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
 
 /* clang-format off */
+/* Resources of a kind (base/resource_kind.h): its word, path, and title. */
+#define RESOURCE_ROUTES(X, word, path, title)                                                                           \
+    X(word##_list, resource_list, GET, path, READ, NONE, 200, "", "ResourceList", "",                                   \
+      "All of this kind, by name: " title)                                                                              \
+    X(word##_create, resource_create, POST, path, DEPLOY, SMALL, 201, "ResourceNew", "Resource", "",                    \
+      "Make a " title "; a deploy that is bound to one makes it, too")                                                  \
+    X(word##_show, resource_show, GET, path "/:resource", READ, NONE, 200, "", "Resource", "",                          \
+      "One " title ", and what is bound to it")                                                                         \
+    X(word##_delete, resource_delete, DELETE, path "/:resource", DEPLOY, NONE, 204, "", "", "unbind",                   \
+      "Delete a " title " with all that is in it; with unbind, also one that a version that serves is bound to")
+/* Of those that have settings: after RESOURCE_ROUTES. */
+#define RESOURCE_SETTINGS_ROUTE(X, word, path, title)                                                                   \
+    X(word##_set, resource_set, PUT, path "/:resource", DEPLOY, SMALL, 200, "ResourceSet", "Resource", "",              \
+      "Replace the settings of a " title)
+
 #define ADMIN_ROUTES(X)                                                                                                 \
     X(namespace_list, namespace_list, GET, "/namespaces", SERVER, NONE, 200, "", "NamespaceList", "",                   \
       "All namespaces, by name")                                                                                        \
@@ -150,6 +165,7 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Which contents of static files the namespace has to upload")                                                     \
     X(asset_put, asset_put, PUT, "/assets/:hash", DEPLOY, FILE, 204, "application/octet-stream", "", "",                \
       "Upload the content of a static file, named by its SHA-256")                                                      \
+    RESOURCE_ROUTES(X, kv, "/kv", "KV namespace")                                                                       \
     X(usage_list, usage_list, GET, "/usage", READ, NONE, 200, "", "UsageList", "since module by",                       \
       "What modules used, a row for each, or with by=hour for each hour")                                               \
     X(quota_list, quota_list, GET, "/quotas", READ, NONE, 200, "", "QuotaList", "",                                     \
@@ -211,6 +227,7 @@ struct admin_request;
 #define X(id, handler, ...) void handler(struct admin_request *r);
 ADMIN_ROUTES(X)
 #undef X
+void resource_set(struct admin_request *r);
 
 enum { ROUTE_PARAMS_MAX = 2 };
 

@@ -390,18 +390,47 @@ static enum err check_target(struct admin_request *r, const struct upload_parts 
     return ERR_INVALID;
 }
 
-/* What it is bound to must be there. All are asked for before the first answer is looked at. */
+/* Of a binding to a resource, one of a list: is it there? The deploy makes it if not. */
+static enum err check_resource(struct admin_request *r, const struct binding *items, size_t at,
+                               struct json_writer *made, struct error *ret_error)
+{
+    const struct binding *b = &items[at];
+    const struct binding_kind_info *kind = &binding_kinds[b->kind];
+    struct store_query q;
+    for (size_t k = 0; k < at; k++)
+        if (items[k].kind == b->kind && slice_eq(items[k].target, b->target))
+            return OK; /* once is enough */
+    enum err err = read_resource(r, kind->resource, b->target, &q, ret_error);
+    if (err != ERR_NOT_FOUND)
+        return err;
+    json_open(made, '{');
+    json_key(made, "type");
+    json_cstr(made, kind->word);
+    json_key(made, "name");
+    json_slice(made, b->target);
+    json_close(made, '}');
+    return OK;
+}
+
+/* What it is bound to must be there, or is made by the deploy (written to `made`, a JSON array). All are
+ * asked for before the first answer is looked at. */
 static enum err check_targets(struct admin_request *r, const struct upload_parts *p,
-                              struct error *ret_error)
+                              struct bytes *made, struct error *ret_error)
 {
     enum err first = OK;
+    bytes_clear(made);
+    struct json_writer w = json_writer(made);
+    json_open(&w, '[');
     for (size_t k = 0; k < p->items_len; k++) {
         struct error error = {0};
-        enum err err = check_target(r, p, &p->items[k], &error);
+        enum err err = binding_kinds[p->items[k].kind].is_resource
+                           ? check_resource(r, p->items, k, &w, &error)
+                           : check_target(r, p, &p->items[k], &error);
         if (first == OK && err != OK)
             *ret_error = error;
         first = first == OK ? err : first;
     }
+    json_close(&w, ']');
     return first;
 }
 
@@ -412,6 +441,7 @@ struct upload_state {
     struct build_watch watch;
     struct timer timer;
     struct slice function;
+    struct slice made; /* JSON: resources that were not there */
     int64_t number;
     uint64_t wait_ms;
 };
@@ -441,6 +471,8 @@ static void reply_accepted(struct admin_request *r)
     module_json(&w, "name", s->function);
     json_key(&w, "version");
     json_int(&w, function.version);
+    json_key(&w, "resources_made");
+    json_raw(&w, s->made);
     json_key(&w, "build");
     json_open(&w, '{');
     json_key(&w, "id");
@@ -476,7 +508,7 @@ static void on_upload_recorded(struct build_watch *w, int64_t number, const stru
 static void reply_ended(struct admin_request *r)
 {
     struct upload_state *s = r->state;
-    build_reply_ended(r, s->function, s->number);
+    build_reply_ended(r, s->function, s->number, s->made);
 }
 
 static void on_upload_end(struct build_watch *w, const struct error *error)
@@ -492,16 +524,18 @@ static void on_upload_end(struct build_watch *w, const struct error *error)
 void function_upload(struct admin_request *r)
 {
     CLEANUP(upload_parts_done) struct upload_parts parts = {0};
+    CLEANUP(bytes_done) struct bytes made = BYTES_INIT;
     struct error error = {0};
     struct upload_state *s = arena_new_struct(r->arena, struct upload_state);
     parts.arena = r->arena;
     if (request_query_wait(r, &s->wait_ms, &error) || read_upload(r, &parts, &error) ||
-        check_targets(r, &parts, &error)) {
+        check_targets(r, &parts, &made, &error)) {
         reply_error(r, &error);
         return;
     }
     request_body_drop(r);
     s->request = r;
+    s->made = arena_copy(r->arena, bytes_slice(&made));
     parts.upload.kind = r->kind;
     s->function = arena_copy(r->arena, parts.upload.function);
     s->watch.on_recorded = on_upload_recorded;

@@ -60,7 +60,8 @@ enum {
 
     /* Modules */
     LIMIT_NAMESPACES = 10000,
-    LIMIT_TOKENS = 1000, /* of one namespace */
+    LIMIT_TOKENS = 1000,    /* of one namespace */
+    LIMIT_RESOURCES = 1000, /* of one kind in one namespace */
     LIMIT_EGRESS_RULES = 256,
     LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */
     LIMIT_SOURCE_BYTES = 16 * 1024 * 1024,

@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/resource_kind.h"
 #include "cli/args.h"
 #include "cli/command.h"
 
@@ -66,6 +67,14 @@ int cmd_execution_pause(struct cli *cli);
 int cmd_execution_resume(struct cli *cli);
 int cmd_execution_retry(struct cli *cli);
 int cmd_execution_fork(struct cli *cli);
+/* Resources of the kind that the command is about: cmd_resource.c. */
+enum resource_kind cli_resource_kind(const struct cli *cli);
+/* The path of one of them, and what follows. */
+const char *cli_resource_path(struct cli *cli, const char *name, const char *rest);
+int cmd_resource_create(struct cli *cli);
+int cmd_resource_list(struct cli *cli);
+int cmd_resource_show(struct cli *cli);
+int cmd_resource_delete(struct cli *cli);
 int cmd_namespace_create(struct cli *cli);
 int cmd_namespace_list(struct cli *cli);
 int cmd_namespace_show(struct cli *cli);

@@ -123,6 +123,12 @@ static const struct flag delete_flags[] = {
     {0},
 };
 
+static const struct flag resource_delete_flags[] = {
+    {"--yes", "-y", NULL, "do not ask", false},
+    {"--unbind", NULL, NULL, "although a version that serves is bound to it", false},
+    {0},
+};
+
 static const struct flag execution_list_flags[] = {
     {"--function", NULL, "NAME", "only runs of one function", false},
     {"--workflow", NULL, "NAME[.EXPORT]", "only executions of one workflow", false},
@@ -222,6 +228,20 @@ static const char upload_details[] =
     "new version serves. When the build fails, the error and its place are printed and the "
     "version\n"
     "that served before goes on. The same content and options make no new version.";
+
+/* Of a kind of resources (base/resource_kind.h): the first word of what its commands begin with is the
+ * kind's. */
+#define RESOURCE_COMMANDS(group, one, many)                                                        \
+    {group " create", "NAME",                                                                      \
+     "Make " one,     "A deploy that is bound to one makes it, too.",                              \
+     no_flags,        cmd_resource_create},                                                        \
+        {group " list", "", "All " many, NULL, no_flags, cmd_resource_list},                       \
+        {group " show", "NAME",   "What is in " one ", and what is bound to it",                   \
+         NULL,          no_flags, cmd_resource_show},                                              \
+    {                                                                                              \
+        group " delete", "NAME", "Delete " one " with all that is in it", NULL,                    \
+            resource_delete_flags, cmd_resource_delete                                             \
+    }
 
 const struct command commands_table[] = {
     {"serve", "[FLAGS]", "Start the server", NULL, no_flags, cmd_serve},
@@ -331,6 +351,7 @@ const struct command commands_table[] = {
      "Prints the id of the new one.", fork_flags, cmd_execution_fork},
     {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
      wait_flags, cmd_execution_wait},
+    RESOURCE_COMMANDS("kv namespace", "a KV namespace", "KV namespaces"),
     {"namespace create", "NAME", "Make a namespace",
      "Its functions answer at http://FUNCTION.NAME.localhost. A name is also written "
      "NAME/FUNCTION.",

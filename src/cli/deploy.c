@@ -230,6 +230,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
     int code = assets_upload(cli, p, &assets);
     if (code)
         return code;
+    project_name_resources(p);
     const struct upload u = {
         .name = p->name,
         .options = p->options,

@@ -211,6 +211,17 @@ static int say_build_failed(struct cli *cli, const struct reply *reply)
     return EXIT_FAILED;
 }
 
+/* Resources that the deploy has made. */
+static void say_made(struct cli *cli, const struct reply *reply)
+{
+    struct body_value made = json_member(&reply->json, "resources_made"), item;
+    if (made.kind != BODY_ARRAY || cli->is_quiet)
+        return;
+    for (struct body_walk walk = body_walk(&made); body_next_item(&walk, &item);)
+        say_progress(cli->is_json, "made %.*s %.*s", SLICE_ARG(json_text(cli, &item, "type")),
+                     SLICE_ARG(json_text(cli, &item, "name")));
+}
+
 static int say_ready(struct cli *cli, const struct upload *u, const struct reply *reply)
 {
     if (cli->is_json) {
@@ -222,6 +233,7 @@ static int say_ready(struct cli *cli, const struct upload *u, const struct reply
     if (cli->is_quiet)
         return EXIT_OK;
     char time[32];
+    say_made(cli, reply);
     say_duration(json_decimal(&build, "duration_ms"), time, sizeof(time));
     printf("%s: version %lld is ready (build %lld, %s)\n", u->name,
            (long long)json_number(&reply->json, "version"), (long long)json_number(&build, "id"),

@@ -19,6 +19,11 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
                          .details = "props",
                          .is_module = true,
                          .type = "Fetcher"},
+    [BINDING_KV] = {.word = "kv",
+                    .target = "kv",
+                    .is_resource = true,
+                    .resource = RESOURCE_KIND_KV,
+                    .type = "KVNamespace"},
 };
 
 static enum err bindings_refuse(struct error *ret_error, const char *name, const char *what,
@@ -184,4 +189,14 @@ void bindings_write(struct binding *items, size_t len, struct bytes *out)
         json_close(&w, '}');
     }
     json_close(&w, ']');
+}
+
+void bindings_write_resources(const struct binding *items, size_t len, struct bytes *out)
+{
+    for (size_t k = 0; k < len; k++) {
+        const struct binding_kind_info *kind = &binding_kinds[items[k].kind];
+        if (kind->is_resource)
+            bytes_printf(out, "%s %.*s\n", resource_kinds[kind->resource].word,
+                         SLICE_ARG(items[k].target));
+    }
 }

@@ -11,12 +11,13 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/resource_kind.h"
 #include "base/slice.h"
 
 struct arena;
 struct bytes;
 
-enum binding_kind { BINDING_SERVICE, BINDING_KINDS };
+enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_KINDS };
 
 struct binding_kind_info {
     const char *word; /* "service": `type` of a declaration, and what the guest knows it by */
@@ -25,7 +26,10 @@ struct binding_kind_info {
     const char *part;    /* a text, may be left out: which part of that */
     const char *details; /* an object, may be left out */
     bool is_module;      /* the target is a function of the same namespace, which must be there */
-    const char *type;    /* of env.NAME, in TypeScript (sdk/types) */
+    /* The target is a resource of the same namespace, of that kind; a deploy makes it if it is not there. */
+    bool is_resource;
+    enum resource_kind resource;
+    const char *type; /* of env.NAME, in TypeScript (sdk/types) */
 };
 extern const struct binding_kind_info binding_kinds[BINDING_KINDS];
 
@@ -34,6 +38,8 @@ struct binding {
     enum binding_kind kind;
     struct slice target, part; /* "": none */
     struct slice details;      /* JSON, "": none */
+    /* Of a deployment: the number of the resource; 0: it has been deleted since. */
+    int64_t resource;
 };
 
 /* Reads what bindings_write() or a client has written: a JSON array. Unknown members and kinds are
@@ -44,3 +50,5 @@ NODISCARD enum err bindings_read(struct slice json, struct arena *a, struct bind
 /* Appends them as JSON, sorted by name (here, too), so that equal ones are equal texts; nothing if
  * there are none. */
 void bindings_write(struct binding *items, size_t len, struct bytes *out);
+/* Appends a line "WORD NAME" for each resource that they lead to, as store_publish() wants them. */
+void bindings_write_resources(const struct binding *items, size_t len, struct bytes *out);

@@ -121,3 +121,5 @@ const char *project_path(const struct project *p, const char *path);
 const char *const *project_bundle_args(struct project *p);
 /* Adds a warning to those there are. */
 void project_warn(struct project *p, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Gives resources that it is bound to and does not name their usual names, when its own is settled. */
+void project_name_resources(struct project *p);

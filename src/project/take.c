@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where the value of each key goes. */
+#include <ctype.h>
 #include <string.h>
 
 #include "admin/names.h"
@@ -204,10 +205,11 @@ static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
         struct binding *b = r->binding = &items[to->len++];
         b->kind = kind;
         enum err err = reader_object(r, shape, &v->items[i]);
-        if (!err && (b->name.len == 0 || (info->target && b->target.len == 0)))
+        bool needs_target = info->target && !info->is_resource; /* which have a usual name */
+        if (!err && (b->name.len == 0 || (needs_target && b->target.len == 0)))
             err = reader_error(r, v->items[i].at, "a %s needs 'binding'%s%s%s", info->word,
-                               info->target ? " and '" : "", info->target ? info->target : "",
-                               info->target ? "'" : "");
+                               needs_target ? " and '" : "", needs_target ? info->target : "",
+                               needs_target ? "'" : "");
         else if (!err && names_check_binding(b, &why)) {
             err = reader_error(r, v->items[i].at, "%s", why.message);
             error_hint(r->error, "%s", why.hint);
@@ -216,6 +218,24 @@ static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
             return err;
     }
     return OK;
+}
+
+/* As wrangler names what it makes: "shop-sessions" for SESSIONS of shop. */
+void project_name_resources(struct project *p)
+{
+    for (size_t i = 0; i < p->bindings.len; i++) {
+        struct binding *b = &p->bindings.items[i];
+        if (!binding_kinds[b->kind].is_resource || b->target.len > 0)
+            continue;
+        char *name = arena_printf(p->arena, "%s-%.*s", p->name, SLICE_ARG(b->name));
+        for (char *c = name; *c; c++)
+            *c = *c == '_' ? '-' : (char)tolower((unsigned char)*c);
+        while (*name == '-')
+            name++;
+        b->target = slice_utf8_clip(slice_cstr(name), RESOURCE_NAME_BYTES_MAX);
+        while (b->target.len > 0 && b->target.ptr[b->target.len - 1] == '-')
+            b->target.len--;
+    }
 }
 
 static enum err take_assets(struct project_reader *r, const struct document_value *v)
@@ -280,6 +300,14 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return OK;
     case KEY_SERVICE_props:
         r->binding->details = json_of(r, v);
+        return OK;
+    case KEY_ROOT_kv_namespaces:
+        return take_bindings(r, BINDING_KV, SHAPE_KV, v);
+    case KEY_KV_binding:
+        r->binding->name = v->text;
+        return OK;
+    case KEY_KV_id:
+        r->binding->target = v->text;
         return OK;
     case KEY_ROOT_triggers:
         return reader_object(r, SHAPE_TRIGGERS, v);

@@ -106,9 +106,19 @@ static void add_vars(struct deployment *d, struct deployment_env *env, struct sl
     qsort(env, d->env_len, sizeof(*env), compare_env);
 }
 
-/* What it is bound to stands among its variables, in the place of one of the same name. Modules that it
- * leads to are of its own namespace. */
-static void add_bindings(struct deployment *d, struct deployment_env *env, struct slice json)
+/* 0: there is none, any more */
+static int64_t resource_of(const struct resource_row *rows, size_t len, const struct binding *b)
+{
+    for (size_t k = 0; k < len; k++)
+        if (rows[k].kind == binding_kinds[b->kind].resource && slice_eq(rows[k].name, b->target))
+            return rows[k].id;
+    return 0;
+}
+
+/* What it is bound to stands among its variables, in the place of one of the same name. Modules and
+ * resources that it leads to are of its own namespace. */
+static void add_bindings(struct deployment *d, struct deployment_env *env, struct slice json,
+                         const struct resource_row *resources, size_t resources_len)
 {
     struct slice space = module_name_split(d->name).space;
     struct binding *items;
@@ -122,6 +132,8 @@ static void add_bindings(struct deployment *d, struct deployment_env *env, struc
             module_name_join(space, b->target, &module);
             b->target = arena_copy(d->arena, bytes_slice(&module));
         }
+        if (binding_kinds[b->kind].is_resource)
+            b->resource = resource_of(resources, resources_len, b);
         size_t at = 0;
         while (at < d->env_len && !slice_eq(env[at].name, b->name))
             at++;
@@ -168,7 +180,10 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->env = env;
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
-    add_bindings(d, env, v->options.bindings);
+    const bool is_split = v == &q->module.split;
+    add_bindings(d, env, v->options.bindings,
+                 is_split ? q->module.split_resources : q->module.resources,
+                 is_split ? q->module.split_resources_len : q->module.resources_len);
     policy_placeholders(d, q);
     if (v->assets.len > 0 && assets_parse(v->assets, &d->assets, NULL) == OK)
         d->release_assets = assets_unref;

@@ -110,13 +110,18 @@ static struct account *accounts_get(void *accounts, struct slice module)
     return accounts_module(accounts, module);
 }
 
+static struct account *accounts_get_space(void *accounts, struct slice name)
+{
+    return accounts_namespace(accounts, name);
+}
+
 static enum err server_open(struct server *s, struct error *ret_error)
 {
     struct config *c = &s->config;
     s->accounts = accounts_new(c);
     if (!c->esbuild)
         c->esbuild = c->owned[1] = runtime_type_find(SLICE_EMPTY)->find_tool();
-    struct store_config store = {.accounts = {accounts_get, s->accounts},
+    struct store_config store = {.accounts = {accounts_get, accounts_get_space, s->accounts},
                                  .url = c->database_url,
                                  .data_dir = c->data_dir,
                                  .artifact_dir = c->artifact_dir,

@@ -5,9 +5,26 @@
  * here waits. */
 #include "store/internal.h"
 
-enum { MUTATION_TEXTS_MAX = 8 }; /* of a mutation or step */
+enum { MUTATION_TEXTS_MAX = 12 }; /* of a mutation or step */
 
 /* ---- generated: where the texts are ---- */
+
+#define T(name) +1
+#define N(member) +1
+#define V(type, name)
+#define R(type, name)
+#define STEPS
+#define MUTATION(KIND, name, guard, fields)                                                        \
+    _Static_assert(0 fields <= MUTATION_TEXTS_MAX, "room for the texts of " #name);
+#include "store/mutations.def"
+#define STEP(KIND, name, guard, fields)                                                            \
+    _Static_assert(0 fields <= MUTATION_TEXTS_MAX, "room for the texts of " #name);
+#include "store/mutations.def"
+#undef T
+#undef N
+#undef V
+#undef R
+#undef STEPS
 
 #define T(name) ret_texts[len++] = &a->name;
 #define N(member) ret_texts[len++] = &a->member;

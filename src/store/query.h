@@ -46,6 +46,10 @@ struct durable_counts {
     int64_t by_status[6], paused;
 };
 
+struct resource_counts {
+    int64_t count, items, bytes;
+};
+
 /* The kinds of queries (queries.def), and for each what is asked and, below `ret`, what the answer
  * is. Rows and texts of an answer are in the query's arena. */
 enum store_query_kind {
@@ -101,6 +105,26 @@ struct store_query {
             /* ret */
             struct token_row row;
         } token;
+        struct { /* by name */
+            struct slice space;
+            enum resource_kind kind;
+            /* ret */
+            struct resource_row *rows;
+            size_t len;
+        } resources;
+        struct { /* ERR_NOT_FOUND */
+            struct slice space, name;
+            enum resource_kind kind;
+            /* ret */
+            struct resource_row row;
+            struct slice
+                *users; /* modules of which a version that serves is bound to it, by name */
+            size_t users_len;
+        } resource;
+        struct { /* of the whole server */
+            /* ret */
+            struct resource_counts counts[RESOURCE_KINDS];
+        } resource_counts;
         struct {
             struct slice space;
             enum module_kind kind;
@@ -139,6 +163,8 @@ struct store_query {
             struct version_row split; /* of number 0, if there is such a one */
             struct env_row *env;
             size_t env_len;
+            struct resource_row *resources, *split_resources; /* what each version is bound to */
+            size_t resources_len, split_resources_len;
             struct quota_row quota;
         } module;
         struct {

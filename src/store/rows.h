@@ -8,6 +8,7 @@
 
 #include "base/budget.h"
 #include "base/module_kind.h"
+#include "base/resource_kind.h"
 #include "base/slice.h"
 
 enum build_status { BUILD_QUEUED, BUILD_BUNDLING, BUILD_EVALUATING, BUILD_READY, BUILD_FAILED };
@@ -56,11 +57,21 @@ struct version_row {
     struct slice
         assets; /* manifest of its static files (asset/assets.h), "" if none; read only by the
                             query of a module */
+    struct slice resources; /* what it is bound to, of store_publish(): a line "WORD NAME" each */
     int64_t created_us;
     bool is_kept_back; /* of store_publish(): the one that serves goes on */
 };
 
 enum { STORE_SPLIT_ALL = 10000 };
+
+struct resource_row {
+    int64_t id; /* never used again; 0: the version is bound to one that has been deleted */
+    enum resource_kind kind;
+    struct slice space, name;
+    struct slice settings; /* a JSON object, "" for none; what is in it is the kind's business */
+    int64_t items, bytes;  /* what it holds */
+    int64_t created_us;
+};
 
 struct build_row {
     struct slice function;

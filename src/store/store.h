@@ -20,10 +20,11 @@
 struct loop;
 struct store;
 
-/* Whose disk it is that executions and versions of a module take. */
+/* Whose disk it is that executions and versions of a module take, and resources of a namespace. */
 struct store_accounts {
     struct account *(*get)(void *ctx,
                            struct slice module); /* a reference; any thread. NULL: nobody's */
+    struct account *(*get_space)(void *ctx, struct slice name); /* likewise */
     void *ctx;
 };
 

@@ -86,7 +86,7 @@ test('code reaches what is bound to it, and nothing else', async () => {
     assert.deepEqual(await json(s.request('narrow')), ['object', 'undefined', true, ['SVC'], '[object Fetcher]', true, '{}']);
     for (const [bindings, what] of [
         [[to('nobody')], /no function of that name/], [[to('other', { entrypoint: '9' })], /name of an export/],
-        [[to('other'), to('other')], /two bindings/], [[{ type: 'kv', name: 'A' }], /unknown type/], [[{ type: 'service', name: 'A' }], /lacks/],
+        [[to('other'), to('other')], /two bindings/], [[{ type: 'nothing', name: 'A' }], /unknown type/], [[{ type: 'service', name: 'A' }], /lacks/],
         [[to('other', { more: 1 })], /unknown member/], ['SVC', /no array/], [[to('../x')], /name of a function/]] as const) {
         const answer = await s.api('POST', '/functions', { name: 'refused', source: 'export default { fetch() {} };', bindings });
         assert.match(errorOf(answer, 400, 'invalid').message, what);

@@ -95,6 +95,8 @@ const CASES: Record<string, Case> = {
     'GET /executions/{id}': { role: 'read' },
     'GET /executions/{id}/journal': { role: 'read', query: '?values=1' },
     'GET /executions/{id}/logs': { role: 'read' },
+    'GET /kv': { role: 'read' },
+    'GET /kv/{resource}': { role: 'read' },
     'GET /usage': { role: 'read' },
     'GET /quotas': { role: 'read' },
     'GET /quotas/{module}': { role: 'read' },
@@ -133,6 +135,8 @@ const CASES: Record<string, Case> = {
     'PUT /assets/{hash}': { role: 'deploy', body: file, isFile: true, then: async (h) => { // who has it, others are not told
         for (const at of houses) assert.deepEqual((await ask('POST', `${at.base}/assets`, { hashes: [hashOf(h)] })).json.missing, at === h ? [] : [hashOf(h)]);
     } },
+    'POST /kv': { role: 'deploy', body: () => ({ name: 'made' }) },
+    'DELETE /kv/{resource}': { role: 'deploy', id: () => 'made' },
     'DELETE /tokens/{id}': { role: 'admin', id: (h) => h.spare },
     'DELETE /quota': { role: 'server' },
     'DELETE /quotas/{module}': { role: 'admin' },
@@ -153,7 +157,7 @@ function target(key: string, h: House, c: Case): string {
     const [, template] = key.split(' ') as [string, string];
     const id = c.id?.(h);
     const filled = template.replace('{namespace}', h.name).replace('{name}', template.startsWith('/workflows') ? 'flow' : 'same').replace('{module}', 'same').replace('{version}', '1')
-        .replace('{hash}', hashOf(h)).replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
+        .replace('{hash}', hashOf(h)).replace('{resource}', id ?? 'same').replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
     return (isOfNamespace(key) ? h.base : '') + filled + (c.query ?? '');
 }
 const isOfNamespace = (key: string): boolean => !/ \/(namespaces|healthz|openapi|metrics|audit\/verify)/.test(key);
@@ -176,6 +180,7 @@ before(async () => {
         await done('PUT', `${h.base}/shared-secrets/SHARED`, { value: `${mark} shared` }, 204);
         await done('PUT', `${h.base}/quotas/same`, { connections: 9 }, 200);
         await done('PUT', `${h.base}/quota`, { connections: 90 }, 200);
+        for (const kind of ['kv']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
         h.rule = (await done('POST', `${h.base}/egress/rules`, { action: 'deny', pattern: `${name}.example.com` }, 201)).id;
         h.spare = (await done('POST', `${h.base}/tokens`, { role: 'read' }, 201)).id;
         const first = await host(h, { method: 'POST' });

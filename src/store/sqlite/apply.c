@@ -4,6 +4,7 @@
  * refused before its first write, or it is one statement, which SQLite undoes itself, or it runs in
  * a savepoint (apply_in_savepoint). So one bad mutation never spoils the batch that it is in. */
 #include "store/sqlite/durable.h"
+#include "store/sqlite/resource.h"
 #include "store/sqlite/stored.h"
 
 #include "base/clock.h"
@@ -243,6 +244,9 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
                           ret_error);
     }
     if (code == OK)
+        code = resource_bind(w, module_name_split(v->function).space, f.id, *ret_number,
+                             v->resources, ret_error);
+    if (code == OK)
         code = db_run(&w->db, WRITER_BUILD_READY,
                       PARAMS(P_INT(f.id), P_INT(m->publish.build), P_INT(now), P_INT(*ret_number)),
                       ret_error);
@@ -315,6 +319,8 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
     enum err code = apply_function_find(w, m->function_delete.function, &f, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
+    if (code == OK)
+        code = resource_unbind(w, f.id, ret_error);
     durable_forget(w);
     if (code == OK) {
         writer_add_count(w, f.id, WRITER_COUNTED_GONE, 1);

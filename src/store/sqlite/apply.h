@@ -42,7 +42,7 @@ NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct 
 NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,
                                         struct error *ret_error);
 
-/* apply.c, egress.c, env.c, namespace.c, usage.c, durable_commit.c, durable_operate.c */
+/* apply.c, egress.c, env.c, namespace.c, resource.c, usage.c, durable_commit.c, durable_operate.c */
 #define MUTATION(KIND, name, guard, fields)                                                        \
     NODISCARD enum err apply_##name(struct writer *w, const struct mutation *m,                    \
                                     int64_t *ret_number, struct error *ret_error);

@@ -7,6 +7,7 @@
 #include "base/module_name.h"
 #include "store/sqlite/apply.h"
 #include "store/sqlite/reader.h"
+#include "store/sqlite/resource.h"
 
 static enum err namespace_none(struct slice name, struct error *ret_error)
 {
@@ -90,6 +91,9 @@ enum err apply_namespace_delete(struct writer *w, const struct mutation *m, int6
                          SLICE_ARG(m->namespace_delete.name));
         error_hint(ret_error, "delete its functions and workflows first, or give --force");
     }
+    if (code == OK)
+        code = resource_delete_all(w, m->namespace_delete.name, id, m->namespace_delete.is_forced,
+                                   ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(id)), ret_error);
     return code;

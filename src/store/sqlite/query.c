@@ -28,6 +28,12 @@ ANSWER(egress, store_egress(c->reader, q->arena, q->egress.space, &q->egress.row
 ANSWER(audits, store_audits(c->reader, q->arena, q->audits.space, q->audits.before, q->audits.limit,
                             &q->audits.rows, &q->audits.len, &q->error))
 ANSWER(audit_check, store_audit_check(c->reader, q->arena, &q->audit_check.check, &q->error))
+ANSWER(resources, store_resources(c->reader, q->arena, q->resources.space, q->resources.kind,
+                                  &q->resources.rows, &q->resources.len, &q->error))
+ANSWER(resource,
+       store_resource(c->reader, q->arena, q->resource.space, q->resource.kind, q->resource.name,
+                      &q->resource.row, &q->resource.users, &q->resource.users_len, &q->error))
+ANSWER(resource_counts, store_resource_counts(c->reader, q->resource_counts.counts, &q->error))
 ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
                                   &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))
@@ -92,6 +98,13 @@ static enum err query_module_rows(struct store_reader *r, struct store_query *q)
                              error);
     if (code == OK && q->module.split.number)
         code = store_assets_of(r, q->arena, &q->module.split, error);
+    if (code == OK)
+        code = store_resources_of(r, q->arena, &q->module.version, &q->module.resources,
+                                  &q->module.resources_len, error);
+    q->module.split_resources_len = 0;
+    if (code == OK && q->module.split.number)
+        code = store_resources_of(r, q->arena, &q->module.split, &q->module.split_resources,
+                                  &q->module.split_resources_len, error);
     if (code == OK)
         code = store_env(r, q->arena, name, true, &q->module.env, &q->module.env_len, error);
     if (code == OK)

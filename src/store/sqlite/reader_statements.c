@@ -14,6 +14,9 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
     "SELECT n.name, n.created_us,"                                                                 \
     " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 0),"                     \
     " (SELECT count(*) FROM function WHERE namespace_id = n.id AND kind = 1) FROM namespace n"
+#define READER_RESOURCE_SQL                                                                        \
+    "SELECT r.id, r.kind, n.name, r.name, r.settings, r.items, r.bytes, r.created_us"              \
+    " FROM resource r JOIN namespace n ON n.id = r.namespace_id"
 #define READER_TOKEN_SQL                                                                           \
     "SELECT t.id, n.name, t.role, t.hash, t.created_us, t.used_us"                                 \
     " FROM token t JOIN namespace n ON n.id = t.namespace_id"

@@ -102,6 +102,23 @@ NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t un
                              int64_t after_wake_us, int64_t after_seq, int64_t limit,
                              struct durable_due **ret_rows, size_t *ret_len,
                              struct error *ret_error);
+/* Of a namespace and kind, by name. */
+NODISCARD enum err store_resources(struct store_reader *r, struct arena *a, struct slice space,
+                                   enum resource_kind kind, struct resource_row **ret_rows,
+                                   size_t *ret_len, struct error *ret_error);
+/* ERR_NOT_FOUND. ret_users: modules that serve with it. */
+NODISCARD enum err store_resource(struct store_reader *r, struct arena *a, struct slice space,
+                                  enum resource_kind kind, struct slice name,
+                                  struct resource_row *ret_row, struct slice **ret_users,
+                                  size_t *ret_users_len, struct error *ret_error);
+/* What a version is bound to; of what was deleted since, the id is 0. */
+NODISCARD enum err store_resources_of(struct store_reader *r, struct arena *a,
+                                      const struct version_row *version,
+                                      struct resource_row **ret_rows, size_t *ret_len,
+                                      struct error *ret_error);
+NODISCARD enum err store_resource_counts(struct store_reader *r,
+                                         struct resource_counts ret_counts[RESOURCE_KINDS],
+                                         struct error *ret_error);
 /* By module, then hour. ERR_TOO_LARGE above LIMIT_USAGE_ROWS. */
 NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
                                const struct usage_filter *filter, struct usage_row **ret_rows,

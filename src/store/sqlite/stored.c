@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See stored.h. A function's account is looked up once, by its name, and kept until the function is
+ * See stored.h. The account of an owner is looked up once, by its name, and kept until that is
  * deleted: what was taken of one is given back to the same. */
 #include "store/sqlite/stored.h"
 
@@ -16,9 +16,9 @@ struct stored {
     int64_t forked;          /* of these: slices of forks that are not done */
 };
 
-static struct slice stored_key(const int64_t *function_id)
+static struct slice stored_key(const int64_t *owner)
 {
-    return slice_of((const char *)function_id, sizeof(*function_id));
+    return slice_of((const char *)owner, sizeof(*owner));
 }
 
 static void stored_free(struct stored *s)
@@ -28,26 +28,29 @@ static void stored_free(struct stored *s)
     free(s);
 }
 
-static struct stored *stored_put(struct writer *w, int64_t function_id, struct slice name)
+/* name: of the function, or of the namespace that the resource is in */
+static struct stored *stored_put(struct writer *w, int64_t owner, struct slice name)
 {
     struct stored *s = calloc(1, sizeof(*s));
     CHECK(s);
-    s->account = w->accounts.get(w->accounts.ctx, name);
-    (void)map_put(&w->stored, stored_key(&function_id), s);
+    s->account = owner < 0 ? w->accounts.get_space(w->accounts.ctx, name)
+                           : w->accounts.get(w->accounts.ctx, name);
+    (void)map_put(&w->stored, stored_key(&owner), s);
     return s;
 }
 
-/* NULL: it is nobody's, or there is no such function. */
-static struct stored *stored_get(struct writer *w, int64_t function_id)
+/* NULL: it is nobody's, or there is no such one. */
+static struct stored *stored_get(struct writer *w, int64_t owner)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
-    struct stored *s = map_get(&w->stored, stored_key(&function_id));
+    struct stored *s = map_get(&w->stored, stored_key(&owner));
     if (s || !w->accounts.get ||
-        db_query(&w->db, WRITER_FUNCTION_NAME, PARAMS(P_INT(function_id)), &st, NULL) != OK ||
+        db_query(&w->db, owner < 0 ? WRITER_RESOURCE_SPACE : WRITER_FUNCTION_NAME,
+                 PARAMS(P_INT(owner < 0 ? -owner : owner)), &st, NULL) != OK ||
         db_step(&w->db, st, &has_row, NULL) != OK || !has_row)
         return s;
-    return stored_put(w, function_id, db_text(st, 0));
+    return stored_put(w, owner, db_text(st, 0));
 }
 
 static void stored_add(struct stored *s, int64_t add)
@@ -62,19 +65,28 @@ static void stored_add(struct stored *s, int64_t add)
     }
 }
 
-enum err stored_open(struct writer *w, struct error *ret_error)
+/* Rows of (id, name, bytes); sign: -1 for ids of resources. */
+static enum err stored_open_all(struct writer *w, int stmt, int sign, struct error *ret_error)
 {
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
-    if (!w->accounts.get)
-        return OK;
-    enum err code = db_query(&w->db, WRITER_STORED, PARAMS(), &st, ret_error);
+    enum err code = db_query(&w->db, stmt, PARAMS(), &st, ret_error);
     if (code == OK)
         code = db_step(&w->db, st, &has_row, ret_error);
     while (code == OK && has_row) {
-        stored_add(stored_put(w, db_int(st, 0), db_text(st, 1)), db_int(st, 2));
+        stored_add(stored_put(w, sign * db_int(st, 0), db_text(st, 1)), db_int(st, 2));
         code = db_step(&w->db, st, &has_row, ret_error);
     }
+    return code;
+}
+
+enum err stored_open(struct writer *w, struct error *ret_error)
+{
+    if (!w->accounts.get)
+        return OK;
+    enum err code = stored_open_all(w, WRITER_STORED, 1, ret_error);
+    if (code == OK)
+        code = stored_open_all(w, WRITER_RESOURCE_STORED, -1, ret_error);
     return code;
 }
 
@@ -91,24 +103,25 @@ static int64_t stored_added(const struct writer_count *c)
     return c->add[WRITER_COUNTED_STORED] + c->add[WRITER_COUNTED_FORKED];
 }
 
-static int64_t stored_pending(const struct writer *w, int64_t function_id)
+static int64_t stored_pending(const struct writer *w, int64_t owner)
 {
     for (size_t i = 0; i < w->counts_len; i++)
-        if (w->counts[i].function_id == function_id)
+        if (w->counts[i].owner == owner)
             return stored_added(&w->counts[i]);
     return 0;
 }
 
-enum err stored_check(struct writer *w, int64_t function_id, int64_t more, struct error *ret_error)
+enum err stored_check(struct writer *w, int64_t owner, int64_t more, struct error *ret_error)
 {
-    struct stored *s = stored_get(w, function_id);
-    int64_t all = more + stored_pending(w, function_id);
+    struct stored *s = stored_get(w, owner);
+    int64_t all = more + stored_pending(w, owner);
     struct budget *full;
     if (!s || all <= 0)
         return OK;
     if (!budget_take(&s->account->budgets[RESOURCE_DISK], (size_t)all, &full)) {
         enum err code = budget_refuse(full, ret_error);
-        error_hint(ret_error, "delete executions, versions or rows, or raise the quota disk_bytes");
+        error_hint(ret_error,
+                   "delete executions, versions, rows or values, or raise the quota disk_bytes");
         return code;
     }
     account_give(s->account, RESOURCE_DISK, (size_t)all);
@@ -120,10 +133,10 @@ void stored_forks_dropped(struct writer *w)
     struct slice key;
     void *stored;
     for (size_t cursor = 0; map_next(&w->stored, &cursor, &key, &stored);) {
-        int64_t function_id, forked = ((struct stored *)stored)->forked;
-        memcpy(&function_id, key.ptr, sizeof(function_id));
+        int64_t owner, forked = ((struct stored *)stored)->forked;
+        memcpy(&owner, key.ptr, sizeof(owner));
         if (forked)
-            writer_add_count(w, function_id, WRITER_COUNTED_FORKED, -forked);
+            writer_add_count(w, owner, WRITER_COUNTED_FORKED, -forked);
     }
 }
 
@@ -133,10 +146,9 @@ void stored_committed(struct writer *w)
         const struct writer_count *c = &w->counts[i];
         struct stored *s;
         if (c->add[WRITER_COUNTED_GONE] > 0)
-            s = map_remove(&w->stored, stored_key(&c->function_id));
+            s = map_remove(&w->stored, stored_key(&c->owner));
         else
-            s = stored_added(c) || c->add[WRITER_COUNTED_FORKED] ? stored_get(w, c->function_id)
-                                                                 : NULL;
+            s = stored_added(c) || c->add[WRITER_COUNTED_FORKED] ? stored_get(w, c->owner) : NULL;
         if (s && c->add[WRITER_COUNTED_GONE] > 0) {
             stored_free(s);
         } else if (s) {

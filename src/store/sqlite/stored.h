@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What executions and versions of modules take of the disk, in the accounts of these modules: taken from
+ * What executions and versions of modules take of the disk, in the accounts of these modules, and what
+ * resources take, in the accounts of their namespaces: taken from
  * their budgets before it is written, given back when it is removed. An account follows the committed
  * database: what a transaction adds is counted with writer_add_count() and reaches it by its commit.
  * Writer thread. */
@@ -11,8 +12,8 @@
 /* All that is there already. */
 NODISCARD enum err stored_open(struct writer *w, struct error *ret_error);
 void stored_close(struct writer *w);
-/* May the function have so much more? ERR_LIMIT names whose quota is used up. Takes nothing. */
-NODISCARD enum err stored_check(struct writer *w, int64_t function_id, int64_t more,
+/* May the owner (writer_count.owner) have so much more? ERR_LIMIT names whose quota is used up. Takes nothing. */
+NODISCARD enum err stored_check(struct writer *w, int64_t owner, int64_t more,
                                 struct error *ret_error);
 /* All that was copied for forks (WRITER_COUNTED_FORKED) is nobody's: none of them goes on. */
 void stored_forks_dropped(struct writer *w);

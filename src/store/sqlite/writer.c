@@ -61,18 +61,18 @@ static void *writer_grow(void *rows, size_t len, size_t *cap, size_t size)
     return rows;
 }
 
-void writer_add_count(struct writer *w, int64_t function_id, enum writer_counted what, int64_t add)
+void writer_add_count(struct writer *w, int64_t owner, enum writer_counted what, int64_t add)
 {
-    /* The same function as a moment ago, nearly always; few in one batch in any case. */
+    /* The same one as a moment ago, nearly always; few in one batch in any case. */
     size_t slot = w->counts_len;
-    while (slot > 0 && w->counts[slot - 1].function_id != function_id)
+    while (slot > 0 && w->counts[slot - 1].owner != owner)
         slot--;
     if (slot > 0)
         slot--;
     else {
         w->counts = writer_grow(w->counts, w->counts_len, &w->counts_cap, sizeof(*w->counts));
         slot = w->counts_len++;
-        w->counts[slot] = (struct writer_count){.function_id = function_id};
+        w->counts[slot] = (struct writer_count){.owner = owner};
     }
     w->counts[slot].add[what] += add;
     w->countings =
@@ -97,7 +97,7 @@ static enum err writer_write_rows(struct writer *w, const struct writer_count *c
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
     enum err code = db_query(&w->db, WRITER_COUNT,
-                             PARAMS(P_INT(c->function_id), P_INT(add[WRITER_COUNTED_EXECUTIONS]),
+                             PARAMS(P_INT(c->owner), P_INT(add[WRITER_COUNTED_EXECUTIONS]),
                                     P_INT(add[WRITER_COUNTED_LOGS])),
                              &st, ret_error);
     if (code == OK)
@@ -121,18 +121,31 @@ static enum err writer_write_durable(struct writer *w, const struct writer_count
     if (!is_changed)
         return OK;
     const struct db_param *params =
-        PARAMS(P_INT(c->function_id), P_INT(n[0]), P_INT(n[1]), P_INT(n[2]), P_INT(n[3]),
-               P_INT(n[4]), P_INT(n[5]), P_INT(n[6]), P_INT(n[7]));
+        PARAMS(P_INT(c->owner), P_INT(n[0]), P_INT(n[1]), P_INT(n[2]), P_INT(n[3]), P_INT(n[4]),
+               P_INT(n[5]), P_INT(n[6]), P_INT(n[7]));
     enum err code = db_run(&w->db, WRITER_COUNT_DURABLE, params, ret_error);
     if (code == OK && !db_changes(&w->db))
         code = db_run(&w->db, WRITER_COUNT_DURABLE_ADD, params, ret_error);
     return code;
 }
 
+static enum err writer_write_resource(struct writer *w, const struct writer_count *c,
+                                      struct error *ret_error)
+{
+    return db_run(&w->db, WRITER_RESOURCE_COUNTED,
+                  PARAMS(P_INT(-c->owner), P_INT(c->add[WRITER_COUNTED_ITEMS]),
+                         P_INT(c->add[WRITER_COUNTED_STORED])),
+                  ret_error);
+}
+
 static enum err writer_write_counts(struct writer *w, struct error *ret_error)
 {
     enum err code = OK;
     for (size_t i = 0; i < w->counts_len && code == OK; i++) {
+        if (w->counts[i].owner < 0) {
+            code = writer_write_resource(w, &w->counts[i], ret_error);
+            continue;
+        }
         code = writer_write_rows(w, &w->counts[i], ret_error);
         if (code == OK)
             code = writer_write_durable(w, &w->counts[i], ret_error);

@@ -8,22 +8,29 @@
 #include "store/internal.h"
 #include "store/sqlite/db.h"
 
-/* What is counted for each function. */
+/* Who counts belong to: a function is its id, a resource this. */
+static inline int64_t writer_resource(int64_t resource_id)
+{
+    return -resource_id;
+}
+
+/* What is counted for each function or resource. */
 enum writer_counted {
     WRITER_COUNTED_EXECUTIONS, /* finished ones */
     WRITER_COUNTED_LOGS,
     WRITER_COUNTED_DURABLE, /* + enum durable_status */
     WRITER_COUNTED_PAUSED = WRITER_COUNTED_DURABLE + DURABLE_CANCELLED + 1,
     WRITER_COUNTED_BYTES,  /* of executions, as of their rows */
-    WRITER_COUNTED_STORED, /* not in the database: see stored.h */
+    WRITER_COUNTED_ITEMS,  /* of a resource */
+    WRITER_COUNTED_STORED, /* not in the database, but of a resource: see stored.h */
     WRITER_COUNTED_FORKED, /* likewise: copied for forks that are not done */
     WRITER_COUNTED_GONE,   /* likewise: the function was deleted */
     WRITER_COUNTED,
 };
 
-/* What a batch adds to a function's counts. */
+/* What a batch adds to the counts of a function or resource. */
 struct writer_count {
-    int64_t function_id;
+    int64_t owner;
     int64_t add[WRITER_COUNTED];
 };
 
@@ -47,7 +54,7 @@ struct writer {
     struct map kept;     /* rows of executions that run: durable.c */
     unsigned forks; /* that are being copied; what others left of theirs goes when there are none */
     struct store_accounts accounts;
-    struct map stored; /* id of a function -> struct stored: stored.c */
+    struct map stored; /* owner of counts -> struct stored: stored.c */
     int64_t keep_us;   /* durable_keep_us */
     int64_t retain_us; /* when finished executions are next looked through; INT64_MAX: not */
     int64_t retain_after_us, retain_after_seq; /* where that has come to */
@@ -94,6 +101,8 @@ NODISCARD enum err tidy_retain(struct writer *w, bool *ret_did, struct error *re
 NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret_error);
 /* audit.c: rows that are too old or too many. */
 NODISCARD enum err tidy_audit(struct writer *w, bool *ret_did, struct error *ret_error);
+/* resource.c: what deleted ones held. */
+NODISCARD enum err tidy_resources(struct writer *w, bool *ret_did, struct error *ret_error);
 /* usage.c: hours that are too old. */
 NODISCARD enum err tidy_usage(struct writer *w, bool *ret_did, struct error *ret_error);
 /* After how long there is something to tidy though no mutation came; INT64_MAX: never. */
@@ -105,7 +114,7 @@ NODISCARD enum err writer_checkpoint(struct writer *w, struct error *ret_error);
 NODISCARD enum err writer_size_log(struct writer *w, bool *ret_more, struct error *ret_error);
 
 /* For what applies and tidies. */
-void writer_add_count(struct writer *w, int64_t function_id, enum writer_counted what, int64_t add);
+void writer_add_count(struct writer *w, int64_t owner, enum writer_counted what, int64_t add);
 /* The running mutation was applied (a new one begins), or refused: what it counted is undone. */
 void writer_counted(struct writer *w, bool is_refused);
 

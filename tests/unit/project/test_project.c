@@ -128,7 +128,8 @@ static void environments_inherit_but_for_vars_and_bindings(void **state)
     (void)state;
     const char *text =
         "{ \"name\": \"a\", \"main\": \"m.ts\", \"vars\": { \"A\": \"1\" },\n"
-        "\"kv_namespaces\": [{ \"binding\": \"KV\", \"id\": \"x\" }],\n"
+        "\"hyperdrive\": [{ \"binding\": \"H\", \"id\": \"x\" }],"
+        " \"kv_namespaces\": [{ \"binding\": \"KV\", \"id\": \"x\" }],\n"
         "\"env\": { \"prod\": { \"vars\": { \"B\": \"2\" } }, \"own\": { \"name\": \"b\" } } }";
     struct project *p = parse_as("wrangler.jsonc", "prod", text);
     assert_string_equal(p->name, "a-prod");
@@ -136,12 +137,33 @@ static void environments_inherit_but_for_vars_and_bindings(void **state)
     assert_int_equal(p->vars.len, 1);
     assert_true(has_var(p, "B", "2", false));
     assert_int_equal(p->missing_len, 0);
+    assert_int_equal(p->bindings.len, 0);
     assert_string_equal(parse_as("wrangler.jsonc", "own", text)->name, "b");
     p = parse_as("wrangler.jsonc", NULL, text);
     assert_string_equal(p->name, "a");
     assert_int_equal(p->missing_len, 1);
-    assert_string_equal(p->missing[0].what, "KV namespaces");
+    assert_string_equal(p->missing[0].key, "hyperdrive");
+    assert_int_equal(p->bindings.len, 1);
     assert_int_equal(p->missing[0].line, 2);
+}
+
+static void resources_have_usual_names(void **state)
+{
+    (void)state;
+    struct project *p = parse_as("limpet.toml", NULL,
+                                 "name = \"shop\"\nmain = \"m.ts\"\n"
+                                 "kv_namespaces = [{ binding = \"MY_SESSIONS\" },"
+                                 " { binding = \"B\", id = \"0af1.x\" }]\n");
+    assert_int_equal(p->bindings.len, 2);
+    project_name_resources(p);
+    assert_int_equal(p->bindings.items[0].kind, BINDING_KV);
+    assert_true(slice_eq_cstr(p->bindings.items[0].name, "MY_SESSIONS"));
+    assert_true(slice_eq_cstr(p->bindings.items[0].target, "shop-my-sessions"));
+    assert_true(slice_eq_cstr(p->bindings.items[1].target, "0af1.x"));
+    assert_refused(NULL, "main = \"a.ts\"\nkv_namespaces = [{ id = \"x\" }]\n", "needs 'binding'",
+                   "");
+    assert_refused(NULL, "main = \"a.ts\"\nkv_namespaces = [{ binding = \"K\", id = \"<x>\" }]\n",
+                   "'<x>' is not the name of a KV namespace", "letters, digits");
 }
 
 static void files_of_others_warn_once_a_key(void **state)
@@ -197,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(mistakes_name_line_and_nearest_key, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(environments_inherit_but_for_vars_and_bindings, arena_up,
                                         arena_down),
+        cmocka_unit_test_setup_teardown(resources_have_usual_names, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(files_of_others_warn_once_a_key, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_named, arena_up, arena_down),
         cmocka_unit_test(the_table_is_sound),

@@ -15,7 +15,7 @@ static enum err space_create(struct harness *h, const char *name)
 static enum err space_delete(struct harness *h, const char *name)
 {
     struct store_op op = HARNESS_OP(h);
-    store_namespace_delete(h->store, &op, slice_cstr(name));
+    store_namespace_delete(h->store, &op, slice_cstr(name), false);
     return harness_wait(h, &op);
 }
 
