@@ -87,7 +87,7 @@ enum abi_dispatch {
     ABI_DISPATCH_SETUP = 3,
     /* A durable execution. Input: lstr workflow name, lstr execution id, lstr export ("" is the
      * default one: `default`, else `main`, else the only one, else `handler`), lstr body JSON, lstr
-     * metadata JSON, i64 start (ms since 1970). Answer: RESPOND_VALUE or FAIL; a code that ended
+     * metadata JSON, i64 start (ms since 1970), lstr key of the start or "". Answer: RESPOND_VALUE or FAIL; a code that ended
      * because it was cancelled FAILs with the name "CancelledError". limpet_run() asks op NEXT
      * whenever no job is left, until there is nothing. */
     ABI_DISPATCH_WORKFLOW = 4,

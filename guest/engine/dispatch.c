@@ -411,9 +411,9 @@ static void dispatch_start_setup(JSContext *ctx, struct dispatch *d, struct read
         dispatch_returned(ctx, d, JS_Call(ctx, eng.setup, eng.handler_object, 0, NULL));
 }
 
-/* {name, execution, metadata, started} for the runtime. */
+/* {name, execution, metadata, started, key} for the runtime. */
 static JSValue dispatch_workflow_info(JSContext *ctx, const struct dispatch *d, JSValue metadata,
-                                      int64_t started_ms)
+                                      int64_t started_ms, struct text key)
 {
     JSValue info = JS_NewObject(ctx);
     if (JS_IsException(info)) {
@@ -426,15 +426,18 @@ static JSValue dispatch_workflow_info(JSContext *ctx, const struct dispatch *d, 
     JS_DefinePropertyValueStr(ctx, info, "execution", id, JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, info, "metadata", metadata, JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, info, "started", JS_NewInt64(ctx, started_ms), JS_PROP_C_W_E);
+    JS_DefinePropertyValueStr(
+        ctx, info, "key", text_decode(ctx, (const uint8_t *)key.at, key.len, true), JS_PROP_C_W_E);
     return info;
 }
 
 /* Calls an export of the module; input and metadata are consumed. */
 static void dispatch_call_workflow(JSContext *ctx, struct dispatch *d, struct text export,
-                                   JSValue input, JSValue metadata, int64_t started_ms)
+                                   JSValue input, JSValue metadata, int64_t started_ms,
+                                   struct text key)
 {
     JSValue context = dispatch_new_context(ctx, d->number);
-    JSValue info = dispatch_workflow_info(ctx, d, metadata, started_ms);
+    JSValue info = dispatch_workflow_info(ctx, d, metadata, started_ms, key);
     JSValue name = text_decode(ctx, (const uint8_t *)export.at, export.len, true);
     JSValue args[5] = {name, input, info, eng.env, context};
     JSValue result = JS_EXCEPTION;
@@ -450,6 +453,7 @@ static void dispatch_start_workflow(JSContext *ctx, struct dispatch *d, struct r
     d->execution = reader_lstr(in);
     struct text export = reader_lstr(in), body = reader_lstr(in), meta = reader_lstr(in);
     int64_t started_ms = reader_i64(in);
+    struct text key = reader_lstr(in);
     workflow_begin(ctx);
     if (in->is_bad) {
         JS_ThrowInternalError(ctx, "malformed dispatch input");
@@ -469,7 +473,7 @@ static void dispatch_start_workflow(JSContext *ctx, struct dispatch *d, struct r
     } else if (is_handler) {
         dispatch_call_handle(ctx, d, input, metadata);
     } else {
-        dispatch_call_workflow(ctx, d, export, input, metadata, started_ms);
+        dispatch_call_workflow(ctx, d, export, input, metadata, started_ms, key);
     }
 }
 

@@ -3,10 +3,12 @@
 // Bindings: what `env.NAME` is for each kind of src/module/binding.c, by the word of its row. Made when it is first
 // read, and then the same object.
 
+import { executions } from "./executions.ts";
 import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
     service: (name) => service(name),
+    workflow: (name) => executions().binding(name),
 };
 
 let made: Map<string, object> | undefined;

@@ -50,6 +50,7 @@ import {
 } from "./stream.ts";
 import { clearImmediate, clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from "./timer.ts";
 import { URL } from "./url.ts";
+import { execution, signal, start } from "./executions.ts";
 import { Entrypoint } from "./workflow/cloudflare.ts";
 import { duration } from "./workflow/duration.ts";
 import {
@@ -145,7 +146,7 @@ native.defineModule("limpet", {
     env: Object.freeze({ ...env }),
     log: Object.freeze({ ...logger }),
     sql: Object.freeze({ exec: sql.exec, transaction: sql.transaction }),
-    workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress,
+    workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress, start, signal, execution,
     CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
 native.defineModule("cloudflare:workers", { WorkerEntrypoint, WorkflowEntrypoint: Entrypoint });

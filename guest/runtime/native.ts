@@ -126,6 +126,10 @@ export interface Native {
         service: string, entrypoint: string, props: string, method: string, what: 0 | 1, values: Uint8Array,
     ): Promise<Uint8Array<ArrayBuffer>>;
 
+    workflowStart(binding: string, workflow: string, key: string, input: string): Promise<{ id: string; isNew: boolean }>;
+    executionStatus(binding: string, key: string, waitMs: number): Promise<unknown>;
+    executionTell(binding: string, key: string, verb: number, name: string, data: string): Promise<void>;
+
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
     sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;
     eventWait(name: string, timeout: number, signal?: AbortSignal): Promise<unknown>;

@@ -204,6 +204,50 @@ export declare function startChild<Output = any>(
     workflow: string | (abstract new (...args: any[]) => object), input?: unknown, options?: ChildOptions,
 ): Promise<Child<Output>>;
 
+export interface ExecutionStatus {
+    readonly id: string;
+    /** "name" or "name.export" */
+    readonly workflow: string;
+    /** The id that it was started with, or "". */
+    readonly key: string;
+    readonly status: "queued" | "running" | "suspended" | "completed" | "failed" | "cancelled";
+    readonly isPaused: boolean;
+    readonly output?: any;
+    readonly error?: { name: string; message: string };
+    readonly progress?: any;
+}
+
+/** An execution of a workflow, as any code of its namespace sees it. */
+export interface Execution<Output = any> {
+    readonly id: string;
+    status(): Promise<ExecutionStatus>;
+    /** Waits for its end; rejects with its error, or ChildCancelledError. */
+    result(): Promise<Output>;
+    signal(name: string, data?: unknown): Promise<void>;
+    cancel(): Promise<void>;
+    pause(): Promise<void>;
+    resume(): Promise<void>;
+    /** One that failed or was cancelled, from where it failed. */
+    retry(): Promise<void>;
+    /** One that has finished, from its beginning. */
+    restart(): Promise<void>;
+}
+
+/** Starts an execution, from a function or a workflow, which is no child of the code that starts it. The same id is the
+ *  same execution. */
+export declare function start<Input, Output>(
+    workflow: Workflow<Input, Output>, input: Input, options?: { id?: string },
+): Promise<Execution<Output>>;
+export declare function start<Output = any>(
+    workflow: string | (abstract new (...args: any[]) => object), input?: unknown, options?: { id?: string },
+): Promise<Execution<Output>>;
+
+/** Sends a signal to the execution of that id. */
+export declare function signal(id: string, name: string, data?: unknown): Promise<void>;
+
+/** The execution of that id; nothing is asked before a method is called. */
+export declare function execution<Output = any>(id: string): Execution<Output>;
+
 /** Milliseconds since 1970. Time stands still while a workflow's code runs. */
 export declare function now(): number;
 

@@ -397,6 +397,11 @@ void durable_resume(struct admin_request *r)
     operate(r, FLOW_RESUME, WANTED_UNFINISHED);
 }
 
+void durable_restart(struct admin_request *r)
+{
+    operate(r, FLOW_RESTART, WANTED_ANY);
+}
+
 /* ---- signal, retry, fork: what their bodies say ---- */
 
 static enum err wrong_body(const char *wanted, struct error *ret_error)

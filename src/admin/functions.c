@@ -13,6 +13,13 @@ const char *kind_word(enum module_kind kind)
     return module_kinds[kind].word;
 }
 
+/* A function that exports workflows is asked for executions as one. */
+static bool serves_as(const struct admin_request *r, const struct function_row *row)
+{
+    return module_kinds[r->kind].is_durable && module_is_durable(row->kind, row->exports) &&
+           r->route->method != ROUTE_DELETE;
+}
+
 enum err function_read(struct admin_request *r, struct slice name, struct function_row *ret_row,
                        struct error *ret_error)
 {
@@ -26,7 +33,7 @@ enum err function_read(struct admin_request *r, struct slice name, struct functi
         error_hint(ret_error,
                    "'limpet %s list' shows what there is; 'limpet %s upload %.*s FILE' makes it",
                    word, word, SLICE_ARG(name));
-    } else if (!err && ret_row->kind != r->kind) {
+    } else if (!err && ret_row->kind != r->kind && !serves_as(r, ret_row)) {
         const char *other = kind_word(ret_row->kind);
         err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s, not a %s", SLICE_ARG(name),
                         other, word);

@@ -137,7 +137,7 @@ enum err names_check_binding(const struct binding *b, struct error *ret_error)
 {
     const struct binding_kind_info *kind = &binding_kinds[b->kind];
     enum err err = names_check_env(b->name, ret_error);
-    if (err == OK && kind->is_module)
+    if (err == OK && kind->is_module && (b->target.len > 0 || !kind->is_own))
         err = names_check_function(b->target, ret_error);
     if (err == OK && kind->is_resource &&
         b->target.len > 0) /* "": a project has not named it yet */

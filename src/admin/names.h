@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "base/slice.h"
 
 struct binding;
@@ -14,7 +15,7 @@ struct version_options;
 enum {
     NAMES_ENV_BYTES_MAX = 128,
     NAMES_EXPORT_BYTES_MAX = 128,
-    NAMES_KEY_BYTES_MAX = 200,
+    NAMES_KEY_BYTES_MAX = LIMIT_EXECUTION_KEY_BYTES,
     NAMES_DOMAIN_BYTES_MAX = 255,
     NAMES_DOMAINS_MAX = 64,
     NAMES_MEMORY_MB_MIN = 4,

@@ -159,6 +159,8 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Go on with a paused execution")                                                                                  \
     X(execution_retry, durable_retry, POST, "/executions/:id/retry", DEPLOY, SMALL, 202, "Retry", "ExecutionState", "", \
       "Run a failed or cancelled execution again from where it failed")                                                 \
+    X(execution_restart, durable_restart, POST, "/executions/:id/restart", DEPLOY, NONE, 202, "", "ExecutionState", "", \
+      "Run a finished execution again from its beginning, on the version that serves")                                   \
     X(execution_fork, durable_fork, POST, "/executions/:id/fork", DEPLOY, SMALL, 201, "Fork", "ExecutionState", "",     \
       "Start a new execution with the first records of another")                                                        \
     X(asset_check, asset_check, POST, "/assets", DEPLOY, UPLOAD, 200, "AssetHashes", "AssetsMissing", "",               \

@@ -369,24 +369,30 @@ static enum err read_upload(struct admin_request *r, struct upload_parts *p,
 static enum err check_target(struct admin_request *r, const struct upload_parts *p,
                              const struct binding *b, struct error *ret_error)
 {
+    const struct binding_kind_info *kind = &binding_kinds[b->kind];
     CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
     struct function_row row;
     module_name_join(r->space, b->target, &module);
-    if (!binding_kinds[b->kind].is_module || slice_eq(bytes_slice(&module), p->upload.function))
+    if (!kind->is_module || b->target.len == 0 ||
+        slice_eq(bytes_slice(&module), p->upload.function))
         return OK; /* itself */
     enum err err = read_function(r, arena_copy(r->arena, bytes_slice(&module)), &row, ret_error);
-    if (err == OK && module_kinds[row.kind].is_routed)
+    if (err == OK && (kind->is_workflow ? module_is_durable(row.kind, row.exports)
+                                        : module_kinds[row.kind].is_routed))
         return OK;
     if (err != OK && err != ERR_NOT_FOUND)
         return err;
+    const char *lacks =
+        kind->is_workflow ? " that exports no workflow" : ", which answers no requests";
     error_set(ret_error, ERR_INVALID, "binding '%.*s' leads to '%.*s', and %s%s%s",
               SLICE_ARG(b->name), SLICE_ARG(b->target),
-              err == OK ? "that is a " : "there is no function of that name",
-              err == OK ? kind_word(row.kind) : "", err == OK ? ", which answers no requests" : "");
+              err == OK           ? "that is a "
+              : kind->is_workflow ? "there is no module of that name"
+                                  : "there is no function of that name",
+              err == OK ? kind_word(row.kind) : "", err == OK ? lacks : "");
     error_hint(ret_error,
-               "deploy that one first, in the same namespace: limpet function upload "
-               "%.*s FILE",
-               SLICE_ARG(b->target));
+               "deploy that one first, in the same namespace: limpet %s upload %.*s FILE",
+               kind->is_workflow ? "workflow" : "function", SLICE_ARG(b->target));
     return ERR_INVALID;
 }
 

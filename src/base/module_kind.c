@@ -30,6 +30,11 @@ const struct module_kind_info module_kinds[MODULE_KINDS] = {
         },
 };
 
+bool module_is_durable(enum module_kind kind, uint32_t exports)
+{
+    return module_kinds[kind].is_durable || (exports & MODULE_EXPORT_WORKFLOW) != 0;
+}
+
 enum module_kind module_kind_of_path(struct slice path)
 {
     for (unsigned k = 0; k < MODULE_KINDS; k++)

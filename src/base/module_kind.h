@@ -36,7 +36,7 @@ struct module_kind_info {
     bool has_isolates; /* what it runs at a time shares none, whatever its version says */
     /* What it runs are executions with a journal, started by requests to the API and by each other;
      * they have ids of their own, suspend, and may run on after a crash. */
-    bool is_durable;
+    bool is_durable; /* of the kind; see module_is_durable() */
 };
 extern const struct module_kind_info module_kinds[MODULE_KINDS];
 
@@ -44,6 +44,9 @@ extern const struct module_kind_info module_kinds[MODULE_KINDS];
 enum module_kind module_kind_of_path(struct slice path);
 /* Appends "function or workflow". */
 void module_kinds_words(struct bytes *out);
+/* Can executions with a journal be started of a module of this kind that exports these? A workflow, or
+ * any other that exports one. */
+bool module_is_durable(enum module_kind kind, uint32_t exports);
 /* Has code that exports these what the kind is started by? ERR_BUILD_FAILED. */
 NODISCARD enum err module_kind_check(enum module_kind kind, struct slice module, uint32_t exports,
                                      struct error *ret_error);

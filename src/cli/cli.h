@@ -65,6 +65,7 @@ int cmd_execution_signal(struct cli *cli);
 int cmd_execution_cancel(struct cli *cli);
 int cmd_execution_pause(struct cli *cli);
 int cmd_execution_resume(struct cli *cli);
+int cmd_execution_restart(struct cli *cli);
 int cmd_execution_retry(struct cli *cli);
 int cmd_execution_fork(struct cli *cli);
 /* Resources of the kind that the command is about: cmd_resource.c. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `execution signal|cancel|pause|resume|retry|fork`: one request each, acknowledged when the server
+ * `execution signal|cancel|pause|resume|retry|restart|fork`: one request each, acknowledged when the server
  * has it on disk. */
 #include <stdio.h>
 #include <string.h>
@@ -61,6 +61,11 @@ int cmd_execution_pause(struct cli *cli)
 int cmd_execution_resume(struct cli *cli)
 {
     return operate(cli, "resume", SLICE_EMPTY, "resumed");
+}
+
+int cmd_execution_restart(struct cli *cli)
+{
+    return operate(cli, "restart", SLICE_EMPTY, "restarting");
 }
 
 int cmd_execution_retry(struct cli *cli)

@@ -345,6 +345,8 @@ const struct command commands_table[] = {
      cmd_execution_pause},
     {"execution resume", "ID", "Go on with a paused execution", NULL, no_flags,
      cmd_execution_resume},
+    {"execution restart", "ID", "Run a finished execution again from its beginning", NULL, no_flags,
+     cmd_execution_restart},
     {"execution retry", "ID", "Run a failed execution again from where it failed", NULL,
      retry_flags, cmd_execution_retry},
     {"execution fork", "ID", "Start a new execution with the records of another",

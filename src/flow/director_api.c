@@ -132,6 +132,10 @@ static void start_deployed(struct deployment_ask *ask)
     if (!ask->deployment) {
         struct error e = ask->error;
         free(s);
+        if (e.code == ERR_NOT_FOUND) {
+            error_set(&e, ERR_NOT_FOUND, "there is no workflow '%.*s'", SLICE_ARG(module));
+            error_hint(&e, "see: limpet workflow list");
+        }
         director_fail(a, &e);
         return;
     }
@@ -142,7 +146,7 @@ static void start_deployed(struct deployment_ask *ask)
         .id = slice_cstr(s->id),
         .workflow = module,
         .export_name = arena_copy(s->arena, rest),
-        .key = a->key,
+        .key = arena_copy(s->arena, a->key),
         .input = arena_copy(s->arena, a->body.len > 0 ? a->body : SLICE_LIT("null")),
         .metadata = arena_copy(s->arena, a->metadata.len > 0 ? a->metadata : SLICE_LIT("{}")),
         .created_us = flow_now_us(s->director->env),
@@ -150,6 +154,7 @@ static void start_deployed(struct deployment_ask *ask)
     s->row = (struct durable_row){
         .id = row.id,
         .export_name = row.export_name,
+        .key = row.key,
         .input = row.input,
         .metadata = row.metadata,
         .created_us = row.created_us,
@@ -207,7 +212,8 @@ static void start(struct director *d, struct flow_request *a)
 void director_request(struct director *d, struct flow_request *a)
 {
     struct store *store = d->env->store;
-    struct durable_message message = {.execution = a->id, .name = a->name, .data = a->body};
+    struct durable_message message = {
+        .execution = a->id, .name = a->name, .data = a->body, .once = a->once};
     a->error.code = OK;
     a->internal = NULL;
     switch (a->kind) {
@@ -227,6 +233,9 @@ void director_request(struct director *d, struct flow_request *a)
     case FLOW_CHECK:
     case FLOW_MIGRATE:
         director_check(d, a);
+        return;
+    case FLOW_RESTART:
+        store_durable_restart(store, director_mutation(d, a, a->id), a->id);
         return;
     case FLOW_SIGNAL:
         store_durable_signal(store, director_mutation(d, a, a->id), &message);

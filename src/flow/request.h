@@ -25,6 +25,7 @@ enum flow_request_kind {
     FLOW_PAUSE,   /* id */
     FLOW_RESUME,  /* id */
     FLOW_RETRY,   /* id, version (0: as pinned, -1: the serving one) */
+    FLOW_RESTART, /* id: one that has finished, from the beginning */
     FLOW_FORK,    /* id, record (-1: all) -> new_id */
     FLOW_CHECK,   /* workflow, code (an artifact) and its detail: replays -> report */
     FLOW_MIGRATE, /* workflow: to the serving version, those that agree -> report */
@@ -36,6 +37,7 @@ struct flow_request {
     const struct store_audit *audit; /* NULL: it is in no audit log; borrowed until done */
     struct slice workflow;           /* "name" or "name.export" */
     struct slice id, name, key, body, metadata, code, detail;
+    struct slice once; /* SIGNAL: a second one with the same text is ignored; "": not checked */
     int64_t version, record;
     uint32_t wait_ms;
     /* out */

@@ -363,6 +363,7 @@ static void begin_dispatch(struct run *r)
         .metadata = r->row.metadata,
         .export_name = r->row.export_name,
         .started_us = r->row.created_us,
+        .key = r->row.key,
     };
     r->stored = r->row.records;
     r->says_running = r->row.status == DURABLE_RUNNING;

@@ -30,6 +30,7 @@ struct dispatch;
 struct held_answer;
 struct egress;
 struct execution;
+struct execution_request;
 struct guest;
 struct http_cache;
 struct http_client;
@@ -75,7 +76,11 @@ struct guest_host {
     void (*call)(void *ctx, struct call *c, const struct call_events *events, void *user);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
-    bool is_divided; /* there are several namespaces: */
+    /* Asks for something of an execution; NULL: there are none here. */
+    void (*execution)(void *ctx, struct execution_request *q);
+    void (*execution_drop)(void *ctx,
+                           struct execution_request *q); /* nobody wants the answer: no done() */
+    bool is_divided;                                     /* there are several namespaces: */
     /* May code of this deployment send something to that execution? ERR_FORBIDDEN: it is in another
      * one. As the reads above, on the fiber of an op that stands. */
     enum err (*may_reach)(void *ctx, const struct deployment *d, struct slice execution,
@@ -122,6 +127,7 @@ struct dispatch {
     struct slice method;      /* METHOD */
     uint32_t what;            /* METHOD */
     int64_t started_us;       /* WORKFLOW */
+    struct slice key;         /* WORKFLOW: that it was started with, or "" */
     /* Of the calls that it is inside of (call/call.h) */
     struct slice root; /* "": none */
     unsigned depth;

@@ -52,6 +52,7 @@ struct dispatch_input dispatch_input(struct dispatch *d)
         .method = d->method,
         .what = d->what,
         .started_us = d->started_us,
+        .key = d->key,
     };
 }
 

@@ -153,6 +153,10 @@ enum err op_refuse_large(struct guest *g, const char *what, size_t len, const ch
 /* May the guest stand still for the op that runs, if it is not done at once? Others wait for a
  * transaction. To be asked before the op has any effect; op_begin() and recording_call() do. */
 NODISCARD enum err op_check_wait(struct guest *g);
+/* The module that code means by "name" or "name.export", which is in its own namespace; "namespace/name" may
+ * be said, but there is no other that it reaches: ERR_FORBIDDEN. Appends "namespace/name.export". */
+NODISCARD enum err op_workflow_name(struct guest *g, struct slice said, struct bytes *out,
+                                    struct error *ret_error);
 /* Is it text that one value may hold? Refuses the op if not. */
 NODISCARD enum err op_check_value(struct guest *g, const char *what, struct slice json,
                                   const char *instead);

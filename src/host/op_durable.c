@@ -177,10 +177,8 @@ void durable_id_of_key_before(struct slice workflow, struct slice key, char ret_
     id_of_words(words, ret_id);
 }
 
-/* What code calls "name" or "name.export" is in its own namespace; "namespace/name" may be said, but
- * there is no other that it reaches. */
-static enum err child_workflow(struct guest *g, struct slice said, struct bytes *out,
-                               struct error *ret_error)
+enum err op_workflow_name(struct guest *g, struct slice said, struct bytes *out,
+                          struct error *ret_error)
 {
     struct slice space = module_name_split(g->deployment->name).space;
     bool has_namespace = slice_find(said, '/') >= 0;
@@ -191,7 +189,7 @@ static enum err child_workflow(struct guest *g, struct slice said, struct bytes 
     error_set(ret_error, ERR_FORBIDDEN,
               "workflow '%.*s' is in another namespace than this code, '%.*s'",
               SLICE_ARG(slice_utf8_clip(said, 150)), SLICE_ARG(space));
-    error_hint(ret_error, "a workflow starts, signals, cancels and reads executions of its own "
+    error_hint(ret_error, "code starts, signals, cancels and reads executions of its own "
                           "namespace only");
     return ERR_FORBIDDEN;
 }
@@ -218,7 +216,7 @@ enum err op_child_start(struct guest *g, const struct op_child_start_args *a)
 {
     struct error error = {0};
     CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
-    enum err err = child_workflow(g, a->workflow, &workflow, &error);
+    enum err err = op_workflow_name(g, a->workflow, &workflow, &error);
     struct slice rest = bytes_slice(&workflow), module = slice_split(&rest, '.');
     char id[37];
     if (err == OK)
@@ -243,7 +241,7 @@ void op_child_start_effect(struct guest *g, const struct op_child_start_args *a)
 {
     struct error ignored; /* it was in its namespace when it was recorded */
     CLEANUP(bytes_done) struct bytes workflow = BYTES_INIT;
-    (void)child_workflow(g, a->workflow, &workflow, &ignored);
+    (void)(op_workflow_name(g, a->workflow, &workflow, &ignored) == OK);
     struct execution_effect effect = {.kind = EXECUTION_START_CHILD,
                                       .target = bytes_slice(&workflow),
                                       .name = a->key,

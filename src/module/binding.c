@@ -24,6 +24,13 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
                     .is_resource = true,
                     .resource = RESOURCE_KIND_KV,
                     .type = "KVNamespace"},
+    [BINDING_WORKFLOW] = {.word = "workflow",
+                          .target = "workflow",
+                          .part = "export",
+                          .is_module = true,
+                          .is_own = true,
+                          .is_workflow = true,
+                          .type = "Workflow"},
 };
 
 static enum err bindings_refuse(struct error *ret_error, const char *name, const char *what,
@@ -102,7 +109,8 @@ static enum err binding_read(json_t *o, struct arena *a, struct binding *ret,
     json_object_foreach(o, key, value) if (!binding_is_member(kind, key)) return bindings_refuse(
         ret_error, name, "has the unknown member ", key);
     ret->name = arena_copy(a, slice_cstr(name));
-    err = binding_text(o, name, kind->target, kind->target, a, &ret->target, ret_error);
+    err = binding_text(o, name, kind->target, kind->target && !kind->is_own, a, &ret->target,
+                       ret_error);
     if (err == OK)
         err = binding_text(o, name, kind->part, false, a, &ret->part, ret_error);
     if (err == OK)

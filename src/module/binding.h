@@ -17,7 +17,7 @@
 struct arena;
 struct bytes;
 
-enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_KINDS };
+enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_WORKFLOW, BINDING_KINDS };
 
 struct binding_kind_info {
     const char *word; /* "service": `type` of a declaration, and what the guest knows it by */
@@ -25,7 +25,9 @@ struct binding_kind_info {
     const char *target;  /* a text, needed: what it leads to */
     const char *part;    /* a text, may be left out: which part of that */
     const char *details; /* an object, may be left out */
-    bool is_module;      /* the target is a function of the same namespace, which must be there */
+    bool is_module;      /* the target is a module of the same namespace, which must be there */
+    bool is_own;         /* and may be left out: the module itself */
+    bool is_workflow;    /* and must export a workflow, else answer requests */
     /* The target is a resource of the same namespace, of that kind; a deploy makes it if it is not there. */
     bool is_resource;
     enum resource_kind resource;

@@ -46,6 +46,7 @@ struct dispatch_input {
     /* EXECUTE, WORKFLOW; METHOD: its arguments in body */
     struct slice body, metadata; /* JSON, or "" */
     int64_t started_us;          /* WORKFLOW */
+    struct slice key;            /* WORKFLOW: that it was started with, or "" */
 };
 
 /* What a runtime sees of a guest: isolate_user() of its isolate. Part of host's struct guest. */

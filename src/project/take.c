@@ -205,11 +205,11 @@ static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
         struct binding *b = r->binding = &items[to->len++];
         b->kind = kind;
         enum err err = reader_object(r, shape, &v->items[i]);
-        bool needs_target = info->target && !info->is_resource; /* which have a usual name */
-        if (!err && (b->name.len == 0 || (needs_target && b->target.len == 0)))
+        /* Resources have a usual name. */
+        const char *needed = info->is_own || info->is_resource ? NULL : info->target;
+        if (!err && (b->name.len == 0 || (needed && b->target.len == 0)))
             err = reader_error(r, v->items[i].at, "a %s needs 'binding'%s%s%s", info->word,
-                               needs_target ? " and '" : "", needs_target ? info->target : "",
-                               needs_target ? "'" : "");
+                               needed ? " and '" : "", needed ? needed : "", needed ? "'" : "");
         else if (!err && names_check_binding(b, &why)) {
             err = reader_error(r, v->items[i].at, "%s", why.message);
             error_hint(r->error, "%s", why.hint);
@@ -289,6 +289,15 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return take_assets(r, v);
     case KEY_ROOT_services:
         return take_bindings(r, BINDING_SERVICE, SHAPE_SERVICE, v);
+    case KEY_ROOT_workflows:
+        return take_bindings(r, BINDING_WORKFLOW, SHAPE_WORKFLOW, v);
+    case KEY_WORKFLOW_class_name:
+        r->binding->part = v->text;
+        return OK;
+    case KEY_WORKFLOW_script_name:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_WORKFLOW_binding:
     case KEY_SERVICE_binding:
         r->binding->name = v->text;
         return OK;

@@ -87,6 +87,8 @@ void script_encode(const struct dispatch_input *in, struct bytes *out)
         bytes_append_lstr(out, in->export_name);
     bytes_append_lstr(out, in->body.len > 0 ? in->body : SLICE_LIT("null"));
     bytes_append_lstr(out, in->metadata.len > 0 ? in->metadata : SLICE_LIT("{}"));
-    if (in->kind == DISPATCH_WORKFLOW)
+    if (in->kind == DISPATCH_WORKFLOW) {
         bytes_append_u64(out, (uint64_t)(in->started_us / 1000));
+        bytes_append_lstr(out, in->key);
+    }
 }

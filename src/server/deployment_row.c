@@ -129,8 +129,9 @@ static void add_bindings(struct deployment *d, struct deployment_env *env, struc
         struct binding *b = &items[k];
         CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
         if (binding_kinds[b->kind].is_module) {
-            module_name_join(space, b->target, &module);
-            b->target = arena_copy(d->arena, bytes_slice(&module));
+            if (b->target.len > 0)
+                module_name_join(space, b->target, &module);
+            b->target = b->target.len > 0 ? arena_copy(d->arena, bytes_slice(&module)) : d->name;
         }
         if (binding_kinds[b->kind].is_resource)
             b->resource = resource_of(resources, resources_len, b);

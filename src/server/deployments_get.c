@@ -28,6 +28,7 @@ static struct deployment *workflow_keep(struct deployments *ds, struct deploymen
         deployment_unref(d);
     } else {
         known = d;
+        d->is_module_isolation = false; /* each execution has an isolate of its own */
         (void)map_put(&ds->workflows, bytes_slice(&key), d);
     }
     version_key(known->name, 0, &key);

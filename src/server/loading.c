@@ -89,7 +89,7 @@ static void load_run(struct work *w)
     if (!j->image)
         return;
     load_detail(j);
-    if (d->kind->is_durable)
+    if (d->kind->is_durable || (d->exports & MODULE_EXPORT_WORKFLOW) != 0)
         image_digest(j->image, digest); /* now, not when an engine thread wants it */
 }
 

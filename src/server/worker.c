@@ -18,6 +18,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "server/accounts.h"
+#include "server/execution_calls.h"
 #include "server/place.h"
 #include "server/policy.h"
 #include "server/route.h"
@@ -154,9 +155,9 @@ static enum err worker_workflow(void *ctx, struct slice name, struct error *ret_
     enum err err = worker_read(a, ret_error);
     const struct function_row *row = &a->query.function.row;
     name = a->query.function.name;
-    if (err == OK && !module_kinds[row->kind].is_durable)
-        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s, not a workflow", SLICE_ARG(name),
-                        module_kinds[row->kind].word);
+    if (err == OK && !module_is_durable(row->kind, row->exports))
+        err = error_set(ret_error, ERR_NOT_FOUND, "'%.*s' is a %s that exports no workflow",
+                        SLICE_ARG(name), module_kinds[row->kind].word);
     if (err == OK && row->version == 0)
         err = error_set(ret_error, ERR_NOT_READY, "no version of '%.*s' has been built",
                         SLICE_ARG(name));
@@ -446,6 +447,8 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .id_of_key = worker_id_of_key,
         .may_fetch = policy_may_fetch,
         .may_reach = worker_may_reach,
+        .execution = execution_calls_start,
+        .execution_drop = execution_calls_drop,
         .owns = worker_owns,
         .runnable = turn_runnable,
     };

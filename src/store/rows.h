@@ -42,6 +42,7 @@ struct function_row {
     int64_t split_version;    /* another one that answers a part of the requests, 0: none */
     uint32_t split_permyriad; /* of 10,000 requests */
     struct slice hash;        /* SHA-256 hex of its artifact, "" if none */
+    uint32_t exports;         /* enum module_export, of that version */
     enum build_status last_build_status;
     int64_t last_build;
     int64_t created_us, updated_us;

@@ -554,9 +554,9 @@ export class Guest {
 }
 
 /** Dispatches a workflow; `guest` has the ops of a durable execution. */
-export function startWorkflow(guest, { input, metadata, name = "shop", id = "x-1", exported = "", started = guest.now } = {}) {
+export function startWorkflow(guest, { input, metadata, name = "shop", id = "x-1", exported = "", started = guest.now, key = "" } = {}) {
   const json = (value) => (value === undefined ? "" : JSON.stringify(value));
-  const w = new Writer().lstr(name).lstr(id).lstr(exported).lstr(json(input)).lstr(json(metadata)).i64(started);
+  const w = new Writer().lstr(name).lstr(id).lstr(exported).lstr(json(input)).lstr(json(metadata)).i64(started).lstr(key);
   return guest.dispatch(4, w.done());
 }
 

@@ -116,6 +116,7 @@ const CASES: Record<string, Case> = {
     'POST /executions/{id}/cancel': { role: 'invoke', id: (h) => h.doomed, then: (h) => ended(h, h.doomed) },
     'POST /executions/{id}/retry': { role: 'deploy', id: (h) => h.doomed, body: () => ({}) },
     'POST /executions/{id}/signal': { role: 'invoke', body: (h) => ({ name: 'go', data: `${h.mark} data` }), then: (h) => ended(h, h.waiting) },
+    'POST /executions/{id}/restart': { role: 'deploy' },
     'POST /functions': { role: 'deploy', body: upload, query: '?wait=60s' },
     'PUT /functions/{name}/versions/{version}/traffic': { role: 'deploy', body: () => ({ percent: 100 }) },
     'POST /workflows/{name}/check': { role: 'deploy', body: (h) => ({ source: WORKFLOW(h.mark) }) },
@@ -296,6 +297,7 @@ test('what a route shows and does is of its namespace: over all of them the othe
 const OPS: Record<string, string> = {
     log: 'lines of its module: above', env_get: 'above', env_list: 'above', sql_exec: 'the file of its module: above', sql_transaction: 'as sql_exec', fetch: 'egress-rules.test.ts, bound-secrets.test.ts, caches.test.ts',
     service_fetch: 'services.test.ts: what is bound is of its namespace', service_call: 'as service_fetch',
+    workflow_start: 'workflow-bindings.test.ts', execution_status: 'workflow-bindings.test.ts', execution_tell: 'workflow-bindings.test.ts',
     child_start: 'namespaces.test.ts', child_result: 'namespaces.test.ts', signal: 'namespaces.test.ts', child_cancel: 'namespaces.test.ts', event_wait: 'signals to its own execution: above', progress: 'of its own execution: above',
     clock: 'own', random: 'own', url_parse: 'own', url_set: 'own', digest: 'own', timer: 'own', cancel: 'own', stream_read: 'own', stream_write: 'own', stream_end: 'own', stream_close: 'own', stream_pipe: 'own', respond: 'own',
     respond_value: 'own', fail: 'own', loaded: 'own', next: 'own', step: 'own', step_done: 'own', stack_map: 'own', seed: 'own', cipher: 'own', crypto: 'own', crypto_random: 'own', codec_new: 'own', codec_set: 'own', wasm: 'own', wasm_compile: 'own', codec_run: 'own', codec_end: 'own',

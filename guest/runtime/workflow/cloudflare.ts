@@ -77,7 +77,7 @@ export function entrypointStart(
         throw new TypeError("a class that extends WorkflowEntrypoint needs a method run(event, step)");
     }
     const event = {
-        payload: input, timestamp: new Date(of.started), instanceId: of.execution, workflowName: of.name,
+        payload: input, timestamp: new Date(of.started), instanceId: of.key || of.execution, workflowName: of.name,
     };
     return target.run(event, new WorkflowStep());
 }

@@ -82,6 +82,7 @@ export interface Info {
     execution: string;
     metadata: Record<string, unknown>;
     started: number;
+    key: string;
 }
 
 let info: Info | undefined;
@@ -155,7 +156,7 @@ export function now(): number {
     return Date.now();
 }
 
-function json(value: unknown, what: string): string {
+export function json(value: unknown, what: string): string {
     const text = JSON.stringify(value);
     if (text === undefined && value !== undefined) {
         throw new TypeError(`${what}: a ${typeof value} has no JSON form`);
@@ -197,18 +198,19 @@ class Child {
     }
 }
 
-function nameOf(target: unknown): string {
+/** The name of a workflow of this module, or the name that was given. */
+export function nameOf(target: unknown, what: string): string {
     if (typeof target === "string" && target !== "") {
         return target;
     }
     for (const [name, value] of exported ?? []) {
         if (value === target) {
-            return `${info!.name}.${name}`;
+            return `${info?.name ?? native.info().functionName}.${name}`;
         }
     }
     throw new TypeError(target instanceof Workflow || isEntrypoint(target)
-        ? "startChild(): that workflow is not exported by this module; export it, so that it can be found by name"
-        : "startChild(): give the workflow itself, or its name as text");
+        ? `${what}: that workflow is not exported by this module; export it, so that it can be found by name`
+        : `${what}: give the workflow itself, or its name as text`);
 }
 
 export async function startChild(
@@ -219,6 +221,6 @@ export async function startChild(
         throw new TypeError("startChild(): the id must be text that is not empty");
     }
     // Outside of a workflow the engine says so, whatever the target.
-    const name = info ? nameOf(target) : "";
+    const name = info ? nameOf(target, "startChild()") : "";
     return new Child(native.childStart(name, json(input, "startChild()"), id ?? ""));
 }

@@ -12,17 +12,36 @@
 
 /* ---- starting ---- */
 
+/* Does the version that serves of a module that is no workflow export one? */
+static enum err commit_exports_workflow(struct writer *w, const struct apply_function *f,
+                                        bool *ret_exports, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, WRITER_VERSION_FIND, PARAMS(P_INT(f->id), P_INT(f->version)),
+                             &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    *ret_exports = code == OK && has_row && module_is_durable(f->kind, (uint32_t)db_int(st, 2));
+    return code;
+}
+
 /* The workflow that is to run, with a version. */
 static enum err commit_workflow(struct writer *w, struct slice name,
                                 struct apply_function *ret_function, struct error *ret_error)
 {
+    bool is_one = false;
     enum err code = apply_function_look(w, name, ret_function, ret_error);
+    if (code == OK && ret_function->id && module_kinds[ret_function->kind].is_durable)
+        is_one = true;
+    else if (code == OK && ret_function->id)
+        code = commit_exports_workflow(w, ret_function, &is_one, ret_error);
     if (code != OK)
         return code;
-    if (!ret_function->id || !module_kinds[ret_function->kind].is_durable) {
+    if (!is_one) {
         code = error_set(ret_error, ERR_NOT_FOUND, "there is no workflow '%.*s'", SLICE_ARG(name));
         if (ret_function->id)
-            error_hint(ret_error, "that is a %s; upload it as a workflow",
+            error_hint(ret_error, "that is a %s that exports none",
                        module_kinds[ret_function->kind].word);
         else
             error_hint(ret_error, "see: limpet workflow list");

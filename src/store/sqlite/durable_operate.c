@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * What people do to durable executions: pause, resume, retry, fork, migrate. These run in a
+ * What people do to durable executions: pause, resume, retry, restart, fork, migrate. These run in a
  * savepoint where they write more than once. A fork of a long journal is applied in slices; a retry
  * that cuts off much of one takes its time.
  */
@@ -205,6 +205,58 @@ enum err apply_durable_retry(struct writer *w, const struct mutation *m, int64_t
     after->lines = -1; /* which of them belong to the records that are kept, nobody knows */
     code = durable_measure(w, after, ret_error);
     return code == OK ? durable_save(w, &before, after, ret_error) : code;
+}
+
+/* ---- restart ---- */
+
+/* Sets the version that serves. */
+static enum err restart_version(struct writer *w, struct slice id, struct durable_state *state,
+                                struct error *ret_error)
+{
+    bool has_row = false;
+    enum err code = apply_one(w, WRITER_FUNCTION_VERSION, PARAMS(P_INT(state->function_id)),
+                              &state->version, &has_row, ret_error);
+    if (code == OK && (!has_row || state->version == 0))
+        return error_set(ret_error, ERR_NOT_READY,
+                         "no version of the workflow of execution '%.*s' has been built",
+                         SLICE_ARG(id));
+    return code;
+}
+
+enum err apply_durable_restart(struct writer *w, const struct mutation *m, int64_t *ret_number,
+                               struct error *ret_error)
+{
+    struct slice id = m->durable_restart.id;
+    struct durable_state before;
+    enum err code = durable_find(w, id, &before, ret_error);
+    if (code == OK && !durable_is_finished(before.status)) {
+        code = error_set(ret_error, ERR_CONFLICT,
+                         "execution '%.*s' cannot begin anew: it has not finished, it is %s",
+                         SLICE_ARG(id), durable_status_text(before.status));
+        error_hint(ret_error, "cancel it first, and wait until it has ended");
+    }
+    struct durable_state after = before;
+    if (code == OK)
+        code = restart_version(w, id, &after, ret_error);
+    if (code == OK)
+        code = operate_revive(w, &before, 0, ret_error);
+    const struct db_param *all = PARAMS(P_INT(before.seq), P_INT(INT64_MAX));
+    if (code == OK)
+        code = db_run(&w->db, WRITER_SIGNALS_DELETE, all, ret_error);
+    if (code == OK)
+        code = db_run(&w->db, WRITER_SIGNAL_ONCES_DELETE, all, ret_error);
+    if (code == OK) /* of those that the tidying was to remove */
+        code = db_run(&w->db, WRITER_DURABLE_PURGE_DELETE, PARAMS(P_INT(before.seq)), ret_error);
+    if (code != OK)
+        return code;
+    after.status = DURABLE_QUEUED;
+    after.is_paused = after.is_cancel_requested = false;
+    after.records = after.signals_waiting = 0;
+    after.wake_us = after.finished_us = after.started_us = 0;
+    after.attempt++;
+    after.lines = 0;
+    code = durable_measure(w, &after, ret_error);
+    return code == OK ? durable_save(w, &before, &after, ret_error) : code;
 }
 
 /* A row like another, with the texts it was started with. */

@@ -47,6 +47,7 @@ static struct function_row reader_function_row(sqlite3_stmt *st, struct arena *a
         .updated_us = db_int(st, 7),
         .split_version = db_int(st, 8),
         .split_permyriad = (uint32_t)db_int(st, 9),
+        .exports = (uint32_t)db_int(st, 10),
     };
 }
 

@@ -6,7 +6,8 @@
 
 #define READER_FUNCTION_SQL                                                                        \
     "SELECT f.name, f.kind, f.version, coalesce(v.hash, ''), coalesce(b.status, 0), f.build_last," \
-    " f.created_us, f.updated_us, f.split_version, f.split_permyriad FROM function f"              \
+    " f.created_us, f.updated_us, f.split_version, f.split_permyriad, coalesce(v.exports, 0)"      \
+    " FROM function f"                                                                             \
     " LEFT JOIN version v ON v.function_id = f.id AND v.number = f.version"                        \
     " LEFT JOIN build b ON b.function_id = f.id AND b.number = f.build_last"
 _Static_assert(MODULE_KINDS == 2, "a count of each");

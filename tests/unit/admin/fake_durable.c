@@ -222,8 +222,8 @@ static void fake_start(struct fake_durable *x)
 
 void fake_durable(void *ctx, struct flow_request *d)
 {
-    static const char *const words[] = {"start",  "wait",  "signal", "cancel", "pause",
-                                        "resume", "retry", "fork",   "check",  "migrate"};
+    static const char *const words[] = {"start", "wait",    "signal", "cancel", "pause",  "resume",
+                                        "retry", "restart", "fork",   "check",  "migrate"};
     struct fake *f = ctx;
     struct fake_durable *x = calloc(1, sizeof(*x));
     fake_note(f, words[d->kind]);
@@ -254,14 +254,16 @@ void fake_durable(void *ctx, struct flow_request *d)
     case FLOW_RESUME:
         store_durable_pause(f->store, &x->op, d->id, d->kind == FLOW_PAUSE);
         return;
+    case FLOW_RESTART:
+        store_durable_restart(f->store, &x->op, d->id);
+        return;
     case FLOW_RETRY:
-        store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0},
-                            NULL, 0);
+        store_durable_retry(f->store, &x->op, d->id, &(struct store_cut){0}, NULL, 0);
         return;
     case FLOW_FORK:
         random_uuid7(x->id);
-        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0},
-                           NULL, 0);
+        store_durable_fork(f->store, &x->op, d->id, slice_cstr(x->id), &(struct store_cut){0}, NULL,
+                           0);
         return;
     case FLOW_CHECK:
         bytes_printf(&d->report,

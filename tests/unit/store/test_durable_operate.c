@@ -75,6 +75,41 @@ static void a_retry_cuts_the_journal(void **state)
     assert_journal(h, "a", 6);
 }
 
+static enum err restart(struct harness *h, const char *id)
+{
+    struct store_op op = HARNESS_OP(h);
+    store_durable_restart(h->store, &op, slice_cstr(id));
+    return harness_wait(h, &op);
+}
+
+static void a_restart_leaves_nothing_of_what_was(void **state)
+{
+    struct harness *h = *state;
+    make_failed(h, "a", DURABLE_FAILED);
+    make_failed(h, "b", DURABLE_COMPLETED);
+    assert_ok(restart(h, "a"));
+    assert_ok(restart(h, "b"));
+    for (size_t k = 0; k < 2; k++) {
+        const char *id = k == 0 ? "a" : "b";
+        struct durable_row row = durable_get(h, id);
+        assert_journal(h, id, 0);
+        assert_int_equal(row.status, DURABLE_QUEUED);
+        assert_int_equal(row.attempt, 2);
+        assert_int_equal(row.finished_us, 0);
+        assert_slice(row.output, "");
+        assert_slice(row.error, "");
+    }
+    assert_int_equal(rows_of(h, "SELECT count(*) FROM signal"), 0);
+    assert_int_equal(rows_of(h, "SELECT count(*) FROM signal_once"), 0);
+    assert_string_equal(durable_due(h, 1), "a b");
+    assert_int_equal(restart(h, "a"), ERR_CONFLICT);
+    assert_int_equal(restart(h, "nobody"), ERR_NOT_FOUND);
+    /* The same text is a new signal, and the journal begins at its first record. */
+    assert_ok(durable_signal(h, "a", "s", "1", "once", NULL));
+    assert_ok(COMMIT(h, "a", .count = 2));
+    assert_journal(h, "a", 2);
+}
+
 /* Signals of an execution as "seq:name:data", joined by blanks; its row must have counted them. */
 static char *signals_of(struct harness *h, const char *id)
 {
@@ -494,6 +529,7 @@ int main(void)
         TEST(the_third_crash_in_a_row_parks),
         TEST(one_may_be_parked_for_another_reason),
         TEST(a_retry_cuts_the_journal),
+        TEST(a_restart_leaves_nothing_of_what_was),
         TEST(a_retry_has_the_signals_that_were_not_taken),
         TEST(a_retry_puts_back_the_signals_taken_behind_its_cut),
         TEST(a_retry_is_refused),
