@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * See director.h. Wakes, timers, waiters; what the admin API asks for is in director_api.c.
- *
- * Timers are rows of the store with an index on their time. The director keeps one number, up to
- * which (time, seq) it has woken everything; at the next known time it reads the rows that have
- * become due since and wakes them. A note of an execution that was suspended for a time that is
- * behind that mark, or up to which is being read, wakes it at once, so none is lost between "read"
- * and "suspended", and nothing polls.
+ * See director.h. Wakes and waiters; what falls due is in director_due.c, what the admin API asks for
+ * in director_api.c.
  *
  * A wake is kept until it has been made: while the store cannot be read it is tried again. */
 #include <stdlib.h>
@@ -19,7 +14,6 @@
 #include "module/deployment.h"
 
 enum {
-    DIRECTOR_PAGE = 500,      /* rows read at once; then others have their turn */
     DIRECTOR_LOOKS = 64,      /* at ends, likewise */
     DIRECTOR_REMOVED_MS = 50, /* between looks whether the store has removed what was deleted */
 };
@@ -98,102 +92,14 @@ void director_wake(struct director *d, const char *id, const char *child)
     chore_ask(&w->chore);
 }
 
-/* ---- rows that fall due ---- */
-
-static void look_for_due(struct due *t);
-
-static void arm(struct director *d, int64_t wake_us)
-{
-    if (wake_us >= d->armed_us || d->is_stopping || d->noting > 0)
-        return;
-    d->armed_us = wake_us;
-    if (!d->rows) /* else when they have been read */
-        due_at(d->env, &d->due, wake_us, look_for_due);
-}
-
-/* What is due until now, a page at a time, then the first after that. */
-struct due_rows {
-    struct chore chore;
-    bool is_next;
-};
-
-static void due_fill(struct chore *c, struct store_query *q, struct arena *a)
-{
-    struct director *d = c->director;
-    bool is_next = container_of(c, struct due_rows, chore)->is_next;
-    /* One microsecond later than now, since the limit is exclusive. */
-    q->due.until_us = is_next ? INT64_MAX : d->rows_until_us + 1;
-    q->due.after_wake_us = d->mark_us;
-    q->due.after_seq = d->mark_seq;
-    q->due.limit = is_next ? 1 : DIRECTOR_PAGE;
-}
-
-/* Wakes a page of what is due. False: there may be more. */
-static bool due_wake(struct director *d, const struct store_query *q)
-{
-    for (size_t k = 0; k < q->due.len; k++) {
-        const struct durable_due *row = &q->due.rows[k];
-        char id[37];
-        snprintf(id, sizeof(id), "%.*s", SLICE_ARG(row->id));
-        d->mark_us = row->wake_us;
-        d->mark_seq = row->seq;
-        if (row->wake_us > 0)
-            d->env->shared->late(d->env->shared->late_ctx, d->rows_until_us - row->wake_us);
-        director_wake(d, id, "");
-    }
-    if (q->due.len == DIRECTOR_PAGE)
-        return false;
-    if (d->mark_us < d->rows_until_us) {
-        d->mark_us = d->rows_until_us;
-        d->mark_seq = INT64_MAX;
-    }
-    return true;
-}
-
-static enum chore_next due_take(struct chore *c, const struct store_query *q)
-{
-    struct director *d = c->director;
-    struct due_rows *rows = container_of(c, struct due_rows, chore);
-    bool is_ok = q->error.code == OK;
-    if (is_ok && !rows->is_next) {
-        rows->is_next = due_wake(d, q);
-        return CHORE_AGAIN;
-    }
-    d->rows = NULL;
-    int64_t next_us = d->armed_us;
-    d->armed_us = INT64_MAX;
-    arm(d, next_us);
-    if (!is_ok) /* what cannot pass; but somebody may see to it */
-        arm(d, flow_now_us(d->env) + (int64_t)RETRY_MS_MAX * 1000);
-    else if (q->due.len == 1)
-        arm(d, q->due.rows[0].wake_us);
-    return CHORE_OVER;
-}
-
-static const struct chore_kind due_kind = {
-    .what = "what is due",
-    .query = STORE_QUERY_DUE,
-    .fill = due_fill,
-    .take = due_take,
-};
-
-/* It is set for the next time, or comes early. */
-static void look_for_due(struct due *t)
-{
-    struct director *d = container_of(t, struct director, due);
-    d->armed_us = INT64_MAX;
-    d->rows_until_us = flow_now_us(d->env);
-    struct due_rows *rows = chore_new(d, &due_kind, sizeof(*rows));
-    d->rows = &rows->chore;
-    chore_ask(d->rows);
-}
+/* ---- rows that fall due: director_due.c ---- */
 
 static void suspended(struct director *d, const char *id, int64_t wake_us)
 {
-    if (wake_us <= d->mark_us || (d->rows && wake_us <= d->rows_until_us))
+    if (due_scan_has_passed(&d->runs, wake_us))
         director_wake(d, id, "");
-    else if (wake_us != INT64_MAX)
-        arm(d, wake_us);
+    else
+        due_scan_arm(&d->runs, wake_us);
 }
 
 /* ---- who waits for an end ---- */
@@ -564,7 +470,7 @@ static void crash_noted(struct store_op *op)
                  LOG_INT("times", op->number));
     free(n);
     if (--d->noting == 0)
-        arm(d, 0);
+        director_due_begin(d);
 }
 
 /* Before any of them is run again. */
@@ -592,12 +498,12 @@ struct director *director_new(struct flow_env *env, struct flow *const *threads,
     d->env = env;
     d->threads = threads;
     d->threads_len = threads_len;
-    d->armed_us = INT64_MAX;
     list_init(&d->chores);
+    director_due_init(d);
     env->shared->director = d;
     note_crashes(d, suspects);
     if (d->noting == 0)
-        arm(d, 0); /* everything that is due, or ran when the server ended */
+        director_due_begin(d); /* everything that is due, or ran when the server ended */
     return d;
 }
 
@@ -608,7 +514,7 @@ static void drop_chores(struct director *d)
     list_init(&kept);
     if (d->removal)
         removal_end(d);
-    d->rows = NULL;
+    d->runs.rows = d->others.rows = NULL;
     while ((n = list_pop_front(&d->chores))) {
         struct chore *c = container_of(n, struct chore, link);
         if (c->kind == &wake_kind && container_of(c, struct wake, chore)->is_deploying)
@@ -624,7 +530,7 @@ void director_stop(struct director *d)
     size_t cursor = 0;
     struct slice id;
     d->is_stopping = true;
-    due_stop(d->env, &d->due);
+    director_due_stop(d);
     drop_chores(d);
     while (map_next(&d->watchers, &cursor, &id, NULL)) {
         watchers_end(map_remove(&d->watchers, id), false);

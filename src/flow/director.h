@@ -21,6 +21,19 @@ void director_stop(struct director *d); /* no more wakes; waiters are told */
 /* A workflow was deleted, with its executions: who waits for one of them learns that. */
 void director_removed(struct director *d);
 
+/* ---- what falls due other than executions (store_due_set()) ---- */
+
+/* A row is due: on the director's thread, borrowed for the call. Perhaps twice, and perhaps it has been
+ * changed since: who is called looks at the truth, and sets when it is next due, or clears it. Until then it
+ * is not called again, except by another process, so it tries for itself what fails. */
+typedef void director_due_fn(void *ctx, const struct due_row *row);
+/* Whose a kind is; right after director_new(). */
+void director_due_kind(struct director *d, enum due_kind kind, director_due_fn *due, void *ctx);
+/* A row was set, and that is durable. The director's thread. */
+void director_due_note(struct director *d, const struct due_row *row);
+/* Likewise, from any thread; the row is copied. */
+void director_due_post(struct director *d, const struct due_row *row);
+
 /* For the control API. */
 void director_request(struct director *d, struct flow_request *op);
 /* The client that waits has gone: done comes soon (ERR_CANCELLED for WAIT). */

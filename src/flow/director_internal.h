@@ -39,6 +39,26 @@ void chore_rest(struct chore *c, const struct error *error);
 void chore_end(struct chore *c); /* frees it */
 bool chore_may_pass(const struct error *error);
 
+enum { DIRECTOR_PAGE = 500 }; /* rows read at once; then others have their turn */
+
+/* Reading what falls due by an index of the store: director_due.c. */
+struct due_scan {
+    struct director *director;
+    const struct due_scan_kind *kind;
+    struct due due;
+    int64_t armed_us;          /* what due is set for; INT64_MAX: nothing */
+    int64_t mark_us, mark_seq; /* everything due up to here has been handed on */
+    struct chore *rows;        /* what is due is being read, */
+    int64_t rows_until_us;     /* up to then */
+};
+/* At the latest then it reads. */
+void due_scan_arm(struct due_scan *s, int64_t due_us);
+/* What has become due at that time is not read any more: who tells of it hands it on. */
+bool due_scan_has_passed(const struct due_scan *s, int64_t due_us);
+void director_due_init(struct director *d);
+void director_due_begin(struct director *d); /* everything that is due by now */
+void director_due_stop(struct director *d);
+
 struct director {
     struct flow_env *env;
     struct flow *const *threads;
@@ -46,11 +66,11 @@ struct director {
     struct list chores;
     struct map watchers; /* id -> struct watchers */
 
-    struct due due;
-    int64_t armed_us;          /* what due is set for; INT64_MAX: nothing */
-    int64_t mark_us, mark_seq; /* everything due up to here has been woken */
-    struct chore *rows;        /* what is due is being read, */
-    int64_t rows_until_us;     /* up to then */
+    struct due_scan runs, others; /* executions, and what else falls due */
+    struct {
+        director_due_fn *due; /* NULL: nobody's here */
+        void *ctx;
+    } due_kinds[DUE_KINDS];
 
     struct chore *removal; /* who waits for what was deleted is being found */
     unsigned noting;       /* crashes on their way to the store; nothing is woken before */

@@ -262,6 +262,12 @@ struct store_query {
             struct durable_due *rows;
             size_t len;
         } due;
+        struct { /* likewise, of other kinds: before until_us, by (due_us, seq) */
+            int64_t until_us, after_due_us, after_seq, limit;
+            /* ret */
+            struct due_row *rows;
+            size_t len;
+        } dues;
         struct { /* by module, then hour; ERR_TOO_LARGE above LIMIT_USAGE_ROWS */
             struct usage_filter filter;
             /* ret */

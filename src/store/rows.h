@@ -74,6 +74,22 @@ struct resource_row {
     int64_t created_us;
 };
 
+/* Kinds of what falls due, beside executions (whose rows say it themselves). */
+enum due_kind {
+    DUE_SCHEDULE, /* key: its number */
+    DUE_ALARM,    /* of an actor */
+    DUE_KINDS,
+};
+#define DUE_NEVER INT64_MAX
+
+struct due_row {
+    int64_t seq; /* the store's; among those due at one time */
+    enum due_kind kind;
+    struct slice key;    /* one row each */
+    struct slice module; /* whose it is, "": that does not matter */
+    int64_t due_us;
+};
+
 struct build_row {
     struct slice function;
     int64_t number; /* 1, 2, 3 per function */

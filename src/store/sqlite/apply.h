@@ -37,6 +37,9 @@ NODISCARD enum err apply_one(struct writer *w, int stmt, const struct db_param *
 NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct slice execution,
                                   const struct log_row *line, struct error *ret_error);
 
+/* due.c: DUE_NEVER clears it. */
+NODISCARD enum err due_put(struct writer *w, const struct due_row *row, struct error *ret_error);
+
 /* namespace.c */
 /* ERR_NOT_FOUND */
 NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,

@@ -72,6 +72,8 @@ ANSWER(signals, store_signals(c->reader, q->arena, q->signals.id, q->signals.aft
                               &q->signals.rows, &q->signals.len, &q->error))
 ANSWER(due, store_due(c->reader, q->arena, q->due.until_us, q->due.after_wake_us, q->due.after_seq,
                       q->due.limit, &q->due.rows, &q->due.len, &q->error))
+ANSWER(dues, store_dues(c->reader, q->arena, q->dues.until_us, q->dues.after_due_us,
+                        q->dues.after_seq, q->dues.limit, &q->dues.rows, &q->dues.len, &q->error))
 ANSWER(usage,
        store_usage(c->reader, q->arena, &q->usage.filter, &q->usage.rows, &q->usage.len, &q->error))
 ANSWER(quota, store_quota(c->reader, q->quota.module, &q->quota.row, &q->error))

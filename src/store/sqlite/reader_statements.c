@@ -60,6 +60,7 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
 #define READER_DURABLES_END " AND d.seq < ?1 ORDER BY d.seq DESC LIMIT ?2"
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
+#define READER_DUES_SQL "SELECT due_us, seq, kind, key, module FROM due INDEXED BY due_at"
 #define READER_USAGE_SUM_SQL                                                                       \
     "SELECT name, 0, sum(requests), sum(cpu_us), sum(memory_byte_s), sum(egress_bytes) FROM usage"
 #define READER_USAGE_SQL                                                                           \

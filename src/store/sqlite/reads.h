@@ -102,6 +102,10 @@ NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t un
                              int64_t after_wake_us, int64_t after_seq, int64_t limit,
                              struct durable_due **ret_rows, size_t *ret_len,
                              struct error *ret_error);
+/* Likewise, of table due. */
+NODISCARD enum err store_dues(struct store_reader *r, struct arena *a, int64_t until_us,
+                              int64_t after_due_us, int64_t after_seq, int64_t limit,
+                              struct due_row **ret_rows, size_t *ret_len, struct error *ret_error);
 /* Of a namespace and kind, by name. */
 NODISCARD enum err store_resources(struct store_reader *r, struct arena *a, struct slice space,
                                    enum resource_kind kind, struct resource_row **ret_rows,

@@ -117,6 +117,7 @@ static void everything_happened(void **state)
                   {"migrations of one", stats.migrated},
                   {"checks", stats.checked},
                   {"deletions", stats.deleted},
+                  {"alarms that went off", stats.alarms},
                   {"deaths noted for one", stats.crashed}};
     /* Seldom: none in some thousand worlds. */
     print_message("# %10" PRIu64 " parked after three deaths\n", stats.crash_parked);

@@ -696,6 +696,7 @@ struct sim_process *process_new(struct slice suspects)
             p->flows[k - 1] = h->flow = flow_new(&h->env);
     }
     p->director = director_new(&p->threads[0].env, p->flows, THREADS, suspects);
+    alarms_serve(p);
     list_push_back(&W->processes, &p->link);
     return p;
 }
@@ -736,6 +737,7 @@ void process_die(struct sim_process *p)
     /* Who is not the owner any more compares with what another one has cut. */
     if (p->epoch == W->store.epoch && atomic_load(&p->shared.verify_failures) > 0)
         world_fails("a replay leads to another state");
+    alarms_stop(p);
     director_free(p->director);
     for (int k = 0; k <= THREADS; k++) {
         struct sim_thread *h = &p->threads[k];

@@ -14,6 +14,7 @@
  *     store.c     what outlives them
  *     process.c   threads: messages, timers, reads and mutations on their way, isolates
  *     code.c      what guests run
+ *     alarm.c     what else falls due
  */
 #pragma once
 
@@ -36,6 +37,7 @@ enum {
     OPS_MAX = 8,
     CHUNKS_MAX = 512,
     SIGNALS_MAX = 32,
+    ALARMS_MAX = 4,
     THREADS = 2, /* engine threads; one more is the control thread */
 };
 
@@ -93,6 +95,10 @@ struct sim_store {
     struct sim_execution executions[EXECUTIONS_MAX];
     int len;
     int64_t epoch;
+    struct sim_alarm {
+        int64_t due_us, seq;
+        unsigned left; /* times that it has to go off */
+    } alarms[ALARMS_MAX];
 };
 
 /* ---- a process ---- */
@@ -129,13 +135,14 @@ struct sim_process {
     struct flow_shared shared;
     struct flow_metrics metrics;
     struct director *director;
-    struct deployment *deployment, *newer;   /* of versions 1 and 2: the same code */
-    struct list reads;                       /* struct sim_read */
-    struct mutation *first, **mutations_end; /* oldest first */
-    struct list answers;                     /* struct sim_answer: applied, not told yet */
-    int64_t db_seq, db_durable;              /* commits of the module's database */
-    unsigned steps_left;                     /* of one that has been replaced */
-    unsigned requests_out;                   /* of people, not answered yet */
+    struct deployment *deployment, *newer;    /* of versions 1 and 2: the same code */
+    struct list reads;                        /* struct sim_read */
+    struct mutation *first, **mutations_end;  /* oldest first */
+    struct list answers;                      /* struct sim_answer: applied, not told yet */
+    int64_t db_seq, db_durable;               /* commits of the module's database */
+    unsigned steps_left;                      /* of one that has been replaced */
+    unsigned requests_out;                    /* of people, not answered yet */
+    struct sim_alarm_try *alarms[ALARMS_MAX]; /* that it is busy with */
 };
 
 struct world {
@@ -166,7 +173,7 @@ struct world_stats {
     uint64_t worlds, events, deaths, takeovers, lost_wakes, failed_reads, failed_commits, refused,
         snapshots, replays, suspended, children, signals, paused, resumed, cancelled, parked,
         slices, stood, stalls, gates, tails, power_cuts, verified, verify_failures, sql_failures,
-        evicted, retried, forked, migrated, checked, deleted, crashed, crash_parked;
+        evicted, retried, forked, migrated, checked, deleted, crashed, crash_parked, alarms;
 };
 extern struct world_stats stats;
 extern struct world *W;
@@ -198,6 +205,14 @@ void store_answer(const struct sim_process *p, struct store_query *q);
 enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *ret_number,
                      struct error *ret_error);
 void store_done(void);
+
+/* ---- alarm.c ---- */
+void alarms_begin(void);
+void alarm_apply(const struct due_row *row);
+void alarms_read(struct store_query *q);
+bool alarms_have_ended(void);
+void alarms_serve(struct sim_process *p);
+void alarms_stop(struct sim_process *p); /* none of its ops is out any more */
 
 /* ---- process.c ---- */
 /* suspects: as of director_new(). */

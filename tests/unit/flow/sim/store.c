@@ -175,6 +175,9 @@ void store_answer(const struct sim_process *p, struct store_query *q)
     case STORE_QUERY_DUE:
         read_due(q);
         break;
+    case STORE_QUERY_DUES:
+        alarms_read(q);
+        break;
     case STORE_QUERY_DURABLES:
         read_list(q);
         break;
@@ -474,6 +477,8 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
     *ret_number = 0;
     if (p->epoch != W->store.epoch)
         return error_set(ret_error, ERR_FENCED, "another server has it");
+    if (m->kind == MUTATION_DUE_SET)
+        return alarm_apply(&m->due_set.row), OK;
     if (m->kind != MUTATION_DURABLE_START) {
         x = store_find(mutation_subject(m));
         if (!x)

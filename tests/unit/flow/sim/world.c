@@ -249,7 +249,7 @@ static bool all_have_ended(void)
         if (!W->store.executions[k].is_deleted &&
             !durable_is_finished(W->store.executions[k].status))
             return false;
-    return true;
+    return alarms_have_ended();
 }
 
 /* Is it there as often as it should be? Records that a retry or fork has kept tell of effects before, those
@@ -305,6 +305,8 @@ static void describe_stuck(void)
             len += code_describe(container_of(a->guest, struct sim_guest, g), text + len,
                                  sizeof(text) - len);
     }
+    if (!alarms_have_ended())
+        len += (size_t)snprintf(text + len, sizeof(text) - len, " an alarm");
     world_fails("nothing happens any more, but these have not ended:%s", text);
 }
 
@@ -330,6 +332,7 @@ static void begin(void)
     W->deletions_left = (unsigned)(roll() % 6 == 0);
     W->is_deadly = W->deaths_left > 0 && percent(20);
     W->deaths_left = W->is_deadly ? 12 : W->deaths_left;
+    alarms_begin();
     W->process = process_new(SLICE_EMPTY);
 }
 
