@@ -103,7 +103,9 @@ enum err guest_new(struct guest_host *host, struct deployment *d, struct guest *
     g->host = host;
     g->deployment = deployment_ref(d);
     g->runtime = d->runtime;
-    enum err err = charge_isolate(g, ret_error);
+    enum err err = deployment_charge(d, ret_error);
+    if (err == OK)
+        err = charge_isolate(g, ret_error);
     if (err == OK) {
         err = isolate_new(image_code(d->image), d->image, d->memory_bytes_max, &g->isolate,
                           ret_error);

@@ -35,6 +35,12 @@ static void drop_detail(const struct deployment *d, void *detail)
         d->runtime->type->detail_free(detail);
 }
 
+static void uncharge(const struct deployment *d, size_t charged)
+{
+    if (charged > 0)
+        account_give(d->account, RESOURCE_MEMORY, charged);
+}
+
 void deployment_unref(struct deployment *d)
 {
     if (!d || __atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL) > 0)
@@ -43,9 +49,10 @@ void deployment_unref(struct deployment *d)
     if (d->release_assets)
         d->release_assets(d->assets);
     deployment_unref(d->split);
-    account_unref(d->account);
     image_unref(d->image);
     drop_detail(d, d->detail);
+    uncharge(d, d->charged);
+    account_unref(d->account);
     if (d->release_database)
         d->release_database(d->database);
     pthread_mutex_destroy(&d->mutex);
@@ -96,6 +103,7 @@ void deployment_leave(struct deployment *d)
 {
     struct image *image = NULL;
     void *detail = NULL;
+    size_t charged = 0;
     pthread_mutex_lock(&d->mutex);
     CHECK(d->users > 0);
     CHECK(d->stage != DEPLOYMENT_LOADING);
@@ -103,11 +111,44 @@ void deployment_leave(struct deployment *d)
         CHECK(d->stage != DEPLOYMENT_SETTING_UP); /* who does that is a user */
         image = TAKE(d->image);
         detail = TAKE(d->detail);
+        charged = d->charged;
+        d->charged = 0;
         d->stage = DEPLOYMENT_UNLOADED;
     }
     pthread_mutex_unlock(&d->mutex);
     image_unref(image);
     drop_detail(d, detail);
+    uncharge(d, charged);
+}
+
+static size_t held_bytes(const struct deployment *d)
+{
+    const struct runtime_type *type = d->runtime->type;
+    return image_bytes(d->image) + (d->detail ? type->detail_bytes(d->detail) : 0);
+}
+
+enum err deployment_charge(struct deployment *d, struct error *ret_error)
+{
+    enum err err = OK;
+    if (!d->account)
+        return OK;
+    pthread_mutex_lock(&d->mutex);
+    CHECK(d->users > 0);
+    size_t bytes = d->charged ? 0 : held_bytes(d);
+    struct budget *memory = &d->account->budgets[RESOURCE_MEMORY], *full;
+    if (bytes > 0 && !budget_take(memory, bytes, &full)) {
+        (void)budget_refuse(full, ret_error);
+        bool can_pass = bytes <= atomic_load_explicit(&full->max, memory_order_relaxed);
+        err = can_pass ? ERR_OVERLOAD : ERR_LIMIT_MEMORY;
+        (void)error_context(ret_error, err, "its image takes %zu bytes", bytes);
+        if (ret_error)
+            ret_error->code = err;
+    } else if (bytes > 0) {
+        d->charged = bytes;
+        image_bill(d->image, memory);
+    }
+    pthread_mutex_unlock(&d->mutex);
+    return err;
 }
 
 static void waiter_posted(struct post *p)

@@ -82,6 +82,7 @@ struct deployment {
     struct list waiters;
     unsigned users;     /* who may use image and detail */
     bool is_setup_done; /* at creation, from the store */
+    size_t charged;     /* bytes of image and detail that its account has */
 
     /* constant while there are users */
     struct image *image;
@@ -111,6 +112,9 @@ enum deployment_answer {
 /* With GO and SET_UP the caller is a user from now on, if *is_user did not say so already. */
 enum deployment_answer deployment_await(struct deployment *d, struct deployment_waiter *w,
                                         bool *is_user);
+/* What image and detail take is its account's from now on, if it is not yet, until they go. For a
+ * user. ERR_OVERLOAD: at a limit, which can pass; ERR_LIMIT_MEMORY: they are above one by themselves. */
+NODISCARD enum err deployment_charge(struct deployment *d, struct error *ret_error);
 /* A user leaves; with the last one image and detail go. */
 void deployment_leave(struct deployment *d);
 /* image and detail are taken over; on failure (image NULL) all waiters get the error and the next

@@ -123,6 +123,7 @@ struct runtime_type {
 
     enum err (*detail_read)(struct slice text, void **ret_detail, struct error *ret_error);
     void (*detail_free)(void *detail);
+    size_t (*detail_bytes)(const void *detail); /* of memory that it takes */
     /* A stack trace as its author knows the code. NULL: it is as it is. */
     void (*write_stack)(const void *detail, struct slice module, struct slice stack,
                         struct bytes *out);

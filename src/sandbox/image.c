@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/budget.h"
 #include "sandbox/internal.h"
 
 enum {
@@ -34,6 +35,7 @@ enum {
     IMAGE_WHOLE_ISOLATES = 8,
     IMAGE_WHOLE_RESTORES = 64,
     IMAGE_WHOLE_PAGES = 256,
+    IMAGE_WHOLE_SPARE = 4, /* and only if its owner has room for so many times what that takes */
 };
 
 /* What images beside their bases may take for being whole, all together; others work without. */
@@ -153,6 +155,8 @@ void image_unref(struct image *m)
         backing_give(m->at, m->len);
         if (m->base)
             __atomic_sub_fetch(&backing.derived_bytes, m->nonzero, __ATOMIC_RELAXED);
+        if (m->billed)
+            budget_give(m->memory, m->billed);
     }
     free(m->is_nonzero);
     delta_done(&m->delta);
@@ -172,6 +176,13 @@ struct code *image_code(const struct image *m)
 size_t image_bytes(const struct image *m)
 {
     return sizeof(*m) + m->delta.bytes + (image_is_whole(m) ? m->nonzero : 0);
+}
+
+void image_bill(struct image *m, struct budget *memory)
+{
+    pthread_mutex_lock(&m->lock);
+    m->memory = memory;
+    pthread_mutex_unlock(&m->lock);
 }
 
 struct image *image_of_delta(struct image *base, const struct delta *d)
@@ -269,14 +280,39 @@ static bool build_whole(struct image *m, const char *source)
     return true;
 }
 
+/* Under the lock. Its owner can spare what being whole takes. */
+static bool bill_whole(struct image *m)
+{
+    size_t most = m->base->nonzero + m->delta.pages_len * HOST_PAGE;
+    if (!m->memory)
+        return true;
+    if (budget_left(m->memory) / IMAGE_WHOLE_SPARE < most || !budget_take(m->memory, most, NULL))
+        return false;
+    m->billed = most;
+    return true;
+}
+
+/* Under the lock: what it takes in the end. */
+static void settle_whole(struct image *m)
+{
+    size_t takes = m->view ? m->nonzero : 0;
+    if (m->billed > takes)
+        budget_give(m->memory, m->billed - takes);
+    m->billed = m->billed < takes ? m->billed : takes;
+}
+
 /* Costs a copy of all its pages: half a millisecond. */
 static bool make_whole(struct image *m)
 {
     if (__atomic_load_n(&backing.derived_bytes, __ATOMIC_RELAXED) > IMAGE_WHOLE_BYTES_MAX)
         return false;
     pthread_mutex_lock(&m->lock);
-    bool is_new = !m->view && !m->is_never_whole && build_whole(m, NULL);
-    m->is_never_whole = !m->view; /* no room: it would fail at each request */
+    bool is_new = !m->view && !m->is_never_whole && bill_whole(m);
+    if (is_new) {
+        is_new = build_whole(m, NULL);
+        m->is_never_whole = !m->view; /* no room: it would fail at each request */
+        settle_whole(m);
+    }
     pthread_mutex_unlock(&m->lock);
     if (is_new)
         __atomic_add_fetch(&backing.derived_bytes, m->nonzero, __ATOMIC_RELAXED);

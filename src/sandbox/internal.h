@@ -256,6 +256,8 @@ struct image {
     pthread_mutex_t lock;
     unsigned isolates, restores; /* atomic: of isolates that have no whole image mapped */
     bool is_never_whole;         /* under lock */
+    struct budget *memory;       /* likewise: image_bill(); NULL: nobody's */
+    size_t billed;               /* likewise: taken from it for being whole */
 
     /* written under lock before `view` (atomic) is set */
     size_t at;           /* in the backing file */

@@ -13,6 +13,7 @@
 
 #include "sandbox/code.h"
 
+struct budget;
 struct engine;
 struct image;
 
@@ -84,6 +85,9 @@ NODISCARD enum err image_capture(struct isolate *i, struct image **ret_image,
 struct image *image_ref(struct image *m);
 void image_unref(struct image *m);
 size_t image_bytes(const struct image *m); /* held in memory */
+/* What it may take later, beyond image_bytes() as of now, is taken from this budget, which stays longer;
+ * where there is none left it does without. */
+void image_bill(struct image *m, struct budget *memory);
 /* An image as bytes, for another process with the same module: made at build time, so that a start
  * need not boot the engine. Format: struct image_header, bitmap of nonzero pages, those pages. */
 void image_save(const struct image *m, struct bytes *out);

@@ -234,6 +234,11 @@ static enum err script_detail_read(struct slice text, void **ret_detail, struct 
     return err;
 }
 
+static size_t script_detail_bytes(const void *detail)
+{
+    return sourcemap_bytes(detail);
+}
+
 static void script_detail_free(void *detail)
 {
     sourcemap_free(detail);
@@ -355,6 +360,7 @@ const struct runtime_type script_runtime = {
     .image_load = script_image_load,
     .detail_read = script_detail_read,
     .detail_free = script_detail_free,
+    .detail_bytes = script_detail_bytes,
     .write_stack = script_write_stack,
     .builtin = builtin_find,
     .dispatch = script_dispatch,

@@ -35,6 +35,7 @@ struct sourcemap {
     size_t sources_len;
     struct sourcemap_point *points; /* by line, then column */
     size_t points_len, points_cap;
+    size_t text_bytes; /* of the map as it was read: what root takes, roughly */
 };
 
 /* ---- decoding ---- */
@@ -176,6 +177,12 @@ static void sourcemap_take_sources(struct sourcemap *m)
     }
 }
 
+size_t sourcemap_bytes(const struct sourcemap *m)
+{
+    return sizeof(*m) + m->text_bytes + m->sources_len * sizeof(*m->sources) +
+           m->points_cap * sizeof(*m->points);
+}
+
 enum err sourcemap_parse(struct slice json, struct sourcemap **ret_map, struct error *ret_error)
 {
     if (json.len > SOURCEMAP_JSON_BYTES_MAX)
@@ -183,6 +190,7 @@ enum err sourcemap_parse(struct slice json, struct sourcemap **ret_map, struct e
                          SOURCEMAP_JSON_BYTES_MAX >> 20);
     struct sourcemap *m = calloc(1, sizeof(*m));
     CHECK(m);
+    m->text_bytes = json.len;
     json_error_t why;
     m->root = json_loadb(json.ptr ? json.ptr : "", json.len, JSON_ALLOW_NUL, &why);
     enum err code = OK;

@@ -12,6 +12,7 @@ struct sourcemap;
 NODISCARD enum err sourcemap_parse(struct slice json, struct sourcemap **ret_map,
                                    struct error *ret_error);
 void sourcemap_free(struct sourcemap *m);
+size_t sourcemap_bytes(const struct sourcemap *m); /* held in memory */
 /* line and column from 1. False if nothing maps there. Texts are the map's. */
 bool sourcemap_find(const struct sourcemap *m, int line, int column, struct slice *ret_file,
                     int *ret_line, int *ret_column);

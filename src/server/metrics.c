@@ -163,8 +163,8 @@ static const struct account_series account_series[] = {
      METER(memory_byte_ms), 1e3},
     {"limpet_module_egress_bytes_total", "counter", "Bytes of answers and of its requests.",
      METER(egress_bytes), 1},
-    {"limpet_module_memory_held_bytes", "gauge", "Its guests and what is buffered for them.",
-     HELD(MEMORY), 1},
+    {"limpet_module_memory_held_bytes", "gauge",
+     "Its image, its guests and what is buffered for them.", HELD(MEMORY), 1},
     {"limpet_module_isolates", "gauge", "Its isolates, at work and idle.", HELD(ISOLATES), 1},
     {"limpet_module_connections", "gauge", "Its outgoing connections in use.", HELD(CONNECTIONS),
      1},
@@ -200,8 +200,8 @@ static void write_namespace(void *arg, struct slice name, struct account *of)
 static void write_accounts(const struct server *s, struct bytes *out)
 {
     const struct budget *memory = &accounts_server(s->accounts)->budgets[RESOURCE_MEMORY];
-    one(out, "limpet_memory_held_bytes", "gauge", "Guests and what is buffered for them.",
-        (double)budget_used(memory));
+    one(out, "limpet_memory_held_bytes", "gauge",
+        "Images of functions, guests and what is buffered for them.", (double)budget_used(memory));
     one(out, "limpet_memory_max_bytes", "gauge", "What they may hold together: --memory-max.",
         (double)atomic_load_explicit(&memory->max, memory_order_relaxed));
     for (size_t k = 0; k < ARRAY_LEN(account_series); k++) {

@@ -21,7 +21,9 @@ enum {
 };
 /* What it may keep for later; above, who wants it may be others. */
 #define MALLOC_KEPT_BYTES ((size_t)64 << 20)
-#define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000) /* stays so long after a request */
+/* So long after a request they stay: state that is lost for good, and an image, which comes again. */
+#define RESIDENT_NS_MIN (UINT64_C(2) * 1000 * 1000 * 1000)
+#define IMAGE_NS_MIN (UINT64_C(200) * 1000 * 1000)
 
 struct slot *slot_new(struct worker *w, struct deployment *d)
 {
@@ -88,17 +90,25 @@ static bool drop_resident(struct slot *s)
     return true;
 }
 
-/* A module that keeps its state between requests loses it for others that have nothing, if it was
- * not called lately. */
-static bool reclaim_resident(struct worker *w)
+static void slot_rest(struct slot *s);
+
+/* What was not called lately loses for others that have nothing: a module its state between requests,
+ * a function its image. */
+static bool reclaim_warm(struct worker *w)
 {
     uint64_t now = clock_monotonic_ns();
     LIST_FOREACH (n, &w->warm) { /* the one used longest ago first */
         struct slot *s = container_of(n, struct slot, warm);
-        if (now - s->used_ns < RESIDENT_NS_MIN)
+        if (now - s->used_ns < IMAGE_NS_MIN)
             return false;
-        if (s->invocations == 0 && drop_resident(s))
+        if (s->invocations > 0)
+            continue;
+        if (now - s->used_ns >= RESIDENT_NS_MIN && drop_resident(s))
             return true;
+        if (s->is_user && s->guests == 0) {
+            slot_rest(s); /* perhaps it is gone then */
+            return true;
+        }
     }
     return false;
 }
@@ -106,7 +116,7 @@ static bool reclaim_resident(struct worker *w)
 bool slots_reclaim(struct worker *w)
 {
     if (list_is_empty(&w->pools))
-        return reclaim_resident(w);
+        return reclaim_warm(w);
     drop_idle(container_of(w->pools.next, struct slot, pool), 1);
     return true;
 }

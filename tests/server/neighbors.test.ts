@@ -131,6 +131,42 @@ export default { fetch() { return Response.json(exec("WITH b(x) AS MATERIALIZED 
     await nothingLeft(s, 'sorts');
 });
 
+test('images: of more functions than fit, those that are not called give theirs back', async (t) => {
+    const s = await Server.start({ args: ['--threads', '1', '--memory-max', String(24 << 20)] });
+    t.after(() => s.stop());
+    const count = 24;
+    // Each image has 2 MiB of its own, which no zero pages are.
+    const of = (n: number) => `const mine = new Uint32Array(1 << 19);
+let x = ${n + 1};
+for (let i = 0; i < mine.length; i++) mine[i] = x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+export default { fetch() { return Response.json([${n}, mine[1000], mine.length]); } };`;
+    const number = (n: number): number => {
+        let x = n + 1;
+        for (let i = 0; i <= 1000; i++) x = (Math.imul(x, 1664525) + 1013904223) >>> 0;
+        return x;
+    };
+    for (let n = 0; n < count; n++) await s.deploy(`f${n}`, of(n));
+    let most = 0;
+    for (let round = 0; round < 2; round++)
+        for (let n = 0; n < count; n++) {
+            const answer = await s.request(`f${n}`);
+            assert.equal(answer.status, 200, answer.text);
+            assert.deepEqual(answer.json, [n, number(n), 1 << 19]);
+            most = Math.max(most, (await s.metrics()).get('limpet_memory_held_bytes')!);
+        }
+    assert.ok(most > 12 << 20 && most <= 24 << 20, `${most} bytes were held at most`);
+    // One that can never fit says so at once, and whose limit it is.
+    assert.equal((await s.api('PUT', '/quotas/f0', { memory_bytes: 4 << 20 })).status, 200);
+    await s.deploy('f0', of(0).replace('1 << 19', '3 << 19').replace('1 << 19]', '3 << 19]'), { cpu_ms: 10_000 });
+    errorOf(await s.request('f0'), 500, 'limit_memory');
+    assert.match((await s.request('f0')).text, /its image takes \d+ bytes.*module '(default\/)?f0'.*4194304/s);
+    // What rests holds nothing.
+    await until('nothing is held', async () => {
+        for (let n = 1; n < 3; n++) assert.equal((await s.request(`f${n}`)).status, 200);
+        return !((await s.metrics()).get('limpet_module_memory_held_bytes{module="f9"}')! > 0);
+    });
+});
+
 test('isolates: requests that sleep take all but the share of others', async () => {
     const s = await start();
     await s.deploy('sleeps', 'export default { async fetch() { await new Promise((r) => setTimeout(r, 700)); return new Response("slept"); } };');
