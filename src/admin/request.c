@@ -235,7 +235,7 @@ static void reply_error_with(struct admin_request *r, const struct error *e,
         request_audit_refused(r, e->code);
     if (header)
         headers[len++] = *header;
-    if (status == 503)
+    if (status == 503 || status == 429)
         headers[len++] = (struct http_header){SLICE_LIT("retry-after"), SLICE_LIT("1")};
     else if (status == 401)
         headers[len++] = (struct http_header){SLICE_LIT("www-authenticate"), SLICE_LIT("Bearer")};

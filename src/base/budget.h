@@ -24,11 +24,11 @@
  */
 #define RESOURCE_TABLE(X)                                                                          \
     X(MEMORY, "memory_bytes", LIMIT_MEMORY, "bytes of memory")                                     \
-    X(ISOLATES, "isolates", LIMIT, "isolates at once")                                             \
-    X(CONNECTIONS, "connections", LIMIT, "outgoing connections at once")                           \
-    X(LOOKUPS, "lookups", LIMIT, "name look-ups at once")                                          \
-    X(COMPUTATIONS, "computations", LIMIT, "long computations at once")                            \
-    X(DISK, "disk_bytes", LIMIT, "bytes on disk")
+    X(ISOLATES, "isolates", LIMIT_QUOTA, "isolates at once")                                       \
+    X(CONNECTIONS, "connections", LIMIT_QUOTA, "outgoing connections at once")                     \
+    X(LOOKUPS, "lookups", LIMIT_QUOTA, "name look-ups at once")                                    \
+    X(COMPUTATIONS, "computations", LIMIT_QUOTA, "long computations at once")                      \
+    X(DISK, "disk_bytes", LIMIT_DISK, "bytes on disk")
 
 enum resource {
 #define X(CODE, name, error, text) RESOURCE_##CODE,
@@ -101,7 +101,7 @@ void account_unref(struct account *a);
 bool account_is_single(const struct account *a);
 void account_limit(struct account *a, enum resource r, size_t max);
 
-/* ERR_LIMIT_MEMORY or ERR_LIMIT of an owner's own limit; ERR_OVERLOAD where the whole server's is
+/* ERR_LIMIT_MEMORY, ERR_LIMIT_DISK or ERR_LIMIT_QUOTA of an owner's own limit; ERR_OVERLOAD where the whole server's is
  * reached, which can pass. The message names owner and limit. */
 NODISCARD enum err account_take(struct account *a, enum resource r, size_t n,
                                 struct error *ret_error);

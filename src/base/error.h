@@ -42,7 +42,9 @@
     X(INTERNAL, "internal", 500, false)                                                            \
     X(DIVERGED, "non_deterministic", 500, false) /* a replay differs from its journal */           \
     X(FENCED, "fenced", 503, true)               /* another server owns the data now */            \
-    X(LIMIT_CALLS, "limit_calls", 508, false)    /* modules that call each other, too deep */
+    X(LIMIT_CALLS, "limit_calls", 508, false)    /* modules that call each other, too deep */      \
+    X(LIMIT_DISK, "limit_disk", 507, false)      /* a quota of what is kept on disk */             \
+    X(LIMIT_QUOTA, "limit_quota", 429, true)     /* a quota of what may be under way at once */
 
 enum err {
     OK = 0,

@@ -38,7 +38,7 @@ struct cache_response {
     struct cache_response *next_out; /* of those that leave the index at once */
 };
 
-/* A new one with one reference, charged for what it has. ERR_LIMIT, ERR_LIMIT_MEMORY, ERR_OVERLOAD: the
+/* A new one with one reference, charged for what it has. ERR_LIMIT_DISK, ERR_LIMIT_MEMORY, ERR_OVERLOAD: the
  * account has no room for it. headers are copied, but cookies if leaves_cookies. */
 NODISCARD enum err cache_response_new(struct http_cache *c, struct account *account,
                                       struct slice key, int status, struct slice status_text,

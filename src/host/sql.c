@@ -83,13 +83,13 @@ static enum err conn_full(struct sql_conn *c, struct error *ret_error)
         return ERR_IO;
     }
     (void)error_set(
-        ret_error, ERR_LIMIT,
+        ret_error, ERR_LIMIT_DISK,
         "the database has reached its limit of %llu bytes, which its module's disk quota "
         "leaves it, or a temporary result its limit of %d MiB",
         (unsigned long long)c->bytes_bound, LIMIT_SQL_TEMP_BYTES >> 20);
     error_hint(ret_error, "delete rows, their space is used again, or sort and join less at once; "
                           "or raise the quota disk_bytes");
-    return ERR_LIMIT;
+    return ERR_LIMIT_DISK;
 }
 
 enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error)
@@ -397,10 +397,8 @@ static enum err result_charge(struct sql_room *room, size_t len, struct error *r
     if (!room->from || len <= room->taken || len <= SQL_RESULT_FREE_BYTES)
         return OK;
     size_t more = len - room->taken + SQL_RESULT_GRAIN_BYTES;
-    if (!budget_take(room->from, more, &full)) {
-        (void)budget_refuse(full, ret_error);
-        return ERR_LIMIT;
-    }
+    if (!budget_take(room->from, more, &full))
+        return budget_refuse(full, ret_error);
     room->taken += more;
     return OK;
 }
@@ -468,7 +466,7 @@ static enum err stmt_run(struct sql_conn *c, sqlite3_stmt *stmt, struct slice pa
     enum err err = sql_params_bind(stmt, params, ret_error);
     if (!err)
         err = stmt_step_all(c, stmt, out, ret_error);
-    if (err == ERR_LIMIT && sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) {
+    if (err && sqlite3_stmt_busy(stmt) && !sqlite3_stmt_readonly(stmt)) {
         /* Its rows do not fit, and resetting it now would commit what it changed: make it fail. */
         sqlite3_interrupt(c->db);
         (void)sqlite3_step(stmt); /* SQLITE_INTERRUPT, which rolls it back */

@@ -389,7 +389,7 @@ void http_respond_error_of(struct http_exchange *x, const struct error *e, struc
     struct http_header headers[3] = {{SLICE_LIT("content-type"), SLICE_LIT("application/json")}};
     size_t n = 1;
     int status = error_http_status(e->code);
-    if (status == 503)
+    if (status == 503 || status == 429)
         headers[n++] = (struct http_header){SLICE_LIT("retry-after"), SLICE_LIT("1")};
     if (request_id.len)
         headers[n++] = (struct http_header){SLICE_LIT("x-request-id"), request_id};

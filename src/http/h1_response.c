@@ -7,76 +7,75 @@
 
 #include "http/internal.h"
 
+enum { REASON_FIRST = 200 };
+
+/* https://www.iana.org/assignments/http-status-codes, 418 of RFC 2324, and 499, which is ours. */
+static const char *const reasons[] = {
+    [200 - REASON_FIRST] = "OK",
+    [201 - REASON_FIRST] = "Created",
+    [202 - REASON_FIRST] = "Accepted",
+    [203 - REASON_FIRST] = "Non-Authoritative Information",
+    [204 - REASON_FIRST] = "No Content",
+    [205 - REASON_FIRST] = "Reset Content",
+    [206 - REASON_FIRST] = "Partial Content",
+    [207 - REASON_FIRST] = "Multi-Status",
+    [208 - REASON_FIRST] = "Already Reported",
+    [226 - REASON_FIRST] = "IM Used",
+    [300 - REASON_FIRST] = "Multiple Choices",
+    [301 - REASON_FIRST] = "Moved Permanently",
+    [302 - REASON_FIRST] = "Found",
+    [303 - REASON_FIRST] = "See Other",
+    [304 - REASON_FIRST] = "Not Modified",
+    [305 - REASON_FIRST] = "Use Proxy",
+    [307 - REASON_FIRST] = "Temporary Redirect",
+    [308 - REASON_FIRST] = "Permanent Redirect",
+    [400 - REASON_FIRST] = "Bad Request",
+    [401 - REASON_FIRST] = "Unauthorized",
+    [402 - REASON_FIRST] = "Payment Required",
+    [403 - REASON_FIRST] = "Forbidden",
+    [404 - REASON_FIRST] = "Not Found",
+    [405 - REASON_FIRST] = "Method Not Allowed",
+    [406 - REASON_FIRST] = "Not Acceptable",
+    [407 - REASON_FIRST] = "Proxy Authentication Required",
+    [408 - REASON_FIRST] = "Request Timeout",
+    [409 - REASON_FIRST] = "Conflict",
+    [410 - REASON_FIRST] = "Gone",
+    [411 - REASON_FIRST] = "Length Required",
+    [412 - REASON_FIRST] = "Precondition Failed",
+    [413 - REASON_FIRST] = "Content Too Large",
+    [414 - REASON_FIRST] = "URI Too Long",
+    [415 - REASON_FIRST] = "Unsupported Media Type",
+    [416 - REASON_FIRST] = "Range Not Satisfiable",
+    [417 - REASON_FIRST] = "Expectation Failed",
+    [418 - REASON_FIRST] = "I'm a Teapot",
+    [421 - REASON_FIRST] = "Misdirected Request",
+    [422 - REASON_FIRST] = "Unprocessable Content",
+    [423 - REASON_FIRST] = "Locked",
+    [424 - REASON_FIRST] = "Failed Dependency",
+    [425 - REASON_FIRST] = "Too Early",
+    [426 - REASON_FIRST] = "Upgrade Required",
+    [428 - REASON_FIRST] = "Precondition Required",
+    [429 - REASON_FIRST] = "Too Many Requests",
+    [431 - REASON_FIRST] = "Request Header Fields Too Large",
+    [451 - REASON_FIRST] = "Unavailable For Legal Reasons",
+    [499 - REASON_FIRST] = "Client Closed Request",
+    [500 - REASON_FIRST] = "Internal Server Error",
+    [501 - REASON_FIRST] = "Not Implemented",
+    [502 - REASON_FIRST] = "Bad Gateway",
+    [503 - REASON_FIRST] = "Service Unavailable",
+    [504 - REASON_FIRST] = "Gateway Timeout",
+    [505 - REASON_FIRST] = "HTTP Version Not Supported",
+    [506 - REASON_FIRST] = "Variant Also Negotiates",
+    [507 - REASON_FIRST] = "Insufficient Storage",
+    [508 - REASON_FIRST] = "Loop Detected",
+    [510 - REASON_FIRST] = "Not Extended",
+    [511 - REASON_FIRST] = "Network Authentication Required",
+};
+
 const char *http_reason(int status)
 {
-    switch (status) {
-    case 200:
-        return "OK";
-    case 201:
-        return "Created";
-    case 202:
-        return "Accepted";
-    case 204:
-        return "No Content";
-    case 206:
-        return "Partial Content";
-    case 301:
-        return "Moved Permanently";
-    case 302:
-        return "Found";
-    case 303:
-        return "See Other";
-    case 304:
-        return "Not Modified";
-    case 307:
-        return "Temporary Redirect";
-    case 308:
-        return "Permanent Redirect";
-    case 400:
-        return "Bad Request";
-    case 401:
-        return "Unauthorized";
-    case 403:
-        return "Forbidden";
-    case 404:
-        return "Not Found";
-    case 405:
-        return "Method Not Allowed";
-    case 408:
-        return "Request Timeout";
-    case 409:
-        return "Conflict";
-    case 410:
-        return "Gone";
-    case 413:
-        return "Content Too Large";
-    case 414:
-        return "URI Too Long";
-    case 417:
-        return "Expectation Failed";
-    case 422:
-        return "Unprocessable Content";
-    case 429:
-        return "Too Many Requests";
-    case 431:
-        return "Request Header Fields Too Large";
-    case 499:
-        return "Client Closed Request";
-    case 500:
-        return "Internal Server Error";
-    case 501:
-        return "Not Implemented";
-    case 502:
-        return "Bad Gateway";
-    case 503:
-        return "Service Unavailable";
-    case 504:
-        return "Gateway Timeout";
-    case 505:
-        return "HTTP Version Not Supported";
-    default:
-        return ""; /* a reason may be empty */
-    }
+    size_t at = (size_t)(status - REASON_FIRST);
+    return status >= REASON_FIRST && at < ARRAY_LEN(reasons) && reasons[at] ? reasons[at] : "";
 }
 
 static char *put(char *at, const char *text, size_t len)

@@ -133,7 +133,7 @@ bool http_exchange_broke_promise(const struct http_exchange *x, uint64_t *ret_pr
 /* Breaks the exchange off so that the client notices (h1: the connection closes, h2: RST_STREAM).
  */
 void http_abort(struct http_exchange *x);
-/* An answer in the one error shape; adds Retry-After: 1 for 503. Only before http_respond(). */
+/* An answer in the one error shape; adds Retry-After: 1 for 503 and 429. Only before http_respond(). */
 void http_respond_error(struct http_exchange *x, const struct error *e);
 /* The same with the request's id, in the body and in x-request-id. */
 void http_respond_error_of(struct http_exchange *x, const struct error *e, struct slice request_id);

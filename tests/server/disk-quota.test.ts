@@ -51,7 +51,7 @@ test('starts, signals and deploys are refused above the quota; a restart counts 
     await quota(s, '/quotas/full', (await stored(s, 'full')) + 3000);
     const big = 'x'.repeat(4000);
     for (const refused of [await execute(s, 'full', { big }), await s.api('POST', `/executions/${id}/signal`, { name: 'other', data: big })]) {
-        errorOf(refused, 500, 'limit');
+        errorOf(refused, 507, 'limit_disk');
         assert.match(refused.text, /has reached its limit of \d+ bytes on disk.*raise the quota disk_bytes/s);
     }
     const build = await uploadWorkflow(s, 'full', RECORDS + `\n// ${big}\nexport const more = ${JSON.stringify(big)}; console.log(more);`);
@@ -91,5 +91,5 @@ test('modules of one namespace share its quota; a child above it fails its paren
     await deployWorkflow(s, 'kid', 'import { workflow } from "limpet"; export default workflow(async () => 1);');
     await quota(s, '/quotas/kid', 70_000);
     assert.match((await failure(s, 'parent')).message, /'kid' has reached its limit of 70000 bytes on disk/);
-    errorOf(await execute(s, 'kid', { big: 'x'.repeat(100_000) }), 500, 'limit');
+    errorOf(await execute(s, 'kid', { big: 'x'.repeat(100_000) }), 507, 'limit_disk');
 });

@@ -12,7 +12,7 @@
 /* All that is there already. */
 NODISCARD enum err stored_open(struct writer *w, struct error *ret_error);
 void stored_close(struct writer *w);
-/* May the owner (writer_count.owner) have so much more? ERR_LIMIT names whose quota is used up. Takes nothing. */
+/* May the owner (writer_count.owner) have so much more? ERR_LIMIT_DISK names whose quota is used up. Takes nothing. */
 NODISCARD enum err stored_check(struct writer *w, int64_t owner, int64_t more,
                                 struct error *ret_error);
 /* All that was copied for forks (WRITER_COUNTED_FORKED) is nobody's: none of them goes on. */

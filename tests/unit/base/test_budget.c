@@ -87,7 +87,7 @@ static void refusals_name_owner_and_limit(void **state)
     assert_non_null(strstr(e.message, "the server"));
     account_give(c.server, RESOURCE_MEMORY, 10);
     account_limit(c.module, RESOURCE_CONNECTIONS, 0);
-    assert_int_equal(account_take(c.module, RESOURCE_CONNECTIONS, 1, &e), ERR_LIMIT);
+    assert_int_equal(account_take(c.module, RESOURCE_CONNECTIONS, 1, &e), ERR_LIMIT_QUOTA);
     chain_free(&c);
 }
 

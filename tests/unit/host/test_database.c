@@ -463,7 +463,7 @@ static void its_disk_is_of_an_account(void **state)
     assert_int_equal(disk_used(p), 8192);
     for (int k = 0; k < 10 && err == OK; k++)
         err = use(p, b, fill);
-    assert_int_equal(err, ERR_LIMIT);
+    assert_int_equal(err, ERR_LIMIT_DISK);
     assert_true(disk_used(p) > 16 * 1024 && disk_used(p) <= 64 * 1024);
     /* What is there can be read and deleted; its room is used again. */
     assert_int_equal(use(p, b, "DELETE FROM t"), OK);
@@ -475,12 +475,12 @@ static void its_disk_is_of_an_account(void **state)
     account_limit(p->account, RESOURCE_DISK, 128 * 1024);
     for (err = OK; err == OK;)
         err = use(p, b, fill);
-    assert_int_equal(err, ERR_LIMIT);
+    assert_int_equal(err, ERR_LIMIT_DISK);
     assert_true(disk_used(p) > 64 * 1024 && disk_used(p) <= 128 * 1024);
     /* Another one of the account has what is left: nothing. */
     struct database *other = open_name(p, "b");
     budget_force(&p->account->budgets[RESOURCE_DISK], 128 * 1024);
-    assert_int_equal(use(p, other, "CREATE TABLE t (a)"), ERR_LIMIT);
+    assert_int_equal(use(p, other, "CREATE TABLE t (a)"), ERR_LIMIT_DISK);
     budget_give(&p->account->budgets[RESOURCE_DISK], 128 * 1024);
     databases_remove(p->all, b, &p->loop);
     rest(p);

@@ -436,7 +436,7 @@ static void database_size_is_bounded(void **state)
     int rows = 0;
     for (; !err; rows++)
         err = run(x, "INSERT INTO t VALUES(randomblob(4000))", NULL);
-    assert_int_equal(err, ERR_LIMIT);
+    assert_int_equal(err, ERR_LIMIT_DISK);
     assert_true(rows > 30 && rows < 65);
     assert_int_equal(run(x, "DELETE FROM t", NULL), OK);
     assert_int_equal(run(x, "INSERT INTO t VALUES(randomblob(4000))", NULL), OK);

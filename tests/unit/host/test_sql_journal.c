@@ -298,7 +298,8 @@ static void a_full_database(void **state)
     add_record(&chunk, 0, 200 * 1024);
     assert_int_equal(act(x, SQL_BEGIN), OK);
     (void)query(x, "INSERT INTO t VALUES(1)");
-    assert_int_equal(sql_journal_put(x->conn, X, 0, bytes_slice(&chunk), 0, &x->error), ERR_LIMIT);
+    assert_int_equal(sql_journal_put(x->conn, X, 0, bytes_slice(&chunk), 0, &x->error),
+                     ERR_LIMIT_DISK);
     sql_rollback_all(x->conn);
     assert_string_equal(query(x, "SELECT count(*) FROM t"), "count(*)\n0\n");
     expect_nothing(x, X, 0);

@@ -164,7 +164,7 @@ static void above_the_quota_nothing_is_added(void **state)
     assert_ok(COMMIT(h, "a", .count = 1, .sets_status = true, .status = DURABLE_RUNNING));
     int64_t before = used();
     assert_int_equal(COMMIT(h, "a", .first = 1, .count = 1, .records = slice_of(big, sizeof(big))),
-                     ERR_LIMIT);
+                     ERR_LIMIT_DISK);
     assert_string_equal(h->error.message,
                         "the module 'flow' has reached its limit of 65536 bytes on disk");
     assert_text_has(h->error.hint, "raise the quota disk_bytes");
@@ -175,15 +175,15 @@ static void above_the_quota_nothing_is_added(void **state)
     enum err err = OK;
     while (err == OK)
         err = durable_signal(h, "a", "s", "\"0123456789\"", "", NULL);
-    assert_int_equal(err, ERR_LIMIT);
-    assert_int_equal(durable_start(h, "b"), ERR_LIMIT);
+    assert_int_equal(err, ERR_LIMIT_DISK);
+    assert_int_equal(durable_start(h, "b"), ERR_LIMIT_DISK);
     assert_true(used() <= LIMIT);
     check(h);
     /* An end can always be told, a snapshot is left out, and a deploy is refused. */
     assert_ok(COMMIT(h, "a", .first = 2, .snapshot = slice_of(big, 1000), .sets_status = true,
                      .status = DURABLE_SUSPENDED, .wake_us = NEVER));
     assert_int_equal(number(h, "SELECT count(*) FROM snapshot"), 0);
-    assert_int_equal(workflow_make(h, "flow", big), ERR_LIMIT);
+    assert_int_equal(workflow_make(h, "flow", big), ERR_LIMIT_DISK);
     assert_ok(COMMIT(h, "a", .first = 2, .sets_status = true, .status = DURABLE_FAILED,
                      .error = S("{\"code\":\"limit\"}")));
     check(h);
@@ -290,7 +290,7 @@ static void an_aborted_fork_counts_nothing(void **state)
     int64_t one = make_both(h), before = used();
     /* Half of it finds room. */
     account_limit(module, RESOURCE_DISK, (size_t)(before + one / 2));
-    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT);
+    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT_DISK);
     assert_text_has(h->error.message, "bytes on disk");
     assert_false(durable_is_there(h, "f"));
     purge(h);
@@ -298,7 +298,7 @@ static void an_aborted_fork_counts_nothing(void **state)
     check(h);
     /* All of its journal, but not its row. */
     account_limit(module, RESOURCE_DISK, (size_t)(before + one - 1));
-    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT);
+    assert_int_equal(durable_fork(h, "a", "f", CHUNKS, CHUNKS), ERR_LIMIT_DISK);
     purge(h);
     assert_int_equal(used(), before);
     account_limit(module, RESOURCE_DISK, (size_t)(before + one));
