@@ -21,6 +21,9 @@ struct request {
     char id[37];
 };
 
+/* What runs may consume a signal while it is looked at; how often that is begun anew. */
+enum { FORKS_MAX = 5 };
+
 void director_fail(struct flow_request *a, const struct error *error)
 {
     a->error = *error;
@@ -36,6 +39,10 @@ static void mutated(struct store_op *op)
     memcpy(id, r->id, sizeof(id));
     struct error e = op->error;
     free(r);
+    if (e.code == ERR_CONFLICT && a->kind == FLOW_FORK && ++a->forks < FORKS_MAX) {
+        director_cut(d, a); /* it has gone on in between */
+        return;
+    }
     if (e.code != OK) {
         director_fail(a, &e);
         return;

@@ -44,6 +44,8 @@ struct cut {
     int64_t last_failed_step, last_external, cancel, end; /* -1: none */
     int64_t count;
     bool has_attempts;
+    /* Signals that the first `taken_at` records consumed, counted on from those of the row. */
+    int64_t taken, taken_at;
 
     struct list steps; /* struct tried: of the records that are kept, not complete; */
     struct map by_id;  /* and by their calls */
@@ -98,9 +100,24 @@ static void cut_fail(struct cut *c, const struct error *error)
 
 /* ---- where ---- */
 
+static bool is_taken_signal(const struct record *r)
+{
+    return r->kind == RECORD_DONE && op_row(r->op)->shows == OP_SHOWS_SIGNAL && r->status == OK;
+}
+
+/* Record n, whether or not it was seen before. */
+static void note_signal(struct cut *c, const struct record *r, int64_t n)
+{
+    if (n != c->taken_at)
+        return;
+    c->taken_at++;
+    c->taken += is_taken_signal(r);
+}
+
 static void note_record(struct cut *c, const struct record *r)
 {
     const struct op_row *row = op_row(r->op);
+    note_signal(c, r, c->count);
     if (r->kind == RECORD_DONE && row->shows == OP_SHOWS_STEP && r->status != OK)
         c->last_failed_step = c->count;
     if (r->kind == RECORD_DONE && row->class == OP_EXTERNAL)
@@ -235,6 +252,8 @@ static enum err take_row(struct cut *c, const struct store_query *q, struct erro
 {
     bool is_retry = c->admin->kind == FLOW_RETRY;
     c->row = q->durable.row;
+    c->taken = c->row.signals_taken;
+    c->taken_at = c->row.records;
     if (is_retry && c->row.status != DURABLE_FAILED && c->row.status != DURABLE_CANCELLED) {
         error_set(ret_error, ERR_CONFLICT, "the execution is %s",
                   durable_status_text(c->row.status));
@@ -286,11 +305,11 @@ static enum err take_taken(struct cut *c, struct slice rest, int64_t first, int6
     struct record r;
     for (int64_t n = first; rest.len > 0; n++) {
         enum err err = record_take(&rest, &r, ret_error);
-        if (err == OK && n >= c->records && r.kind == RECORD_DONE &&
-            op_row(r.op)->shows == OP_SHOWS_SIGNAL && r.status == OK)
+        if (err == OK && n >= c->records && is_taken_signal(&r))
             err = take_back(c, &r, ret_error);
         if (err != OK)
             return err;
+        note_signal(c, &r, n);
     }
     c->next = first + count;
     return OK;
@@ -306,7 +325,9 @@ static void cut_apply(struct cut *c)
     struct store_cut how = {.records = c->records,
                             .chunk_first = c->chunk_first,
                             .chunk = bytes_slice(&c->chunk),
-                            .version = c->version};
+                            .version = c->version,
+                            .is_fenced = a->kind == FLOW_FORK,
+                            .signals_taken = c->taken};
     CLEANUP(bytes_done) struct bytes anew = BYTES_INIT;
     struct store_step *steps = arena_array(c->arena, c->signals_len + 1, sizeof(*steps));
     size_t len = 0;

@@ -48,4 +48,5 @@ struct flow_request {
     bool is_finished;    /* START, WAIT: read the row for the result */
     struct bytes report; /* CHECK, MIGRATE: JSON; bytes_done() */
     void *internal;
+    unsigned forks; /* private: how often one has failed */
 };

@@ -38,6 +38,7 @@ struct durable_row {
     struct slice parked;        /* with is_paused: why it is not run until somebody resumes it */
     int64_t records;            /* in its journal */
     int64_t events;             /* signals, ends of children and requests that it was sent so far */
+    int64_t signals_taken;      /* consumed so far */
     int64_t wake_us;            /* when it is due; INT64_MAX: only an event makes it due */
     int64_t attempt;            /* 1; one more for each retry */
     int64_t lines; /* log lines stored that the code printed outside of steps; -1: not known */
@@ -88,6 +89,10 @@ struct store_cut {
     int64_t records, chunk_first;
     struct slice chunk;
     int64_t version; /* 0: as it was */
+    /* A fork, if is_fenced: how many signals the source had consumed when its journal was looked through for
+     * those that come back. ERR_CONFLICT: it has consumed others. */
+    bool is_fenced;
+    int64_t signals_taken;
 };
 
 /* Deaths of the process in a row, while it ran an execution, with which that is parked. */

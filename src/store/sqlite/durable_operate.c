@@ -319,6 +319,23 @@ static enum err fork_copy(struct writer *w, const struct durable_state *from,
     return code;
 }
 
+/* As of now it has the signals that the source has consumed by its surveyed records, which come back with
+ * the steps, and those that wait. What is consumed while the journal is copied is among these. */
+static enum err fork_signals(struct writer *w, const struct mutation *m,
+                             const struct durable_state *from, struct error *ret_error)
+{
+    const struct store_cut *cut = &m->durable_fork.cut;
+    if (cut->is_fenced && cut->signals_taken != from->signals_last - from->signals_waiting) {
+        error_set(ret_error, ERR_CONFLICT,
+                  "execution '%.*s' consumed a signal while it was being forked",
+                  SLICE_ARG(m->durable_fork.id));
+        error_hint(ret_error, "fork it again");
+        return ERR_CONFLICT;
+    }
+    return db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from->seq), P_INT(m->progress->target)),
+                  ret_error);
+}
+
 /* What a slice has copied is nobody's: a mark says so, and until the last slice takes it away whoever
  * tidies, now or after a death of the process, removes it. */
 static enum err fork_mark(struct writer *w, const struct mutation *m,
@@ -334,8 +351,9 @@ static enum err fork_mark(struct writer *w, const struct mutation *m,
         p->attempt = from->attempt;
         w->forks++;
         w->needs_tidy = true;
-        return db_run(&w->db, WRITER_DURABLE_PURGE_ADD, PARAMS(P_INT(p->target), P_INT(2)),
-                      ret_error);
+        enum err code =
+            db_run(&w->db, WRITER_DURABLE_PURGE_ADD, PARAMS(P_INT(p->target), P_INT(2)), ret_error);
+        return code == OK ? fork_signals(w, m, from, ret_error) : code;
     }
     enum err code = apply_one(w, WRITER_DURABLE_PURGE_FIND, PARAMS(P_INT(p->target)), &mark,
                               &has_row, ret_error);
@@ -385,11 +403,12 @@ static enum err fork_make(struct writer *w, const struct mutation *m,
     if (code == OK)
         code = operate_append_rest(w, to.seq, cut, ret_error);
     struct durable_step c = {.id = new_id, .state = to};
-    if (code == OK)
+    if (code == OK) /* those that came since */
         code =
             db_run(&w->db, WRITER_SIGNALS_COPY, PARAMS(P_INT(from->seq), P_INT(to.seq)), ret_error);
     if (code == OK)
-        c.state.signals_waiting += db_changes(&w->db);
+        code = apply_one(w, WRITER_SIGNALS_COUNT, PARAMS(P_INT(to.seq)), &c.state.signals_waiting,
+                         NULL, ret_error);
     if (code == OK && c.state.signals_waiting)
         code = apply_one(w, WRITER_SIGNALS_BYTES, PARAMS(P_INT(to.seq)), &signals, NULL, ret_error);
     /* Each slice was measured: the journal is not read again. */

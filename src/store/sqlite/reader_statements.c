@@ -38,7 +38,7 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
 /* As durable_read.c names them. */
 #define READER_DURABLE_COLUMNS                                                                     \
     "SELECT " DURABLE_COLUMNS_SQL "d.id, f.name, d.export_name, d.key, d.parent, d.created_us,"    \
-    " t.error, t.progress, t.parked"
+    " d.signals_last - d.signals_waiting, t.error, t.progress, t.parked"
 #define READER_DURABLE_FROM                                                                        \
     " FROM durable d JOIN function f ON f.id = d.function_id"                                      \
     " JOIN durable_text t ON t.execution = d.seq"

@@ -89,6 +89,79 @@ static void a_source_that_is_retried_meanwhile_is_not_mixed(void **state)
     assert_journal(h, "a", CHUNKS);
 }
 
+static void send_signal(struct harness *h, const char *name)
+{
+    struct store_op op = HARNESS_OP(h);
+    store_durable_signal(
+        h->store, &op,
+        &(struct durable_message){.execution = S("a"), .name = slice_cstr(name), .data = S("1")});
+    assert_ok(harness_wait(h, &op));
+}
+
+/* Appends a record that consumes a signal. */
+static void take_signal(struct harness *h, struct store_op *op, int64_t first, int64_t seq)
+{
+    struct bytes records = records_make(first, 1);
+    const struct store_step steps[] = {
+        {.kind = STORE_STEP_APPEND, .append = {1, bytes_slice(&records)}},
+        {.kind = STORE_STEP_STATUS, .status = {.status = DURABLE_RUNNING}},
+        {.kind = STORE_STEP_SIGNAL_TAKEN, .signal_taken = {seq}}};
+    store_durable_commit(h->store, op, S("a"), first, steps, 3);
+    bytes_done(&records);
+}
+
+static int64_t signals_of_newest(struct harness *h)
+{
+    return number(h,
+                  "SELECT count(*) FROM signal WHERE execution = (SELECT max(seq) FROM durable)");
+}
+
+/* Who looks through the journal and then forks would know of no signal that was consumed in between. */
+static void a_signal_consumed_since_the_survey_refuses_the_fork(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h);
+    struct store_cut cut = {.is_fenced = true};
+    assert_ok(durable_start(h, "a"));
+    send_signal(h, "one");
+    send_signal(h, "two");
+    assert_int_equal(durable_get(h, "a").signals_taken, 0);
+    take_signal(h, &op, 0, 1);
+    assert_ok(harness_wait(h, &op));
+    assert_int_equal(durable_get(h, "a").signals_taken, 1);
+    op = (struct store_op)HARNESS_OP(h);
+    store_durable_fork(h->store, &op, S("a"), S("forked"), &cut, NULL, 0);
+    assert_int_equal(harness_wait(h, &op), ERR_CONFLICT);
+    assert_text_has(h->error.message, "consumed a signal while it was being forked");
+    assert_false(durable_is_there(h, "forked"));
+    cut.signals_taken = 1;
+    op = (struct store_op)HARNESS_OP(h);
+    store_durable_fork(h->store, &op, S("a"), S("forked"), &cut, NULL, 0);
+    assert_ok(harness_wait(h, &op));
+    assert_int_equal(signals_of_newest(h), 1);
+    assert_int_equal(durable_get(h, "forked").signals_taken, 1);
+}
+
+/* The fork has what waited when it began, also what its source consumes before it is done. */
+static void a_signal_consumed_between_two_slices_is_not_lost(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h), taken = {0};
+    struct store_cut cut = {.records = CHUNKS, .chunk_first = CHUNKS, .is_fenced = true};
+    make_long(h, "a");
+    send_signal(h, "one");
+    send_signal(h, "two");
+    store_gather(h->store);
+    store_durable_fork(h->store, &op, S("a"), S("forked"), &cut, NULL, 0);
+    take_signal(h, &taken, CHUNKS, 1);
+    store_send(h->store);
+    assert_ok(harness_wait(h, &op));
+    assert_int_equal(durable_get(h, "a").signals_taken, 1);
+    assert_int_equal(signals_of_newest(h), 2);
+    assert_int_equal(durable_get(h, "forked").signals_taken, 0);
+    assert_journal(h, "forked", CHUNKS);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, durable_setup, harness_teardown)
@@ -97,6 +170,8 @@ int main(void)
         TEST(a_death_between_two_slices_leaves_nothing),
         TEST(a_fork_that_is_refused_at_its_end_leaves_nothing),
         TEST(a_source_that_is_retried_meanwhile_is_not_mixed),
+        TEST(a_signal_consumed_since_the_survey_refuses_the_fork),
+        TEST(a_signal_consumed_between_two_slices_is_not_lost),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("store/durable_fork", tests, NULL, NULL);

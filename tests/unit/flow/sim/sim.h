@@ -71,6 +71,7 @@ struct sim_execution {
     enum durable_status status;
     bool is_paused, is_parked, is_cancel_requested, was_resumed;
     bool is_deleted, is_fork;
+    bool is_fallen;  /* parked since the process fell three times with it */
     bool was_harmed; /* it was asked to end, or deleted: who waits for it may come to another end */
     int64_t attempt, version;
     int64_t crashes, crashed_records;
@@ -151,6 +152,7 @@ struct world {
         uint64_t seed;
         bool is_loud, is_calm;
         bool wakes_only; /* nothing else is sent to engine threads, where the dice may do without */
+        bool is_deadly;  /* the process falls again and again, by what runs */
     } options;
     int64_t now_us;
     struct sim_store store;

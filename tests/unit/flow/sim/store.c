@@ -460,7 +460,7 @@ static void crashed(struct sim_execution *x, int64_t *ret_number)
     if (x->is_paused || x->crashes < STORE_CRASHES_MAX)
         return;
     SAY("store: %s is parked", x->id);
-    x->is_paused = x->is_parked = true;
+    x->is_paused = x->is_parked = x->is_fallen = true;
     stats.crash_parked++;
 }
 
@@ -494,6 +494,8 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
         }
         return OK;
     case MUTATION_DURABLE_COMMIT:
+        if (x->is_fallen)
+            world_fails("%s runs, with which the process fell three times", x->id);
         return apply_commit(x, m, ret_number, ret_error);
     case MUTATION_DURABLE_SIGNAL:
         receive(x, m->durable_signal.message.name, ret_number);
@@ -506,7 +508,7 @@ enum err store_apply(struct sim_process *p, const struct mutation *m, int64_t *r
         if (x->is_paused && !m->durable_pause.is_paused)
             x->wake_us = 0;
         x->is_paused = m->durable_pause.is_paused;
-        x->is_parked = false;
+        x->is_parked = x->is_fallen = false;
         x->crashes = 0;
         x->crashed_records = -1;
         return OK;

@@ -211,7 +211,7 @@ static void succeed(bool is_dead)
     stats.deaths += is_dead;
     stats.takeovers += !is_dead;
     if (is_dead) {
-        if (percent(70)) /* it fell by itself */
+        if (W->options.is_deadly || percent(70)) /* it fell by itself */
             process_suspects(before, &suspects);
         process_die(before);
         if (percent(30))
@@ -330,7 +330,7 @@ static void begin(void)
     W->migrations_left = W->loses_wakes || W->options.wakes_only ? 0 : (unsigned)(roll() % 3);
     W->has_checks = W->verifies || W->migrations_left > 0;
     W->deletions_left = (unsigned)(roll() % 6 == 0);
-    W->is_deadly = W->deaths_left > 0 && percent(20);
+    W->is_deadly = W->options.is_deadly || (W->deaths_left > 0 && percent(20));
     W->deaths_left = W->is_deadly ? 12 : W->deaths_left;
     alarms_begin();
     W->process = process_new(SLICE_EMPTY);
@@ -348,10 +348,13 @@ static bool pass_time(void)
 
 static bool harm(void)
 {
-    if (W->is_over || W->deaths_left == 0 || !percent(W->is_deadly ? 5 : 1))
+    if (W->is_over || W->deaths_left == 0 ||
+        !percent(W->options.is_deadly ? 20
+                 : W->is_deadly       ? 5
+                                      : 1))
         return false;
     W->deaths_left--;
-    succeed(percent(60));
+    succeed(W->options.is_deadly || percent(60));
     return true;
 }
 
