@@ -4,7 +4,7 @@
 // signal() and execution() of `limpet`. All ask the same three ops; in a workflow each answer is recorded.
 
 import { native } from "../native.ts";
-import { errorUnpack } from "../workflow/errors.ts";
+import { ChildCancelledError, errorUnpack } from "../workflow/errors.ts";
 import { json, nameOf } from "../workflow/workflow.ts";
 
 /** enum execution_verb of src/host/execution_request.h */
@@ -194,10 +194,11 @@ class Execution {
 }
 
 function failure({ status, error }: Status): unknown {
+    if (status === "cancelled") {
+        return new ChildCancelledError("the execution was cancelled");
+    }
     const { name = "Error", message = "" } = error ?? {};
-    return errorUnpack({
-        error: { kind: status === "cancelled" ? "ChildCancelledError" : name, name, message, stack: `${name}: ${message}` },
-    });
+    return errorUnpack({ error: { kind: name, name, message, stack: `${name}: ${message}` } });
 }
 
 async function start(workflow: unknown, input?: unknown, options?: { id?: string }): Promise<Execution> {
