@@ -50,9 +50,9 @@ declare module "cloudflare:workers" {
 
     /** A class that extends this and is exported is what service bindings lead to; an instance is made for each
      *  request and call. */
-    export abstract class WorkerEntrypoint<E = Env> {
-        constructor(ctx: ExecutionContext, env: E);
-        protected readonly ctx: ExecutionContext;
+    export abstract class WorkerEntrypoint<E = Env, Props = any> {
+        constructor(ctx: ExecutionContext<Props>, env: E);
+        protected readonly ctx: ExecutionContext<Props>;
         protected readonly env: E;
         fetch?(request: Request): Response | Promise<Response>;
     }

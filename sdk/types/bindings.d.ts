@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What `env` can have beside variables, a file a kind in bindings/. Such a file has the global types of its
+// binding, and in `declare module "cloudflare:workers" { … }` the classes that code extends for it: modules of
+// one name are joined.
+
+/// <reference path="bindings/service.d.ts" />
+/// <reference path="bindings/workflow.d.ts" />
