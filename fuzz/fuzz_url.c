@@ -4,6 +4,7 @@
  * against it, then lines of which each is a setter (its first byte says which) and a value. Every
  * URL that comes out holds what url_check.h says, and nothing panics. */
 #include "fuzz/url_check.h"
+#include "http/url_set.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -23,7 +24,7 @@ static void set(struct deps_url *u, struct slice line)
         return;
     enum deps_url_part part = (enum deps_url_part)((unsigned char)(line.ptr[0] - '0') % 10);
     struct slice value = slice_skip(line, 1);
-    if (!deps_url_set(u->href, u->href_len, part, value.ptr, value.len, &changed))
+    if (!url_set(slice_of(u->href, u->href_len), part, value, &changed))
         return;
     url_check(&changed);
     deps_url_done(u);

@@ -13,6 +13,7 @@
 #include "base/limits.h"
 #include "base/random.h"
 #include "crypto/crypto.h"
+#include "http/url_set.h"
 #include "limpet_deps.h"
 #include "loop/loop.h"
 #include "module/deployment.h"
@@ -353,9 +354,7 @@ enum err op_url_parse(struct guest *g, const struct op_url_parse_args *a)
 enum err op_url_set(struct guest *g, const struct op_url_set_args *a)
 {
     struct deps_url url;
-    if (a->part > DEPS_URL_HASH ||
-        !deps_url_set(a->href.ptr, a->href.len, (enum deps_url_part)a->part, a->value.ptr,
-                      a->value.len, &url))
+    if (a->part > DEPS_URL_HASH || !url_set(a->href, (enum deps_url_part)a->part, a->value, &url))
         return op_refuse(g, ERR_INVALID, "the URL cannot take this value");
     give_url(g, &url);
     return OK;

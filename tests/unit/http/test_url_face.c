@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "fuzz/url_check.h"
+#include "http/url_set.h"
 
 static bool parse(const char *text, const char *base, struct deps_url *ret)
 {
@@ -125,8 +126,8 @@ static void every_setter(void **state)
                 continue;
             for (unsigned part = DEPS_URL_PROTOCOL; part <= DEPS_URL_HASH; part++) {
                 for (size_t v = 0; v < ARRAY_LEN(values); v++) {
-                    if (!deps_url_set(u.href, u.href_len, (enum deps_url_part)part, values[v],
-                                      strlen(values[v]), &changed))
+                    if (!url_set(slice_of(u.href, u.href_len), (enum deps_url_part)part,
+                                 slice_cstr(values[v]), &changed))
                         continue;
                     changed_len++;
                     url_check(&changed);
@@ -155,6 +156,39 @@ static void a_host_is_emptied(void **state)
         assert_true(parse(needy[i], NULL, &u));
         assert_false(deps_url_set(u.href, u.href_len, DEPS_URL_HOST, "", 0, &changed));
         assert_false(deps_url_set(u.href, u.href_len, DEPS_URL_HOSTNAME, "", 0, &changed));
+        deps_url_done(&u);
+    }
+}
+
+/* https://url.spec.whatwg.org/#url-serializing: what would be read as a host begins with "/.". */
+static void paths_that_look_like_hosts(void **state)
+{
+    static const struct {
+        const char *text;
+        enum deps_url_part part;
+        const char *value, *href, *host, *path;
+    } cases[] = {
+        {"foo:/x", DEPS_URL_PATHNAME, "//y", "foo:/.//y", "", "//y"},
+        {"foo:/x", DEPS_URL_PATHNAME, "/.//y", "foo:/.//y", "", "//y"},
+        {"foo:/a//b?q#f", DEPS_URL_PATHNAME, "/..//c", "foo:/.//c?q#f", "", "//c"},
+        {"foo:/.//x", DEPS_URL_PATHNAME, "z", "foo:/z", "", "/z"},
+        {"foo:/.//x", DEPS_URL_PATHNAME, "", "foo:/", "", "/"},
+        {"foo:/x", DEPS_URL_PATHNAME, "a?b#c\t d ", "foo:/a%3Fb%23c%20d%20", "",
+         "/a%3Fb%23c%20d%20"},
+        {"foo:/.//x", DEPS_URL_HOST, "h:8", "foo://h:8//x", "h", "//x"},
+        {"foo:/.//x?q", DEPS_URL_HOSTNAME, "h", "foo://h//x?q", "h", "//x"},
+        {"foo://h/x", DEPS_URL_PATHNAME, "//y", "foo://h//y", "h", "//y"},
+        {"http://h/x", DEPS_URL_PATHNAME, "//y", "http://h//y", "h", "//y"},
+        {"foo:/x", DEPS_URL_HOST, "h", "foo://h/x", "h", "/x"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct deps_url u;
+        assert_true(
+            url_set(slice_cstr(cases[i].text), cases[i].part, slice_cstr(cases[i].value), &u));
+        assert_part(&u, DEPS_URL_HASH, cases[i].href); /* the href */
+        assert_part(&u, DEPS_URL_HOSTNAME, cases[i].host);
+        assert_part(&u, DEPS_URL_PATHNAME, cases[i].path);
+        url_check(&u);
         deps_url_done(&u);
     }
 }
@@ -208,10 +242,10 @@ static void refused_input(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_shape),       cmocka_unit_test(every_setter),
-        cmocka_unit_test(a_host_is_emptied), cmocka_unit_test(credentials),
-        cmocka_unit_test(refused_input),     cmocka_unit_test(first_panic_is_told),
-        cmocka_unit_test(panics_are_caught),
+        cmocka_unit_test(every_shape),         cmocka_unit_test(every_setter),
+        cmocka_unit_test(a_host_is_emptied),   cmocka_unit_test(paths_that_look_like_hosts),
+        cmocka_unit_test(credentials),         cmocka_unit_test(refused_input),
+        cmocka_unit_test(first_panic_is_told), cmocka_unit_test(panics_are_caught),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
