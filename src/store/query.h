@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "loop/op.h"
 #include "store/durable.h"
+#include "store/kv.h"
 #include "store/rows.h"
 
 struct loop;
@@ -121,6 +122,23 @@ struct store_query {
                 *users; /* modules of which a version that serves is bound to it, by name */
             size_t users_len;
         } resource;
+        struct { /* ERR_NOT_FOUND: the namespace has been deleted */
+            int64_t resource;
+            const struct slice *keys;
+            size_t len;
+            int64_t bytes_max; /* of all values: ERR_TOO_LARGE */
+            /* ret */
+            struct kv_row *rows; /* one for each key, in their order; without key and token */
+        } kv_get;
+        struct { /* by key; likewise */
+            int64_t resource;
+            struct slice prefix, after; /* after: only keys behind it, "": all */
+            int64_t limit;
+            /* ret */
+            struct kv_row *rows; /* without values and token */
+            size_t len;
+            bool is_complete; /* else there may be more behind the last */
+        } kv_list;
         struct { /* of the whole server */
             /* ret */
             struct resource_counts counts[RESOURCE_KINDS];

@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "store/durable.h"
 #include "store/files.h"
+#include "store/kv.h"
 #include "store/query.h"
 #include "store/rows.h"
 

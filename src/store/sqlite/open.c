@@ -233,6 +233,7 @@ enum err writer_open(struct store *s, const char *path, const char *folder,
     w->keep_us = config->durable_keep_us ? config->durable_keep_us : OPEN_KEEP_US;
     w->audit_keep_us = config->audit_keep_us;
     w->audit_rows_max = config->audit_rows_max;
+    w->expires_us = 0;
     w->audit_us = config->audit_keep_us > 0 ? 0 : INT64_MAX;
     w->accounts = config->accounts;
     w->needs_tidy = true; /* perhaps; the first look is cheap */

@@ -123,6 +123,14 @@ NODISCARD enum err store_resources_of(struct store_reader *r, struct arena *a,
 NODISCARD enum err store_resource_counts(struct store_reader *r,
                                          struct resource_counts ret_counts[RESOURCE_KINDS],
                                          struct error *ret_error);
+/* A row for each key, of version 0 where there is none. */
+NODISCARD enum err store_kv_get(struct store_reader *r, struct arena *a, int64_t resource,
+                                const struct slice *keys, size_t len, int64_t bytes_max,
+                                struct kv_row **ret_rows, struct error *ret_error);
+NODISCARD enum err store_kv_list(struct store_reader *r, struct arena *a, int64_t resource,
+                                 struct slice prefix, struct slice after, int64_t limit,
+                                 struct kv_row **ret_rows, size_t *ret_len, bool *ret_is_complete,
+                                 struct error *ret_error);
 /* By module, then hour. ERR_TOO_LARGE above LIMIT_USAGE_ROWS. */
 NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
                                const struct usage_filter *filter, struct usage_row **ret_rows,

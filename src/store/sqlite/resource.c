@@ -13,9 +13,9 @@ _Static_assert(RESOURCE_KIND_KV == 0 && RESOURCE_KIND_D1 == 1 && RESOURCE_KIND_Q
                    RESOURCE_KIND_BUCKET == 3,
                "stored as numbers");
 
-/* What is left of deleted ones; NULL: nothing is, in this database. */
+/* What is left of deleted ones: see resource_tidy_fn. NULL: nothing is, in this database. */
 static const resource_tidy_fn resource_tidy[RESOURCE_KINDS] = {
-    [RESOURCE_KIND_KV] = NULL,
+    [RESOURCE_KIND_KV] = tidy_kv,
 };
 
 static enum err resource_none(enum resource_kind kind, struct slice name, struct error *ret_error)

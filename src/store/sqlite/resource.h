@@ -19,3 +19,5 @@ NODISCARD enum err resource_delete_all(struct writer *w, struct slice space, int
  * off what it has removed. */
 typedef enum err (*resource_tidy_fn)(struct writer *w, int64_t id, int64_t *rows,
                                      struct error *ret_error);
+/* kv.c */
+NODISCARD enum err tidy_kv(struct writer *w, int64_t id, int64_t *rows, struct error *ret_error);

@@ -104,6 +104,8 @@ int64_t writer_patience_us(const struct writer *w)
 {
     enum { HOUR_US_SHIFT = 32 }; /* 71 minutes: the wall clock may be set meanwhile */
     int64_t next_us = w->retain_us < w->audit_us ? w->retain_us : w->audit_us;
+    if (w->expires_us < next_us)
+        next_us = w->expires_us;
     if (next_us == INT64_MAX)
         return INT64_MAX;
     int64_t left = next_us - clock_wall_us();

@@ -63,8 +63,9 @@ struct writer {
     int64_t audit_trimmed;                     /* the anchor's seq, as far as it is known */
     int64_t audit_us;                          /* when its age is next looked at; INT64_MAX: not */
     bool audit_is_bad;                         /* it is not as it was written: nothing goes */
-    int64_t usage_hour, usage_tidied_hour;     /* the newest; older ones have gone as of */
-    int wal_pages; /* in the log since it was last copied to the database */
+    int64_t expires_us; /* when keys that expire are next looked at; INT64_MAX: not */
+    int64_t usage_hour, usage_tidied_hour; /* the newest; older ones have gone as of */
+    int wal_pages;                         /* in the log since it was last copied to the database */
     bool is_log_sized;
     bool needs_tidy;    /* something to trim or to purge */
     bool is_guarded;    /* the running mutation has a savepoint */
@@ -103,6 +104,8 @@ NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret
 NODISCARD enum err tidy_audit(struct writer *w, bool *ret_did, struct error *ret_error);
 /* resource.c: what deleted ones held. */
 NODISCARD enum err tidy_resources(struct writer *w, bool *ret_did, struct error *ret_error);
+/* kv.c: keys that have expired. */
+NODISCARD enum err tidy_kv_expired(struct writer *w, bool *ret_did, struct error *ret_error);
 /* usage.c: hours that are too old. */
 NODISCARD enum err tidy_usage(struct writer *w, bool *ret_did, struct error *ret_error);
 /* After how long there is something to tidy though no mutation came; INT64_MAX: never. */
