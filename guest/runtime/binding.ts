@@ -4,11 +4,13 @@
 // read, and then the same object.
 
 import { executions } from "./executions.ts";
+import { kvNamespace } from "./kv.ts";
 import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
     service: (name) => service(name),
     workflow: (name) => executions().binding(name),
+    kv: kvNamespace,
 };
 
 let made: Map<string, object> | undefined;

@@ -74,6 +74,16 @@ export interface Native {
     log(level: number, text: string): void;
     clock(which: 0 | 1): number;
     random(length: number): Uint8Array<ArrayBuffer>;
+    kvGet(binding: string, keys: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
+    kvList(binding: string, prefix: string, after: string, limit: number): Promise<unknown>;
+    kvWrite(
+        binding: string, key: string, what: number, value: string | ArrayBuffer | ArrayBufferView, metadata: string,
+        expires: number, ifVersion: number,
+    ): Promise<number>;
+    kvRecord(
+        binding: string, key: string, what: number, value: string | ArrayBuffer | ArrayBufferView, metadata: string,
+        expires: number,
+    ): number;
     envGet(name: string): string | undefined;
     envList(): [string, string][];
     urlParse(input: string, base?: string): UrlRecord | undefined;

@@ -61,7 +61,11 @@ enum {
 
     /* Modules */
     LIMIT_NAMESPACES = 10000,
-    LIMIT_TOKENS = 1000,    /* of one namespace */
+    LIMIT_TOKENS = 1000, /* of one namespace */
+    LIMIT_KV_KEY_BYTES = 512,
+    LIMIT_KV_VALUE_BYTES = 25 * 1024 * 1024,
+    LIMIT_KV_METADATA_BYTES = 1024,
+    LIMIT_KV_KEYS = 100,    /* that one get() names */
     LIMIT_RESOURCES = 1000, /* of one kind in one namespace */
     LIMIT_EGRESS_RULES = 256,
     LIMIT_NAME_BYTES = 63, /* a DNS label, since the name is a host */

@@ -56,7 +56,8 @@ void execution_effect(struct execution *x, const struct execution_effect *effect
                                   .value = arena_copy(x->arena, effect->value),
                                   .id = arena_copy(x->arena, effect->id),
                                   .level = effect->level,
-                                  .at_us = effect->at_us};
+                                  .at_us = effect->at_us,
+                                  .number = effect->number};
 }
 
 void batch_consumed(struct execution *x, int64_t seq)

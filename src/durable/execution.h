@@ -264,12 +264,15 @@ enum execution_effect_kind {
     EXECUTION_CANCEL_CHILD, /* target: execution */
     EXECUTION_PUBLISH,      /* value: progress */
     EXECUTION_LOG,          /* level; value: text */
+    EXECUTION_KV_PUT, /* number: of the KV namespace; name: key, value; target: metadata; at_us: expires, in
+                               seconds */
+    EXECUTION_KV_DELETE, /* number, name */
 };
 struct execution_effect {
     enum execution_effect_kind kind;
     struct slice target, name, value, id;
     int level;
-    int64_t at_us;
+    int64_t at_us, number;
 };
 /* Adds an effect that is stored with the records made so far; copied. Only when LIVE, or in the
  * replay of a tail record; log lines always: their caller knows which are stored. Of progress the

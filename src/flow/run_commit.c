@@ -154,6 +154,11 @@ static struct store_step step_of_effect(const struct execution_effect *e)
         return (struct store_step){.kind = STORE_STEP_MESSAGE, .message.execution = e->target};
     case EXECUTION_PUBLISH:
         return (struct store_step){.kind = STORE_STEP_PROGRESS, .progress = {e->value}};
+    case EXECUTION_KV_PUT:
+        return (struct store_step){.kind = STORE_STEP_KV_PUT,
+                                   .kv_put = {e->number, e->name, e->target, e->value, e->at_us}};
+    case EXECUTION_KV_DELETE:
+        return (struct store_step){.kind = STORE_STEP_KV_DELETE, .kv_delete = {e->number, e->name}};
     case EXECUTION_LOG:
         break;
     }

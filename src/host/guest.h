@@ -25,6 +25,7 @@
 #include "loop/timer.h"
 #include "module/runtime.h"
 
+struct asks;
 struct deployment;
 struct dispatch;
 struct held_answer;
@@ -55,6 +56,7 @@ struct guest_host {
     enum err (*may_fetch)(void *ctx, const struct deployment *d, struct slice method,
                           struct url_target *t, struct error *ret_error);
     struct fiber_runner *fiber_runner;
+    struct asks *asks;       /* of the store; NULL: there is none */
     struct job_runner *jobs; /* NULL: what takes long is done where it is asked for */
     /* The guest stands still in an op, and no more: in between it may have been ended, while the op is
      * away. Time that it has used elsewhere. May be NULL. */

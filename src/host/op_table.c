@@ -152,6 +152,20 @@ static uint32_t unpack_u32(struct slice *in)
     return v;
 }
 
+static double unpack_f64(struct slice *in)
+{
+    double v;
+    CHECK(in->len >= sizeof(v));
+    memcpy(&v, in->ptr, sizeof(v));
+    *in = slice_skip(*in, sizeof(v));
+    return v;
+}
+
+static void pack_f64(struct bytes *out, double v)
+{
+    bytes_append(out, &v, sizeof(v));
+}
+
 static struct slice unpack_mem(struct slice *in)
 {
     uint32_t len = unpack_u32(in);
@@ -162,10 +176,12 @@ static struct slice unpack_mem(struct slice *in)
 }
 
 #define PACK_u32 bytes_append_u32
+#define PACK_f64 pack_f64
 #define PACK_str bytes_append_lstr
 #define PACK_bytes bytes_append_lstr
 #define PACK_mem bytes_append_lstr
 #define UNPACK_u32 unpack_u32
+#define UNPACK_f64 unpack_f64
 #define UNPACK_str unpack_mem
 #define UNPACK_bytes unpack_mem
 #define UNPACK_mem unpack_mem

@@ -433,6 +433,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .ctx = w,
         .fiber_runner = fiber_runner_new(&w->loop),
         .jobs = job_runner_new(&w->loop),
+        .asks = &w->asks,
         .loop = &w->loop,
         .egress = s->egress,
         .cache = s->cache,

@@ -18,8 +18,6 @@
 #include "base/random.h"
 #include "store/internal.h"
 
-#define ARTIFACT_TEMPORARY "tmp-"
-
 enum { ARTIFACT_HASH_LEN = 64, ARTIFACT_RECENT_CLEAN = 256 };
 
 struct artifact_recent {
@@ -48,8 +46,7 @@ bool artifact_is_hash(struct slice hash)
     return true;
 }
 
-/* DIR/ab or DIR/ab/abcdef… */
-static void artifact_path(struct store *s, struct slice hash, bool is_folder, struct bytes *out)
+void artifact_path(const struct store *s, struct slice hash, bool is_folder, struct bytes *out)
 {
     bytes_printf(out, "%s/%.2s", s->artifact_dir, hash.ptr);
     if (!is_folder)
@@ -102,22 +99,30 @@ static bool artifact_forget_one(struct store *s, uint64_t now_ns)
 static void artifact_remember(struct store *s, struct slice hash)
 {
     uint64_t now = clock_monotonic_ns();
-    if (map_count(&s->artifact_recent) >= ARTIFACT_RECENT_CLEAN)
+    /* Each time that there are twice as many as the last time has left: so many are looked at for each. */
+    if (map_count(&s->artifact_recent) >= 2 * s->artifact_recent_left + ARTIFACT_RECENT_CLEAN) {
         while (artifact_forget_one(s, now))
             ;
+        s->artifact_recent_left = map_count(&s->artifact_recent);
+    }
     struct artifact_recent *r = malloc(sizeof(*r));
     CHECK(r);
     r->put_ns = now;
     free(map_put(&s->artifact_recent, hash, r));
 }
 
+void artifact_put_begins(struct store *s, struct slice hash)
+{
+    pthread_mutex_lock(&s->artifact_lock);
+    artifact_remember(s, hash);
+    pthread_mutex_unlock(&s->artifact_lock);
+}
+
 bool store_asset_keep(struct store *s, struct slice hash)
 {
     if (!artifact_is_hash(hash))
         return false;
-    pthread_mutex_lock(&s->artifact_lock);
-    artifact_remember(s, hash);
-    pthread_mutex_unlock(&s->artifact_lock);
+    artifact_put_begins(s, hash);
     return artifact_exists(s, hash);
 }
 
@@ -266,9 +271,7 @@ enum err store_artifact_put(struct store *s, struct slice content, char ret_hash
     CLEANUP(bytes_done) struct bytes present = BYTES_INIT;
     artifact_path(s, name, false, &path);
     /* Remembered first: from here on the file is not removed. */
-    pthread_mutex_lock(&s->artifact_lock);
-    artifact_remember(s, name);
-    pthread_mutex_unlock(&s->artifact_lock);
+    artifact_put_begins(s, name);
     enum err code;
     if (artifact_read(bytes_cstr(&path), &present, NULL) == OK &&
         slice_eq(bytes_slice(&present), content)) {

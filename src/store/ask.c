@@ -28,21 +28,31 @@ static void ask_free(struct ask *a)
     free(a);
 }
 
+void asks_hold(struct asks *as)
+{
+    as->out++;
+}
+
+void asks_release(struct asks *as)
+{
+    CHECK(as->out > 0);
+    if (--as->out > 0 || !as->idle)
+        return;
+    void (*idle)(void *) = as->idle;
+    as->idle = NULL;
+    idle(as->idle_arg); /* as may be gone now */
+}
+
 static void ask_told(struct store_query *q)
 {
     struct ask *a = container_of(q, struct ask, query);
     struct asks *as = a->asks;
-    as->out--;
     a->is_answered = true;
     if (a->done)
         a->done(a); /* a may be gone now */
     else
         ask_free(a);
-    if (as->out == 0 && as->idle) {
-        void (*idle)(void *) = as->idle;
-        as->idle = NULL;
-        idle(as->idle_arg); /* as may be gone now */
-    }
+    asks_release(as);
 }
 
 enum op_status ask_start(struct ask *a)

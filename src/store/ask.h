@@ -45,5 +45,8 @@ static inline void ask_cleanup(struct ask **a)
     ask_drop(*a);
 }
 void asks_drop(struct list *list); /* all of an owner's list */
+/* Likewise for changes, and work on files, that one of the loop waits for: between both it is not idle. */
+void asks_hold(struct asks *as);
+void asks_release(struct asks *as);
 /* Calls idle, once, when no answer is out: now or later. No new asks come. */
 void asks_await(struct asks *as, void (*idle)(void *arg), void *arg);

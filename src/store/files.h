@@ -34,3 +34,18 @@ NODISCARD enum err store_asset_open(struct store *s, struct slice hash, const ch
 /* Appends exactly so many bytes from there on. ERR_IO, ERR_CORRUPT. */
 NODISCARD enum err store_asset_read(int fd, uint64_t at, size_t len, struct bytes *out,
                                     struct error *ret_error);
+
+/* Content that comes in pieces, of any size, in a file without a name until it is whole. So that nothing is left
+ * of one that no row comes to name, store_file_expected() is committed between end and keep. One thread at
+ * a time. */
+struct store_blob;
+NODISCARD enum err store_blob_new(struct store *s, struct store_blob **ret_blob,
+                                  struct error *ret_error);
+NODISCARD enum err store_blob_write(struct store_blob *b, struct slice data,
+                                    struct error *ret_error);
+/* All of it is on the disk. ret_hash: 65 bytes, its name. */
+NODISCARD enum err store_blob_end(struct store_blob *b, char ret_hash[65], struct error *ret_error);
+/* It has its name. */
+NODISCARD enum err store_blob_keep(struct store_blob *b, struct error *ret_error);
+/* NULL is allowed. What was not kept is gone. */
+void store_blob_free(struct store_blob *b);

@@ -163,7 +163,8 @@ struct store {
         dropped; /* function name -> struct dropped, lines lost since the writer last said so */
 
     pthread_mutex_t artifact_lock;
-    struct map artifact_recent; /* hash -> struct artifact_recent */
+    struct map artifact_recent;  /* hash -> struct artifact_recent */
+    size_t artifact_recent_left; /* how many were left when it was last cleaned */
 };
 
 /* queue.c: any thread. Queues one that mutation.c has built on the heap; it belongs to the queue from
@@ -180,6 +181,12 @@ void artifact_close(struct store *s);
 bool artifact_exists(struct store *s, struct slice hash);
 int64_t artifact_bytes(struct store *s, struct slice hash); /* of its file; 0: there is none */
 bool artifact_is_hash(struct slice hash);
+#define ARTIFACT_TEMPORARY                                                                         \
+    "tmp-" /* what names in the folder begin with that go at the next start */
+/* Appends DIR/ab/abcdef…, or the folder of it. */
+void artifact_path(const struct store *s, struct slice hash, bool is_folder, struct bytes *out);
+/* From here on a file of that name is not removed for a while. */
+void artifact_put_begins(struct store *s, struct slice hash);
 /* Names content. */
 void artifact_hash(struct slice content, char ret_hash[65]);
 /* Removes the file unless it was put a short while ago, when a version may be about to name it.

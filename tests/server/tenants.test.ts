@@ -296,6 +296,7 @@ test('what a route shows and does is of its namespace: over all of them the othe
 /** How each op keeps to its namespace. "own": it knows nothing but the guest that asks. */
 const OPS: Record<string, string> = {
     log: 'lines of its module: above', env_get: 'above', env_list: 'above', sql_exec: 'the file of its module: above', sql_transaction: 'as sql_exec', fetch: 'egress-rules.test.ts, bound-secrets.test.ts, caches.test.ts',
+    kv_get: 'kv.test.ts: what is bound is of its namespace', kv_list: 'as kv_get', kv_write: 'as kv_get', kv_record: 'as kv_get',
     service_fetch: 'services.test.ts: what is bound is of its namespace', service_call: 'as service_fetch',
     workflow_start: 'workflow-bindings.test.ts', execution_status: 'workflow-bindings.test.ts', execution_tell: 'workflow-bindings.test.ts',
     child_start: 'namespaces.test.ts', child_result: 'namespaces.test.ts', signal: 'namespaces.test.ts', child_cancel: 'namespaces.test.ts', event_wait: 'signals to its own execution: above', progress: 'of its own execution: above',

@@ -4,6 +4,7 @@
  * executions and log lines to what is kept (durable ones: tidy_durable.c), removes artifacts that
  * no version names, copies the write-ahead log into the database. Each call is one small
  * transaction, so that a mutation that arrives waits for milliseconds at most. */
+#include "base/clock.h"
 #include "store/sqlite/writer.h"
 
 #include <errno.h>
@@ -127,31 +128,45 @@ static enum err tidy_assets(struct writer *w, bool *ret_did, struct error *ret_e
     return code;
 }
 
-/* Artifacts that were put a moment ago are left in the table; a later look takes them. */
+/* At most so many rows of the table in one step, in the order of their hashes. Artifacts that were put a moment
+ * ago are left in it; another look takes them, not at once. */
 static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *ret_error)
 {
-    char hash[65] = "";
+    enum { LOOKED_AT_MAX = 256, REMOVED_MAX = 16, PAUSE_US = 5 * 1000 * 1000 };
     int removed = 0;
-    for (;;) {
+    if (w->artifacts_after[0] == '\0' && clock_wall_us() < w->artifacts_us)
+        return OK;
+    for (int looked_at = 0; looked_at < LOOKED_AT_MAX && removed < REMOVED_MAX; looked_at++) {
         bool has_row = false, is_used = false;
         int64_t ignored = 0;
-        enum err code = tidy_artifact_next(w, hash, sizeof(hash), &has_row, ret_error);
-        if (code != OK || !has_row)
+        enum err code = tidy_artifact_next(w, w->artifacts_after, sizeof(w->artifacts_after),
+                                           &has_row, ret_error);
+        if (code != OK)
             return code;
-        struct slice name = slice_cstr(hash);
+        if (!has_row) { /* that was all */
+            w->artifacts_after[0] = '\0';
+            w->artifacts_us = w->has_recent_artifacts ? clock_wall_us() + PAUSE_US : 0;
+            w->has_recent_artifacts = false;
+            return OK;
+        }
+        struct slice name = slice_cstr(w->artifacts_after);
         code = tidy_row(w, WRITER_TIDY_ARTIFACT_USED, PARAMS(P_TEXT(name)), &ignored, 1, &is_used,
                         ret_error);
         if (code != OK)
             return code;
-        if (!is_used && !artifact_remove(w->store, name))
+        if (!is_used && !artifact_remove(w->store, name)) {
+            w->has_recent_artifacts = true;
             continue;
+        }
         code = db_run(&w->db, WRITER_TIDY_ARTIFACT_DONE, PARAMS(P_TEXT(name)), ret_error);
         if (code == OK && !is_used)
             code = db_run(&w->db, WRITER_TIDY_ASSET_KNOWN, PARAMS(P_TEXT(name)), ret_error);
-        *ret_did = true;
-        if (code != OK || ++removed == 16)
+        if (code != OK)
             return code;
+        removed++;
     }
+    *ret_did = true; /* there may be more */
+    return OK;
 }
 
 enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)

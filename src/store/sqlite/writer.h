@@ -63,7 +63,11 @@ struct writer {
     int64_t audit_trimmed;                     /* the anchor's seq, as far as it is known */
     int64_t audit_us;                          /* when its age is next looked at; INT64_MAX: not */
     bool audit_is_bad;                         /* it is not as it was written: nothing goes */
-    int64_t expires_us; /* when keys that expire are next looked at; INT64_MAX: not */
+    char artifacts_after
+        [65]; /* where a walk over those that may be unused has come to; "": none goes on */
+    int64_t artifacts_us; /* when the next one begins, 0: as soon as there is something to tidy */
+    bool has_recent_artifacts; /* this walk has left some */
+    int64_t expires_us;        /* when keys that expire are next looked at; INT64_MAX: not */
     int64_t usage_hour, usage_tidied_hour; /* the newest; older ones have gone as of */
     int wal_pages;                         /* in the log since it was last copied to the database */
     bool is_log_sized;
