@@ -168,6 +168,14 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
     X(asset_put, asset_put, PUT, "/assets/:hash", DEPLOY, FILE, 204, "application/octet-stream", "", "",                \
       "Upload the content of a static file, named by its SHA-256")                                                      \
     RESOURCE_ROUTES(X, kv, "/kv", "KV namespace")                                                                       \
+    X(kv_key_list, kv_key_list, GET, "/kv/:resource/keys", READ, NONE, 200, "", "KvKeyList", "prefix limit cursor",     \
+      "Keys of a KV namespace, in the order of their bytes")                                                            \
+    X(kv_value_get, kv_value_get, GET, "/kv/:resource/values/:key", READ, NONE, 200, "", "application/octet-stream", "", \
+      "The value of a key; limpet-version, limpet-expiration and limpet-metadata (percent-encoded) are headers of the answer") \
+    X(kv_value_put, kv_value_put, PUT, "/kv/:resource/values/:key", DEPLOY, FILE, 204, "application/octet-stream", "", "expiration expiration_ttl metadata", \
+      "Set the value of a key, any bytes")                                                                              \
+    X(kv_value_delete, kv_value_delete, DELETE, "/kv/:resource/values/:key", DEPLOY, NONE, 204, "", "", "",             \
+      "Delete a key")                                                                                                   \
     X(usage_list, usage_list, GET, "/usage", READ, NONE, 200, "", "UsageList", "since module by",                       \
       "What modules used, a row for each, or with by=hour for each hour")                                               \
     X(quota_list, quota_list, GET, "/quotas", READ, NONE, 200, "", "QuotaList", "",                                     \

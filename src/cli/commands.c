@@ -129,6 +129,19 @@ static const struct flag resource_delete_flags[] = {
     {0},
 };
 
+static const struct flag kv_list_flags[] = {
+    {"--prefix", NULL, "TEXT", "only keys that begin so", false},
+    {0},
+};
+
+static const struct flag kv_put_flags[] = {
+    {"--path", NULL, "FILE", "the value is what is in FILE; - reads standard input", false},
+    {"--ttl", NULL, "SECONDS", "it goes after so long, at least 60", false},
+    {"--expiration", NULL, "SECONDS", "it goes then, in seconds since 1970", false},
+    {"--metadata", NULL, "JSON", "what list shows with the key", false},
+    {0},
+};
+
 static const struct flag execution_list_flags[] = {
     {"--function", NULL, "NAME", "only runs of one function", false},
     {"--workflow", NULL, "NAME[.EXPORT]", "only executions of one workflow", false},
@@ -354,6 +367,17 @@ const struct command commands_table[] = {
     {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
      wait_flags, cmd_execution_wait},
     RESOURCE_COMMANDS("kv namespace", "a KV namespace", "KV namespaces"),
+    {"kv list", "NAMESPACE", "Keys of a KV namespace", NULL, kv_list_flags, cmd_kv_list},
+    {"kv get", "NAMESPACE KEY", "Print the value of a key", NULL, no_flags, cmd_kv_get},
+    {"kv put", "NAMESPACE KEY [VALUE]", "Set the value of a key",
+     "Write -- before a value that begins with a dash.", kv_put_flags, cmd_kv_put},
+    {"kv delete", "NAMESPACE KEY", "Delete a key", NULL, no_flags, cmd_kv_delete},
+    {"kv export", "NAMESPACE", "Print all keys with their values, a line of JSON each", NULL,
+     kv_list_flags, cmd_kv_export},
+    {"kv import", "NAMESPACE [FILE]", "Set the keys that FILE or standard input has",
+     "FILE has a line of JSON for each key, as 'kv export' writes it, or one array of such "
+     "objects.",
+     no_flags, cmd_kv_import},
     {"namespace create", "NAME", "Make a namespace",
      "Its functions answer at http://FUNCTION.NAME.localhost. A name is also written "
      "NAME/FUNCTION.",

@@ -152,7 +152,7 @@ static uint32_t unpack_u32(struct slice *in)
     return v;
 }
 
-static double unpack_f64(struct slice *in)
+static inline double unpack_f64(struct slice *in)
 {
     double v;
     CHECK(in->len >= sizeof(v));
@@ -161,7 +161,7 @@ static double unpack_f64(struct slice *in)
     return v;
 }
 
-static void pack_f64(struct bytes *out, double v)
+static inline void pack_f64(struct bytes *out, double v)
 {
     bytes_append(out, &v, sizeof(v));
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // KV namespaces: what Workers' KV documents, in functions and in workflows, and that what was acknowledged outlives kill -9.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { errorOf, Server, until, useServer } from './harness.ts';
 import { deployWorkflow, execute } from './workflow-harness.ts';
@@ -167,7 +169,7 @@ test('a namespace has a disk quota', async () => {
     const set = await s.api('PUT', '/namespaces/small/quota', { disk_bytes: used + 1024 * 1024 });
     assert.equal(set.status, 200, set.text);
     const answer = await s.request('', '/', { host: `f.small.localhost:${s.httpPort}` });
-    assert.match(answer.text, /^limit .*disk/);
+    assert.match(answer.text, /^limit_disk .*disk/);
     assert.ok((await s.api('GET', '/namespaces/small/kv/k')).json.stored_bytes < 1024 * 1024);
 });
 
@@ -251,4 +253,71 @@ test('kill -9: no acknowledged put is lost, what a workflow adds is added once',
     } finally {
         await s.stop();
     }
+});
+
+test('keys by the API', async () => {
+    const s = await server();
+    assert.equal((await s.api('POST', '/kv', { name: 'api' })).status, 201);
+    const put = (key: string, body: string | Buffer, query = '') => s.admin(`/kv/api/values/${encodeURIComponent(key)}${query}`, { method: 'PUT', body });
+    const large = Buffer.alloc(300_000, 'z');
+    for (const [key, body, query] of [['a/b', 'one'], ['ä', Buffer.from([0, 255])], ['large', large], ['m', 'x', `?metadata=${encodeURIComponent('{"of":"ä"}')}&expiration_ttl=100`], ['empty', '']] as const)
+        assert.equal((await put(key, body as Buffer, query)).status, 204, key);
+    const get = (key: string) => s.admin(`/kv/api/values/${encodeURIComponent(key)}`);
+    assert.equal((await get('a/b')).text, 'one');
+    assert.deepEqual([...(await get('ä')).body], [0, 255]);
+    assert.ok((await get('large')).body.equals(large));
+    assert.equal((await get('empty')).text, '');
+    const m = await get('m');
+    assert.equal(decodeURIComponent(String(m.headers['limpet-metadata'])), '{"of":"ä"}');
+    assert.ok(Number(m.headers['limpet-version']) > 0 && Number(m.headers['limpet-expiration']) > Date.now() / 1000 + 50);
+    const keys = (await s.api('GET', '/kv/api/keys')).json;
+    assert.deepEqual(keys.map((k: any) => [k.name, k.bytes]), [['a/b', 3], ['empty', 0], ['large', 300_000], ['m', 1], ['ä', 2]]);
+    assert.deepEqual(keys[3].metadata, { of: 'ä' });
+    let next: string | undefined = '/kv/api/keys?limit=2';
+    const seen: string[] = [];
+    while (next) {
+        const page: any = await s.api('GET', next);
+        seen.push(...page.json.map((k: any) => k.name));
+        next = /^<(.*)>; rel="next"$/.exec(String(page.headers.link))?.[1];
+    }
+    assert.deepEqual(seen, keys.map((k: any) => k.name));
+    assert.deepEqual((await s.api('GET', '/kv/api/keys?prefix=m')).json.length, 1);
+    errorOf(await get('none'), 404, 'not_found');
+    errorOf(await put('k'.repeat(513), 'x'), 400, 'invalid');
+    errorOf(await put('k', 'x', '?expiration_ttl=5'), 400, 'invalid');
+    errorOf(await put('k', 'x', '?metadata=%7B'), 400, 'invalid');
+    errorOf(await s.api('GET', '/kv/nobody/keys'), 404, 'not_found');
+    assert.equal((await s.api('DELETE', '/kv/api/values/m')).status, 204);
+    errorOf(await get('m'), 404, 'not_found');
+    assert.equal((await s.api('GET', '/kv/api')).json.items, 4);
+});
+
+test('keys by the command line', async () => {
+    const s = await server();
+    const cli = async (...args: string[]) => {
+        const res = await s.cli(args);
+        assert.equal(res.code, 0, `${args.join(' ')}: ${res.stderr}`);
+        return res.stdout;
+    };
+    await cli('kv', 'namespace', 'create', 'cli');
+    await cli('kv', 'put', 'cli', 'k', 'value', '--metadata', '{"a":1}', '--ttl', '3600');
+    assert.equal(await cli('kv', 'get', 'cli', 'k'), 'value');
+    assert.match(await cli('kv', 'list', 'cli'), /^KEY .*\nk +5 B +\d+ +\{"a":1\}\n$/);
+    assert.equal((await s.admin('/kv/cli/values/bytes', { method: 'PUT', body: Buffer.from([255, 0, 1]) })).status, 204);
+    const exported = await cli('kv', 'export', 'cli');
+    const lines = exported.trim().split('\n').map((line) => JSON.parse(line));
+    assert.deepEqual(lines.map(({ expiration, ...rest }: any) => rest), [{ key: 'bytes', value: '/wAB', base64: true }, { key: 'k', value: 'value', metadata: { a: 1 } }]);
+    await cli('kv', 'namespace', 'create', 'copy');
+    const file = path.join(s.data, 'export.ndjson');
+    fs.writeFileSync(file, exported);
+    await cli('kv', 'import', 'copy', file);
+    assert.equal(await cli('kv', 'export', 'copy'), exported);
+    fs.writeFileSync(file, JSON.stringify([{ key: 'x', value: '1' }, { key: 'y', value: 'eQ==', base64: true }]));
+    await cli('kv', 'import', 'copy', file);
+    assert.equal(await cli('kv', 'get', 'copy', 'y'), 'y');
+    await cli('kv', 'delete', 'copy', 'y');
+    assert.equal((await s.cli(['kv', 'get', 'copy', 'y'])).code, 4);
+    assert.match(await cli('kv', 'namespace', 'show', 'copy'), /items +3\n/);
+    await cli('kv', 'namespace', 'delete', 'copy', '--yes');
+    assert.equal((await s.cli(['kv', 'put', 'cli', 'k'])).code, 2);
 });

@@ -75,6 +75,7 @@ async function houses(): Promise<Server> {
             assert.equal(res.status, 204, res.text);
         }
         for (const kind of ['kv']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
+        assert.equal((await s.admin(`${space.base}/kv/same/values/same`, { method: 'PUT', body: `${space.mark} kv` })).status, 204);
         const run = await s.api('POST', `${space.base}/functions/same/execute`, { body: { mark: space.mark } });
         const flow = await s.api('POST', `${space.base}/workflows/flow/execute`, { body: { do: 'wait', mark: space.mark }, id: 'key-1' });
         assert.equal(flow.status, 202, flow.text);
@@ -143,7 +144,7 @@ test('every route answers with what belongs to its namespace, and knows no execu
             const bare = template.replace('/namespaces/{namespace}/', '/');
             if ((bare !== template) !== (space.base !== '') || !api.paths[`/namespaces/{namespace}${bare}`]) continue;
             const fill = (id: string) => (space.base + bare)
-                .replace('{name}', template.includes('/workflows/') ? 'flow' : 'same').replace('{module}', 'same').replace('{var}', 'SAME').replace('{resource}', 'same')
+                .replace('{name}', template.includes('/workflows/') ? 'flow' : 'same').replace('{module}', 'same').replace('{var}', 'SAME').replace('{resource}', 'same').replace('{key}', 'same')
                 .replace('/builds/{id}', '/builds/1').replace('{version}', '1').replace('{id}', id);
             for (const method of Object.keys(operations)) {
                 if (template.includes('/executions/{id}')) {

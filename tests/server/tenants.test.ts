@@ -97,6 +97,8 @@ const CASES: Record<string, Case> = {
     'GET /executions/{id}/logs': { role: 'read' },
     'GET /kv': { role: 'read' },
     'GET /kv/{resource}': { role: 'read' },
+    'GET /kv/{resource}/keys': { role: 'read' },
+    'GET /kv/{resource}/values/{key}': { role: 'read' },
     'GET /usage': { role: 'read' },
     'GET /quotas': { role: 'read' },
     'GET /quotas/{module}': { role: 'read' },
@@ -137,6 +139,8 @@ const CASES: Record<string, Case> = {
         for (const at of houses) assert.deepEqual((await ask('POST', `${at.base}/assets`, { hashes: [hashOf(h)] })).json.missing, at === h ? [] : [hashOf(h)]);
     } },
     'POST /kv': { role: 'deploy', body: () => ({ name: 'made' }) },
+    'PUT /kv/{resource}/values/{key}': { role: 'deploy', body: file, isFile: true },
+    'DELETE /kv/{resource}/values/{key}': { role: 'deploy' },
     'DELETE /kv/{resource}': { role: 'deploy', id: () => 'made' },
     'DELETE /tokens/{id}': { role: 'admin', id: (h) => h.spare },
     'DELETE /quota': { role: 'server' },
@@ -158,7 +162,7 @@ function target(key: string, h: House, c: Case): string {
     const [, template] = key.split(' ') as [string, string];
     const id = c.id?.(h);
     const filled = template.replace('{namespace}', h.name).replace('{name}', template.startsWith('/workflows') ? 'flow' : 'same').replace('{module}', 'same').replace('{version}', '1')
-        .replace('{hash}', hashOf(h)).replace('{resource}', id ?? 'same').replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
+        .replace('{hash}', hashOf(h)).replace('{resource}', id ?? 'same').replace('{key}', 'same').replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
     return (isOfNamespace(key) ? h.base : '') + filled + (c.query ?? '');
 }
 const isOfNamespace = (key: string): boolean => !/ \/(namespaces|healthz|openapi|metrics|audit\/verify)/.test(key);
@@ -182,6 +186,7 @@ before(async () => {
         await done('PUT', `${h.base}/quotas/same`, { connections: 9 }, 200);
         await done('PUT', `${h.base}/quota`, { connections: 90 }, 200);
         for (const kind of ['kv']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
+        assert.equal((await s.admin(`${h.base}/kv/same/values/same`, { method: 'PUT', headers: { 'content-type': 'application/octet-stream', ...bearer(OWN) }, body: `${mark} kv` })).status, 204);
         h.rule = (await done('POST', `${h.base}/egress/rules`, { action: 'deny', pattern: `${name}.example.com` }, 201)).id;
         h.spare = (await done('POST', `${h.base}/tokens`, { role: 'read' }, 201)).id;
         const first = await host(h, { method: 'POST' });

@@ -266,7 +266,7 @@ static void keys_count_to_their_namespace(void **state)
     assert_ok(kv_put(h, row, STORE_KV_ANY, NULL));
     assert_int_equal(budget_used(&space->budgets[RESOURCE_DISK]), 64 + 1 + 500);
     row.key = S("l");
-    assert_int_equal(kv_put(h, row, STORE_KV_ANY, NULL), ERR_LIMIT);
+    assert_int_equal(kv_put(h, row, STORE_KV_ANY, NULL), ERR_LIMIT_DISK);
     assert_text_has(h->error.message, "namespace");
     row.key = S("k"); /* in the place of what is there */
     assert_ok(kv_put(h, row, STORE_KV_ANY, NULL));
