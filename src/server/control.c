@@ -58,7 +58,6 @@ struct control {
     void *ready_arg;
     pthread_t stopper;
     struct post stopped;
-    struct work sweep;
 };
 
 struct loop *control_loop(struct control *c)
@@ -73,11 +72,41 @@ int control_admin_port(const struct control *c)
 
 /* ---- what the admin API asks for ---- */
 
+struct removal {
+    struct work work;
+    struct server *server;
+    size_t name_len;
+    char name[];
+};
+
+static void removal_run(struct work *w)
+{
+    struct removal *r = container_of(w, struct removal, work);
+    images_remove(r->server, slice_of(r->name, r->name_len));
+}
+
+static void removal_done(struct work *w)
+{
+    free(container_of(w, struct removal, work));
+}
+
+static void remove_images(struct control *c, struct slice name)
+{
+    struct removal *r = calloc(1, sizeof(*r) + name.len);
+    CHECK(r);
+    *r = (struct removal){.work = {.run = removal_run, .done = removal_done},
+                          .server = c->server,
+                          .name_len = name.len};
+    memcpy(r->name, name.ptr, name.len);
+    work_start(&c->loop, &r->work);
+}
+
 static void host_change(void *ctx, struct admin_change *request)
 {
     struct control *c = ctx;
     if (request->kind == ADMIN_DELETED) {
         director_removed(c->director);
+        remove_images(c, request->function);
         accounts_forget(c->server->accounts, request->function);
     }
     deployments_change(c->deployments, request);
@@ -269,15 +298,6 @@ static enum err start_admin(struct control *c, struct error *ret_error)
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
-static void sweep_run(struct work *w)
-{
-    images_sweep(container_of(w, struct control, sweep)->server);
-}
-
-static void sweep_done(struct work *w)
-{
-}
-
 enum err control_new(struct server *s, struct control **ret_control, struct error *ret_error)
 {
     struct control *c = calloc(1, sizeof(*c));
@@ -355,8 +375,6 @@ static void start_routed(void *arg, const struct error *error)
         return;
     }
     c->is_started = true;
-    c->sweep = (struct work){.run = sweep_run, .done = sweep_done};
-    work_start(&c->loop, &c->sweep);
     databases_sweep(s, &c->loop);
     c->ready(c->ready_arg);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Where the databases of modules lie: the one place that makes a module's row into a path, and what
- * removes files that no row names any more. */
+ * removes files, also those of images, that no row names any more. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -53,6 +53,7 @@ struct sweep {
     struct namespace_row *spaces; /* of the query's arena, as all texts */
     size_t spaces_len, at;        /* at: of both kinds of modules in each */
     struct map files, names;
+    struct map images, modules; /* folders of images; names */
     bool is_removing;
 };
 
@@ -65,6 +66,7 @@ static void sweep_list(struct sweep *s)
             (void)map_put(&s->files, slice_cstr(e->d_name), s);
     if (dir)
         (void)closedir(dir);
+    images_list(s->server, &s->images);
 }
 
 static void sweep_remove(struct sweep *s)
@@ -88,6 +90,8 @@ static void sweep_free(struct sweep *s)
     arena_free(s->query.arena);
     map_done(&s->files);
     map_done(&s->names);
+    map_done(&s->images);
+    map_done(&s->modules);
     loop_arrived(s->loop);
     free(s);
 }
@@ -95,10 +99,12 @@ static void sweep_free(struct sweep *s)
 static void sweep_run(struct work *w)
 {
     struct sweep *s = container_of(w, struct sweep, work);
-    if (s->is_removing)
+    if (s->is_removing) {
         sweep_remove(s);
-    else
+        images_sweep(s->server, &s->images, &s->modules);
+    } else {
         sweep_list(s);
+    }
 }
 
 static void sweep_ask(struct sweep *s, enum store_query_kind kind)
@@ -139,6 +145,7 @@ static void sweep_answered(struct store_query *q)
         bytes_clear(&name);
         databases_file_name(&q->functions.rows[k], &name);
         (void)map_put(&s->names, bytes_slice(&name), s);
+        (void)map_put(&s->modules, q->functions.rows[k].name, s);
     }
     sweep_next(s);
 }

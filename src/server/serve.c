@@ -119,6 +119,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
 {
     struct config *c = &s->config;
     s->accounts = accounts_new(c);
+    s->images = images_new();
     if (!c->esbuild)
         c->esbuild = c->owned[1] = runtime_type_find(SLICE_EMPTY)->find_tool();
     struct store_config store = {.accounts = {accounts_get, accounts_get_space, s->accounts},
@@ -173,6 +174,7 @@ static void server_close(struct server *s)
     bytes_done(&s->suspects);
     if (s->store)
         store_close(s->store);
+    images_free(s->images);
     accounts_free(s->accounts);
     config_done(&s->config);
 }

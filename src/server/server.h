@@ -53,6 +53,7 @@ struct server {
     struct witness *witness; /* of what runs; NULL: there is no room for it */
     struct bytes suspects;   /* executions that the process before may have ended with */
     struct accounts *accounts;
+    struct images *images;
     uint64_t started_ns;
 };
 
@@ -69,4 +70,10 @@ struct image *images_get(const struct server *s, const struct runtime *r, struct
 void images_put(const struct server *s, const struct runtime *r, struct slice name,
                 struct slice hash, const struct image *image);
 void images_hash(struct slice code, char ret_hash[65]); /* what the store will call it */
-void images_sweep(const struct server *s);              /* removes old ones */
+struct images *images_new(void);
+void images_free(struct images *i);                            /* NULL is allowed */
+void images_remove(const struct server *s, struct slice name); /* the module was deleted */
+/* At the start: what there is; then, with the names of all modules that there are by now, what of that is
+ * old or nobody's goes, and the rest counts. */
+void images_list(const struct server *s, struct map *ret_folders);
+void images_sweep(const struct server *s, struct map *folders, const struct map *modules);
