@@ -92,7 +92,7 @@ enum abi_dispatch {
      * whenever no job is left, until there is nothing. */
     ABI_DISPATCH_WORKFLOW = 4,
     /* A method of an exported class. Input: lstr function name, lstr execution id, lstr export ("" is the
-     * default one), lstr props JSON, u32 what (0: call it, 1: read the property), lstr method, lstr
+     * default one), lstr props JSON, u32 what (0: call it, 1: read the property; ABI_METHOD_ACTOR), lstr method, lstr
      * arguments (an array, as docs/values.md says). Answer: RESPOND_VALUE with a value likewise, which says
      * also what was thrown (guest/runtime/service.ts). */
     ABI_DISPATCH_METHOD = 5,
@@ -105,10 +105,23 @@ enum {
     ABI_CODE_SCOPE_SHIFT = 16,
 };
 
+/* Of op ACTOR_CONTROL. */
+enum abi_actor {
+    ABI_ACTOR_UNBLOCK = 0,
+    ABI_ACTOR_BLOCK = 1, /* but for what this request has begun nothing goes on until UNBLOCK */
+    ABI_ACTOR_OVER = 2,  /* it takes no more requests; the next one has another instance */
+    ABI_ACTOR_ABORT =
+        3, /* it ends here and now, and all that it was asked fails with the message */
+};
+
+/* Added to `what` of a METHOD: it is for the instance that an actor is. */
+enum { ABI_METHOD_ACTOR = 256 };
+
 enum abi_http_flag {
     ABI_HTTP_HAS_BODY = 1,
     ABI_HTTP_BODY_INLINE = 2,   /* the whole body follows the headers */
     ABI_HTTP_ENTRYPOINT = 4,    /* by a service binding: which export, and its props */
+    ABI_HTTP_ACTOR = 8,         /* for the instance that an actor is */
     ABI_HTTP_VERSION_SHIFT = 8, /* a byte: of HTTP, 10, 11 or 20 */
     ABI_HTTP_TLS_SHIFT = 16,    /* a byte: of TLS, 12 or 13; 0: there is none */
 };

@@ -12,6 +12,7 @@
 #include "op.h"
 #include "rejection.h"
 #include "scope.h"
+#include "sql.h"
 #include "stack.h"
 #include "weak.h"
 #include "workflow.h"
@@ -131,6 +132,8 @@ static int32_t boot_run(JSContext *ctx)
     } while (JS_IsJobPending(eng.rt) || /* of a listener for rejections */
              (eng.op_completed_first && op_run_completed(ctx)) ||
              (eng.is_durable && workflow_next(ctx)));
+    if (eng.has_turn)
+        sql_end_turn(ctx);
     eng.dispatch = 0;
     return (int32_t)dispatch_count();
 }

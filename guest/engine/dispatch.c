@@ -152,6 +152,18 @@ static void dispatch_call_entrypoint(JSContext *ctx, struct dispatch *d, JSValue
     dispatch_returned(ctx, d, result);
 }
 
+/* fetch() of the instance that an actor is. */
+static void dispatch_call_actor(JSContext *ctx, struct dispatch *d, JSValueConst request)
+{
+    JSValue context = dispatch_new_context(ctx, d->number);
+    JSValue args[3] = {request, eng.env, context};
+    eng.is_actor = true;
+    JSValue result =
+        JS_IsException(context) ? JS_EXCEPTION : engine_hook(ctx, HOOK_actorFetch, 3, args);
+    JS_FreeValue(ctx, context);
+    dispatch_returned(ctx, d, result);
+}
+
 /* fetch(request, env, ctx), or the function that is the default export. */
 static void dispatch_call_fetch(JSContext *ctx, struct dispatch *d, JSValueConst request)
 {
@@ -297,6 +309,8 @@ static void dispatch_start_http(JSContext *ctx, struct dispatch *d, struct reade
     if (in->is_bad) {
         JS_ThrowInternalError(ctx, "malformed dispatch input");
         answer_fail(ctx, d);
+    } else if (flags & ABI_HTTP_ACTOR) {
+        dispatch_call_actor(ctx, d, request);
     } else if (d->entrypoint.len > 0 || eng.is_entrypoint) {
         dispatch_call_entrypoint(ctx, d, request);
     } else if (eng.exports & (ABI_EXPORT_FETCH | ABI_EXPORT_FUNCTION)) {
@@ -389,14 +403,17 @@ static void dispatch_start_method(JSContext *ctx, struct dispatch *d, struct rea
     }
     JSValue args[6] = {text_decode(ctx, (const uint8_t *)export.at, export.len, true),
                        text_decode(ctx, (const uint8_t *)method.at, method.len, true),
-                       JS_NewUint32(ctx, what),
+                       JS_NewUint32(ctx, what & ~(uint32_t)ABI_METHOD_ACTOR),
                        JS_NewUint8ArrayCopy(ctx, (const uint8_t *)values.at, values.len),
                        eng.env,
                        dispatch_new_context(ctx, d->number)};
+    const bool is_actor = what & ABI_METHOD_ACTOR;
     bool is_ok = true;
     for (int i = 0; i < 6; i++)
         is_ok &= !JS_IsException(args[i]);
-    JSValue result = is_ok ? engine_hook(ctx, HOOK_methodCall, 6, args) : JS_EXCEPTION;
+    eng.is_actor |= is_actor;
+    JSValue result = is_ok ? engine_hook(ctx, is_actor ? HOOK_actorCall : HOOK_methodCall, 6, args)
+                           : JS_EXCEPTION;
     JS_FreeValues(ctx, args[0], args[1], args[3], args[5]);
     dispatch_returned(ctx, d, result);
 }

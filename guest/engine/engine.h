@@ -51,6 +51,8 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(entrypointsOf)                                                                               \
     X(entrypointFetch)                                                                             \
     X(methodCall)                                                                                  \
+    X(actorFetch)                                                                                  \
+    X(actorCall)                                                                                   \
     X(contextExports)                                                                              \
     X(serviceRedirect)                                                                             \
     X(duration)
@@ -119,6 +121,8 @@ struct engine {
     uint32_t scope;                /* of the step whose body runs, 0: none; only scope.c sets it */
     bool is_loading;               /* top-level code */
     bool is_durable;               /* runs a workflow */
+    bool is_actor;                 /* is the one instance of a class */
+    bool has_turn;                 /* likewise, and has used its storage since it was at rest */
     bool has_frames;               /* promises carry frames (scope.h) */
     bool has_diverged;             /* which was not the one in the journal: nothing more may run */
     uint32_t random_dispatch;      /* for which Math.random was seeded; UINT32_MAX: never */

@@ -58,7 +58,10 @@ static bool op_may_stand(enum op_code code)
 #include "host/ops.def"
 #undef OP
     };
-    return stands[code] && (eng.is_durable || !is_recorded[code]);
+    if (!stands[code] || (!eng.is_durable && is_recorded[code]))
+        return false;
+    eng.has_turn = eng.is_actor; /* it may be one of its storage */
+    return true;
 }
 
 int32_t op_call_in(uint32_t scope, enum op_code code, const void *args, void *ret, uint32_t ret_cap)

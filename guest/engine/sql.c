@@ -5,6 +5,7 @@
 #include "op.h"
 #include "text.h"
 
+enum { SQL_END_TURN = 4 /* action of op SQL_TRANSACTION */ };
 enum sql_tag { SQL_NULL, SQL_I64, SQL_F64, SQL_TEXT, SQL_BLOB };
 
 static const int64_t SAFE_INTEGER = ((int64_t)1 << 53) - 1;
@@ -237,4 +238,15 @@ JSValue sql_transaction(JSContext *ctx, JSValueConst this_value, int argc, JSVal
         return JS_EXCEPTION;
     op_reply_done(&reply);
     return JS_UNDEFINED;
+}
+
+void sql_end_turn(JSContext *ctx)
+{
+    struct op_reply reply;
+    if (op_ask(ctx, OP_SQL_TRANSACTION, &(struct op_sql_transaction){.action = SQL_END_TURN},
+               &reply))
+        op_reply_done(&reply);
+    else
+        JS_FreeValue(ctx, JS_GetException(ctx)); /* the isolate is ending */
+    eng.has_turn = false;
 }

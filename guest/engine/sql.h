@@ -8,3 +8,6 @@
 
 JSValue sql_exec(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
 JSValue sql_transaction(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);
+/* The code of an actor comes to rest: what it has stored since is one commit. If that fails, the host ends
+ * the isolate here. */
+void sql_end_turn(JSContext *ctx);

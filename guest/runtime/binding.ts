@@ -5,12 +5,14 @@
 
 import { executions } from "./executions.ts";
 import { kvNamespace } from "./kv.ts";
+import { actorsOf } from "./actor.ts";
 import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
     service: (name) => service(name),
     workflow: (name) => executions().binding(name),
     kv: kvNamespace,
+    durable_object_namespace: (name) => actorsOf(name),
 };
 
 let made: Map<string, object> | undefined;

@@ -40,8 +40,9 @@ import { Navigator, navigator } from "./navigator.ts";
 import { Performance, performance } from "./performance.ts";
 import { PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./performance-entry.ts";
 import { Scheduler, scheduler } from "./scheduler.ts";
+import { DurableObject } from "./actor.ts";
 import {
-    contextExports, entrypointFetch, entrypointsOf, Fetcher, methodCall, serviceRedirect, WorkerEntrypoint,
+    actorHandlers, contextExports, entrypointFetch, entrypointsOf, Fetcher, methodCall, serviceRedirect, WorkerEntrypoint,
 } from "./service.ts";
 import { URLSearchParams } from "./search-params.ts";
 import {
@@ -133,6 +134,8 @@ native.setHooks({
     inspect: (value) => inspect(value),
     errorUncaught, rejectionUnhandled, rejectionHandled, fetchListener, fetchLocal,
     bindingOf, entrypointsOf, entrypointFetch, methodCall, contextExports, serviceRedirect,
+    actorFetch: (...args) => actorHandlers().actorFetch(...args),
+    actorCall: (...args) => actorHandlers().actorCall(...args),
 });
 
 defineInternals();
@@ -149,5 +152,5 @@ native.defineModule("limpet", {
     workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress, start, signal, execution,
     CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
-native.defineModule("cloudflare:workers", { WorkerEntrypoint, WorkflowEntrypoint: Entrypoint });
+native.defineModule("cloudflare:workers", { DurableObject, WorkerEntrypoint, WorkflowEntrypoint: Entrypoint });
 native.defineModule("cloudflare:workflows", { NonRetryableError });

@@ -66,6 +66,10 @@ export interface Hooks {
     methodCall(
         name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
     ): Promise<Uint8Array>;
+    actorFetch(request: Request, env: unknown, context: unknown): unknown;
+    actorCall(
+        name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
+    ): Promise<Uint8Array>;
     contextExports(): object;
     serviceRedirect(response: Response, request: Request, target: ServiceTarget): Response | Promise<Response>;
 }
@@ -139,6 +143,16 @@ export interface Native {
     workflowStart(binding: string, workflow: string, key: string, input: string): Promise<{ id: string; isNew: boolean }>;
     executionStatus(binding: string, key: string, waitMs: number): Promise<unknown>;
     executionTell(binding: string, key: string, verb: number, name: string, data: string): Promise<void>;
+    actorId(binding: string, exported: string, what: 0 | 1 | 2, text: string): string;
+    actorSelf(): { class: string; id: string; name: string };
+    actorControl(what: number, message: string): void;
+    storeGet(keys: Uint8Array): Uint8Array<ArrayBuffer>;
+    storePut(pairs: Uint8Array): void;
+    storeDelete(keys: Uint8Array): number;
+    storeList(start: Uint8Array, end: Uint8Array, isReverse: 0 | 1, limit: number): Uint8Array<ArrayBuffer>;
+    storeClear(): void;
+    storeSize(): number;
+    storeSync(): Promise<void>;
 
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
     sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;

@@ -6,6 +6,7 @@
 // What a method is given and gives are values of structured clone; its answer is [0, value] or [1, error]. So promises,
 // and errors with their class, message, stack, cause and properties, cross; functions and streams do not.
 
+import { actorsOf, DurableObjectStub, isActorClass, setStubs } from "./actor.ts";
 import { native, type ServiceTarget } from "./native.ts";
 import { errorPack, errorUnpack } from "./workflow/errors.ts";
 
@@ -35,8 +36,19 @@ function isEntrypoint(value: unknown): value is Constructor {
 /** A module was loaded: 1 if it exports such classes, and 2 if the default one is. */
 export function entrypointsOf(namespace: object): number {
     exported = namespace as Record<string, unknown>;
-    return (Object.values(exported).some(isEntrypoint) ? 1 : 0) + (isEntrypoint(exported.default) ? 2 : 0);
+    const values = Object.values(exported), hasActors = values.some(isActorClass);
+    if (hasActors) {
+        native.require(ACTORS); // so it is in the image
+    }
+    return (hasActors || values.some(isEntrypoint) ? 1 : 0) + (isEntrypoint(exported.default) ? 2 : 0);
 }
+
+const ACTORS = "limpet:internal/runtime/actors";
+
+/** What requests and calls of an actor come to. */
+export const actorHandlers = (): typeof import("./lazy/actors.ts").default => native.require(ACTORS) as never;
+
+export const exportOf = (name: string): unknown => exported[name];
 
 function find(name: string): unknown {
     const value = exported[name || "default"];
@@ -62,37 +74,52 @@ export function entrypointFetch(name: string, request: Request, env: unknown, co
 }
 
 /** Members that are the class's own: not those of every object, nor what an instance keeps. */
+export function memberOf(object: object, base: object, key: string): PropertyDescriptor | undefined {
+    for (let at = Object.getPrototypeOf(object); at && at !== base; at = Object.getPrototypeOf(at)) {
+        const found = key === "constructor" ? undefined : Object.getOwnPropertyDescriptor(at, key);
+        if (found) {
+            return found;
+        }
+    }
+    return undefined;
+}
+
 function member(name: string, key: string, env: unknown, context: unknown): [object, PropertyDescriptor] {
     const value = find(name);
     if (!isEntrypoint(value)) {
         throw new TypeError(`'${name || "default"}' is no class that extends WorkerEntrypoint, so it has no methods`);
     }
     const object = new value(context, env);
-    for (let at = value.prototype; at !== WorkerEntrypoint.prototype; at = Object.getPrototypeOf(at)) {
-        const found = key === "constructor" ? undefined : Object.getOwnPropertyDescriptor(at, key);
-        if (found) {
-            return [object, found];
-        }
+    const found = memberOf(object, WorkerEntrypoint.prototype, key);
+    if (found) {
+        return [object, found];
     }
     throw new TypeError(`the entrypoint '${name || "default"}' has no method '${key}'`);
 }
 
-export async function methodCall(
+/** What a call gives, or throws, as it is answered. */
+export async function answered(call: () => unknown): Promise<Uint8Array> {
+    try {
+        return native.serialize([0, await call()]);
+    } catch (error) {
+        return errorBytes(error);
+    }
+}
+
+export function methodCall(
     name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
 ): Promise<Uint8Array> {
-    try {
+    return answered(() => {
         const [object, found] = member(name, method, env, context);
         const value = found.get ? found.get.call(object) : found.value;
         if (what === PROPERTY) {
-            return native.serialize([0, await value]);
+            return value;
         }
         if (typeof value !== "function") {
             throw new TypeError(`'${method}' of the entrypoint '${name || "default"}' is no method`);
         }
-        return native.serialize([0, await Reflect.apply(value, object, native.deserialize(values) as unknown[])]);
-    } catch (error) {
-        return errorBytes(error);
-    }
+        return Reflect.apply(value, object, native.deserialize(values) as unknown[]);
+    });
 }
 
 function errorBytes(error: unknown): Uint8Array {
@@ -129,15 +156,15 @@ async function call(service: string, entrypoint: string, props: string, method: 
 }
 
 /** What a binding of that name is; or, with name "", an export of the module itself with these props. */
-export function service(name: string, entrypoint = "", props = ""): Fetcher {
+export function service(name: string, entrypoint = "", props = "", of: object = new Fetcher()): Fetcher {
     const fetch = (input: unknown, init?: RequestInit): Promise<Response> =>
         native.serviceFetch([name, entrypoint, props, 0, input, init], input, init);
-    return new Proxy(new Fetcher(), {
+    return new Proxy(of as Fetcher, {
         get(target, key, receiver) {
             if (key === "fetch") {
                 return fetch;
             }
-            if (typeof key === "symbol" || key === "then" || key in Object.prototype) {
+            if (typeof key === "symbol" || key === "then" || key in target) {
                 return Reflect.get(target, key, receiver);
             }
             const method = (...values: unknown[]) => call(name, entrypoint, props, key, CALL, values);
@@ -148,13 +175,19 @@ export function service(name: string, entrypoint = "", props = ""): Fetcher {
     });
 }
 
+Object.setPrototypeOf(DurableObjectStub.prototype, Fetcher.prototype);
+Object.setPrototypeOf(DurableObjectStub, Fetcher);
+setStubs(service);
+
 /** `ctx.exports`: the module's own exports, called as others call them. A class may be called to get one with props. */
 export function contextExports(): object {
     const all = Object.create(null) as Record<string, unknown>;
     for (const name of Object.keys(exported)) {
         const value = exported[name];
         const isObject = typeof value === "object" && value !== null && typeof (value as Handler).fetch === "function";
-        if (isEntrypoint(value) || isObject) {
+        if (isActorClass(value)) {
+            Object.defineProperty(all, name, { enumerable: true, get: () => actorsOf("", name) });
+        } else if (isEntrypoint(value) || isObject) {
             Object.defineProperty(all, name, { enumerable: true, get: () => loopback(name) });
         }
     }

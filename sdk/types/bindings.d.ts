@@ -4,5 +4,6 @@
 // binding, and in `declare module "cloudflare:workers" { … }` the classes that code extends for it: modules of
 // one name are joined.
 
+/// <reference path="bindings/actors.d.ts" />
 /// <reference path="bindings/service.d.ts" />
 /// <reference path="bindings/workflow.d.ts" />

@@ -137,17 +137,20 @@ enum err names_check_binding(const struct binding *b, struct error *ret_error)
 {
     const struct binding_kind_info *kind = &binding_kinds[b->kind];
     enum err err = names_check_env(b->name, ret_error);
-    if (err == OK && kind->is_module && (b->target.len > 0 || !kind->is_own))
-        err = names_check_function(b->target, ret_error);
+    const struct slice module = binding_module(b);
+    const struct slice export = kind->is_part_module ? b->target : b->part;
+    if (err == OK && (module.len > 0 || (kind->is_module && !kind->is_own)))
+        err = names_check_function(module, ret_error);
     if (err == OK && kind->is_resource &&
         b->target.len > 0) /* "": a project has not named it yet */
         err = resource_name_check(kind->resource, b->target, ret_error);
-    if (err != OK || b->part.len == 0 ||
-        (is_identifier(b->part) && b->part.len <= NAMES_EXPORT_BYTES_MAX))
+    if (err != OK || export.len == 0 ||
+        (is_identifier(export) && export.len <= NAMES_EXPORT_BYTES_MAX))
         return err;
     error_set(ret_error, ERR_INVALID, "binding '%.*s': '%.*s' is not the name of an export",
-              SLICE_ARG(b->name), SLICE_ARG(slice_utf8_clip(b->part, 80)));
-    error_hint(ret_error, "'%s' is the name of an exported class, such as 'Admin'", kind->part);
+              SLICE_ARG(b->name), SLICE_ARG(slice_utf8_clip(export, 80)));
+    error_hint(ret_error, "'%s' is the name of an exported class, such as 'Admin'",
+               kind->is_part_module ? kind->target : kind->part);
     return ERR_INVALID;
 }
 

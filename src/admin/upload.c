@@ -372,9 +372,9 @@ static enum err check_target(struct admin_request *r, const struct upload_parts 
     const struct binding_kind_info *kind = &binding_kinds[b->kind];
     CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
     struct function_row row;
-    module_name_join(r->space, b->target, &module);
-    if (!kind->is_module || b->target.len == 0 ||
-        slice_eq(bytes_slice(&module), p->upload.function))
+    const struct slice target = binding_module(b);
+    module_name_join(r->space, target, &module);
+    if (target.len == 0 || slice_eq(bytes_slice(&module), p->upload.function))
         return OK; /* itself */
     enum err err = read_function(r, arena_copy(r->arena, bytes_slice(&module)), &row, ret_error);
     if (err == OK && (kind->is_workflow ? module_is_durable(row.kind, row.exports)
@@ -385,14 +385,14 @@ static enum err check_target(struct admin_request *r, const struct upload_parts 
     const char *lacks =
         kind->is_workflow ? " that exports no workflow" : ", which answers no requests";
     error_set(ret_error, ERR_INVALID, "binding '%.*s' leads to '%.*s', and %s%s%s",
-              SLICE_ARG(b->name), SLICE_ARG(b->target),
+              SLICE_ARG(b->name), SLICE_ARG(target),
               err == OK           ? "that is a "
               : kind->is_workflow ? "there is no module of that name"
                                   : "there is no function of that name",
               err == OK ? kind_word(row.kind) : "", err == OK ? lacks : "");
     error_hint(ret_error,
                "deploy that one first, in the same namespace: limpet %s upload %.*s FILE",
-               kind->is_workflow ? "workflow" : "function", SLICE_ARG(b->target));
+               kind->is_workflow ? "workflow" : "function", SLICE_ARG(target));
     return ERR_INVALID;
 }
 

@@ -53,10 +53,12 @@ enum call_kind {
  * the call's arena, or where they stay for as long as the caller's end is open. */
 struct call_request {
     enum call_kind kind;
-    struct slice module;       /* "namespace/name" */
-    int64_t version;           /* of it; 0: the one that serves */
-    struct slice entrypoint;   /* an exported class; "": the default export */
-    struct slice props;        /* JSON, "": none */
+    struct slice module;     /* "namespace/name" */
+    int64_t version;         /* of it; 0: the one that serves */
+    struct slice entrypoint; /* an exported class; "": the default export */
+    struct slice props;      /* JSON, "": none */
+    struct slice actor; /* FETCH, METHOD: the instance of that class which has this id; "": none */
+    struct slice actor_name;   /* that the id was made of, "": none, or not known */
     struct http_request *http; /* FETCH */
     struct slice body;         /* all of it, unless it streams */
     bool has_stream;           /* it comes by call_send() */

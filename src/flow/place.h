@@ -24,6 +24,7 @@ struct task {
     void (*refuse)(struct task *t, const struct error *error);
     bool is_patient; /* never turned away for overload */
     bool is_call;    /* of code that has an isolate meanwhile */
+    bool is_own;     /* it is to be nobody else's, also of a module that keeps its state in one */
     uint64_t since_ms;
 };
 

@@ -219,7 +219,7 @@ static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
     struct guest *g = d->guest;
     if (d->kind == DISPATCH_WORKFLOW) /* the result is a record, which has its own way out */
         return true;
-    if (!g->sql.is_gated && (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq)))
+    if (guest_gate_is_open(g))
         return true;
     struct held_answer *a = calloc(1, sizeof(*a));
     CHECK(a);
@@ -465,8 +465,10 @@ void dispatch_gone(struct dispatch *d)
     if (!g)
         return;
     g->gone = true;
-    /* Nobody waits for the answer: the isolate is wanted by others. */
-    timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, gone_expired);
+    /* Nobody waits for the answer: the isolate is wanted by others. An actor's is its own, and it ends what it
+     * has begun. */
+    if (!g->actor)
+        timer_start(g->host->loop, &d->wall, LIMIT_GUEST_GONE_MS, gone_expired);
     guest_report(g);
     uint32_t source_id = d->source ? d->source->id : 0;
     if (d->sink) {

@@ -26,7 +26,7 @@ static struct context *first(struct guest *g)
 struct context *context_of_code(struct guest *g, uint32_t number)
 {
     struct context *c = first(g);
-    if (!g->deployment || !g->deployment->is_module_isolation)
+    if (!guest_is_shared(g))
         return c;
     LIST_FOREACH (n, &g->contexts) {
         c = container_of(n, struct context, link);
@@ -77,6 +77,10 @@ void context_end(struct context *c)
         g->context = NULL;
     if (g->billed == c)
         g->billed = NULL;
+    if (g->actor && g->actor->blocker == c) { /* in the middle of what must be whole */
+        g->actor->blocker = NULL;
+        g->is_dead |= !g->is_ending;
+    }
     free(c);
 }
 
@@ -118,14 +122,13 @@ uint64_t context_cpu_left(const struct context *c)
 {
     const struct guest *g = c->guest;
     uint64_t max = g->deployment->cpu_ns_max;
-    uint64_t used =
-        g->deployment->is_module_isolation ? c->cpu_used_ns : isolate_cpu_used_ns(g->isolate);
+    uint64_t used = guest_is_shared(g) ? c->cpu_used_ns : isolate_cpu_used_ns(g->isolate);
     return used < max ? max - used : 0;
 }
 
 void context_charge_cpu(struct context *c, uint64_t ns)
 {
-    if (c->guest->deployment->is_module_isolation)
+    if (guest_is_shared(c->guest))
         c->cpu_used_ns += ns;
     else
         isolate_add_cpu(c->guest->isolate, ns);
@@ -164,7 +167,8 @@ void contexts_settle(struct guest *g)
 {
     LIST_FOREACH (n, &g->contexts) { /* context_end() ends ops and streams of this one alone */
         struct context *c = container_of(n, struct context, link);
-        if (!c->dispatch && state_of(c) == RUNTIME_CLOSED)
+        /* A timer of an actor goes off after the request that has set it, too. */
+        if (!c->dispatch && state_of(c) == RUNTIME_CLOSED && !(g->actor && c->ops_len > 0))
             context_forget(c);
     }
 }
@@ -196,7 +200,7 @@ void context_expire(struct context *c)
 {
     struct guest *g = c->guest;
     c->is_expired = true;
-    if (g->deployment->is_module_isolation)
+    if (guest_is_shared(g))
         g->has_expired = true;
     else
         g->is_dead = true;

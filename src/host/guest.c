@@ -159,37 +159,85 @@ void guest_discharge(struct guest *g, size_t len)
     allowance_give(&g->memory, len);
 }
 
+bool guest_is_shared(const struct guest *g)
+{
+    return g->deployment && (g->deployment->is_module_isolation || g->actor);
+}
+
 /* ---- output gate ---- */
 
+/* Of what is held while the transaction of a turn is open: its commit has no number yet. */
+#define GATE_SEQ_OF_TURN UINT64_MAX
+
+static void gate_open(struct sql_gate_wait *w, const struct error *error);
+
+/* The first that is held says what is waited for: later ones depend on later commits. */
+static void gate_await(struct guest *g)
+{
+    struct list *n = list_first(&g->sql.held);
+    if (!n || g->sql.is_gated)
+        return;
+    const struct held *h = container_of(n, struct held, link);
+    if (h->seq == GATE_SEQ_OF_TURN)
+        return;
+    g->sql.is_gated = true;
+    g->sql.gate.done = gate_open;
+    g->sql.gate.seq = h->seq;
+    sql_gate_wait(g->host->loop, g->sql.file, &g->sql.gate);
+}
+
+/* What is released may withdraw others, or hold more. A failed sync voids all that waits. */
 static void gate_open(struct sql_gate_wait *w, const struct error *error)
 {
     struct guest *g = container_of(w, struct guest, sql.gate);
-    struct list ready, *n;
+    struct list looked_at, *n;
     g->sql.is_gated = false;
-    list_init(&ready);
-    list_splice_back(&ready, &g->sql.held);
-    while ((n = list_pop_front(&ready))) {
+    list_init(&looked_at);
+    list_splice_back(&looked_at, &g->sql.held);
+    while ((n = list_pop_front(&looked_at))) {
         struct held *h = container_of(n, struct held, link);
-        h->release(h, error->code == OK ? NULL : error);
+        if (error->code == OK && !sql_is_durable(g->sql.file, h->seq))
+            list_push_back(&g->sql.held, &h->link);
+        else
+            h->release(h, error->code == OK ? NULL : error);
     }
+    gate_await(g);
     // The list on the stack is empty now.
     // NOLINTNEXTLINE(clang-analyzer-core.StackAddressEscape)
     guest_report(g);
 }
 
+/* While a transaction that lasts through awaits is open, what leaves depends on commits before it. */
+static bool gate_is_turning(const struct guest *g)
+{
+    return g->sql.is_turn && g->sql.depth == 0;
+}
+
+bool guest_gate_is_open(const struct guest *g)
+{
+    return list_is_empty(&g->sql.held) && !g->sql.is_gated && !gate_is_turning(g) &&
+           (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq));
+}
+
 /* The second half of the gate: the commits of the database. */
 static bool gate_pass_sql(struct guest *g, struct held *h)
 {
-    if (!g->sql.is_gated && (!g->sql.file || sql_is_durable(g->sql.file, g->sql.gate_seq)))
+    if (guest_gate_is_open(g))
         return true;
+    h->seq = gate_is_turning(g) ? GATE_SEQ_OF_TURN : g->sql.gate_seq;
     list_push_back(&g->sql.held, &h->link);
-    if (!g->sql.is_gated) {
-        g->sql.is_gated = true;
-        g->sql.gate.done = gate_open;
-        g->sql.gate.seq = g->sql.gate_seq;
-        sql_gate_wait(g->host->loop, g->sql.file, &g->sql.gate);
-    }
+    gate_await(g);
     return false;
+}
+
+void guest_gate_turned(struct guest *g)
+{
+    LIST_FOREACH (n, &g->sql.held) {
+        struct held *h = container_of(n, struct held, link);
+        if (h->seq == GATE_SEQ_OF_TURN)
+            h->seq = g->sql.gate_seq;
+    }
+    gate_await(g);
 }
 
 bool guest_gate_pass(struct guest *g, struct held *h)
@@ -306,22 +354,27 @@ static bool next_call(struct guest *g, enum isolate_status *ret_status)
         contexts_reap(g);
         guest_sql_rest(g); /* a setup() whose time is up */
     }
-    while (!list_is_empty(&g->starting))
+    const struct context *blocker = g->actor ? g->actor->blocker : NULL;
+    while (!blocker && !list_is_empty(&g->starting))
         if (start_dispatch(g, ret_status))
             return true;
-    while (!list_is_empty(&g->completions) || g->gone || guest_has_news(g)) {
-        struct context *only = NULL; /* isolation by module: one request's at a time, its bill */
-        if (g->deployment->is_module_isolation && (only = completions_first(g)) &&
-            !context_bill(only))
+    for (;;) {
+        struct context *only = NULL; /* several requests: one's at a time, its bill */
+        struct context *first = completions_first(g, blocker);
+        if (!first && !g->gone && !guest_has_news(g))
+            return false;
+        if (guest_is_shared(g) && (only = first) && !context_bill(only)) {
+            if (g->is_dead)
+                return false;
             continue; /* it is over */
+        }
         if (g->durable)
             g->durable->has_news = false;
-        *ret_status = deliver_gone(g) && completions_deliver(g, only)
+        *ret_status = deliver_gone(g) && completions_deliver(g, blocker ? blocker : only)
                           ? g->runtime->type->run(g->isolate)
                           : ISOLATE_TRAPPED;
         return true;
     }
-    return false;
 }
 
 static void fail_all(struct guest *g, const struct error *error)
@@ -384,11 +437,12 @@ static enum guest_status rest(struct guest *g)
         return rest_durable(g);
     bool is_quiet =
         g->ops_len == 0 && g->sinks_open == 0 && !g->sql.is_gated && !g->stand.is_working;
-    if (is_quiet && !list_is_empty(&g->running))
+    /* What one request of an actor waits for, another may bring. */
+    if (is_quiet && !list_is_empty(&g->running) && !g->actor)
         fail_hung(g);
     if (list_is_empty(&g->running)) {
         bool is_idle = !isolate_is_running(g->isolate) && g->sinks_open == 0;
-        if (is_idle && (g->unfinished == 0 || is_quiet))
+        if (is_idle && (is_quiet || (g->unfinished == 0 && !g->actor)))
             return GUEST_FINISHED;
     }
     LIST_FOREACH (n, &g->contexts)
@@ -407,7 +461,7 @@ static void came_to_rest(struct guest *g)
     g->unfinished = g->runtime->type->unfinished(g->isolate);
     g->context = NULL;
     guest_sql_rest(g); /* a transaction that its code has left open: others wait for it */
-    if (!g->deployment->is_module_isolation)
+    if (!guest_is_shared(g))
         return;
     context_billed(g);
     contexts_settle(g);
@@ -436,7 +490,7 @@ enum guest_status guest_step(struct guest *g)
         if (g->is_dead)
             return GUEST_DEAD;
     }
-    return rest(g);
+    return g->is_dead ? GUEST_DEAD : rest(g);
 }
 
 bool guest_has_work(const struct guest *g)
@@ -465,7 +519,8 @@ void guest_end(struct guest *g, const struct error *error)
 
 static void sql_side_reset(struct guest_sql *sql)
 {
-    CHECK(!sql->is_gated && !sql->conn && sql->depth == 0 && list_is_empty(&sql->held));
+    CHECK(!sql->is_gated && !sql->conn && sql->depth == 0 && !sql->is_turn &&
+          list_is_empty(&sql->held));
     sql->counters = sql->step_counters = (struct sql_counters){0};
     sql->file = NULL;
     sql->gate_seq = 0;
@@ -494,6 +549,7 @@ bool guest_recycle(struct guest *g)
     CHECK(g->memory.used == g->isolate_bytes && list_is_empty(&g->contexts));
     sql_side_reset(&g->sql);
     guest_make_ordinary(g);
+    g->actor = NULL;
     g->unfinished = 0;
     g->full = NULL;
     g->is_dead = g->gone = g->is_ending = g->has_expired = g->pauses = false;

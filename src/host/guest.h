@@ -190,7 +190,8 @@ struct guest_sql {
     uint64_t held_ns;        /* that the outermost has lasted: slices used up, and time away */
     bool has_expired;        /* it was rolled back for its length; the guest has not heard of it */
     bool is_setup;           /* the transaction that all of setup() is, is open */
-    bool awaits_setup;       /* the op waits for that of another to end */
+    bool is_turn;      /* the one of an actor's turn is: it ends when its code comes to rest */
+    bool awaits_setup; /* the op waits for that of another to end */
     /* What its statements see. A durable execution has two: those of steps are not made again by a
      * replay, so code outside of them does not see them. */
     struct sql_counters counters, step_counters;
@@ -198,6 +199,17 @@ struct guest_sql {
     struct sql_gate_wait gate;
     bool is_gated;    /* gate is waiting */
     struct list held; /* struct held: outputs that wait */
+};
+
+/* A guest that is an actor: one instance of a class, which serves all that is addressed to its id, keeps
+ * its memory in between, and has a database of its own. All but the marked is the owner's. */
+struct guest_actor {
+    struct slice class, id; /* the export; 64 hexadecimal digits */
+    struct slice name;      /* that the id was made of, "": none, or not known */
+    struct database *database;
+    /* private */
+    struct context *blocker; /* nothing else goes on while its critical section lasts; NULL: none */
+    bool is_over;            /* it takes no more: its constructor has failed, say */
 };
 
 struct guest_durable {
@@ -275,6 +287,7 @@ struct guest {
     struct guest_stand stand;
     struct guest_sql sql;
     struct guest_durable *durable; /* NULL: an ordinary guest */
+    struct guest_actor *actor;     /* likewise; the owner's, set while it is pristine */
     struct guest_loading *loading; /* NULL: it has been loaded */
 };
 

@@ -51,6 +51,7 @@ struct dispatch_input dispatch_input(struct dispatch *d)
         .props = d->props,
         .method = d->method,
         .what = d->what,
+        .is_actor = d->guest->actor != NULL,
         .started_us = d->started_us,
         .key = d->key,
     };

@@ -19,10 +19,17 @@ struct held {
     /* error is NULL when the commits are on disk; else they are lost and nothing may leave. */
     void (*release)(struct held *h, const struct error *error);
     int64_t records; /* of a durable execution, that must be stored before */
+    uint64_t seq;    /* the commit of its database that must be on disk before */
 };
 /* True: it may leave now. False: h was queued and is released later, or dropped when the guest
  * ends. */
 NODISCARD bool guest_gate_pass(struct guest *g, struct held *h);
+/* Nothing that it let out now would have to wait for its database. */
+bool guest_gate_is_open(const struct guest *g);
+/* The transaction of an actor's turn is over: what has waited for it waits for its commit to be on disk. */
+void guest_gate_turned(struct guest *g);
+/* Has it several dispatches at once, each with a context of its own? */
+bool guest_is_shared(const struct guest *g);
 void guest_report(struct guest *g); /* there is work: tell the owner */
 /* Whose isolate it is. */
 struct guest *guest_of_isolate(const struct isolate *i);
@@ -121,6 +128,13 @@ void guest_sql_rest(struct guest *g);
 /* A slice is over: has the open transaction lasted too long? */
 void guest_sql_check(struct guest *g);
 
+/* An actor's own storage, in its turn (sql_store.h): run() gets the connection, and what it appends to out is
+ * the op's result. Inside of op_stand(). */
+enum err guest_store(struct guest *g,
+                     enum err (*run)(struct sql_conn *c, const void *arg, struct bytes *out,
+                                     struct error *ret_error),
+                     const void *arg);
+
 /* ---- op_wasm.c ---- */
 
 int64_t import_wasm_call(struct isolate *i, const int64_t *args);
@@ -169,9 +183,9 @@ void op_result_clear(struct guest *g);
 bool op_wait_delivered(struct guest *g);
 /* Hands the queued completions of a context (NULL: all) to the guest, which runs no code yet.
  * False: the isolate trapped. */
-NODISCARD bool completions_deliver(struct guest *g, struct context *only);
-/* Whose is the oldest one? */
-struct context *completions_first(struct guest *g);
+NODISCARD bool completions_deliver(struct guest *g, const struct context *only);
+/* Whose is the oldest one? of: only its ones count, NULL: all. */
+struct context *completions_first(struct guest *g, const struct context *of);
 /* Cancels what is pending in the context, without a word. */
 void ops_end(struct context *c);
 

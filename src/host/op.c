@@ -393,14 +393,17 @@ struct op *op_find(struct guest *g, uint32_t id)
     return NULL;
 }
 
-struct context *completions_first(struct guest *g)
+struct context *completions_first(struct guest *g, const struct context *of)
 {
-    if (list_is_empty(&g->completions))
-        return NULL;
-    return container_of(g->completions.next, struct completion, link)->context;
+    LIST_FOREACH (n, &g->completions) {
+        struct context *c = container_of(n, struct completion, link)->context;
+        if (!of || c == of)
+            return c;
+    }
+    return NULL;
 }
 
-bool completions_deliver(struct guest *g, struct context *only)
+bool completions_deliver(struct guest *g, const struct context *only)
 {
     LIST_FOREACH (n, &g->completions) { /* nothing in here completes an op */
         struct completion *c = container_of(n, struct completion, link);

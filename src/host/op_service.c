@@ -15,6 +15,7 @@
 
 #include "base/limits.h"
 #include "call/call.h"
+#include "host/actor_id.h"
 #include "limpet_deps.h"
 #include "module/binding.h"
 #include "module/deployment.h"
@@ -44,6 +45,7 @@ struct service {
 struct service_target {
     struct slice service; /* for errors; "": the module itself */
     struct slice module, entrypoint, props;
+    struct slice actor, actor_name;
 };
 
 /* When nothing is left that the guest could see, only the end of the call may be still to come, and the
@@ -344,6 +346,19 @@ static void service_go(struct service *s)
         s->is_held = true;
 }
 
+/* Between the export and the id, where the module's own actors are called; in no name of an export that
+ * declarations may have. */
+enum { ACTOR_SEPARATOR = ':' };
+
+static enum err actor_find(struct guest *g, struct slice id, struct service_target *t)
+{
+    t->actor = id;
+    return actor_id_is_of(t->module, t->entrypoint, id)
+               ? OK
+               : op_refuse(g, ERR_INVALID, "that is no id of an actor of class '%.*s'",
+                           SLICE_ARG(slice_utf8_clip(t->entrypoint, 128)));
+}
+
 static enum err service_find(struct guest *g, struct slice service, struct slice entrypoint,
                              struct slice props, struct service_target *ret)
 {
@@ -351,14 +366,25 @@ static enum err service_find(struct guest *g, struct slice service, struct slice
     *ret = (struct service_target){service, d->name, entrypoint, props};
     if (!g->host->call)
         return op_refuse(g, ERR_UNAVAILABLE, "there are no other modules here");
-    if (service.len == 0)
-        return OK;
-    for (size_t k = 0; k < d->env_len; k++) {
-        const struct binding *b = d->env[k].binding;
-        if (!b || b->kind != BINDING_SERVICE || !slice_eq(b->name, service))
-            continue;
+    if (service.len == 0) {
+        ptrdiff_t at = slice_find(entrypoint, ACTOR_SEPARATOR);
+        if (at < 0)
+            return OK;
+        *ret = (struct service_target){.module = d->name,
+                                       .entrypoint = slice_of(entrypoint.ptr, (size_t)at),
+                                       .actor_name = props};
+        return actor_find(g, slice_skip(entrypoint, (size_t)at + 1), ret);
+    }
+    const struct binding *b = deployment_binding(d, BINDING_SERVICE, service);
+    if (b) {
         *ret = (struct service_target){service, b->target, b->part, b->details};
         return OK;
+    }
+    b = deployment_binding(d, BINDING_ACTOR, service);
+    if (b) {
+        *ret = (struct service_target){
+            .service = service, .module = b->part, .entrypoint = b->target, .actor_name = props};
+        return actor_find(g, entrypoint, ret);
     }
     return op_refuse(g, ERR_FORBIDDEN, "this code has no service binding '%.*s'",
                      SLICE_ARG(slice_utf8_clip(service, 128)));
@@ -395,6 +421,8 @@ static struct service *service_new(struct guest *g, enum call_kind kind,
     r->module = arena_copy(c->arena, t->module);
     r->entrypoint = arena_copy(c->arena, t->entrypoint);
     r->props = arena_copy(c->arena, t->props);
+    r->actor = arena_copy(c->arena, t->actor);
+    r->actor_name = arena_copy(c->arena, t->actor_name);
     r->caller = arena_copy(c->arena, g->deployment->name);
     r->root = arena_copy(c->arena, slice_cstr(g->context ? g->context->root : ""));
     r->depth = depth;

@@ -11,6 +11,11 @@
  * Everything below runs on the fiber of op_stand(); a call into sql.h may take long, and the guest may
  * have been ended when it returns: then nothing but the connection is touched any more (op_is_over).
  *
+ * An actor's database is its own, and what it does there from one rest of its code to the next is one
+ * transaction, a turn: begun by the first statement, committed by the engine's last op, all or nothing.
+ * What it lets out meanwhile waits for that commit (guest_gate_turned()). A transaction of its own that lasts
+ * through awaits (depth) makes the turn last as long.
+ *
  * In a durable execution, outside of steps, each call is recorded, and a transaction that writes
  * takes with it every record that is not in the store yet (sql_journal.h): after a kill the effect
  * and the journal agree, whatever the store had.
@@ -35,10 +40,16 @@ static uint64_t transaction_ns(const struct guest *g)
     return g->deployment->sql_transaction_ms * UINT64_C(1000000);
 }
 
+/* Is there a transaction around those of the guest's code? */
+static bool is_framed(const struct guest_sql *s)
+{
+    return s->is_setup || s->is_turn;
+}
+
 static void release_sql(struct guest *g)
 {
     struct guest_sql *s = &g->sql;
-    if (!s->conn || s->depth > 0 || s->is_setup)
+    if (!s->conn || s->depth > 0 || is_framed(s))
         return;
     s->gate_seq = sql_conn_seen(s->conn);
     g->host->sql_give(g->host->ctx, g, TAKE(s->conn));
@@ -57,7 +68,7 @@ static void expire(struct guest *g)
 
 void guest_sql_check(struct guest *g)
 {
-    if (g->sql.depth == 0 || g->sql.is_setup || !g->sql.conn || g->stand.is_working)
+    if (g->sql.depth == 0 || is_framed(&g->sql) || !g->sql.conn || g->stand.is_working)
         return;
     g->sql.held_ns += isolate_stretch_ns(g->isolate);
     if (g->sql.held_ns > transaction_ns(g))
@@ -75,10 +86,10 @@ bool guest_sql_end(struct guest *g)
 {
     if (g->stand.is_working)
         return false;
-    if ((g->sql.depth > 0 || g->sql.is_setup) && g->sql.conn)
+    if ((g->sql.depth > 0 || is_framed(&g->sql)) && g->sql.conn)
         sql_rollback_all(g->sql.conn);
     g->sql.depth = g->sql.depth_replayed = 0;
-    g->sql.has_expired = g->sql.awaits_setup = false;
+    g->sql.has_expired = g->sql.awaits_setup = g->sql.is_turn = false;
     setup_is_open(g, false);
     release_sql(g);
     return true;
@@ -97,6 +108,8 @@ static bool is_setting_up(const struct guest *g)
 
 void guest_sql_rest(struct guest *g)
 {
+    if (g->actor)
+        return; /* its turn has ended, or lasts */
     if (!g->sql.is_setup || !is_setting_up(g))
         CHECK(guest_sql_end(g));
 }
@@ -182,13 +195,15 @@ static enum err begin(struct guest *g)
     }
 }
 
-/* A connection, inside of setup()'s transaction. */
+/* A connection, inside of the transaction that a setup() or a turn is. */
 static enum err connect_begun(struct guest *g)
 {
-    if (g->sql.is_setup || !is_setting_up(g))
+    if (is_framed(&g->sql) || (!g->actor && !is_setting_up(g)))
         return connect_sql(g);
     enum err err = begin(g);
-    if (err == OK)
+    if (err == OK && g->actor)
+        g->sql.is_turn = true;
+    else if (err == OK)
         setup_is_open(g, true);
     return err;
 }
@@ -300,7 +315,7 @@ static enum err exec_awaiting(struct guest *g, struct slice text, struct slice p
 {
     struct guest_sql *s = &g->sql;
     for (;;) {
-        sql_conn_may_yield(s->conn, s->depth == 0 && !s->is_setup);
+        sql_conn_may_yield(s->conn, s->depth == 0 && !is_framed(s));
         give_room(g);
         enum err err = exec_counted(g, text, params, ret_result, ret_error);
         take_result(g, ret_result);
@@ -330,7 +345,7 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
         return err;
     struct fiber_task *task = &g->stand.task;
     uint64_t left = task->cpu_ns_max;
-    if (s->depth > 0 && !s->is_setup) {
+    if (s->depth > 0 && !is_framed(s)) {
         uint64_t used = s->held_ns;
         uint64_t rest = used < transaction_ns(g) ? transaction_ns(g) - used : 0;
         task->cpu_ns_max = rest < left ? rest : left;
@@ -464,7 +479,7 @@ static enum err transact(struct guest *g, uint32_t action, struct recording *r)
         return op_refuse(g, ERR_INVALID, "there is no transaction action %u", action);
     if (action != SQL_BEGIN && s->depth == 0)
         return op_refuse(g, ERR_INVALID, "no transaction is open");
-    bool is_first = action == SQL_BEGIN && s->depth == 0 && !is_setting_up(g);
+    bool is_first = action == SQL_BEGIN && s->depth == 0 && !g->actor && !is_setting_up(g);
     enum err err = is_first ? begin(g) : connect_begun(g);
     if (s->has_expired && action == SQL_ROLLBACK) { /* it has been; now the guest knows */
         s->has_expired = --s->depth > 0;
@@ -517,6 +532,51 @@ static enum err run_setup_end(struct guest *g)
     return err;
 }
 
+/* The code of an actor comes to rest: what it has done is whole. If that cannot be committed, what it has in
+ * memory is not true: it ends. */
+static enum err run_turn_end(struct guest *g)
+{
+    struct guest_sql *s = &g->sql;
+    if (!s->is_turn || s->depth > 0)
+        return OK;
+    enum err err = transaction(g, SQL_COMMIT);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    if (err != OK) {
+        isolate_trap(g->isolate, err, "what it has stored could not be committed: %s",
+                     g->op_error.message);
+        return err;
+    }
+    s->is_turn = false;
+    release_sql(g);
+    guest_gate_turned(g);
+    return OK;
+}
+
+enum err guest_store(struct guest *g,
+                     enum err (*run)(struct sql_conn *c, const void *arg, struct bytes *out,
+                                     struct error *ret_error),
+                     const void *arg)
+{
+    CLEANUP(bytes_done) struct bytes result = BYTES_INIT;
+    struct error error = {0};
+    if (!g->actor)
+        return op_refuse(g, ERR_FORBIDDEN, "only an actor has a storage");
+    enum err err = connect_begun(g);
+    if (err != OK)
+        return err;
+    give_room(g);
+    err = run(g->sql.conn, arg, &result, &error);
+    take_result(g, &result);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
+    g->sql.gate_seq = sql_conn_seen(g->sql.conn);
+    if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
+        isolate_trap(g->isolate, err, "%s", g->op_error.message);
+    return err;
+}
+
 static enum err run_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
     static const char *const labels[] = {"begin", "commit", "rollback"};
@@ -554,5 +614,7 @@ enum err op_sql_exec(struct guest *g, const struct op_sql_exec_args *a)
 
 enum err op_sql_transaction(struct guest *g, const struct op_sql_transaction_args *a)
 {
-    return a->action == SQL_END_SETUP ? run_setup_end(g) : run_transaction(g, a);
+    return a->action == SQL_END_SETUP  ? run_setup_end(g)
+           : a->action == SQL_END_TURN ? run_turn_end(g)
+                                       : run_transaction(g, a);
 }

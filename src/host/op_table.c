@@ -238,6 +238,7 @@ struct op_functions {
     FOR_##class(                                                                                   \
         , , static void pack_op_##name_(const union op_args *args, struct bytes *out) {            \
             const struct op_##name_##_args *a = &args->name_;                                      \
+            (void)a;                                                                               \
             fields                                                                                 \
         })
 #include "host/ops.def"

@@ -258,6 +258,8 @@ void sql_conn_close(struct sql_conn *c)
     (void)sqlite3_finalize(c->rollback);
     for (size_t i = 0; i < ARRAY_LEN(c->journal); i++)
         (void)sqlite3_finalize(c->journal[i]);
+    for (size_t i = 0; i < ARRAY_LEN(c->store); i++)
+        (void)sqlite3_finalize(c->store[i]);
     if (c->db) /* rolls back what is open */
         CHECK(sqlite3_close(c->db) == SQLITE_OK);
     sql_file_unref(c->file);
@@ -390,8 +392,7 @@ static enum err result_value(struct bytes *out, sqlite3_stmt *stmt, int column, 
     }
 }
 
-/* The result has grown to len bytes: are they to be had? Maybe on the pool: budgets are shared. */
-static enum err result_charge(struct sql_room *room, size_t len, struct error *ret_error)
+enum err sql_room_charge(struct sql_room *room, size_t len, struct error *ret_error)
 {
     struct budget *full;
     if (!room->from || len <= room->taken || len <= SQL_RESULT_FREE_BYTES)
@@ -444,7 +445,7 @@ static enum err stmt_step_all(struct sql_conn *c, sqlite3_stmt *stmt, struct byt
         for (int i = 0; !err && i < columns; i++)
             err = result_value(out, stmt, i, start + len_max);
         if (!err)
-            err = charged = result_charge(&c->room, out->len, ret_error);
+            err = charged = sql_room_charge(&c->room, out->len, ret_error);
         if (!err)
             rc = sqlite3_step(stmt);
     }

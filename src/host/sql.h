@@ -87,7 +87,7 @@ NODISCARD enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice p
  * ended a transaction by itself (disk full, deadline), statements fail until the guest rolls back.
  */
 enum sql_action { SQL_BEGIN = 0, SQL_COMMIT = 1, SQL_ROLLBACK = 2 };
-enum { SQL_END_SETUP = 3 /* of the op alone: op_sql.c */ };
+enum { SQL_END_SETUP = 3, SQL_END_TURN = 4 /* of the op alone: op_sql.c */ };
 NODISCARD enum err sql_transaction(struct sql_conn *c, enum sql_action action,
                                    struct error *ret_error);
 bool sql_in_transaction(const struct sql_conn *c);

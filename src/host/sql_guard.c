@@ -3,7 +3,7 @@
  * What a guest's SQL may do. The connection is shared by all guests of a thread, and durability
  * hangs on its settings, so statements that would change the connection, reach other files or take
  * over transaction control are refused when they are prepared, as is any that touches the server's
- * own table (sql_journal.h; it shows in sqlite_schema, which cannot be filtered); sizes and depths
+ * own tables (sql_journal.h, sql_store.h; they show in sqlite_schema, which cannot be filtered); sizes and depths
  * are bounded; a deadline and other writers are watched while they run. Thread of the connection.
  */
 #include "host/sql_internal.h"
@@ -264,40 +264,52 @@ static int guard_refuse_temp(struct sql_conn *c)
     return guard_refuse(c, "temporary objects are not available: requests share the connection");
 }
 
-static bool guard_is_journal(const char *name)
+static bool guard_is_ours(const char *name)
 {
-    return name && strcasecmp(name, SQL_JOURNAL_TABLE) == 0;
+    return name && (strcasecmp(name, SQL_JOURNAL_TABLE) == 0 ||
+                    strncasecmp(name, SQL_STORE_PREFIX, sizeof(SQL_STORE_PREFIX) - 1) == 0);
 }
 
-static bool guard_text_names_journal(const struct sql_conn *c)
+static bool guard_is_word(char c)
 {
-    const size_t len = sizeof(SQL_JOURNAL_TABLE) - 1;
-    for (size_t i = 0; i + len <= c->text.len; i++) {
-        if (strncasecmp(c->text.ptr + i, SQL_JOURNAL_TABLE, len) == 0)
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$' || (unsigned char)c > 127;
+}
+
+/* At the beginning of an identifier. */
+static bool guard_text_has(struct slice text, const char *word)
+{
+    const size_t len = strlen(word);
+    for (size_t i = 0; i + len <= text.len; i++)
+        if (strncasecmp(text.ptr + i, word, len) == 0 &&
+            (i == 0 || !guard_is_word(text.ptr[i - 1])))
             return true;
-    }
     return false;
 }
 
-/* Does it touch the server's own table, or take its name? Definitions may name it where the
+static bool guard_text_names_ours(const struct sql_conn *c)
+{
+    return guard_text_has(c->text, SQL_JOURNAL_TABLE) || guard_text_has(c->text, SQL_STORE_PREFIX);
+}
+
+/* Does it touch one of the server's own tables, or take its name? Definitions may name it where the
  * authorizer is not told (a new name, a foreign key), so their whole text counts; an identifier
  * cannot be spelled in another way. */
-static bool guard_touches_journal(const struct sql_conn *c, int action, const char *a,
-                                  const char *b)
+static bool guard_touches_ours(const struct sql_conn *c, int action, const char *a, const char *b)
 {
     switch (action) {
     case SQLITE_READ: /* b is a column */
     case SQLITE_UPDATE:
-        return guard_is_journal(a);
+        return guard_is_ours(a);
     case SQLITE_CREATE_TABLE:
     case SQLITE_CREATE_INDEX:
     case SQLITE_CREATE_TRIGGER:
     case SQLITE_CREATE_VIEW:
     case SQLITE_CREATE_VTABLE:
     case SQLITE_ALTER_TABLE:
-        return guard_text_names_journal(c);
+        return guard_text_names_ours(c);
     default:
-        return guard_is_journal(a) || guard_is_journal(b);
+        return guard_is_ours(a) || guard_is_ours(b);
     }
 }
 
@@ -309,10 +321,12 @@ static int guard_authorize(void *arg, int action, const char *a, const char *b, 
     (void)trigger;
     if (c->is_internal)
         return SQLITE_OK;
-    if (guard_touches_journal(c, action, a, b))
+    if (guard_touches_ours(c, action, a, b))
         return action == SQLITE_ANALYZE || action == SQLITE_REINDEX /* of all: passes over it */
                    ? SQLITE_IGNORE
-                   : guard_refuse(c, "table " SQL_JOURNAL_TABLE " is the server's own");
+                   : guard_refuse(c, "table " SQL_JOURNAL_TABLE
+                                     " and those whose names begin with " SQL_STORE_PREFIX
+                                     " are the server's own");
     switch (action) {
     case SQLITE_ATTACH: /* VACUUM attaches too */
         return guard_refuse(c, "ATTACH and VACUUM are not available");

@@ -71,6 +71,18 @@ enum sql_journal_statement {
     SQL_JOURNAL_STATEMENTS
 };
 #define SQL_JOURNAL_TABLE "limpet_journal"
+#define SQL_STORE_PREFIX "_cf_"
+
+enum sql_store_statement {
+    SQL_STORE_GET,
+    SQL_STORE_PUT,
+    SQL_STORE_DELETE,
+    SQL_STORE_LIST,
+    SQL_STORE_LIST_BACK,
+    SQL_STORE_META_GET,
+    SQL_STORE_META_PUT,
+    SQL_STORE_STATEMENTS
+};
 
 struct sql_conn {
     struct sql_file *file;
@@ -80,6 +92,7 @@ struct sql_conn {
     uint64_t bytes_bound; /* what the database may grow to */
     bool is_measured;     /* sql_conn_stored() has told its size since the last commit here */
     sqlite3_stmt *journal[SQL_JOURNAL_STATEMENTS]; /* NULL: not yet prepared */
+    sqlite3_stmt *store[SQL_STORE_STATEMENTS];     /* likewise */
     uint64_t seen;
     uint64_t commit_seq;         /* of the commit in flight, 0: none */
     bool has_frames;             /* the commit in flight wrote to the WAL */
@@ -107,6 +120,8 @@ struct sql_conn {
 /* After anything that may have committed or read. */
 void sql_conn_settle(struct sql_conn *c);
 enum err sql_conn_error(struct sql_conn *c, int rc, struct error *ret_error);
+/* The result has grown to len bytes: are they to be had? Maybe on the pool: budgets are shared. */
+NODISCARD enum err sql_room_charge(struct sql_room *room, size_t len, struct error *ret_error);
 
 /* sql_file.c */
 extern uint32_t sql_checkpoint_frames; /* SQL_CHECKPOINT_FRAMES; tests lower it */

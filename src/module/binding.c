@@ -31,6 +31,11 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
                           .is_own = true,
                           .is_workflow = true,
                           .type = "Workflow"},
+    [BINDING_ACTOR] = {.word = "durable_object_namespace",
+                       .target = "class_name",
+                       .part = "script_name",
+                       .is_part_module = true,
+                       .type = "DurableObjectNamespace"},
 };
 
 static enum err bindings_refuse(struct error *ret_error, const char *name, const char *what,

@@ -17,7 +17,7 @@
 struct arena;
 struct bytes;
 
-enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_WORKFLOW, BINDING_KINDS };
+enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_WORKFLOW, BINDING_ACTOR, BINDING_KINDS };
 
 struct binding_kind_info {
     const char *word; /* "service": `type` of a declaration, and what the guest knows it by */
@@ -28,6 +28,8 @@ struct binding_kind_info {
     bool is_module;      /* the target is a module of the same namespace, which must be there */
     bool is_own;         /* and may be left out: the module itself */
     bool is_workflow;    /* and must export a workflow, else answer requests */
+    bool
+        is_part_module; /* the part is such a module, and may be left out; the target an export of it */
     /* The target is a resource of the same namespace, of that kind; a deploy makes it if it is not there. */
     bool is_resource;
     enum resource_kind resource;
@@ -43,6 +45,14 @@ struct binding {
     /* Of a deployment: the number of the resource; 0: it has been deleted since. */
     int64_t resource;
 };
+
+/* The function of the same namespace that it leads to; "": none, or the module itself. */
+static inline struct slice binding_module(const struct binding *b)
+{
+    return binding_kinds[b->kind].is_module        ? b->target
+           : binding_kinds[b->kind].is_part_module ? b->part
+                                                   : SLICE_EMPTY;
+}
 
 /* Reads what bindings_write() or a client has written: a JSON array. Unknown members and kinds are
  * ERR_INVALID, and so are two of one name; what names may look like is names_check_binding()'s

@@ -202,3 +202,14 @@ void deployment_write_stack(const struct deployment *d, struct slice stack, stru
     else
         bytes_append_slice(out, stack);
 }
+
+const struct binding *deployment_binding(const struct deployment *d, enum binding_kind kind,
+                                         struct slice name)
+{
+    for (size_t k = 0; k < d->env_len; k++) {
+        const struct binding *b = d->env[k].binding;
+        if (b && b->kind == kind && slice_eq(b->name, name))
+            return b;
+    }
+    return NULL;
+}

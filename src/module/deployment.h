@@ -20,6 +20,7 @@
 #include "base/list.h"
 #include "base/slice.h"
 #include "loop/post.h"
+#include "module/binding.h"
 
 struct account;
 struct assets;
@@ -92,6 +93,10 @@ struct deployment {
 struct deployment *deployment_new(void); /* with an arena, one reference, zeros */
 struct deployment *deployment_ref(struct deployment *d);
 void deployment_unref(struct deployment *d);
+
+/* What it has under this name, if that is of the kind; NULL. */
+const struct binding *deployment_binding(const struct deployment *d, enum binding_kind kind,
+                                         struct slice name);
 
 /* Someone on a loop that waits for the next stage. Owned by the caller until done. */
 struct deployment_waiter {

@@ -43,6 +43,7 @@ struct dispatch_input {
     struct slice props;       /* HTTP, METHOD: JSON, or "" */
     struct slice method;      /* METHOD */
     uint32_t what;            /* METHOD: 0 call, 1 read the property */
+    bool is_actor;            /* HTTP, METHOD: of the one instance that the isolate is */
     /* EXECUTE, WORKFLOW; METHOD: its arguments in body */
     struct slice body, metadata; /* JSON, or "" */
     int64_t started_us;          /* WORKFLOW */

@@ -207,8 +207,9 @@ static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
         enum err err = reader_object(r, shape, &v->items[i]);
         /* Resources have a usual name. */
         const char *needed = info->is_own || info->is_resource ? NULL : info->target;
+        const char *name = key_find(shape, SLICE_LIT("binding"), KEY_LIMPET) ? "binding" : "name";
         if (!err && (b->name.len == 0 || (needed && b->target.len == 0)))
-            err = reader_error(r, v->items[i].at, "a %s needs 'binding'%s%s%s", info->word,
+            err = reader_error(r, v->items[i].at, "a %s needs '%s'%s%s%s", info->word, name,
                                needed ? " and '" : "", needed ? needed : "", needed ? "'" : "");
         else if (!err && names_check_binding(b, &why)) {
             err = reader_error(r, v->items[i].at, "%s", why.message);
@@ -317,6 +318,19 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return OK;
     case KEY_KV_id:
         r->binding->target = v->text;
+        return OK;
+    case KEY_ROOT_durable_objects:
+        return reader_object(r, SHAPE_ACTORS, v);
+    case KEY_ACTORS_bindings:
+        return take_bindings(r, BINDING_ACTOR, SHAPE_ACTOR, v);
+    case KEY_ACTOR_name:
+        r->binding->name = v->text;
+        return OK;
+    case KEY_ACTOR_class_name:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_ACTOR_script_name:
+        r->binding->part = v->text;
         return OK;
     case KEY_ROOT_triggers:
         return reader_object(r, SHAPE_TRIGGERS, v);

@@ -43,6 +43,8 @@ static void encode_http(const struct dispatch_input *in, struct bytes *out)
         flags = ABI_HTTP_HAS_BODY | ABI_HTTP_BODY_INLINE;
     flags |= (uint32_t)r->version << ABI_HTTP_VERSION_SHIFT;
     flags |= (uint32_t)r->tls_version << ABI_HTTP_TLS_SHIFT;
+    if (in->is_actor)
+        flags |= ABI_HTTP_ACTOR;
     const bool is_bound = in->export_name.len > 0 || in->props.len > 0;
     if (is_bound)
         flags |= ABI_HTTP_ENTRYPOINT;
@@ -78,7 +80,7 @@ void script_encode(const struct dispatch_input *in, struct bytes *out)
     if (in->kind == DISPATCH_METHOD) {
         bytes_append_lstr(out, in->export_name);
         bytes_append_lstr(out, in->props);
-        bytes_append_u32(out, in->what);
+        bytes_append_u32(out, in->what + (in->is_actor ? ABI_METHOD_ACTOR : 0));
         bytes_append_lstr(out, in->method);
         bytes_append_lstr(out, in->body);
         return;

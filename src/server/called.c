@@ -4,6 +4,7 @@
 #include "base/module_name.h"
 #include "call/call.h"
 #include "http/server.h"
+#include "server/actor.h"
 #include "server/invocation.h"
 #include "server/route.h"
 
@@ -94,6 +95,8 @@ static void called_end(struct invocation *v)
 static void port_over(struct dispatch *d)
 {
     struct invocation *v = of(d);
+    if (v->actor)
+        actor_answered(v);
     called_end(v);
     invocation_over(v);
 }
@@ -207,6 +210,17 @@ static void dispatch_of(struct invocation *v, const struct call_request *r)
         d->execution_id = r->id;
 }
 
+struct invocation *called_take_up(struct slot *s, struct call *c)
+{
+    struct invocation *v = invocation_new(s->worker, s, kind_of(c));
+    v->call = c;
+    v->refuse = refused;
+    v->task.is_call = c->request.depth > 0;
+    dispatch_of(v, &c->request);
+    call_take_up(c, &events, v, s->deployment->version);
+    return v;
+}
+
 void called_accept(void *worker, struct call *c)
 {
     struct worker *w = worker;
@@ -216,9 +230,14 @@ void called_accept(void *worker, struct call *c)
         call_refuse(c, &e);
         return;
     }
-    struct slot *s = find_slot(w, &c->request);
+    const bool is_actor = c->request.actor.len > 0;
+    struct slot *s = is_actor ? map_get(&w->routes, c->request.module) : find_slot(w, &c->request);
     if (!s) {
         refuse_unknown(c);
+        return;
+    }
+    if (is_actor) {
+        actor_accept(s, c);
         return;
     }
     struct worker *home = route_home(w, s->deployment);
@@ -226,11 +245,5 @@ void called_accept(void *worker, struct call *c)
         call_move(c, &home->loop, home);
         return;
     }
-    struct invocation *v = invocation_new(w, s, kind_of(c));
-    v->call = c;
-    v->refuse = refused;
-    v->task.is_call = c->request.depth > 0;
-    dispatch_of(v, &c->request);
-    call_take_up(c, &events, v, s->deployment->version);
-    invocation_prepare(v);
+    invocation_prepare(called_take_up(s, c));
 }

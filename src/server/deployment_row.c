@@ -128,10 +128,15 @@ static void add_bindings(struct deployment *d, struct deployment_env *env, struc
     for (size_t k = 0; k < len; k++) {
         struct binding *b = &items[k];
         CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
-        if (binding_kinds[b->kind].is_module) {
-            if (b->target.len > 0)
-                module_name_join(space, b->target, &module);
-            b->target = b->target.len > 0 ? arena_copy(d->arena, bytes_slice(&module)) : d->name;
+        const struct binding_kind_info *kind = &binding_kinds[b->kind];
+        struct slice *leads_to = kind->is_module        ? &b->target
+                                 : kind->is_part_module ? &b->part
+                                                        : NULL;
+        if (leads_to && leads_to->len > 0) {
+            module_name_join(space, *leads_to, &module);
+            *leads_to = arena_copy(d->arena, bytes_slice(&module));
+        } else if (leads_to) {
+            *leads_to = d->name;
         }
         if (binding_kinds[b->kind].is_resource)
             b->resource = resource_of(resources, resources_len, b);

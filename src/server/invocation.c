@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/random.h"
+#include "server/actor.h"
 #include "server/slot.h"
 #include "server/turn.h"
 
@@ -84,6 +85,7 @@ void invocation_gone(struct invocation *v)
 {
     switch (v->stage) {
     case INVOCATION_QUEUED:
+        actor_withdraw(v);
         turn_withdraw(&v->task);
         invocation_over(v);
         break;

@@ -7,6 +7,7 @@
 #include "server/asset_send.h"
 #include "server/worker.h"
 
+struct actor;
 struct call;
 
 /* loading.c */
@@ -23,6 +24,8 @@ struct invocation {
     void (*refuse)(struct invocation *v, const struct error *error);
     struct prepare prepare;
     struct task task;
+    struct actor *actor; /* it is for this one; NULL: for nobody in particular */
+    struct list waiting; /* in the actor's mailbox */
     char id[37];
     uint64_t started_ns;
     enum { INVOCATION_PREPARING, INVOCATION_QUEUED, INVOCATION_RUNNING, INVOCATION_OVER } stage;
@@ -65,5 +68,7 @@ void public_closed(struct slot *s, struct http_exchange *x, const struct dispatc
 /* The request of an exchange goes to the thread that its module is on. forward.c */
 void forward_start(struct worker *to, struct slot *s, struct http_exchange *x);
 
+/* The callee's end of a call, which is for code of this slot. called.c */
+struct invocation *called_take_up(struct slot *s, struct call *c);
 /* A call has come to this worker: for call_start(). called.c */
 void called_accept(void *worker, struct call *c);

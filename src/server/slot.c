@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "loop/work.h"
+#include "server/actor.h"
 #include "server/turn.h"
 
 enum {
@@ -38,6 +39,7 @@ struct slot *slot_new(struct worker *w, struct deployment *d)
     list_init(&s->fresh);
     list_init(&s->lengthy);
     list_init(&s->tasks);
+    list_init(&s->actors);
     list_push_back(&w->slots, &s->link);
     return s;
 }
@@ -116,7 +118,7 @@ static bool reclaim_warm(struct worker *w)
 bool slots_reclaim(struct worker *w)
 {
     if (list_is_empty(&w->pools))
-        return reclaim_warm(w);
+        return actors_reclaim(w) || reclaim_warm(w);
     drop_idle(container_of(w->pools.next, struct slot, pool), 1);
     return true;
 }
@@ -124,11 +126,11 @@ bool slots_reclaim(struct worker *w)
 /* ---- taken and given back ---- */
 
 /* A guest for the slot: resident, idle, or new. NULL with code OK: the limit is reached, wait. */
-static struct guest *take_guest(struct slot *s, bool is_call, struct error *ret_error)
+static struct guest *take_guest(struct slot *s, const struct task *t, struct error *ret_error)
 {
     struct worker *w = s->worker;
-    unsigned max = is_call ? w->guests_max - w->guests_max / CALLS_RESERVE : w->guests_max;
-    if (s->resident)
+    unsigned max = t->is_call ? w->guests_max - w->guests_max / CALLS_RESERVE : w->guests_max;
+    if (s->resident && !t->is_own)
         return s->resident;
     if (s->idle_len > 0)
         return idle_take(s, s->idle.next);
@@ -141,19 +143,19 @@ static struct guest *take_guest(struct slot *s, bool is_call, struct error *ret_
     list_push_back(&s->all, &g->member);
     s->guests++;
     w->guests_len++;
-    if (s->deployment->is_module_isolation)
+    if (s->deployment->is_module_isolation && !t->is_own)
         s->resident = g;
     return g;
 }
 
-struct guest *slot_take(struct slot *s, bool is_call, struct error *ret_error)
+struct guest *slot_take(struct slot *s, const struct task *t, struct error *ret_error)
 {
     struct worker *w = s->worker;
     ret_error->code = OK;
-    struct guest *g = take_guest(s, is_call, ret_error);
+    struct guest *g = take_guest(s, t, ret_error);
     while (!g && (ret_error->code == OK || ret_error->code == ERR_OVERLOAD) && slots_reclaim(w)) {
         ret_error->code = OK;
-        g = take_guest(s, is_call, ret_error);
+        g = take_guest(s, t, ret_error);
     }
     if (!g && ret_error->code == OK) {
         error_set(ret_error, ERR_OVERLOAD, "all %u isolates of this thread are busy",
@@ -265,6 +267,9 @@ void slot_release(struct slot *s)
 void slot_retire(struct slot *s)
 {
     s->is_routed = false;
+    s->invocations++;
+    actors_retire(s);
+    s->invocations--;
     if (s->split)
         slot_retire(TAKE(s->split));
     if (s->is_unnamed)

@@ -13,8 +13,8 @@ void slot_use(struct slot *s, uint64_t now_ns);                /* it is wanted *
 void slot_warm(struct slot *s);                                /* it has something to give back */
 void slot_abandon(struct slot *s); /* the thread ends: whatever still runs is broken off */
 
-/* An isolate at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
-struct guest *slot_take(struct slot *s, bool is_call, struct error *ret_error);
+/* An isolate for the task at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
+struct guest *slot_take(struct slot *s, const struct task *t, struct error *ret_error);
 /* Its work is over: pristine again for others, or freed. False: it is the resident, which stays. */
 bool slot_give(struct slot *s, struct guest *g);
 

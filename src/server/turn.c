@@ -22,6 +22,7 @@
 #include "flow/activation.h"
 #include "flow/witness.h"
 #include "http/server.h"
+#include "server/actor.h"
 #include "server/slot.h"
 
 enum {
@@ -146,7 +147,7 @@ static void start_task(struct slot *s)
     struct worker *w = s->worker;
     struct task *t = container_of(s->tasks.next, struct task, link);
     struct error e;
-    struct guest *g = slot_take(s, t->is_call, &e);
+    struct guest *g = slot_take(s, t, &e);
     if (!g && e.code == ERR_OVERLOAD) {
         slot_stall(s);
         return;
@@ -308,6 +309,14 @@ static void run_guest(struct worker *w, struct guest *g)
     g->is_lengthy = status == GUEST_AGAIN; /* also if it stands still now, for a commit */
     if (g->durable && status != GUEST_AGAIN) {
         activation_stepped(g, status);
+        return;
+    }
+    if (g->actor && status != GUEST_AGAIN) {
+        if (status == GUEST_DEAD) {
+            list_remove(&g->link); /* it may have reported itself meanwhile */
+            g->is_queued = false;
+        }
+        actor_stepped(g, status);
         return;
     }
     switch (status) {

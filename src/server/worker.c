@@ -18,6 +18,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "server/accounts.h"
+#include "server/actor.h"
 #include "server/execution_calls.h"
 #include "server/place.h"
 #include "server/policy.h"
@@ -51,6 +52,8 @@ static enum err worker_sql_take(void *ctx, struct guest *g, struct sql_conn **re
 {
     struct worker *w = ctx;
     struct database *b = g->deployment->database;
+    if (g->actor)
+        return actor_sql_take(g, ret_conn, ret_file, ret_error);
     enum err err = database_take(b, &w->loop, ret_conn, ret_error);
     if (err == OK)
         *ret_file = database_file(b);
@@ -60,7 +63,10 @@ static enum err worker_sql_take(void *ctx, struct guest *g, struct sql_conn **re
 static void worker_sql_give(void *ctx, struct guest *g, struct sql_conn *conn)
 {
     struct worker *w = ctx;
-    database_give(g->deployment->database, &w->loop, conn);
+    if (g->actor)
+        actor_sql_give(g, conn);
+    else
+        database_give(g->deployment->database, &w->loop, conn);
 }
 
 static void worker_log(void *ctx, const struct deployment *d, const struct dispatch *dispatch,
@@ -201,7 +207,8 @@ static void worker_call(void *ctx, struct call *c, const struct call_events *eve
     struct worker *w = ctx, *to = w;
     const struct slot *s = map_get(&w->routes, c->request.module);
     if (s)
-        to = route_home(w, s->deployment);
+        to = c->request.actor.len > 0 ? actor_home(w->server, &c->request)
+                                      : route_home(w, s->deployment);
     call_start(c, &w->loop, &to->loop, events, user, called_accept, to);
 }
 
@@ -289,6 +296,7 @@ static void trim(struct timer *t)
 {
     struct worker *w = container_of(t, struct worker, trim);
     witness_alive(w->server->witness, (unsigned)w->index, loop_now_ms(&w->loop));
+    actors_trim(w);
     slots_trim(w);
     databases_trim(w->server->databases, &w->loop, w->server->config.rest_ms);
     timer_start(&w->loop, &w->trim, trim_ms(w), trim);
@@ -367,6 +375,7 @@ static void worker_close_all(struct worker *w)
     if (w->http)
         http_server_close(w->http);
     w->http = NULL;
+    actors_abandon(w);
     LIST_FOREACH (n, &w->slots)
         slot_abandon(container_of(n, struct slot, link));
     LIST_FOREACH (n, &w->slots) {
@@ -419,6 +428,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->slots);
     list_init(&w->stalled);
     list_init(&w->sql_uses);
+    actors_init(w);
     schedule_init(&w->fresh);
     schedule_init(&w->lengthy);
     list_init(&w->warm);

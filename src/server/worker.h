@@ -51,6 +51,7 @@ struct slot {
     struct list link;   /* in worker->slots */
     struct list warm;   /* in worker->warm, if it has anything to give back when it rests */
     struct list pool;   /* in worker->pools, if it has idle guests */
+    struct list actors; /* of this deployment: actor.c */
 };
 
 struct worker {
@@ -66,6 +67,9 @@ struct worker {
     struct map spaces;    /* names of the other namespaces; the values are nothing */
     struct map policies;  /* name of a namespace -> struct egress_policy, a reference: policy.h */
     struct map unnamed;   /* address of a deployment -> struct slot */
+    struct map actors;    /* key -> struct actor */
+    unsigned actors_len;
+    struct list actors_idle; /* the one first that is idle for longest */
     struct list slots;
     struct list warm;               /* slots, the one first that was not wanted for longest */
     struct list pools;              /* likewise */
