@@ -646,16 +646,9 @@ void dispatch_abort(JSContext *ctx, uint32_t number)
 /* --- ctx -----------------------------------------------------------------------------------------
  */
 
-static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int argc,
-                                  JSValueConst *argv)
+static JSValue dispatch_wait_until(JSContext *ctx, struct dispatch *d, JSValueConst promise)
 {
-    if (JS_GetClassID(this_value) != context_class)
-        return JS_ThrowTypeError(ctx, "waitUntil must be called as ctx.waitUntil(promise)");
-    struct dispatch *d =
-        dispatch_find((uint32_t)(uintptr_t)JS_GetOpaque(this_value, context_class));
-    if (!d)
-        return JS_ThrowTypeError(ctx, "ctx.waitUntil() was called after the request had ended");
-    if (argc < 1 || !JS_IsPromise(argv[0]))
+    if (!JS_IsPromise(promise))
         return JS_UNDEFINED; /* nothing to wait for */
     if (d->wait_count == d->wait_cap) {
         uint32_t cap = d->wait_cap * 2 + 4;
@@ -665,9 +658,29 @@ static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int a
         d->waits = waits;
         d->wait_cap = cap;
     }
-    JS_PromiseMarkAsHandled(ctx, argv[0]);
-    d->waits[d->wait_count++] = JS_DupValue(ctx, argv[0]);
+    JS_PromiseMarkAsHandled(ctx, promise);
+    d->waits[d->wait_count++] = JS_DupValue(ctx, promise);
     return JS_UNDEFINED;
+}
+
+static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int argc,
+                                  JSValueConst *argv)
+{
+    if (JS_GetClassID(this_value) != context_class)
+        return JS_ThrowTypeError(ctx, "waitUntil must be called as ctx.waitUntil(promise)");
+    struct dispatch *d =
+        dispatch_find((uint32_t)(uintptr_t)JS_GetOpaque(this_value, context_class));
+    if (!d)
+        return JS_ThrowTypeError(ctx, "ctx.waitUntil() was called after the request had ended");
+    return dispatch_wait_until(ctx, d, argc > 0 ? argv[0] : JS_UNDEFINED);
+}
+
+JSValue dispatch_wait(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct dispatch *d = dispatch_find(eng.dispatch);
+    if (!d)
+        return JS_ThrowTypeError(ctx, "waitUntil() is called while a request is handled");
+    return dispatch_wait_until(ctx, d, argv[0]);
 }
 
 static JSValue context_pass_through(JSContext *ctx, JSValueConst this_value, int argc,

@@ -49,3 +49,5 @@ void dispatch_forget(JSContext *ctx, uint32_t number);
 void dispatch_abort(JSContext *ctx, uint32_t number);
 /* The dispatch of that number; NULL: finished, or never was. */
 struct dispatch *dispatch_find(uint32_t number);
+/* waitUntil(promise) of __limpet: for the request that runs. */
+JSValue dispatch_wait(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv);

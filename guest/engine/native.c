@@ -500,6 +500,13 @@ static JSValue native_stream_close(JSContext *ctx, JSValueConst this_value, int 
 /* --- helpers -------------------------------------------------------------------------------------
  */
 
+/* The env object that handlers are given. */
+static JSValue native_environment(JSContext *ctx, JSValueConst this_value, int argc,
+                                  JSValueConst *argv)
+{
+    return JS_DupValue(ctx, eng.env);
+}
+
 static JSValue native_set_hooks(JSContext *ctx, JSValueConst this_value, int argc,
                                 JSValueConst *argv)
 {
@@ -716,6 +723,8 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("progress", 1, workflow_progress),
     JS_CFUNC_DEF("scope", 0, workflow_scope),
     JS_CFUNC_DEF("inScope", 2, workflow_in_scope),
+    JS_CFUNC_DEF("environment", 0, native_environment),
+    JS_CFUNC_DEF("waitUntil", 1, dispatch_wait),
     JS_CFUNC_DEF("setHooks", 1, native_set_hooks),
     JS_CFUNC_DEF("defineModule", 2, native_define_module),
     JS_CFUNC_DEF("frame", 0, native_frame),

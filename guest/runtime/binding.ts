@@ -10,6 +10,7 @@ import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
     service: (name) => service(name),
+    assets: (name) => service(name),
     workflow: (name) => executions().binding(name),
     kv: kvNamespace,
     durable_object_namespace: (name) => actorsOf(name),

@@ -42,7 +42,8 @@ import { PerformanceEntry, PerformanceMark, PerformanceMeasure } from "./perform
 import { Scheduler, scheduler } from "./scheduler.ts";
 import { DurableObject } from "./actor.ts";
 import {
-    actorHandlers, contextExports, entrypointFetch, entrypointsOf, Fetcher, methodCall, serviceRedirect, WorkerEntrypoint,
+    actorHandlers, contextExports, entrypointFetch, entrypointsOf, Fetcher, methodCall, moduleExports, serviceRedirect,
+    WorkerEntrypoint,
 } from "./service.ts";
 import { URLSearchParams } from "./search-params.ts";
 import {
@@ -152,5 +153,8 @@ native.defineModule("limpet", {
     workflow, step, sleep, sleepUntil, waitForEvent, select, startChild, now, progress, start, signal, execution,
     CancelledError, ChildCancelledError, NonRetryableError, TimeoutError,
 });
-native.defineModule("cloudflare:workers", { DurableObject, WorkerEntrypoint, WorkflowEntrypoint: Entrypoint });
+native.defineModule("cloudflare:workers", {
+    DurableObject, WorkerEntrypoint, WorkflowEntrypoint: Entrypoint,
+    env: native.environment(), exports: moduleExports, waitUntil: (promise: unknown) => native.waitUntil(promise),
+});
 native.defineModule("cloudflare:workflows", { NonRetryableError });

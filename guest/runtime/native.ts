@@ -135,6 +135,10 @@ export interface Native {
     streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;
     streamClose(source: number): void;
 
+    /** The env object that handlers are given. */
+    environment(): Record<string, unknown>;
+    /** Keeps the request that runs, as its ctx.waitUntil() does. */
+    waitUntil(promise: unknown): void;
     serviceFetch(target: ServiceTarget, input: unknown, init?: unknown): Promise<Response>;
     serviceCall(
         service: string, entrypoint: string, props: string, method: string, what: 0 | 1, values: Uint8Array,

@@ -186,13 +186,24 @@ export function contextExports(): object {
         const value = exported[name];
         const isObject = typeof value === "object" && value !== null && typeof (value as Handler).fetch === "function";
         if (isActorClass(value)) {
-            Object.defineProperty(all, name, { enumerable: true, get: () => actorsOf("", name) });
+            Object.defineProperty(all, name, { enumerable: true, configurable: true, get: () => actorsOf("", name) });
         } else if (isEntrypoint(value) || isObject) {
-            Object.defineProperty(all, name, { enumerable: true, get: () => loopback(name) });
+            Object.defineProperty(all, name, { enumerable: true, configurable: true, get: () => loopback(name) });
         }
     }
     return all;
 }
+
+/** `exports` of cloudflare:workers: the same without a context. What is exported is known when the module has run. */
+export const moduleExports: object = new Proxy(Object.create(null) as object, {
+    get: (_target, key) => Reflect.get(contextExports(), key),
+    has: (_target, key) => Reflect.has(contextExports(), key),
+    ownKeys: () => Reflect.ownKeys(contextExports()),
+    getOwnPropertyDescriptor: (_target, key) => Reflect.getOwnPropertyDescriptor(contextExports(), key),
+    set: () => false,
+    defineProperty: () => false,
+    deleteProperty: () => false,
+});
 
 function loopback(name: string): object {
     const bare = service("", name);

@@ -5,5 +5,6 @@
 // one name are joined.
 
 /// <reference path="bindings/actors.d.ts" />
+/// <reference path="bindings/kv.d.ts" />
 /// <reference path="bindings/service.d.ts" />
 /// <reference path="bindings/workflow.d.ts" />

@@ -3,6 +3,13 @@
 // Workflows in the style of Cloudflare: the same engine beneath, so that code written for it runs here.
 
 declare module "cloudflare:workers" {
+    /** What handlers are given as `env`, wherever code stands. */
+    export const env: Env;
+    /** The module's own entrypoints, as `ctx.exports`. */
+    export const exports: Record<string, any>;
+    /** Keeps the request that is handled until the promise settles, as `ctx.waitUntil()`. */
+    export function waitUntil(promise: Promise<unknown>): void;
+
     export type WorkflowDuration = number | string;
 
     export interface WorkflowEvent<T = any> {

@@ -373,6 +373,13 @@ static enum err check_target(struct admin_request *r, const struct upload_parts 
     CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
     struct function_row row;
     const struct slice target = binding_module(b);
+    if (kind->is_files && p->upload.assets.len == 0) {
+        error_set(ret_error, ERR_INVALID,
+                  "binding '%.*s' is of static files, and this upload has none",
+                  SLICE_ARG(b->name));
+        error_hint(ret_error, "give 'assets' (docs/assets.md), or leave the binding out");
+        return ERR_INVALID;
+    }
     module_name_join(r->space, target, &module);
     if (target.len == 0 || slice_eq(bytes_slice(&module), p->upload.function))
         return OK; /* itself */

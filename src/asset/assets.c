@@ -179,7 +179,6 @@ static enum err read_manifest(struct assets *a, const json_t *root, struct error
     a->has_code = json_is_true(json_object_get(root, "code"));
     a->is_code_first = json_is_true(first);
     a->prefers_pages = !json_is_false(json_object_get(root, "navigation"));
-    a->binding = manifest_text(a->arena, json_object_get(root, "binding"));
     return err;
 }
 
@@ -225,11 +224,6 @@ size_t assets_count(const struct assets *a)
 const struct asset *assets_at(const struct assets *a, size_t i)
 {
     return &a->files[i];
-}
-
-struct slice assets_binding(const struct assets *a)
-{
-    return a->binding;
 }
 
 const struct asset *assets_find(const struct assets *a, struct slice path)

@@ -33,8 +33,6 @@ struct assets *assets_ref(struct assets *a);
 void assets_unref(struct assets *a);
 size_t assets_count(const struct assets *a);
 const struct asset *assets_at(const struct assets *a, size_t i);
-/* Of code that fetches them; "": none. */
-struct slice assets_binding(const struct assets *a);
 struct slice asset_type(struct slice path);
 
 struct asset_request {

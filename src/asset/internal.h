@@ -36,7 +36,6 @@ struct assets {
     size_t headers_len;
     struct rule_redirect *redirects;
     size_t redirects_len;
-    struct slice binding;
 };
 
 int asset_compare_paths(struct slice a, struct slice b);

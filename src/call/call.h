@@ -40,6 +40,7 @@
 struct account;
 struct bytes;
 struct call;
+struct deployment;
 struct loop;
 
 enum call_kind {
@@ -58,7 +59,10 @@ struct call_request {
     struct slice entrypoint; /* an exported class; "": the default export */
     struct slice props;      /* JSON, "": none */
     struct slice actor; /* FETCH, METHOD: the instance of that class which has this id; "": none */
-    struct slice actor_name;   /* that the id was made of, "": none, or not known */
+    struct slice actor_name; /* that the id was made of, "": none, or not known */
+    /* FETCH: only static files answer, of this one, on the same thread; NULL: the code does, too. The caller's
+     * guest holds it. */
+    struct deployment *files;
     struct http_request *http; /* FETCH */
     struct slice body;         /* all of it, unless it streams */
     bool has_stream;           /* it comes by call_send() */

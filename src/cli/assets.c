@@ -327,7 +327,6 @@ static void manifest_json(const struct asset_walk *w, struct bytes *out)
     json_close(&j, ']');
     text_json(&j, "html", slice_cstr(pa->html));
     text_json(&j, "not_found", slice_cstr(pa->not_found));
-    text_json(&j, "binding", slice_cstr(pa->binding));
     json_key(&j, "code");
     json_bool(&j, w->p->main != NULL);
     if (pa->is_code_first) {

@@ -81,12 +81,6 @@ int deploy_open(struct cli *cli, const char *path, struct project **ret_project)
         say_progress(cli->is_json, "reading %s, which the project's build has made", other->path);
         p = other;
     }
-    if (p->assets.binding && p->main)
-        project_warn(
-            p,
-            "%s: assets.binding: code cannot fetch assets on this server yet, so env.%s is "
-            "undefined; the host serves them",
-            p->file, p->assets.binding);
     if (p->routes.len > 0)
         project_warn(p, "%s: routes: this server answers by name, at NAME.DOMAIN of any domain",
                      p->file);

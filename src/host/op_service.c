@@ -46,6 +46,7 @@ struct service_target {
     struct slice service; /* for errors; "": the module itself */
     struct slice module, entrypoint, props;
     struct slice actor, actor_name;
+    struct deployment *files; /* whose files are asked for, and no code */
 };
 
 /* When nothing is left that the guest could see, only the end of the call may be still to come, and the
@@ -359,11 +360,25 @@ static enum err actor_find(struct guest *g, struct slice id, struct service_targ
                            SLICE_ARG(slice_utf8_clip(t->entrypoint, 128)));
 }
 
-static enum err service_find(struct guest *g, struct slice service, struct slice entrypoint,
-                             struct slice props, struct service_target *ret)
+/* The files of the version that this code is, whatever serves now. */
+static enum err files_find(struct guest *g, enum call_kind kind, struct service_target *ret)
+{
+    ret->files = g->deployment;
+    if (!ret->files->assets)
+        return op_refuse(g, ERR_NOT_FOUND, "this version has no static files");
+    if (kind == CALL_FETCH)
+        return OK;
+    return op_refuse(g, ERR_INVALID, "'%.*s' are static files: they have fetch() and nothing else",
+                     SLICE_ARG(slice_utf8_clip(ret->service, 128)));
+}
+
+static enum err service_find(struct guest *g, enum call_kind kind, struct slice service,
+                             struct slice entrypoint, struct slice props,
+                             struct service_target *ret)
 {
     const struct deployment *d = g->deployment;
-    *ret = (struct service_target){service, d->name, entrypoint, props};
+    *ret = (struct service_target){
+        .service = service, .module = d->name, .entrypoint = entrypoint, .props = props};
     if (!g->host->call)
         return op_refuse(g, ERR_UNAVAILABLE, "there are no other modules here");
     if (service.len == 0) {
@@ -377,9 +392,12 @@ static enum err service_find(struct guest *g, struct slice service, struct slice
     }
     const struct binding *b = deployment_binding(d, BINDING_SERVICE, service);
     if (b) {
-        *ret = (struct service_target){service, b->target, b->part, b->details};
+        *ret = (struct service_target){
+            .service = service, .module = b->target, .entrypoint = b->part, .props = b->details};
         return OK;
     }
+    if (deployment_binding(d, BINDING_ASSETS, service))
+        return files_find(g, kind, ret);
     b = deployment_binding(d, BINDING_ACTOR, service);
     if (b) {
         *ret = (struct service_target){
@@ -423,6 +441,7 @@ static struct service *service_new(struct guest *g, enum call_kind kind,
     r->props = arena_copy(c->arena, t->props);
     r->actor = arena_copy(c->arena, t->actor);
     r->actor_name = arena_copy(c->arena, t->actor_name);
+    r->files = t->files;
     r->caller = arena_copy(c->arena, g->deployment->name);
     r->root = arena_copy(c->arena, slice_cstr(g->context ? g->context->root : ""));
     r->depth = depth;
@@ -525,7 +544,7 @@ static struct service *service_fetch(struct guest *g, const struct op_service_fe
         *ret_err = op_refuse(g, ERR_INVALID, "malformed request");
         return NULL;
     }
-    *ret_err = service_find(g, a->service, a->entrypoint, a->props, &t);
+    *ret_err = service_find(g, CALL_FETCH, a->service, a->entrypoint, a->props, &t);
     if (*ret_err != OK)
         return NULL;
     struct service *s = service_new(g, CALL_FETCH, &t, a->url.len + a->headers.len + body);
@@ -602,7 +621,7 @@ enum err op_service_fetch_start(struct guest *g, uint32_t id, struct op_service_
 static enum err service_call(struct guest *g, const struct op_service_call_args *a, uint32_t id)
 {
     struct service_target t;
-    enum err err = service_find(g, a->service, a->entrypoint, a->props, &t);
+    enum err err = service_find(g, CALL_METHOD, a->service, a->entrypoint, a->props, &t);
     if (err != OK)
         return err;
     struct service *s = service_new(g, CALL_METHOD, &t, a->method.len + a->value.len);

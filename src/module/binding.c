@@ -36,6 +36,7 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
                        .part = "script_name",
                        .is_part_module = true,
                        .type = "DurableObjectNamespace"},
+    [BINDING_ASSETS] = {.word = "assets", .is_files = true, .type = "Fetcher"},
 };
 
 static enum err bindings_refuse(struct error *ret_error, const char *name, const char *what,

@@ -17,7 +17,14 @@
 struct arena;
 struct bytes;
 
-enum binding_kind { BINDING_SERVICE, BINDING_KV, BINDING_WORKFLOW, BINDING_ACTOR, BINDING_KINDS };
+enum binding_kind {
+    BINDING_SERVICE,
+    BINDING_KV,
+    BINDING_WORKFLOW,
+    BINDING_ACTOR,
+    BINDING_ASSETS,
+    BINDING_KINDS
+};
 
 struct binding_kind_info {
     const char *word; /* "service": `type` of a declaration, and what the guest knows it by */
@@ -33,6 +40,7 @@ struct binding_kind_info {
     /* The target is a resource of the same namespace, of that kind; a deploy makes it if it is not there. */
     bool is_resource;
     enum resource_kind resource;
+    bool is_files;    /* it leads to the static files of its own version, which must have some */
     const char *type; /* of env.NAME, in TypeScript (sdk/types) */
 };
 extern const struct binding_kind_info binding_kinds[BINDING_KINDS];

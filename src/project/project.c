@@ -258,6 +258,11 @@ static enum err check_project(struct project_reader *r)
         error_hint(r->error, "%s", why.hint);
         return ERR_INVALID;
     }
+    if (project_bind_assets(p, &why)) {
+        error_set(r->error, ERR_INVALID, "%s: %s", r->document->file, why.message);
+        error_hint(r->error, "a name in env is one thing's: rename assets.binding or the other");
+        return ERR_INVALID;
+    }
     if (p->main || p->assets.directory)
         return OK;
     if (p->is_foreign && p->assets.binding) /* of a plugin that builds it: the command says more */

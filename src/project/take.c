@@ -221,6 +221,25 @@ static enum err take_bindings(struct project_reader *r, enum binding_kind kind,
     return OK;
 }
 
+/* The static files are inherited by an environment, and so is their binding; of code only. */
+enum err project_bind_assets(struct project *p, struct error *ret_error)
+{
+    struct project_bindings *to = &p->bindings;
+    const struct slice name = slice_cstr(p->assets.binding);
+    if (!p->assets.binding || !p->assets.directory || !p->main)
+        return OK;
+    struct binding *items = arena_zalloc(p->arena, (to->len + 1) * sizeof(*items));
+    for (size_t i = 0; i < to->len; i++) {
+        items[i] = to->items[i];
+        if (slice_eq(items[i].name, name))
+            return error_set(ret_error, ERR_INVALID, "there are two bindings '%s'",
+                             p->assets.binding);
+    }
+    items[to->len++] = (struct binding){.name = name, .kind = BINDING_ASSETS};
+    to->items = items;
+    return OK;
+}
+
 /* As wrangler names what it makes: "shop-sessions" for SESSIONS of shop. */
 void project_name_resources(struct project *p)
 {

@@ -5,6 +5,7 @@
 #include "call/call.h"
 #include "http/server.h"
 #include "server/actor.h"
+#include "server/asset_send.h"
 #include "server/invocation.h"
 #include "server/route.h"
 
@@ -240,6 +241,9 @@ void called_accept(void *worker, struct call *c)
         actor_accept(s, c);
         return;
     }
+    if (c->request.kind == CALL_FETCH && c->request.entrypoint.len == 0 && s->deployment->assets &&
+        asset_call(w, s, c, false))
+        return;
     struct worker *home = route_home(w, s->deployment);
     if (home != w && c->carrier) { /* it has become one that keeps its state just now */
         call_move(c, &home->loop, home);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Engine threads: set-up, routes, services for guests, stop. See worker.h and turn.c. */
+#include "server/asset_send.h"
 #include "server/worker.h"
 
 #include <sched.h>
@@ -205,6 +206,10 @@ static enum err worker_owns(void *ctx, struct error *ret_error)
 static void worker_call(void *ctx, struct call *c, const struct call_events *events, void *user)
 {
     struct worker *w = ctx, *to = w;
+    if (c->request.files) {
+        call_start(c, &w->loop, &w->loop, events, user, asset_accept, w);
+        return;
+    }
     const struct slot *s = map_get(&w->routes, c->request.module);
     if (s)
         to = c->request.actor.len > 0 ? actor_home(w->server, &c->request)
