@@ -83,6 +83,12 @@ size_t execution_unstored_bytes(const struct execution *x)
     return journal_unstored_bytes(x) + x->effect_bytes + x->taken_bytes;
 }
 
+bool execution_has_much(const struct execution *x)
+{
+    return execution_is_live(x) &&
+           x->log.len - x->log_taken + x->effect_bytes > EXECUTION_SLICE_BYTES;
+}
+
 bool execution_is_full(const struct execution *x)
 {
     return execution_is_live(x) && execution_unstored_bytes(x) > EXECUTION_UNSTORED_BYTES_MAX;

@@ -49,6 +49,8 @@ enum {
     EXECUTION_RECORDS_MAX = 10 * 1000 * 1000,    /* in one journal: ERR_LIMIT */
     EXECUTION_VALUE_BYTES_MAX = 4 * 1024 * 1024, /* one result or argument: ERR_TOO_LARGE */
     EXECUTION_CHUNK_BYTES = 256 * 1024,          /* read from the store at once */
+    EXECUTION_SLICE_BYTES =
+        1024 * 1024, /* of records and effects that are not taken to be stored */
     /* Of records and effects that are not stored: above this nothing is delivered, and code that
      * runs is to stand still until some are (execution_is_full). */
     EXECUTION_UNSTORED_BYTES_MAX = 8 * 1024 * 1024,
@@ -282,6 +284,8 @@ void execution_effect(struct execution *x, const struct execution_effect *effect
 size_t execution_unstored_bytes(const struct execution *x);
 /* Whoever runs the code has it stand still as soon as it can, stores what there is, and lets it go
  * on when execution_committed() has made room. */
+/* There is enough for a commit: code that runs makes way for it. */
+bool execution_has_much(const struct execution *x);
 bool execution_is_full(const struct execution *x);
 /* It could not: nothing more that would be recorded may be begun. */
 bool execution_is_overfull(const struct execution *x);

@@ -127,7 +127,7 @@ static int64_t import_op(struct isolate *i, const int64_t *args)
     struct guest *g = guest_of_isolate(i);
     g->isolate = i; /* of a runtime that starts or loads it is not known otherwise */
     enum err err = start_op(g, (uint32_t)args[0], (uint32_t)args[1]);
-    if (guest_is_to_stand(g))
+    if (guest_ends_slice(g))
         isolate_end_slice(i);
     return op_give_result(g, err, (uint32_t)args[2], (uint32_t)args[3]);
 }
@@ -223,7 +223,7 @@ static int64_t import_op_wait(struct isolate *i, const int64_t *args)
     g->may_stand = true;
     enum err err = start_op(g, code, (uint32_t)args[1]);
     g->may_stand = false;
-    if (guest_is_to_stand(g))
+    if (guest_ends_slice(g))
         isolate_end_slice(i);
     if (row->reply == OP_REPLY_STANDS) {
         g->stand.ret = (uint32_t)args[2];

@@ -22,6 +22,12 @@ static inline bool guest_is_to_stand(const struct guest *g)
            (execution_is_full(g->durable->execution) || execution_is_behind(g->durable->execution));
 }
 
+/* One slice of code that records without rest is no more than a commit, and a copy, that others wait for. */
+static inline bool guest_ends_slice(const struct guest *g)
+{
+    return g->durable && (guest_is_to_stand(g) || execution_has_much(g->durable->execution));
+}
+
 /* A synchronous op. Rows that are not OWN get all of this from op_table.c. */
 struct recording {
     struct guest *guest; /* NULL: nothing is recorded */
