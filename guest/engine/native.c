@@ -126,7 +126,8 @@ static JSValue native_env_list(JSContext *ctx, JSValueConst this_value, int argc
     return pairs;
 }
 
-/* The record documented in README.md: ten offsets, query, fragment, origin, href. */
+/* The record documented in README.md: ten offsets, query, fragment, origin (or its length, where href
+ * begins with it), href, and room for two things of url.ts. */
 static JSValue native_url_record(JSContext *ctx, bool is_ok, struct op_reply *reply)
 {
     if (!is_ok) {
@@ -134,13 +135,17 @@ static JSValue native_url_record(JSContext *ctx, bool is_ok, struct op_reply *re
         return JS_UNDEFINED;
     }
     struct reader in = reader_of(reply->data, reply->len);
-    JSValue values[14];
+    JSValue values[16];
     for (int i = 0; i < 12; i++)
         values[i] = JS_NewInt32(ctx, reader_i32(&in));
-    for (int i = 12; i < 14; i++)
-        values[i] = native_utf8(ctx, reader_lstr(&in));
+    struct text origin = reader_lstr(&in), href = reader_lstr(&in);
+    bool is_front = origin.len <= href.len && memcmp(origin.at, href.at, origin.len) == 0;
+    values[12] = is_front ? JS_NewInt32(ctx, (int32_t)origin.len) : native_utf8(ctx, origin);
+    values[13] = native_utf8(ctx, href);
+    values[14] = JS_UNDEFINED;
+    values[15] = JS_FALSE;
     op_reply_done(reply);
-    return JS_NewArrayFrom(ctx, 14, values);
+    return JS_NewArrayFrom(ctx, 16, values);
 }
 
 static JSValue native_url_parse(JSContext *ctx, JSValueConst this_value, int argc,

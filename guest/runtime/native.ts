@@ -5,12 +5,14 @@
 // else may look it up: import `native` from here.
 
 import type { AbortSignal } from "./abort.ts";
+import type { URLSearchParams } from "./search-params.ts";
 
 /** scheme_end, username_start, username_end, password_start, password_end, host_start, host_end,
- *  path_start, path_end, port, query_start, fragment_start, origin, href: offsets into href. */
+ *  path_start, path_end, port, query_start, fragment_start: offsets into href; origin: its length where
+ *  href begins with it; href; and room for two things of url.ts. */
 export type UrlRecord = [
     number, number, number, number, number, number, number, number, number, number, number, number,
-    string, string,
+    string | number, string, URLSearchParams | undefined, boolean,
 ];
 
 export type SqlValue = null | undefined | boolean | number | bigint | string | ArrayBuffer

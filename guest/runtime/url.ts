@@ -4,21 +4,24 @@
 // getter is a slice. Changes made through searchParams are written back lazily, when a part is next
 // read, so that filling in many parameters costs one host op.
 
-import { expose, need, usv } from "./interface.ts";
+import { expose, need, toText, usv } from "./interface.ts";
 import { native, type UrlRecord } from "./native.ts";
 import { paramsOfUrl, paramsReplace, type URLSearchParams } from "./search-params.ts";
 
 // Indices into UrlRecord.
 const SCHEME_END = 0, USERNAME_START = 1, USERNAME_END = 2, PASSWORD_START = 3, PASSWORD_END = 4,
     HOST_START = 5, HOST_END = 6, PATH_START = 7, PATH_END = 8, PORT = 9, QUERY_START = 10,
-    FRAGMENT_START = 11, ORIGIN = 12, HREF = 13;
+    FRAGMENT_START = 11, ORIGIN = 12, HREF = 13, PARAMS = 14, IS_STALE = 15;
 
 // enum deps_url_part.
 const PROTOCOL = 0, USERNAME = 1, PASSWORD = 2, HOST = 3, HOSTNAME = 4, URL_PORT = 5, PATHNAME = 6,
     SEARCH = 7, HASH = 8;
 
+/** native makes USVStrings of texts by itself. */
 function parse(url: unknown, base: unknown): UrlRecord | undefined {
-    return base === undefined ? native.urlParse(usv(url)) : native.urlParse(usv(url), usv(base));
+    const text = typeof url === "string" ? url : toText(url);
+    return base === undefined ? native.urlParse(text)
+        : native.urlParse(text, typeof base === "string" ? base : toText(base));
 }
 
 /** The host's limit of a text. */
@@ -37,10 +40,10 @@ function invalid(input: unknown, base?: unknown): TypeError {
 /** Lets URL.parse() hand its record to the constructor without parsing again. */
 let ready: UrlRecord | undefined;
 
+/** All of its state is in one record, since each private field costs as much as a getter: also the
+ *  URLSearchParams, once they were asked for, and whether they have changed since the record was made. */
 export class URL {
     #record: UrlRecord;
-    #params: URLSearchParams | undefined;
-    #isStale = false; // #params changed since #record was made
 
     static canParse(url: string, base: string | undefined = undefined): boolean {
         need(1, arguments.length, "URL.canParse");
@@ -53,37 +56,36 @@ export class URL {
         return ready ? new URL("") : null;
     }
 
+    // Who counts arguments has an object made of them; with none and with undefined it is a TypeError.
     constructor(url: string | URL, base: string | URL | undefined = undefined) {
-        if (ready) {
-            this.#record = ready;
-            ready = undefined;
-            return;
-        }
-        need(1, arguments.length, "URL constructor");
-        const record = parse(url, base);
+        const record = ready ?? parse(url, base);
+        ready = undefined;
         if (!record) {
             throw invalid(url, base);
         }
         this.#record = record;
     }
 
+    /** Another record, of the same URL after a change. */
+    #take(record: UrlRecord | undefined): boolean {
+        if (record) {
+            record[PARAMS] = this.#record[PARAMS];
+            this.#record = record;
+        }
+        return record !== undefined;
+    }
+
     #fresh(): UrlRecord {
-        if (this.#isStale) {
-            this.#isStale = false;
-            const record = native.urlSet(this.#record[HREF], SEARCH, this.#params!.toString());
-            if (record) {
-                this.#record = record;
-            }
+        const record = this.#record;
+        if (record[IS_STALE]) {
+            record[IS_STALE] = false;
+            this.#take(native.urlSet(record[HREF], SEARCH, record[PARAMS]!.toString()));
         }
         return this.#record;
     }
 
     #set(part: number, value: unknown): boolean {
-        const record = native.urlSet(this.#fresh()[HREF], part, usv(value));
-        if (record) {
-            this.#record = record;
-        }
-        return record !== undefined;
+        return this.#take(native.urlSet(this.#fresh()[HREF], part, usv(value)));
     }
 
     #query(): string {
@@ -96,23 +98,26 @@ export class URL {
         return fragment < 0 ? record[HREF].slice(start) : record[HREF].slice(start, fragment - 1);
     }
 
+    #replaceParams(): void {
+        const params = this.#record[PARAMS];
+        if (params) {
+            paramsReplace(params, this.#query());
+        }
+    }
+
     get href(): string {
         return this.#fresh()[HREF];
     }
     set href(value: string) {
-        const record = native.urlParse(usv(value));
-        if (!record) {
+        if (!this.#take(native.urlParse(usv(value)))) {
             throw invalid(value);
         }
-        this.#record = record;
-        this.#isStale = false;
-        if (this.#params) {
-            paramsReplace(this.#params, this.#query());
-        }
+        this.#replaceParams();
     }
 
     get origin(): string {
-        return this.#record[ORIGIN];
+        const record = this.#record, origin = record[ORIGIN];
+        return typeof origin === "number" ? record[HREF].slice(0, origin) : origin;
     }
 
     get protocol(): string {
@@ -178,14 +183,12 @@ export class URL {
     }
     set search(value: string) {
         this.#set(SEARCH, value);
-        if (this.#params) {
-            paramsReplace(this.#params, this.#query());
-        }
+        this.#replaceParams();
     }
 
     get searchParams(): URLSearchParams {
-        return this.#params ??= paramsOfUrl(this.#query(), () => {
-            this.#isStale = true;
+        return this.#record[PARAMS] ??= paramsOfUrl(this.#query(), () => {
+            this.#record[IS_STALE] = true;
         });
     }
 
