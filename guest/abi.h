@@ -107,6 +107,8 @@ enum {
 
 /* Of op ACTOR_CONTROL. */
 enum abi_actor {
+    ABI_ACTOR_ALARM_NEXT =
+        4, /* alarm() has run; message: ms since 1970 when it is next due, or "" */
     ABI_ACTOR_UNBLOCK = 0,
     ABI_ACTOR_BLOCK = 1, /* but for what this request has begun nothing goes on until UNBLOCK */
     ABI_ACTOR_OVER = 2,  /* it takes no more requests; the next one has another instance */

@@ -159,6 +159,8 @@ export interface Native {
     storeClear(): void;
     storeSize(): number;
     storeSync(): Promise<void>;
+    alarmGet(): string;
+    alarmSet(dueMs: number, attempts: number, tells: 0 | 1): void;
 
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
     sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;

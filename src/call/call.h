@@ -50,6 +50,12 @@ enum call_kind {
                     written in guests (docs/values.md) */
 };
 
+enum call_what {
+    CALL_WHAT_CALL = 0,
+    CALL_WHAT_PROPERTY = 1, /* is read */
+    CALL_WHAT_ALARM = 2,    /* of an actor: it may be due */
+};
+
 /* What is asked for. Filled in by the caller before call_start(), constant from then on; texts lie in
  * the call's arena, or where they stay for as long as the caller's end is open. */
 struct call_request {
@@ -66,8 +72,8 @@ struct call_request {
     struct http_request *http; /* FETCH */
     struct slice body;         /* all of it, unless it streams */
     bool has_stream;           /* it comes by call_send() */
-    struct slice method;       /* METHOD: its name; see enum call_method_what */
-    uint32_t what;             /* METHOD: a call, or reading a property */
+    struct slice method;       /* METHOD: its name */
+    uint32_t what;             /* METHOD: enum call_what */
     struct slice metadata;     /* RUN: JSON */
     struct slice id; /* RUN: of the execution. Else: the same for each try of one effect, or "" */
     struct slice caller; /* module that calls; "": nobody's code, the server itself */

@@ -76,6 +76,9 @@ struct guest_host {
     /* Starts a call of code of this thread, whose caller's end is user's: to where its module is. NULL: there
      * are no other modules. */
     void (*call)(void *ctx, struct call *c, const struct call_events *events, void *user);
+    /* The guest is an actor, and is to be called at that time: when this returns OK the store knows, durably.
+     * On the fiber of an op. */
+    enum err (*alarm)(void *ctx, struct guest *g, int64_t due_us, struct error *ret_error);
     /* Is there a workflow of this name to start? ERR_NOT_FOUND, ERR_NOT_READY. */
     enum err (*workflow)(void *ctx, struct slice name, struct error *ret_error);
     /* Asks for something of an execution; NULL: there are none here. */
@@ -209,6 +212,8 @@ struct guest_actor {
     struct database *database;
     /* private */
     struct context *blocker; /* nothing else goes on while its critical section lasts; NULL: none */
+    int64_t alarm_us;        /* an alarm that the open turn has set; INT64_MAX: none */
+    int64_t alarm_next_us;   /* as the alarm() that has run says; INT64_MAX: never */
     bool is_over;            /* it takes no more: its constructor has failed, say */
 };
 

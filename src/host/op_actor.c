@@ -5,6 +5,7 @@
  * (op_service.c). */
 #include "host/recording.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,12 @@ enum err op_actor_control(struct guest *g, const struct op_actor_control_args *a
     case ABI_ACTOR_OVER:
         g->actor->is_over = true;
         return OK;
+    case ABI_ACTOR_ALARM_NEXT: {
+        uint64_t ms = 0;
+        g->actor->alarm_next_us =
+            slice_to_u64(a->message, &ms) && ms < INT64_MAX / 1000 ? (int64_t)ms * 1000 : INT64_MAX;
+        return OK;
+    }
     case ABI_ACTOR_ABORT:
         isolate_trap(g->isolate, ERR_GUEST, "%.*s", SLICE_ARG(op_text_clip(a->message, 1024)));
         return op_refuse(g, ERR_GUEST, "the actor was aborted");
@@ -238,6 +245,46 @@ static enum err size_run(struct sql_conn *c, const void *arg, struct bytes *out,
 enum err op_store_size(struct guest *g, const struct op_store_size_args *a)
 {
     return guest_store(g, size_run, a);
+}
+
+/* ---- its alarm: when, and how often that has been tried, in milliseconds since 1970 ---- */
+
+#define ALARM_NAME SLICE_LIT("alarm")
+
+static enum err alarm_get_run(struct sql_conn *c, const void *arg, struct bytes *out,
+                              struct error *ret_error)
+{
+    return sql_store_meta_get(c, ALARM_NAME, out, ret_error);
+}
+
+enum err op_alarm_get(struct guest *g, const struct op_alarm_get_args *a)
+{
+    return guest_store(g, alarm_get_run, a);
+}
+
+static enum err alarm_set_run(struct sql_conn *c, const void *arg, struct bytes *out,
+                              struct error *ret_error)
+{
+    const struct op_alarm_set_args *a = arg;
+    char text[64] = "";
+    if (a->due_ms >= 0)
+        snprintf(text, sizeof(text), "%lld %u", (long long)a->due_ms, a->attempts);
+    return sql_store_meta_put(c, ALARM_NAME, slice_cstr(text), ret_error);
+}
+
+enum err op_alarm_set(struct guest *g, const struct op_alarm_set_args *a)
+{
+    enum { DUE_MS_MAX_BITS = 53 };
+    if (!(a->due_ms < (double)(INT64_C(1) << DUE_MS_MAX_BITS)))
+        return op_refuse(g, ERR_INVALID,
+                         "setAlarm() needs a time: a Date, or milliseconds since 1970");
+    enum err err = guest_store(g, alarm_set_run, a);
+    if (err == OK && a->tells && a->due_ms >= 0) {
+        int64_t due_us = (int64_t)a->due_ms * 1000;
+        if (due_us < g->actor->alarm_us)
+            g->actor->alarm_us = due_us;
+    }
+    return err;
 }
 
 /* ---- until it is on disk ---- */

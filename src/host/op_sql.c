@@ -532,6 +532,21 @@ static enum err run_setup_end(struct guest *g)
     return err;
 }
 
+/* The store knows of an alarm before it is set: what is due there is never later than the truth. */
+static enum err announce_alarm(struct guest *g)
+{
+    struct error error = {0};
+    int64_t due_us = g->actor->alarm_us;
+    if (due_us == INT64_MAX || !g->host->alarm)
+        return OK;
+    enum err err = g->host->alarm(g->host->ctx, g, due_us, &error);
+    if (op_is_over(g))
+        return ERR_CANCELLED;
+    g->op_error = error;
+    g->actor->alarm_us = INT64_MAX;
+    return err;
+}
+
 /* The code of an actor comes to rest: what it has done is whole. If that cannot be committed, what it has in
  * memory is not true: it ends. */
 static enum err run_turn_end(struct guest *g)
@@ -539,7 +554,9 @@ static enum err run_turn_end(struct guest *g)
     struct guest_sql *s = &g->sql;
     if (!s->is_turn || s->depth > 0)
         return OK;
-    enum err err = transaction(g, SQL_COMMIT);
+    enum err err = announce_alarm(g);
+    if (err == OK)
+        err = transaction(g, SQL_COMMIT);
     if (op_is_over(g))
         return ERR_CANCELLED;
     if (err != OK) {

@@ -40,6 +40,7 @@ struct actor {
     struct list member; /* slot->actors */
     struct list idle;   /* worker->actors_idle, if it could go */
     uint64_t idle_ms;   /* since then */
+    uint64_t alarm_set; /* the last time: of worker->alarm_sets */
     bool is_retired;    /* its version does not serve any more */
 };
 
@@ -152,6 +153,7 @@ static void end_guest(struct actor *a, const struct error *error)
     guest_end(g, error);
     a->self.blocker = NULL;
     a->self.is_over = false;
+    a->self.alarm_us = INT64_MAX;
     turn_give_back(a->worker, g);
     s->invocations--;
 }
@@ -314,6 +316,7 @@ static struct actor *actor_new(struct slot *s, const struct call_request *r, str
     a->self.id = slice_of(class + r->entrypoint.len + 1, r->actor.len);
     a->self.name = slice_of(a->key.ptr + key.len, r->actor_name.len);
     a->key.len = key.len;
+    a->self.alarm_us = a->self.alarm_next_us = INT64_MAX;
     (void)map_put(&w->actors, bytes_slice(&a->key), a);
     w->actors_len++;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
@@ -402,6 +405,26 @@ enum err actor_sql_take(struct guest *g, struct sql_conn **ret_conn, struct sql_
 void actor_sql_give(struct guest *g, struct sql_conn *conn)
 {
     database_give(g->actor->database, g->host->loop, conn);
+}
+
+/* ---- its alarm ---- */
+
+void actor_alarm_is_set(struct guest *g, uint64_t number)
+{
+    struct actor *a = g->run;
+    a->alarm_set = number;
+}
+
+bool actor_alarm_next(struct worker *w, const struct call_request *r, uint64_t since,
+                      int64_t *ret_next_us)
+{
+    CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
+    key_of(r, &key);
+    const struct actor *a = map_get(&w->actors, bytes_slice(&key));
+    if (!a || a->alarm_set > since)
+        return false;
+    *ret_next_us = a->self.alarm_next_us;
+    return true;
 }
 
 /* ---- all of a thread ---- */

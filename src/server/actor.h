@@ -32,6 +32,12 @@ NODISCARD enum err actor_sql_take(struct guest *g, struct sql_conn **ret_conn,
                                   struct sql_file **ret_file, struct error *ret_error);
 void actor_sql_give(struct guest *g, struct sql_conn *conn);
 
+/* Its alarm was set: in the order of the thread's. */
+void actor_alarm_is_set(struct guest *g, uint64_t number);
+/* When it is next due, INT64_MAX: never; as alarm() has just said, unless it was set after `since`: false. */
+bool actor_alarm_next(struct worker *w, const struct call_request *r, uint64_t since,
+                      int64_t *ret_next_us);
+
 void actors_init(struct worker *w);
 /* Those that are idle for long go. */
 void actors_trim(struct worker *w);

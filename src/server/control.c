@@ -27,6 +27,7 @@
 #include "module/deployment.h"
 #include "module/runtime.h"
 #include "sandbox/isolate.h"
+#include "server/alarm.h"
 #include "server/deployments.h"
 #include "server/metrics.h"
 #include "server/usage.h"
@@ -367,6 +368,7 @@ static void start_routed(void *arg, const struct error *error)
     enum err err = c->is_stopping ? ERR_CANCELLED : c->error.code;
     if (err == OK) {
         c->director = control_direct(c);
+        alarms_direct(c->director, s);
         c->usage = usage_new(s, &c->loop);
         err = start_admin(c, &c->error);
     }

@@ -20,6 +20,7 @@
 #include "http/server.h"
 #include "server/accounts.h"
 #include "server/actor.h"
+#include "server/alarm.h"
 #include "server/execution_calls.h"
 #include "server/place.h"
 #include "server/policy.h"
@@ -381,6 +382,7 @@ static void worker_close_all(struct worker *w)
         http_server_close(w->http);
     w->http = NULL;
     actors_abandon(w);
+    alarms_abandon(w);
     LIST_FOREACH (n, &w->slots)
         slot_abandon(container_of(n, struct slot, link));
     LIST_FOREACH (n, &w->slots) {
@@ -459,6 +461,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .log = worker_log,
         .env_value = worker_env_value,
         .call = worker_call,
+        .alarm = alarm_announce,
         .workflow = worker_workflow,
         .id_of_key = worker_id_of_key,
         .may_fetch = policy_may_fetch,

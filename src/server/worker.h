@@ -68,6 +68,8 @@ struct worker {
     struct map policies;  /* name of a namespace -> struct egress_policy, a reference: policy.h */
     struct map unnamed;   /* address of a deployment -> struct slot */
     struct map actors;    /* key -> struct actor */
+    struct map alarms;    /* key -> struct alarm: alarm.c */
+    uint64_t alarm_sets;  /* how often one was set on this thread */
     unsigned actors_len;
     struct list actors_idle; /* the one first that is idle for longest */
     struct list slots;

@@ -5,6 +5,7 @@
 
 import { expose } from "../interface.ts";
 import { native } from "../native.ts";
+import { alarmOf, deleteAlarm, setAlarm } from "./alarm.ts";
 import { deleteOne, getOne, Keys, listAll, type ListOptions, putOne } from "./keys.ts";
 import { SqlStorage } from "./sql.ts";
 
@@ -12,6 +13,15 @@ const BEGIN = 0, COMMIT = 1, ROLL_BACK = 2;
 
 /** What the argument of transaction() is. */
 class DurableObjectTransaction extends Keys {
+    async getAlarm(_options?: object): Promise<number | null> {
+        return alarmOf();
+    }
+    async setAlarm(time: number | Date, _options?: object): Promise<void> {
+        setAlarm(time);
+    }
+    async deleteAlarm(_options?: object): Promise<void> {
+        deleteAlarm();
+    }
     #isRolledBack = false;
 
     static isRolledBack: (transaction: DurableObjectTransaction) => boolean;
@@ -53,6 +63,15 @@ export class DurableObjectStorage extends Keys {
     constructor(exclusive: Exclusive) {
         super();
         this.#exclusive = exclusive;
+    }
+    async getAlarm(_options?: object): Promise<number | null> {
+        return alarmOf();
+    }
+    async setAlarm(time: number | Date, _options?: object): Promise<void> {
+        setAlarm(time);
+    }
+    async deleteAlarm(_options?: object): Promise<void> {
+        deleteAlarm();
     }
     async deleteAll(_options?: object): Promise<void> {
         native.storeClear();

@@ -5,6 +5,7 @@
 // The host gives the isolate to the actor for as long as it lives, and starts no request while a critical section lasts
 // (ABI_ACTOR_BLOCK); only the request in which that began has to be kept waiting here.
 
+import { runAlarm } from "../actors/alarm.ts";
 import { DurableObjectStorage } from "../actors/storage.ts";
 import { DurableObject, type DurableObjectId, idOf, isActorClass } from "../actor.ts";
 import { expose } from "../interface.ts";
@@ -12,7 +13,7 @@ import { native } from "../native.ts";
 import { answered, contextExports, exportOf, memberOf } from "../service.ts";
 
 const UNBLOCK = 0, BLOCK = 1, OVER = 2, ABORT = 3; // enum abi_actor
-const PROPERTY = 1;
+const PROPERTY = 1, ALARM = 2;
 const BLOCK_MS_MAX = 30_000;
 
 type Waiting = { waitUntil(promise: unknown): void };
@@ -172,6 +173,9 @@ function actorCall(
     return answered(async () => {
         if (ready(env, context)) {
             await awaitReady();
+        }
+        if (what === ALARM) {
+            return runAlarm(instance!);
         }
         const found = find(method);
         const value = found.get ? found.get.call(instance) : found.value;

@@ -55,6 +55,9 @@ interface DurableObjectTransaction {
     put<T>(entries: Record<string, T>, options?: DurableObjectPutOptions): Promise<void>;
     delete(key: string, options?: DurableObjectPutOptions): Promise<boolean>;
     delete(keys: string[], options?: DurableObjectPutOptions): Promise<number>;
+    getAlarm(): Promise<number | null>;
+    setAlarm(time: number | Date): Promise<void>;
+    deleteAlarm(): Promise<void>;
     rollback(): void;
 }
 
@@ -115,5 +118,7 @@ declare module "cloudflare:workers" {
         protected readonly ctx: DurableObjectState;
         protected readonly env: E;
         fetch?(request: Request): Response | Promise<Response>;
+        /** At the time that setAlarm() was given; again, at most 6 times, when it throws. */
+        alarm?(info?: { retryCount: number; isRetry: boolean }): void | Promise<void>;
     }
 }
