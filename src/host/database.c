@@ -38,6 +38,7 @@ struct database {
     pthread_mutex_t mutex; /* the rest */
     enum database_stage stage;
     bool is_removed;
+    bool is_one_of_many;
     struct list idle; /* connections that nobody uses, last used first */
     unsigned conns;   /* with those in use */
     unsigned used;
@@ -191,6 +192,27 @@ static bool is_idle(const struct database *b)
            sql_file_is_idle(b->file);
 }
 
+/* What SQLite makes anew from the log: 32 KiB for each of very many files. */
+static void shared_memory_unlink(const struct database *b)
+{
+    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+    bytes_printf(&name, "%s-shm", b->path);
+    (void)unlink(bytes_cstr(&name));
+}
+
+/* With the lock of all: nobody but the map and who asks has one of many that is closed. True: the map's
+ * reference is the caller's. */
+static bool forget(struct database *b, unsigned refs)
+{
+    struct databases *d = b->of;
+    if (!b->is_one_of_many || b->stage != DATABASE_CLOSED ||
+        __atomic_load_n(&b->refs, __ATOMIC_ACQUIRE) != refs ||
+        map_get(&d->paths, slice_cstr(b->path)) != b)
+        return false;
+    (void)map_remove(&d->paths, slice_cstr(b->path));
+    return true;
+}
+
 /* In stage closing, of the caller. */
 static void database_close(struct database *b, bool may_checkpoint)
 {
@@ -210,6 +232,8 @@ static void database_close(struct database *b, bool may_checkpoint)
     pthread_mutex_unlock(&b->mutex);
     if (is_closed && is_removed)
         database_unlink(b);
+    else if (is_closed && b->is_one_of_many)
+        shared_memory_unlink(b);
 
     pthread_mutex_lock(&d->mutex);
     pthread_mutex_lock(&b->mutex);
@@ -218,9 +242,12 @@ static void database_close(struct database *b, bool may_checkpoint)
     if (is_closed)
         list_remove(&b->open);
     pthread_mutex_unlock(&b->mutex);
+    bool is_unknown = is_closed && forget(b, 2);
     pthread_mutex_unlock(&d->mutex);
     if (is_closed)
         database_unref(b); /* the list's */
+    if (is_unknown)
+        database_unref(b); /* the map's */
 }
 
 /* Of the idle ones the one unused for longest, in stage closing. NULL: there is none. */
@@ -498,7 +525,7 @@ bool database_is_open(struct database *b)
 /* ---- one ---- */
 
 static struct database *database_new(struct databases *of, const char *path,
-                                     struct account *account)
+                                     struct account *account, bool is_one_of_many)
 {
     struct stat st;
     struct database *b = calloc(1, sizeof(*b));
@@ -509,7 +536,13 @@ static struct database *database_new(struct databases *of, const char *path,
     CHECK(b->path);
     b->file = sql_file_new(path, account ? 0 : of->config.bytes_max);
     b->account = account ? account_ref(account) : NULL;
-    if (stat(path, &st) == 0)
+    b->is_one_of_many = is_one_of_many;
+    if (is_one_of_many)
+        sql_file_settles(b->file);
+    bool is_there = stat(path, &st) == 0;
+    if (is_there && is_one_of_many)
+        b->stored = (uint64_t)st.st_size;
+    else if (is_there)
         charge(b, (uint64_t)st.st_size);
     list_init(&b->idle);
     list_init(&b->line);
@@ -529,7 +562,8 @@ void database_unref(struct database *b)
         return;
     CHECK(b->stage == DATABASE_CLOSED && list_is_empty(&b->line));
     sql_file_unref(b->file);
-    charge(b, 0); /* nobody knows of it any more */
+    if (!b->is_one_of_many || b->is_removed)
+        charge(b, 0); /* nobody knows of it any more */
     account_unref(b->account);
     CHECK(pthread_mutex_destroy(&b->mutex) == 0);
     free(b->path);
@@ -539,6 +573,11 @@ void database_unref(struct database *b)
 const char *database_path(const struct database *b)
 {
     return b->path;
+}
+
+struct account *database_account(const struct database *b)
+{
+    return b->account;
 }
 
 struct sql_file *database_file(struct database *b)
@@ -584,17 +623,41 @@ void databases_free(struct databases *d)
     free(d);
 }
 
-struct database *databases_get(struct databases *d, const char *path, struct account *account)
+static struct database *get(struct databases *d, const char *path, struct account *account,
+                            bool is_one_of_many)
 {
     pthread_mutex_lock(&d->mutex);
     struct database *b = map_get(&d->paths, slice_cstr(path));
     if (!b) {
-        b = database_new(d, path, account);
+        b = database_new(d, path, account, is_one_of_many);
         (void)map_put(&d->paths, slice_cstr(path), b);
     }
     database_ref(b);
     pthread_mutex_unlock(&d->mutex);
     return b;
+}
+
+struct database *databases_get(struct databases *d, const char *path, struct account *account)
+{
+    return get(d, path, account, false);
+}
+
+struct database *databases_get_one_of_many(struct databases *d, const char *path,
+                                           struct account *account)
+{
+    return get(d, path, account, true);
+}
+
+void databases_leave(struct databases *d, struct database *b)
+{
+    pthread_mutex_lock(&d->mutex);
+    pthread_mutex_lock(&b->mutex);
+    bool is_unknown = forget(b, 2);
+    pthread_mutex_unlock(&b->mutex);
+    pthread_mutex_unlock(&d->mutex);
+    if (is_unknown)
+        database_unref(b);
+    database_unref(b);
 }
 
 /* ---- rest ---- */
@@ -665,14 +728,40 @@ void databases_remove(struct databases *d, struct database *b, struct loop *loop
     bool is_closed = b->stage == DATABASE_CLOSED;
     if (b->stage == DATABASE_OPEN)
         line_wake(b, NULL);
+    if (b->is_one_of_many)
+        charge(b, 0);
     pthread_mutex_unlock(&b->mutex);
     pthread_mutex_unlock(&d->mutex);
-    if (is_closed)
+    if (is_closed || b->is_one_of_many) /* who has it open still may have it */
         files_unlink(b->path);
-    else
+    if (!is_closed)
         databases_trim(d, loop, UINT64_MAX);
     if (is_known)
         database_unref(b);
+}
+
+/* The next one below the folder, with a reference. */
+static struct database *first_below(struct databases *d, struct slice folder)
+{
+    struct database *found = NULL;
+    size_t cursor = 0;
+    struct slice path;
+    void *b;
+    pthread_mutex_lock(&d->mutex);
+    while (!found && map_next(&d->paths, &cursor, &path, &b))
+        if (slice_starts(path, folder) && path.len > folder.len && path.ptr[folder.len] == '/')
+            found = database_ref(b);
+    pthread_mutex_unlock(&d->mutex);
+    return found;
+}
+
+void databases_remove_below(struct databases *d, struct slice folder, struct loop *loop)
+{
+    struct database *b;
+    while ((b = first_below(d, folder))) {
+        databases_remove(d, b, loop);
+        database_unref(b);
+    }
 }
 
 struct databases_count databases_count(struct databases *d)

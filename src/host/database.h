@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/slice.h"
 
 struct account;
 struct database;
@@ -45,6 +46,15 @@ void databases_free(struct databases *d); /* after the loops; references may be 
 /* Any thread. The one of that path, a reference. account: whose disk its file takes, and bounds it;
  * kept by a reference; NULL: nobody's. */
 struct database *databases_get(struct databases *d, const char *path, struct account *account);
+/* The same for one of very many: its file counts to the account already, and goes on to when nobody knows
+ * of it any more; what is known of it goes when it is closed and nobody has a reference. */
+struct database *databases_get_one_of_many(struct databases *d, const char *path,
+                                           struct account *account);
+/* Instead of database_unref(). */
+void databases_leave(struct databases *d, struct database *b);
+/* Loop thread. All whose files are in this folder or below it are gone: as databases_remove(). What of them is
+ * counted here does not count any more. */
+void databases_remove_below(struct databases *d, struct slice folder, struct loop *loop);
 /* Loop thread. Its module is gone: nobody gets a connection any more, and the files go as soon as
  * those who have one have given it back (databases_trim()). */
 void databases_remove(struct databases *d, struct database *b, struct loop *loop);
@@ -55,7 +65,8 @@ struct databases_count databases_count(struct databases *d);
 struct database *database_ref(struct database *b);
 void database_unref(struct database *b); /* NULL does nothing */
 const char *database_path(const struct database *b);
-struct sql_file *database_file(struct database *b); /* lives as long, open or not */
+struct account *database_account(const struct database *b); /* borrowed; NULL: nobody's */
+struct sql_file *database_file(struct database *b);         /* lives as long, open or not */
 bool database_is_open(struct database *b);
 
 /* Inside a task, on its loop's thread before and after: a connection that is the caller's until

@@ -191,8 +191,10 @@ struct guest_sql {
     unsigned depth;          /* open transactions */
     unsigned depth_replayed; /* those that a replay is inside of: nothing is open for them */
     uint64_t held_ns;        /* that the outermost has lasted: slices used up, and time away */
-    bool has_expired;        /* it was rolled back for its length; the guest has not heard of it */
-    bool is_setup;           /* the transaction that all of setup() is, is open */
+    struct error
+        turn_error;    /* why SQLite has rolled the turn back by itself; code OK: it has not */
+    bool has_expired;  /* it was rolled back for its length; the guest has not heard of it */
+    bool is_setup;     /* the transaction that all of setup() is, is open */
     bool is_turn;      /* the one of an actor's turn is: it ends when its code comes to rest */
     bool awaits_setup; /* the op waits for that of another to end */
     /* What its statements see. A durable execution has two: those of steps are not made again by a

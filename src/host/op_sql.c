@@ -201,9 +201,10 @@ static enum err connect_begun(struct guest *g)
     if (is_framed(&g->sql) || (!g->actor && !is_setting_up(g)))
         return connect_sql(g);
     enum err err = begin(g);
-    if (err == OK && g->actor)
+    if (err == OK && g->actor) {
         g->sql.is_turn = true;
-    else if (err == OK)
+        g->sql.turn_error.code = OK;
+    } else if (err == OK)
         setup_is_open(g, true);
     return err;
 }
@@ -334,6 +335,14 @@ static enum err exec_awaiting(struct guest *g, struct slice text, struct slice p
     }
 }
 
+/* A statement has failed, perhaps with all that came before it. */
+static void note_turn(struct guest *g, enum err err)
+{
+    struct guest_sql *s = &g->sql;
+    if (err != OK && s->is_turn && s->turn_error.code == OK && sql_conn_is_free(s->conn))
+        s->turn_error = g->op_error;
+}
+
 /* While the statement is away other events of the guest use its fields for results. */
 static enum err exec(struct guest *g, struct slice text, struct slice params)
 {
@@ -358,6 +367,7 @@ static enum err exec(struct guest *g, struct slice text, struct slice params)
     if (!s->conn) /* there is none to be had any more */
         return err;
     g->op_error = error;
+    note_turn(g, err);
     s->gate_seq = sql_conn_seen(s->conn);
     if (err == ERR_LIMIT_CPU && is_bound_by_transaction) {
         expire(g);
@@ -560,9 +570,10 @@ static enum err run_turn_end(struct guest *g)
     if (op_is_over(g))
         return ERR_CANCELLED;
     if (err != OK) {
-        isolate_trap(g->isolate, err, "what it has stored could not be committed: %s",
-                     g->op_error.message);
-        return err;
+        const struct error *why = s->turn_error.code != OK ? &s->turn_error : &g->op_error;
+        isolate_trap(g->isolate, why->code, "what it has stored could not be committed: %s",
+                     why->message);
+        return why->code;
     }
     s->is_turn = false;
     release_sql(g);
@@ -588,6 +599,7 @@ enum err guest_store(struct guest *g,
     if (op_is_over(g))
         return ERR_CANCELLED;
     g->op_error = error;
+    note_turn(g, err);
     g->sql.gate_seq = sql_conn_seen(g->sql.conn);
     if (err == ERR_LIMIT_CPU) /* as for code that computes: it cannot be caught */
         isolate_trap(g->isolate, err, "%s", g->op_error.message);

@@ -35,6 +35,8 @@ struct sql_file *sql_file_new(const char *path, uint64_t bytes_max);
 /* Makes the file if it does not exist, recovers and opens it. Blocks, or leaves inside a task. One
  * thread at a time, as with detaching. */
 NODISCARD enum err sql_file_attach(struct sql_file *f, struct error *ret_error);
+/* Closing it puts all of the log into the main file, however little: for those that are seldom open. */
+void sql_file_settles(struct sql_file *f);
 /* Blocks: syncs what is not durable, may checkpoint, closes. There is no connection. False: it stays
  * attached, because its gate is busy or its disk has failed. */
 NODISCARD bool sql_file_detach(struct sql_file *f, bool may_checkpoint);

@@ -321,7 +321,7 @@ static bool detach_now(struct sql_file *f, bool may_checkpoint)
 {
     if (!sql_gate_sync(f))
         return false;
-    if (may_checkpoint && sql_frames(f) >= SQL_LAST_CHECKPOINT_FRAMES)
+    if (may_checkpoint && sql_frames(f) >= (f->settles ? 1 : SQL_LAST_CHECKPOINT_FRAMES))
         file_checkpoint_last(f);
     if (__atomic_load_n(&f->is_broken, __ATOMIC_SEQ_CST))
         return false;
@@ -331,6 +331,11 @@ static bool detach_now(struct sql_file *f, bool may_checkpoint)
     __atomic_store_n(&f->wal_mark, 0, __ATOMIC_SEQ_CST); /* counted anew */
     __atomic_store_n(&f->checkpoint_log, 0, __ATOMIC_RELAXED);
     return true;
+}
+
+void sql_file_settles(struct sql_file *f)
+{
+    f->settles = true;
 }
 
 bool sql_file_detach(struct sql_file *f, bool may_checkpoint)

@@ -39,6 +39,7 @@ struct sql_file {
     unsigned refs; /* atomic */
     char *path, *wal_path;
     uint64_t bytes_max;
+    bool settles; /* at each closing */
     int wal_fd; /* for fdatasync and reading; never on the main file (POSIX locks). -1: detached */
 
     /* Commits, numbered in the order of the write lock; all atomic. durable <= finished <= begun.

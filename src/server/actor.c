@@ -3,16 +3,15 @@
  * See actor.h. Whatever is called here may be the end of the actor: such calls stand last. */
 #include "server/actor.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "call/call.h"
 #include "host/actor_id.h"
 #include "host/database.h"
+#include "server/actor_files.h"
 #include "server/invocation.h"
 #include "server/slot.h"
 #include "server/turn.h"
@@ -60,15 +59,6 @@ struct worker *actor_home(struct server *s, const struct call_request *r)
     CLEANUP(bytes_done) struct bytes key = BYTES_INIT;
     key_of(r, &key);
     return s->workers[slice_hash(bytes_slice(&key)) % s->workers_len];
-}
-
-/* Folders by class and by the id's first byte, beside the database of the module: NAME.actors/CLASS/ab/ID.sqlite */
-static void actor_path(const struct actor *a, struct bytes *out)
-{
-    struct slice module = slice_cstr(database_path(a->slot->deployment->database));
-    module.len -= slice_ends(module, SLICE_LIT(".sqlite")) ? strlen(".sqlite") : 0;
-    bytes_printf(out, "%.*s.actors/%.*s/%.2s/%.*s.sqlite", SLICE_ARG(module),
-                 SLICE_ARG(a->self.class), a->self.id.ptr, SLICE_ARG(a->self.id));
 }
 
 /* ---- mailbox ---- */
@@ -132,7 +122,7 @@ static void actor_free(struct actor *a)
     unidle(a);
     (void)map_remove(&w->actors, bytes_slice(&a->key));
     w->actors_len--;
-    database_unref(a->self.database);
+    databases_leave(w->server->databases, a->self.database);
     let_slot_go(a);
     bytes_done(&a->key);
     free(a);
@@ -320,9 +310,9 @@ static struct actor *actor_new(struct slot *s, const struct call_request *r, str
     (void)map_put(&w->actors, bytes_slice(&a->key), a);
     w->actors_len++;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
-    actor_path(a, &path);
+    actor_files_path(s->deployment->database, a->self.class, a->self.id, &path);
     a->self.database =
-        databases_get(w->server->databases, bytes_cstr(&path), s->deployment->account);
+        databases_get_one_of_many(w->server->databases, bytes_cstr(&path), s->deployment->account);
     return a;
 }
 
@@ -374,27 +364,11 @@ void actor_accept(struct slot *s, struct call *c)
 
 /* ---- its database ---- */
 
-/* The folders that the file is in, below that of the module's database. */
-static enum err make_folders(const char *path, struct error *ret_error)
-{
-    CLEANUP(bytes_done) struct bytes folder = BYTES_INIT;
-    const char *from = strstr(path, ".actors/");
-    CHECK(from);
-    for (const char *slash = strchr(from, '/'); slash; slash = strchr(slash + 1, '/')) {
-        bytes_clear(&folder);
-        bytes_append(&folder, path, (size_t)(slash - path));
-        if (mkdir(bytes_cstr(&folder), 0700) != 0 && errno != EEXIST)
-            return error_set(ret_error, ERR_IO, "cannot make the folder %s: %s",
-                             bytes_cstr(&folder), strerror(errno));
-    }
-    return OK;
-}
-
 enum err actor_sql_take(struct guest *g, struct sql_conn **ret_conn, struct sql_file **ret_file,
                         struct error *ret_error)
 {
     struct database *b = g->actor->database;
-    enum err err = database_is_open(b) ? OK : make_folders(database_path(b), ret_error);
+    enum err err = database_is_open(b) ? OK : actor_files_make_folders(database_path(b), ret_error);
     if (err == OK)
         err = database_take(b, g->host->loop, ret_conn, ret_error);
     if (err == OK)

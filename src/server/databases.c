@@ -11,6 +11,8 @@
 #include "base/log.h"
 #include "base/module_name.h"
 #include "loop/work.h"
+#include "server/accounts.h"
+#include "server/actor_files.h"
 #include "server/server.h"
 #include "store/store.h"
 
@@ -54,6 +56,7 @@ struct sweep {
     size_t spaces_len, at;        /* at: of both kinds of modules in each */
     struct map files, names;
     struct map images, modules; /* folders of images; names */
+    struct map actors;          /* folders of actors */
     bool is_removing;
 };
 
@@ -62,7 +65,9 @@ static void sweep_list(struct sweep *s)
     DIR *dir = opendir(s->server->config.sql_dir);
     struct dirent *e;
     while (dir && (e = readdir(dir)))
-        if (file_database(slice_cstr(e->d_name)).len > 0)
+        if (slice_ends(slice_cstr(e->d_name), SLICE_LIT(ACTOR_FILES_SUFFIX)))
+            (void)map_put(&s->actors, slice_cstr(e->d_name), s);
+        else if (file_database(slice_cstr(e->d_name)).len > 0)
             (void)map_put(&s->files, slice_cstr(e->d_name), s);
     if (dir)
         (void)closedir(dir);
@@ -85,6 +90,31 @@ static void sweep_remove(struct sweep *s)
     }
 }
 
+/* Those of modules that are there are counted, the others go. */
+static void sweep_actors(struct sweep *s)
+{
+    size_t cursor = 0;
+    struct slice folder;
+    void *ignored;
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT, database = BYTES_INIT;
+    while (map_next(&s->actors, &cursor, &folder, &ignored)) {
+        bytes_clear(&path);
+        bytes_clear(&database);
+        bytes_printf(&path, "%s/%.*s", s->server->config.sql_dir, SLICE_ARG(folder));
+        folder.len -= strlen(ACTOR_FILES_SUFFIX);
+        bytes_printf(&database, "%.*s.sqlite", SLICE_ARG(folder));
+        const struct function_row *row = map_get(&s->names, bytes_slice(&database));
+        if (!row) {
+            actor_files_unlink(bytes_cstr(&path), NULL);
+            log_info("actors of a deleted module are removed", LOG_SLICE("module", folder));
+            continue;
+        }
+        struct account *account = accounts_module(s->server->accounts, row->name);
+        actor_files_count(bytes_cstr(&path), account);
+        account_unref(account);
+    }
+}
+
 static void sweep_free(struct sweep *s)
 {
     arena_free(s->query.arena);
@@ -92,6 +122,7 @@ static void sweep_free(struct sweep *s)
     map_done(&s->names);
     map_done(&s->images);
     map_done(&s->modules);
+    map_done(&s->actors);
     loop_arrived(s->loop);
     free(s);
 }
@@ -101,6 +132,7 @@ static void sweep_run(struct work *w)
     struct sweep *s = container_of(w, struct sweep, work);
     if (s->is_removing) {
         sweep_remove(s);
+        sweep_actors(s);
         images_sweep(s->server, &s->images, &s->modules);
     } else {
         sweep_list(s);
@@ -144,7 +176,7 @@ static void sweep_answered(struct store_query *q)
     for (size_t k = 0; q->kind == STORE_QUERY_FUNCTIONS && k < q->functions.len; k++) {
         bytes_clear(&name);
         databases_file_name(&q->functions.rows[k], &name);
-        (void)map_put(&s->names, bytes_slice(&name), s);
+        (void)map_put(&s->names, bytes_slice(&name), &q->functions.rows[k]);
         (void)map_put(&s->modules, q->functions.rows[k].name, s);
     }
     sweep_next(s);

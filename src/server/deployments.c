@@ -11,6 +11,7 @@
 #include "http/egress_policy.h"
 #include "module/deployment.h"
 #include "server/accounts.h"
+#include "server/actor_files.h"
 #include "server/policy.h"
 #include "server/worker.h"
 
@@ -46,8 +47,10 @@ void deployments_track(struct deployments *ds, struct slice name, const struct d
 {
     struct database *old = d ? map_put(&ds->databases, name, database_ref(d->database))
                              : map_remove(&ds->databases, name);
-    if (old && (!d || old != d->database))
+    if (old && (!d || old != d->database)) {
+        actor_files_remove(ds->server, ds->loop, old);
         databases_remove(ds->server->databases, old, ds->loop);
+    }
     database_unref(old);
 }
 
