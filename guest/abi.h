@@ -92,7 +92,8 @@ enum abi_dispatch {
      * whenever no job is left, until there is nothing. */
     ABI_DISPATCH_WORKFLOW = 4,
     /* A method of an exported class. Input: lstr function name, lstr execution id, lstr export ("" is the
-     * default one), lstr props JSON, u32 what (0: call it, 1: read the property; ABI_METHOD_ACTOR), lstr method, lstr
+     * default one), lstr props JSON, u32 what (0: call it, 1: read the property, 3: an event, of which input
+     * and answer are the handler's own bytes: guest/runtime/events.ts; ABI_METHOD_ACTOR), lstr method, lstr
      * arguments (an array, as docs/values.md says). Answer: RESPOND_VALUE with a value likewise, which says
      * also what was thrown (guest/runtime/service.ts). */
     ABI_DISPATCH_METHOD = 5,
@@ -136,6 +137,7 @@ enum abi_export {
     ABI_EXPORT_WORKFLOW = 16,   /* at least one export is a workflow: workflow(), { run }, a class
                                  that extends WorkflowEntrypoint */
     ABI_EXPORT_ENTRYPOINT = 32, /* at least one export is a class that extends WorkerEntrypoint */
+    ABI_EXPORT_EVENT = 64,      /* export default { scheduled } or { queue } */
 };
 
 /* A url record: u32 each of scheme_end, username_start, username_end, password_start, password_end,

@@ -350,7 +350,7 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
     JSValue count = engine_has_hook(HOOK_entrypointsOf)
                         ? engine_hook(ctx, HOOK_entrypointsOf, 1, &namespace)
                         : JS_NewInt32(ctx, 0);
-    enum { HAS_ENTRYPOINTS = 1, DEFAULT_IS_ONE = 2 };
+    enum { HAS_ENTRYPOINTS = 1, DEFAULT_IS_ONE = 2, HAS_EVENTS = 4 };
     int32_t entrypoints;
     if (JS_ToInt32(ctx, &entrypoints, count) < 0)
         return false;
@@ -366,10 +366,12 @@ static bool module_find_exports(JSContext *ctx, JSValueConst namespace)
                   (JS_IsUndefined(eng.handle) ? 0 : ABI_EXPORT_HANDLER) |
                   (JS_IsUndefined(eng.setup) ? 0 : ABI_EXPORT_SETUP) |
                   (workflow_names && *workflow_names ? ABI_EXPORT_WORKFLOW : 0) |
-                  (entrypoints ? ABI_EXPORT_ENTRYPOINT : 0);
+                  (entrypoints & (HAS_ENTRYPOINTS | DEFAULT_IS_ONE) ? ABI_EXPORT_ENTRYPOINT : 0) |
+                  (entrypoints & HAS_EVENTS ? ABI_EXPORT_EVENT : 0);
     if (!(eng.exports & ~(uint32_t)ABI_EXPORT_SETUP))
         JS_ThrowTypeError(ctx, "the module exports nothing to call: it needs " /* 255 */
-                               "export default { fetch(request, env, ctx) {} }, "
+                               "export default { fetch(request, env, ctx) {} } (or scheduled(), "
+                               "queue()), "
                                "export default function (request) {}, "
                                "export const handler = { handle(req) {} }, "
                                "export default workflow(async (input) => {}) or "

@@ -7,11 +7,12 @@
 // and errors with their class, message, stack, cause and properties, cross; functions and streams do not.
 
 import { actorsOf, DurableObjectStub, isActorClass, setStubs } from "./actor.ts";
+import { eventCall, hasEvents } from "./events.ts";
 import { native, type ServiceTarget } from "./native.ts";
 import { errorPack, errorUnpack } from "./workflow/errors.ts";
 
 const REDIRECTS_MAX = 20;
-const CALL = 0, PROPERTY = 1;
+const CALL = 0, PROPERTY = 1, EVENT = 3; // enum call_what of src/call/call.h
 
 // --- the callee -------------------------------------------------------------------------------------
 
@@ -33,14 +34,15 @@ function isEntrypoint(value: unknown): value is Constructor {
     return typeof value === "function" && value.prototype instanceof WorkerEntrypoint;
 }
 
-/** A module was loaded: 1 if it exports such classes, and 2 if the default one is. */
+/** A module was loaded: 1 if it exports such classes, 2 if the default one is, 4 if that is an object with handlers of events. */
 export function entrypointsOf(namespace: object): number {
     exported = namespace as Record<string, unknown>;
     const values = Object.values(exported), hasActors = values.some(isActorClass);
     if (hasActors) {
         native.require(ACTORS); // so it is in the image
     }
-    return (hasActors || values.some(isEntrypoint) ? 1 : 0) + (isEntrypoint(exported.default) ? 2 : 0);
+    return (hasActors || values.some(isEntrypoint) ? 1 : 0) + (isEntrypoint(exported.default) ? 2 : 0) +
+        (hasEvents(exported.default) ? 4 : 0);
 }
 
 const ACTORS = "limpet:internal/runtime/actors";
@@ -109,6 +111,10 @@ export async function answered(call: () => unknown): Promise<Uint8Array> {
 export function methodCall(
     name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
 ): Promise<Uint8Array> {
+    if (what === EVENT) {
+        const value = find(name), isClass = isEntrypoint(value);
+        return eventCall(method, values, isClass ? new value(context, env) : value, isClass, env, context);
+    }
     return answered(() => {
         const [object, found] = member(name, method, env, context);
         const value = found.get ? found.get.call(object) : found.value;

@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "flow/request.h"
+#include "flow/schedules.h"
 #include "module/build.h"
 #include "store/store.h"
 
@@ -84,6 +85,9 @@ struct admin_host {
      * "": of any. */
     bool (*quota_look)(void *ctx, const struct quota_row *owner, enum resource r,
                        struct admin_quota *ret_quota);
+    /* A schedule was made or changed; starts one by hand. */
+    void (*schedule_look)(void *ctx, int64_t id);
+    void (*schedule_ask)(void *ctx, struct schedule_ask *a);
 };
 
 struct admin_config {

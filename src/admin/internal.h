@@ -244,6 +244,11 @@ void version_options_json(struct json_writer *w, const struct version_options *o
 void build_failure_json(struct json_writer *w, const struct build_row *row);
 void log_json(struct json_writer *w, const struct log_row *row);
 
+/* schedules.c: what an upload declares, as version_options.schedules; ERR_INVALID. */
+NODISCARD enum err schedules_of_upload(struct slice json, struct slice module,
+                                       enum module_kind kind, struct arena *a,
+                                       struct slice *ret_json, struct error *ret_error);
+
 /* fields.c: members whose value may be missing. Times are "x_at" (ISO) and "x_at_ms"; null when 0.
  */
 void times_json(struct json_writer *w, const char *key, int64_t us);

@@ -176,6 +176,24 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set the value of a key, any bytes")                                                                              \
     X(kv_value_delete, kv_value_delete, DELETE, "/kv/:resource/values/:key", DEPLOY, NONE, 204, "", "", "",             \
       "Delete a key")                                                                                                   \
+    X(schedule_list, schedule_list, GET, "/schedules", READ, NONE, 200, "", "ScheduleList", "limit after",              \
+      "Schedules, by name; after: of the last one seen")                                                                \
+    X(schedule_create, schedule_create, POST, "/schedules", DEPLOY, SMALL, 201, "ScheduleNew", "Schedule", "",          \
+      "Make a schedule")                                                                                                \
+    X(schedule_show, schedule_show, GET, "/schedules/:schedule", READ, NONE, 200, "", "Schedule", "",                   \
+      "One schedule, when it is due next, and what it has started")                                                     \
+    X(schedule_put, schedule_put, PUT, "/schedules/:schedule", DEPLOY, SMALL, 200, "Plan", "Schedule", "",              \
+      "Replace the plan of a schedule")                                                                                 \
+    X(schedule_delete, schedule_delete, DELETE, "/schedules/:schedule", DEPLOY, NONE, 204, "", "", "",                  \
+      "Delete a schedule")                                                                                              \
+    X(schedule_pause, schedule_pause, POST, "/schedules/:schedule/pause", DEPLOY, NONE, 200, "", "Schedule", "",        \
+      "Start nothing for a schedule until it is resumed")                                                               \
+    X(schedule_resume, schedule_resume, POST, "/schedules/:schedule/resume", DEPLOY, NONE, 200, "", "Schedule", "",     \
+      "Go on with a paused schedule at its next time")                                                                  \
+    X(schedule_trigger, schedule_trigger, POST, "/schedules/:schedule/trigger", INVOKE, NONE, 202, "", "ScheduleStarted", "", \
+      "Start what a schedule starts, now")                                                                              \
+    X(schedule_backfill, schedule_backfill, POST, "/schedules/:schedule/backfill", DEPLOY, SMALL, 202, "Backfill", "ScheduleStarted", "", \
+      "Start what a schedule would have started in a stretch of time")                                                  \
     X(usage_list, usage_list, GET, "/usage", READ, NONE, 200, "", "UsageList", "since module by",                       \
       "What modules used, a row for each, or with by=hour for each hour")                                               \
     X(quota_list, quota_list, GET, "/quotas", READ, NONE, 200, "", "QuotaList", "",                                     \

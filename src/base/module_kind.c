@@ -13,7 +13,7 @@ const struct module_kind_info module_kinds[MODULE_KINDS] = {
             .word = "function",
             .words = "functions",
             .started_by = MODULE_EXPORT_FETCH | MODULE_EXPORT_FUNCTION | MODULE_EXPORT_HANDLER |
-                          MODULE_EXPORT_ENTRYPOINT,
+                          MODULE_EXPORT_ENTRYPOINT | MODULE_EXPORT_EVENT,
             .does = "answer requests",
             .is_routed = true,
         },

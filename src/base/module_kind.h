@@ -22,6 +22,7 @@ enum module_export {
     MODULE_EXPORT_SETUP = 8,       /* to be run once for a version, before anything else */
     MODULE_EXPORT_WORKFLOW = 16,   /* at least one workflow */
     MODULE_EXPORT_ENTRYPOINT = 32, /* at least one class that others may be bound to */
+    MODULE_EXPORT_EVENT = 64,      /* handlers of events: scheduled(), queue() */
 };
 
 struct module_kind_info {

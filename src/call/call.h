@@ -50,10 +50,12 @@ enum call_kind {
                     written in guests (docs/values.md) */
 };
 
+/* METHOD: in guest/runtime/service.ts, too. */
 enum call_what {
     CALL_WHAT_CALL = 0,
     CALL_WHAT_PROPERTY = 1, /* is read */
     CALL_WHAT_ALARM = 2,    /* of an actor: it may be due */
+    CALL_WHAT_EVENT = 3, /* a handler of the default export; bytes in and out are the event's own */
 };
 
 /* What is asked for. Filled in by the caller before call_start(), constant from then on; texts lie in

@@ -72,6 +72,14 @@ int cmd_execution_fork(struct cli *cli);
 enum resource_kind cli_resource_kind(const struct cli *cli);
 /* The path of one of them, and what follows. */
 const char *cli_resource_path(struct cli *cli, const char *name, const char *rest);
+int cmd_schedule_create(struct cli *cli);
+int cmd_schedule_list(struct cli *cli);
+int cmd_schedule_show(struct cli *cli);
+int cmd_schedule_pause(struct cli *cli);
+int cmd_schedule_resume(struct cli *cli);
+int cmd_schedule_trigger(struct cli *cli);
+int cmd_schedule_backfill(struct cli *cli);
+int cmd_schedule_delete(struct cli *cli);
 int cmd_resource_create(struct cli *cli);
 int cmd_resource_list(struct cli *cli);
 int cmd_resource_show(struct cli *cli);

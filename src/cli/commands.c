@@ -209,6 +209,22 @@ static const struct flag egress_flags[] = {
     {0},
 };
 
+static const struct flag schedule_flags[] = {
+    {"--cron", NULL, "EXPRESSION", "five or six fields, as \"30 4 * * MON-FRI\"", false},
+    {"--timezone", NULL, "ZONE", "of --cron, as Europe/Berlin (default UTC)", false},
+    {"--every", NULL, "DURATION", "instead: an interval of at least 1s", false},
+    {"--at", NULL, "TIME", "instead: once, as 2026-12-24T18:00:00Z", false},
+    {"--function", NULL, "NAME", "starts scheduled() of a function", false},
+    {"--workflow", NULL, "NAME", "starts an execution of NAME or NAME.EXPORT", false},
+    {"--queue", NULL, "NAME", "sends a message", false},
+    {"--input", NULL, "JSON", "of the execution", false},
+    {"--body", NULL, "JSON", "of the message", false},
+    {"--overlap", NULL, "allow|skip|queue", "while the one before runs (default allow)", false},
+    {"--missed", NULL, "one|all|none", "what becomes of missed times (default one)", false},
+    {"--jitter", NULL, "DURATION", "each run is late by up to so much", false},
+    {0},
+};
+
 static const struct flag egress_test_flags[] = {
     {"--method", NULL, "METHOD", "default GET", false},
     {"--module", NULL, "NAME", "the function or workflow that sends it", false},
@@ -378,6 +394,20 @@ const struct command commands_table[] = {
      "FILE has a line of JSON for each key, as 'kv export' writes it, or one array of such "
      "objects.",
      no_flags, cmd_kv_import},
+    {"schedule create", "NAME", "Start something at certain times",
+     "One of --cron, --every and --at says when, one of --function, --workflow and --queue what.",
+     schedule_flags, cmd_schedule_create},
+    {"schedule list", "", "Schedules of the namespace", NULL, no_flags, cmd_schedule_list},
+    {"schedule show", "NAME", "One schedule", NULL, no_flags, cmd_schedule_show},
+    {"schedule pause", "NAME", "Start nothing for it until it is resumed", NULL, no_flags,
+     cmd_schedule_pause},
+    {"schedule resume", "NAME", "Go on with a paused schedule at its next time", NULL, no_flags,
+     cmd_schedule_resume},
+    {"schedule trigger", "NAME", "Start what it starts, now", NULL, no_flags, cmd_schedule_trigger},
+    {"schedule backfill", "NAME FROM TO", "Start what it would have started in a stretch of time",
+     "Times are written as 2026-11-21T00:00:00Z; at most 1000 times may lie in it.", no_flags,
+     cmd_schedule_backfill},
+    {"schedule delete", "NAME", "Delete a schedule", NULL, no_flags, cmd_schedule_delete},
     {"namespace create", "NAME", "Make a namespace",
      "Its functions answer at http://FUNCTION.NAME.localhost. A name is also written "
      "NAME/FUNCTION.",

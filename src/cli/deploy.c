@@ -225,8 +225,11 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
     if (code)
         return code;
     project_name_resources(p);
+    CLEANUP(bytes_done) struct bytes schedules = BYTES_INIT;
+    project_schedules(p, &schedules);
     const struct upload u = {
         .name = p->name,
+        .schedules = bytes_slice(&schedules),
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,

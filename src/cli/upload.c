@@ -166,6 +166,10 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
         json_key(&w, "bindings");
         json_raw(&w, bytes_slice(&bindings));
     }
+    if (u->schedules.len > 0) {
+        json_key(&w, "schedules");
+        json_raw(&w, u->schedules);
+    }
     if (u->assets.len > 0) {
         json_key(&w, "assets");
         json_raw(&w, u->assets);

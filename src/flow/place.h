@@ -12,6 +12,7 @@
 
 struct ask;
 struct deployments;
+struct event_call;
 struct execution;
 struct slot;
 struct trial;
@@ -111,4 +112,6 @@ struct flow_code {
      * detail are borrowed until done. */
     void (*trial)(void *ctx, struct deployment_ask *a, struct slice name, struct slice code,
                   struct slice detail);
+    /* Calls a handler of the version that serves, on some engine thread. */
+    void (*event)(void *ctx, struct event_call *e);
 };

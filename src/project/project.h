@@ -83,6 +83,8 @@ struct project {
     const char *compatibility_date;
     struct project_vars vars;
     struct project_bindings bindings;
+    struct project_texts crons;
+    struct slice schedules; /* JSON objects, with commas between; "": none */
     struct project_pairs define, alias;
     struct project_rule *rules;
     size_t rules_len;
@@ -115,6 +117,8 @@ NODISCARD enum err project_read_dev_vars(struct project *p, struct error *ret_er
 /* NAME=VALUE lines, as in .env files; is pure. Later ones win. */
 NODISCARD enum err project_dotenv(struct arena *a, const char *file, struct slice source,
                                   struct project_vars *vars, struct error *ret_error);
+/* Appends what it declares, as uploads have it: a JSON array; nothing if there is none. */
+void project_schedules(const struct project *p, struct bytes *out);
 /* A path of the project as the system takes it: what is relative is of its folder. */
 const char *project_path(const struct project *p, const char *path);
 /* esbuild's arguments for what it says of bundling, NULL-terminated. */

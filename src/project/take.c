@@ -258,6 +258,37 @@ void project_name_resources(struct project *p)
     }
 }
 
+/* Each as the JSON that the server reads (schedule/plan.h). */
+static enum err take_schedules(struct project_reader *r, const struct document_value *v)
+{
+    CLEANUP(bytes_done) struct bytes all = BYTES_INIT;
+    for (size_t i = 0; i < v->len; i++) {
+        enum err err = reader_object(r, SHAPE_SCHEDULE, &v->items[i]);
+        if (err)
+            return err;
+        bytes_append_cstr(&all, i > 0 ? "," : "");
+        write_json(&v->items[i], &all);
+    }
+    r->p->schedules = arena_copy(r->p->arena, bytes_slice(&all));
+    return OK;
+}
+
+void project_schedules(const struct project *p, struct bytes *out)
+{
+    if (p->crons.len == 0 && p->schedules.len == 0)
+        return;
+    bytes_append_char(out, '[');
+    for (size_t i = 0; i < p->crons.len; i++) {
+        bytes_append_cstr(out, i > 0 ? ",{\"cron\":" : "{\"cron\":");
+        json_quote(out, slice_cstr(p->crons.items[i]));
+        bytes_append_char(out, '}');
+    }
+    if (p->crons.len > 0 && p->schedules.len > 0)
+        bytes_append_char(out, ',');
+    bytes_append_slice(out, p->schedules);
+    bytes_append_char(out, ']');
+}
+
 static enum err take_assets(struct project_reader *r, const struct document_value *v)
 {
     if (v->kind == BODY_OBJECT)
@@ -351,6 +382,25 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     case KEY_ACTOR_script_name:
         r->binding->part = v->text;
         return OK;
+    case KEY_ROOT_schedules:
+        return take_schedules(r, v);
+    case KEY_TRIGGERS_crons:
+        take_texts(r, v, &p->crons);
+        return OK;
+    case KEY_SCHEDULE_name:
+    case KEY_SCHEDULE_cron:
+    case KEY_SCHEDULE_timezone:
+    case KEY_SCHEDULE_every_ms:
+    case KEY_SCHEDULE_at:
+    case KEY_SCHEDULE_function:
+    case KEY_SCHEDULE_workflow:
+    case KEY_SCHEDULE_queue:
+    case KEY_SCHEDULE_input:
+    case KEY_SCHEDULE_body:
+    case KEY_SCHEDULE_overlap:
+    case KEY_SCHEDULE_missed:
+    case KEY_SCHEDULE_jitter_ms:
+        return OK; /* as a whole: take_schedules() */
     case KEY_ROOT_triggers:
         return reader_object(r, SHAPE_TRIGGERS, v);
     case KEY_ROOT_limits:

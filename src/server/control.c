@@ -3,6 +3,7 @@
  * See control.h. The program's start and stop, and what the admin API asks of the server. */
 #include "server/control.h"
 #include "server/accounts.h"
+#include "server/event.h"
 #include "server/execute.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "flow/director.h"
+#include "flow/schedules.h"
 #include "host/database.h"
 #include "host/guest.h"
 #include "host/runtimes.h"
@@ -49,6 +51,7 @@ struct control {
     struct flow_env env;
     struct flow **flows; /* of the workers */
     struct director *director;
+    struct schedules *schedules;
     struct usage *usage;
     struct usage_wait last_usage;
     unsigned next_worker;
@@ -110,6 +113,8 @@ static void host_change(void *ctx, struct admin_change *request)
         remove_images(c, request->function);
         accounts_forget(c->server->accounts, request->function);
     }
+    if (request->kind == ADMIN_CHANGED)
+        schedules_deployed(c->schedules, request->function);
     deployments_change(c->deployments, request);
 }
 
@@ -180,6 +185,18 @@ static void host_metrics(void *ctx, struct bytes *out)
 {
     struct control *c = ctx;
     metrics_write(c->server, out);
+}
+
+static void host_schedule_look(void *ctx, int64_t id)
+{
+    struct control *c = ctx;
+    schedules_look(c->schedules, id);
+}
+
+static void host_schedule_ask(void *ctx, struct schedule_ask *a)
+{
+    struct control *c = ctx;
+    schedules_ask(c->schedules, a);
 }
 
 /* ---- usage and quotas ---- */
@@ -295,7 +312,9 @@ static enum err start_admin(struct control *c, struct error *ret_error)
                               host_durable_cancel,
                               host_usage,
                               host_stored_bytes,
-                              host_quota_look};
+                              host_quota_look,
+                              host_schedule_look,
+                              host_schedule_ask};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
@@ -307,6 +326,8 @@ enum err control_new(struct server *s, struct control **ret_control, struct erro
     s->control = c;
     s->flow.late = metrics_late;
     s->flow.late_ctx = &s->wake_lateness;
+    s->schedules.late = metrics_late;
+    s->schedules.late_ctx = &s->schedule_lateness;
     s->flow.snapshot_after = s->config.snapshot_after;
     s->flow.verifies_replay = s->config.verifies_replay;
     loop_init(&c->loop);
@@ -342,9 +363,16 @@ static void control_try(void *ctx, struct deployment_ask *a, struct slice name, 
     deployments_try(c->deployments, a, name, code, detail);
 }
 
+static void control_event(void *ctx, struct event_call *e)
+{
+    struct control *c = ctx;
+    event_start(&c->loop, c->server->workers[c->next_worker++ % c->server->workers_len], e);
+}
+
 static struct director *control_direct(struct control *c)
 {
-    static const struct flow_code code = {.get = control_deploy, .trial = control_try};
+    static const struct flow_code code = {
+        .get = control_deploy, .trial = control_try, .event = control_event};
     struct server *s = c->server;
     c->flows = calloc(s->workers_len, sizeof(struct flow *));
     CHECK(c->flows);
@@ -369,6 +397,7 @@ static void start_routed(void *arg, const struct error *error)
     if (err == OK) {
         c->director = control_direct(c);
         alarms_direct(c->director, s);
+        c->schedules = schedules_new(c->director, &c->env, &s->schedules);
         c->usage = usage_new(s, &c->loop);
         err = start_admin(c, &c->error);
     }
@@ -461,6 +490,7 @@ void control_free(struct control *c)
     if (c->admin)
         admin_close(c->admin);
     usage_free(c->usage);
+    schedules_free(c->schedules);
     director_free(c->director);
     free(c->flows);
     deployments_free(c->deployments);

@@ -97,6 +97,26 @@ static void write_requests(const struct server *s, struct bytes *out)
               sum(s, AT(latency_us_sum)));
 }
 
+static void write_schedules(const struct server *s, struct bytes *out)
+{
+    uint64_t counts[METRICS_BUCKETS + 1];
+    const struct lateness *l = &s->schedule_lateness;
+    for (size_t k = 0; k <= METRICS_BUCKETS; k++)
+        counts[k] = atomic_load_explicit(&l->buckets[k], memory_order_relaxed);
+    histogram(out, "limpet_schedule_lateness_seconds",
+              "How long after their time (and jitter) scheduled runs were started.", counts,
+              atomic_load_explicit(&l->us_sum, memory_order_relaxed));
+    one(out, "limpet_schedule_started_total", "counter", "Runs that schedules have started.",
+        (double)atomic_load(&s->schedules.started));
+    one(out, "limpet_schedule_skipped_total", "counter", "Times for which nothing was started.",
+        (double)atomic_load(&s->schedules.skipped));
+    one(out, "limpet_schedule_failed_total", "counter",
+        "Scheduled runs that failed each time, or could not be started.",
+        (double)atomic_load(&s->schedules.failed));
+    one(out, "limpet_schedule_calls_total", "counter", "Calls of scheduled() handlers.",
+        (double)atomic_load(&s->schedules.tries));
+}
+
 static void write_durable(const struct server *s, struct bytes *out)
 {
     uint64_t counts[METRICS_BUCKETS + 1];
@@ -237,6 +257,7 @@ void metrics_write(const struct server *s, struct bytes *out)
     write_requests(s, out);
     write_accounts(s, out);
     write_durable(s, out);
+    write_schedules(s, out);
     write_cache(s, out);
     one(out, "limpet_calls_total", "counter",
         "Calls from module to module, and of clients from thread to thread.",

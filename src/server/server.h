@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/slice.h"
 #include "flow/env.h"
+#include "flow/schedules.h"
 #include "loop/loop.h"
 #include "loop/post.h"
 #include "loop/timer.h"
@@ -47,7 +48,8 @@ struct server {
     _Atomic size_t workers_busy; /* that have requests of clients, while the server stops */
     struct control *control;
     struct flow_shared flow;
-    struct lateness wake_lateness;
+    struct lateness wake_lateness, schedule_lateness;
+    struct schedules_metrics schedules;
     _Atomic uint64_t images_read, images_made; /* from disk; by evaluating the artifact */
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */

@@ -286,6 +286,25 @@ struct store_query {
             struct due_row *rows;
             size_t len;
         } dues;
+        struct {                        /* by name */
+            struct slice space, origin; /* origin "": all of the namespace */
+            bool is_unknown;            /* with origin: only those whose next_us is not known yet */
+            struct slice after;         /* only names behind that */
+            int64_t limit;
+            /* ret */
+            struct schedule_row *rows;
+            size_t len;
+        } schedules;
+        struct {        /* ERR_NOT_FOUND */
+            int64_t id; /* 0: by name */
+            struct slice space, name;
+            /* ret */
+            struct schedule_row row;
+        } schedule;
+        struct {
+            /* ret */
+            int64_t all, paused, running;
+        } schedule_counts;
         struct { /* by module, then hour; ERR_TOO_LARGE above LIMIT_USAGE_ROWS */
             struct usage_filter filter;
             /* ret */

@@ -25,7 +25,9 @@ struct version_options {
     struct slice domains;  /* comma-separated egress allow list, "" for none */
     struct slice vars;     /* its own variables: a JSON object, "" for none */
     struct slice bindings; /* what it is bound to (module/binding.h): a JSON array, "" for none */
-    struct slice runtime;  /* what runs it: a name, "" for the first (module/runtimes.h) */
+    /* What it declares: a JSON array of {"name", "plan"} (schedule/plan.h), "" for none. */
+    struct slice schedules;
+    struct slice runtime; /* what runs it: a name, "" for the first (module/runtimes.h) */
 };
 
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */
@@ -78,6 +80,7 @@ struct resource_row {
 enum due_kind {
     DUE_SCHEDULE, /* key: its number */
     DUE_ALARM,    /* of an actor */
+    DUE_RUN,      /* of a schedule's function, under way or to be tried again. key: number/time */
     DUE_KINDS,
 };
 #define DUE_NEVER INT64_MAX
@@ -89,6 +92,37 @@ struct due_row {
     struct slice module; /* whose it is, "": that does not matter */
     int64_t due_us;
 };
+
+enum { STORE_SCHEDULES_MAX = 100000 }; /* of a namespace */
+
+struct schedule_row {
+    int64_t id; /* never used again */
+    struct slice space, name;
+    struct slice origin; /* module whose deploy has declared it, "": none */
+    struct slice plan;   /* JSON: schedule/plan.h */
+    bool is_paused;
+    int64_t anchor_us; /* what intervals are counted from */
+    int64_t next_us;   /* the first time that is not settled; 0: not known yet; DUE_NEVER */
+    int64_t due_us;    /* of what is written: when it is looked at; DUE_NEVER */
+    int64_t last_us;   /* the last time that something was started for; 0: none */
+    struct slice last_execution; /* of a workflow; "": none */
+    int64_t started, skipped, failed;
+    int64_t running; /* runs of functions that have not ended */
+    int64_t created_us, updated_us;
+};
+
+/* What is started for a schedule, at once. */
+struct schedule_fire {
+    int64_t id;
+    int64_t seen_us;         /* next_us as it was read; -1: by hand, it stays */
+    int64_t next_us, due_us; /* as they are from now on */
+    int64_t skipped;         /* times passed over */
+    struct slice times;      /* an int64_t each, at most STORE_TIMES_MAX */
+    struct slice ids;        /* WORKFLOW: of the executions, 36 bytes each; "": a function's runs */
+    struct slice workflow, export_name, input, metadata; /* metadata: JSON */
+    struct slice key;                                    /* of the executions, before the time */
+};
+enum { STORE_TIMES_MAX = 1000 };
 
 struct build_row {
     struct slice function;

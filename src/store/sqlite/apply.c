@@ -246,6 +246,9 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
     if (code == OK)
         code = resource_bind(w, module_name_split(v->function).space, f.id, *ret_number,
                              v->resources, ret_error);
+    if (code == OK && (!v->is_kept_back || !f.version))
+        code = schedules_declare(w, module_name_split(v->function).space, v->function,
+                                 v->options.schedules, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_BUILD_READY,
                       PARAMS(P_INT(f.id), P_INT(m->publish.build), P_INT(now), P_INT(*ret_number)),
@@ -316,7 +319,10 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
         WRITER_FUNCTION_DELETED_ADD, WRITER_DURABLE_COUNT_DELETE, WRITER_FUNCTION_DELETE,
     };
     struct apply_function f;
-    enum err code = apply_function_find(w, m->function_delete.function, &f, ret_error);
+    const struct slice name = m->function_delete.function;
+    enum err code = apply_function_find(w, name, &f, ret_error);
+    if (code == OK)
+        code = schedules_declare(w, module_name_split(name).space, name, SLICE_EMPTY, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
     if (code == OK)

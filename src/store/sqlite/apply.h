@@ -40,6 +40,15 @@ NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct 
 /* due.c: DUE_NEVER clears it. */
 NODISCARD enum err due_put(struct writer *w, const struct due_row *row, struct error *ret_error);
 
+/* schedule.c */
+/* What the module has declared before and does not any more goes; what is new or changed is due, to be looked
+ * at. json: an array of {"name", "plan"}, "": none. ERR_CONFLICT: a name is another's. */
+NODISCARD enum err schedules_declare(struct writer *w, struct slice space, struct slice module,
+                                     struct slice json, struct error *ret_error);
+/* Those of a namespace. */
+NODISCARD enum err schedules_forget(struct writer *w, int64_t namespace_id,
+                                    struct error *ret_error);
+
 /* namespace.c */
 /* ERR_NOT_FOUND */
 NODISCARD enum err apply_namespace_find(struct writer *w, struct slice name, int64_t *ret_id,

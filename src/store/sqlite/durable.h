@@ -65,6 +65,9 @@ struct durable_texts {
 NODISCARD enum err durable_add(struct writer *w, struct durable_state *state,
                                const struct durable_texts *texts, bool *ret_is_new,
                                struct error *ret_error);
+/* The workflow that is to run, with a version. ERR_NOT_FOUND, ERR_NOT_READY. */
+NODISCARD enum err durable_workflow(struct writer *w, struct slice name,
+                                    struct apply_function *ret_function, struct error *ret_error);
 /* Takes a row away; what hangs on it goes in steps (tidy_durable.c). */
 NODISCARD enum err durable_remove(struct writer *w, int64_t seq, struct error *ret_error);
 

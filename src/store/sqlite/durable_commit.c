@@ -26,9 +26,8 @@ static enum err commit_exports_workflow(struct writer *w, const struct apply_fun
     return code;
 }
 
-/* The workflow that is to run, with a version. */
-static enum err commit_workflow(struct writer *w, struct slice name,
-                                struct apply_function *ret_function, struct error *ret_error)
+enum err durable_workflow(struct writer *w, struct slice name, struct apply_function *ret_function,
+                          struct error *ret_error)
 {
     bool is_one = false;
     enum err code = apply_function_look(w, name, ret_function, ret_error);
@@ -66,7 +65,7 @@ enum err apply_durable_start(struct writer *w, const struct mutation *m, int64_t
         return error_set(ret_error, ERR_TOO_LARGE, "an execution is started with at most %d bytes",
                          STORE_COMMIT_BYTES_MAX);
     struct apply_function f;
-    enum err code = commit_workflow(w, row->workflow, &f, ret_error);
+    enum err code = durable_workflow(w, row->workflow, &f, ret_error);
     if (code != OK)
         return code;
     code = stored_check(w, f.id,
@@ -178,7 +177,7 @@ enum err step_child(struct writer *w, struct durable_step *c, const struct store
 {
     struct apply_function f;
     bool is_new = false;
-    enum err code = commit_workflow(w, s->child.workflow, &f, ret_error);
+    enum err code = durable_workflow(w, s->child.workflow, &f, ret_error);
     if (code == ERR_NOT_FOUND || code == ERR_NOT_READY) {
         /* Deleted since the code asked for it: as if right after the child was made. To refuse would
          * be for ever, the record is there (in the module's database, perhaps). */

@@ -94,6 +94,8 @@ enum err apply_namespace_delete(struct writer *w, const struct mutation *m, int6
     if (code == OK)
         code = resource_delete_all(w, m->namespace_delete.name, id, m->namespace_delete.is_forced,
                                    ret_error);
+    if (code == OK)
+        code = schedules_forget(w, id, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(id)), ret_error);
     return code;

@@ -106,6 +106,13 @@ NODISCARD enum err store_due(struct store_reader *r, struct arena *a, int64_t un
 NODISCARD enum err store_dues(struct store_reader *r, struct arena *a, int64_t until_us,
                               int64_t after_due_us, int64_t after_seq, int64_t limit,
                               struct due_row **ret_rows, size_t *ret_len, struct error *ret_error);
+/* As their queries say. */
+NODISCARD enum err store_schedules(struct store_reader *r, struct store_query *q,
+                                   struct error *ret_error);
+NODISCARD enum err store_schedule(struct store_reader *r, struct store_query *q,
+                                  struct error *ret_error);
+NODISCARD enum err store_schedule_counts(struct store_reader *r, struct store_query *q,
+                                         struct error *ret_error);
 /* Of a namespace and kind, by name. */
 NODISCARD enum err store_resources(struct store_reader *r, struct arena *a, struct slice space,
                                    enum resource_kind kind, struct resource_row **ret_rows,
