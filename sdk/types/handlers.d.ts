@@ -25,8 +25,23 @@ type FetchHandler<E = Env> =
 
 /** The default export of a module in the style of Workers. */
 interface ExportedHandler<E = Env> {
-    fetch: FetchHandler<E>;
+    fetch?: FetchHandler<E>;
+    /** At the times of a schedule: docs/schedules.md. */
+    scheduled?: ScheduledHandler<E>;
 }
+
+interface ScheduledController {
+    /** The expression, "" if the schedule has none. */
+    readonly cron: string;
+    /** When it was due, in milliseconds; the same for each try. */
+    readonly scheduledTime: number;
+    readonly type: string;
+    /** If this throws it is not called again. */
+    noRetry(): void;
+}
+
+type ScheduledHandler<E = Env> =
+    (controller: ScheduledController, env: E, ctx: ExecutionContext) => void | Promise<void>;
 
 /** A default export that is a function may also return a value, which is sent as JSON. */
 type FunctionHandler<E = Env> = (request: Request, env: E, ctx: ExecutionContext) => unknown;

@@ -399,9 +399,8 @@ void schedule_backfill(struct admin_request *r)
     if (err == OK)
         err = plan_read(h->row.plan, SLICE_EMPTY, r->arena, &p, &error);
     /* Before it was made its intervals have no beginning but that of the stretch. */
-    const int64_t anchor_us = err == OK && from_us < h->row.anchor_us
-                                  ? from_us - p.every_us
-                                  : h->row.anchor_us;
+    const int64_t anchor_us =
+        err == OK && from_us < h->row.anchor_us ? from_us - p.every_us : h->row.anchor_us;
     for (int64_t at = from_us - 1; err == OK;) {
         at = plan_next(&p, anchor_us, at);
         if (at == PLAN_NEVER || at > to_us)

@@ -91,11 +91,11 @@ test("wrangler's files are read as they are; bindings that are missing are named
     const bound = await s.cli(['deploy', path.join(dir, 'bound', 'wrangler.toml')]);
     assert.equal(bound.code, 1);
     assert.match(bound.stderr, /D1 databases \(wrangler\.toml:3, d1_databases\)/);
-    assert.match(bound.stderr, /schedules/);
     const without = await s.cli(['deploy', path.join(dir, 'bound'), '--without-bindings']);
     assert.equal(without.code, 0, without.stderr);
     assert.match(without.stderr, /warning: .*D1 databases/);
     assert.equal((await s.request('bound')).text, 'undefined');
+    assert.deepEqual((await s.api('GET', '/schedules')).json.map((x: any) => [x.name, x.plan.cron]), [['bound-cron-1', '* * * * *']]);
 });
 
 test("worky.toml, a project's own build, a configuration that a build has made", async () => {

@@ -99,6 +99,8 @@ const CASES: Record<string, Case> = {
     'GET /kv/{resource}': { role: 'read' },
     'GET /kv/{resource}/keys': { role: 'read' },
     'GET /kv/{resource}/values/{key}': { role: 'read' },
+    'GET /schedules': { role: 'read' },
+    'GET /schedules/{schedule}': { role: 'read' },
     'GET /usage': { role: 'read' },
     'GET /quotas': { role: 'read' },
     'GET /quotas/{module}': { role: 'read' },
@@ -142,6 +144,13 @@ const CASES: Record<string, Case> = {
     'PUT /kv/{resource}/values/{key}': { role: 'deploy', body: file, isFile: true },
     'DELETE /kv/{resource}/values/{key}': { role: 'deploy' },
     'DELETE /kv/{resource}': { role: 'deploy', id: () => 'made' },
+    'POST /schedules': { role: 'deploy', body: () => ({ name: 'made', at: '2999-01-01T00:00:00Z', function: 'same' }) },
+    'PUT /schedules/{schedule}': { role: 'deploy', id: () => 'made', body: () => ({ at: '2999-01-02T00:00:00Z', function: 'same' }) },
+    'POST /schedules/{schedule}/pause': { role: 'deploy' },
+    'POST /schedules/{schedule}/resume': { role: 'deploy' },
+    'POST /schedules/{schedule}/trigger': { role: 'invoke' },
+    'POST /schedules/{schedule}/backfill': { role: 'deploy', body: () => ({ from: 0, to: 1 }) },
+    'DELETE /schedules/{schedule}': { role: 'deploy', id: () => 'made' },
     'DELETE /tokens/{id}': { role: 'admin', id: (h) => h.spare },
     'DELETE /quota': { role: 'server' },
     'DELETE /quotas/{module}': { role: 'admin' },
@@ -162,7 +171,7 @@ function target(key: string, h: House, c: Case): string {
     const [, template] = key.split(' ') as [string, string];
     const id = c.id?.(h);
     const filled = template.replace('{namespace}', h.name).replace('{name}', template.startsWith('/workflows') ? 'flow' : 'same').replace('{module}', 'same').replace('{version}', '1')
-        .replace('{hash}', hashOf(h)).replace('{resource}', id ?? 'same').replace('{key}', 'same').replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
+        .replace('{hash}', hashOf(h)).replace('{resource}', id ?? 'same').replace('{schedule}', id ?? 'same').replace('{key}', 'same').replace('{var}', id ?? 'SAME').replace('{id}', id ?? h.waiting);
     return (isOfNamespace(key) ? h.base : '') + filled + (c.query ?? '');
 }
 const isOfNamespace = (key: string): boolean => !/ \/(namespaces|healthz|openapi|metrics|audit\/verify)/.test(key);
@@ -187,6 +196,7 @@ before(async () => {
         await done('PUT', `${h.base}/quota`, { connections: 90 }, 200);
         for (const kind of ['kv']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
         assert.equal((await s.admin(`${h.base}/kv/same/values/same`, { method: 'PUT', headers: { 'content-type': 'application/octet-stream', ...bearer(OWN) }, body: `${mark} kv` })).status, 204);
+        await done('POST', `${h.base}/schedules`, { name: 'same', at: '2999-01-01T00:00:00Z', workflow: 'flow', input: `${mark} schedule` }, 201);
         h.rule = (await done('POST', `${h.base}/egress/rules`, { action: 'deny', pattern: `${name}.example.com` }, 201)).id;
         h.spare = (await done('POST', `${h.base}/tokens`, { role: 'read' }, 201)).id;
         const first = await host(h, { method: 'POST' });

@@ -37,8 +37,8 @@ ANSWER(resource_counts, store_resource_counts(c->reader, q->resource_counts.coun
 ANSWER(kv_get, store_kv_get(c->reader, q->arena, q->kv_get.resource, q->kv_get.keys, q->kv_get.len,
                             q->kv_get.bytes_max, &q->kv_get.rows, &q->error))
 ANSWER(kv_list, store_kv_list(c->reader, q->arena, q->kv_list.resource, q->kv_list.prefix,
-                              q->kv_list.after, q->kv_list.limit, &q->kv_list.rows,
-                              &q->kv_list.len, &q->kv_list.is_complete, &q->error))
+                              q->kv_list.after, q->kv_list.limit, &q->kv_list.rows, &q->kv_list.len,
+                              &q->kv_list.is_complete, &q->error))
 ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
                                   &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))

@@ -190,10 +190,28 @@ static void what_is_missing_is_named(void **state)
         "wrangler.json", NULL,
         "{\"main\":\"a.js\",\"ai\":{\"binding\":\"AI\"},\"triggers\":{\"crons\":[\"* * * * *\"]},"
         "\"d1_databases\":[{\"binding\":\"DB\"}],\"migrations\":[{\"tag\":\"v1\"}]}");
-    assert_int_equal(p->missing_len, 3);
+    assert_int_equal(p->missing_len, 2);
     assert_string_equal(p->missing[0].what, "AI");
-    assert_string_equal(p->missing[1].what, "schedules");
-    assert_string_equal(p->missing[2].what, "D1 databases");
+    assert_string_equal(p->missing[1].what, "D1 databases");
+}
+
+static void schedules_are_passed_on(void **state)
+{
+    (void)state;
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    struct project *p =
+        parse_as("limpet.toml", NULL,
+                 "main = \"a.ts\"\n[triggers]\ncrons = [\"* * * * *\", \"0 4 * * MON\"]\n"
+                 "[[schedules]]\nname = \"x\"\nevery_ms = 5000\nworkflow = \"w\"\ninput = { a = "
+                 "[1, true] }\n");
+    project_schedules(p, &out);
+    assert_string_equal(
+        bytes_cstr(&out),
+        "[{\"cron\":\"* * * * *\"},{\"cron\":\"0 4 * * MON\"},"
+        "{\"name\":\"x\",\"every_ms\":5000,\"workflow\":\"w\",\"input\":{\"a\":[1,true]}}]");
+    bytes_clear(&out);
+    project_schedules(parse_as("limpet.toml", NULL, "main = \"a.ts\"\n"), &out);
+    assert_int_equal(out.len, 0);
 }
 
 static void the_table_is_sound(void **state)
@@ -222,6 +240,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(resources_have_usual_names, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(files_of_others_warn_once_a_key, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_named, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(schedules_are_passed_on, arena_up, arena_down),
         cmocka_unit_test(the_table_is_sound),
     };
     return cmocka_run_group_tests_name("project/project", tests, NULL, NULL);
