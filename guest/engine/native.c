@@ -707,6 +707,8 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("cipher", 7, subtle_cipher),
     JS_CFUNC_DEF("equalBytes", 2, subtle_equal),
     JS_CFUNC_DEF("sqlExec", 2, sql_exec),
+    JS_CFUNC_DEF("sqlPack", 2, sql_pack),
+    JS_CFUNC_DEF("sqlUnpack", 1, sql_unpack),
     JS_CFUNC_DEF("sqlTransaction", 1, sql_transaction),
     JS_CFUNC_DEF("fetchWait", 4, native_fetch_wait),
     JS_CFUNC_DEF("sleepWait", 1, native_sleep_wait),

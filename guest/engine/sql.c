@@ -250,3 +250,108 @@ void sql_end_turn(JSContext *ctx)
         JS_FreeValue(ctx, JS_GetException(ctx)); /* the isolate is ending */
     eng.has_turn = false;
 }
+
+/* --- lists of statements (src/host/statements.h) ---------------------------------------------------
+ */
+
+static bool sql_add_statement(JSContext *ctx, struct buffer *out, JSValueConst of)
+{
+    JSValue sql = JS_GetPropertyUint32(ctx, of, 0), params = JS_GetPropertyUint32(ctx, of, 1);
+    bool is_ok = !JS_IsException(sql) && !JS_IsException(params);
+    struct text text = is_ok ? text_of(ctx, sql) : (struct text){0};
+    uint32_t at = 0;
+    if (text.at) {
+        buffer_add_lstr(out, text.at, text.len);
+        at = out->len;
+        buffer_add_u32(out, 0); /* the length of what follows */
+        is_ok = sql_add_params(ctx, out, params);
+    } else {
+        is_ok = false;
+    }
+    if (is_ok) {
+        uint32_t len = out->len - at - 4;
+        memcpy(out->data + at, &len, sizeof len);
+    }
+    if (text.at)
+        text_done(ctx, text);
+    JS_FreeValues(ctx, sql, params);
+    return is_ok;
+}
+
+JSValue sql_pack(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct buffer out = {0};
+    uint32_t flags = 0;
+    int64_t count = 0;
+    JSValue result = JS_EXCEPTION;
+    if (argc < 2 || JS_ToUint32(ctx, &flags, argv[0]) < 0 || JS_GetLength(ctx, argv[1], &count) < 0)
+        return JS_EXCEPTION;
+    buffer_add_u32(&out, flags);
+    buffer_add_u32(&out, (uint32_t)count);
+    bool is_ok = true;
+    for (uint32_t i = 0; is_ok && i < count; i++) {
+        JSValue of = JS_GetPropertyUint32(ctx, argv[1], i);
+        is_ok = !JS_IsException(of) && sql_add_statement(ctx, &out, of);
+        JS_FreeValue(ctx, of);
+    }
+    if (is_ok && out.is_failed)
+        JS_ThrowOutOfMemory(ctx);
+    else if (is_ok)
+        result = JS_NewUint8ArrayCopy(ctx, out.data, out.len);
+    buffer_done(&out);
+    return result;
+}
+
+static bool sql_set(JSContext *ctx, JSValueConst object, const char *name, JSValue value)
+{
+    return JS_DefinePropertyValueStr(ctx, object, name, value, JS_PROP_C_W_E) >= 0;
+}
+
+static JSValue sql_read_statement(JSContext *ctx, struct reader *in)
+{
+    struct text bytes = reader_lstr(in);
+    struct reader of = reader_of((const uint8_t *)bytes.at, bytes.len);
+    int64_t read = reader_i64(in), written = reader_i64(in);
+    bool is_writing = reader_u32(in) != 0;
+    uint32_t statements = reader_u32(in);
+    JSValue result =
+        in->is_bad ? JS_ThrowInternalError(ctx, "malformed SQL result") : sql_read_result(ctx, &of);
+    if (JS_IsException(result))
+        return result;
+    if (!sql_set(ctx, result, "rowsRead", sql_integer(ctx, read)) ||
+        !sql_set(ctx, result, "rowsWritten", sql_integer(ctx, written)) ||
+        !sql_set(ctx, result, "isWriting", JS_NewBool(ctx, is_writing)) ||
+        !sql_set(ctx, result, "statements", JS_NewUint32(ctx, statements))) {
+        JS_FreeValue(ctx, result);
+        return JS_EXCEPTION;
+    }
+    return result;
+}
+
+JSValue sql_unpack(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
+{
+    struct text bytes = text_of_buffer(ctx, argc > 0 ? argv[0] : JS_UNDEFINED);
+    if (!bytes.at)
+        return JS_ThrowTypeError(ctx, "a result is bytes");
+    struct reader in = reader_of((const uint8_t *)bytes.at, bytes.len);
+    double ms = reader_f64(&in);
+    int64_t size = reader_i64(&in), seq = reader_i64(&in);
+    uint32_t count = reader_u32(&in);
+    JSValue result = JS_NewObject(ctx), all = JS_NewArray(ctx);
+    for (uint32_t i = 0; i < count && !JS_IsException(all); i++) {
+        JSValue one = sql_read_statement(ctx, &in);
+        if (JS_IsException(one) ||
+            JS_DefinePropertyValueUint32(ctx, all, i, one, JS_PROP_C_W_E) < 0) {
+            JS_FreeValues(ctx, all, result);
+            return JS_EXCEPTION;
+        }
+    }
+    if (!sql_set(ctx, result, "duration", JS_NewFloat64(ctx, ms)) ||
+        !sql_set(ctx, result, "size", sql_integer(ctx, size)) ||
+        !sql_set(ctx, result, "commit", sql_integer(ctx, seq)) ||
+        !sql_set(ctx, result, "results", all)) {
+        JS_FreeValue(ctx, result);
+        return JS_EXCEPTION;
+    }
+    return result;
+}

@@ -6,11 +6,14 @@
 import { executions } from "./executions.ts";
 import { kvNamespace } from "./kv.ts";
 import { actorsOf } from "./actor.ts";
+import type d1 from "./lazy/d1.ts";
+import { native } from "./native.ts";
 import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
     service: (name) => service(name),
     assets: (name) => service(name),
+    d1: (name) => (native.require("limpet:internal/runtime/d1") as typeof d1)(name),
     workflow: (name) => executions().binding(name),
     kv: kvNamespace,
     durable_object_namespace: (name) => actorsOf(name),

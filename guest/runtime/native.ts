@@ -25,6 +25,14 @@ export interface SqlResult {
     lastRowId: number | bigint;
 }
 
+/** Of one of several statements. */
+export interface PackedResult extends SqlResult {
+    rowsRead: number;
+    rowsWritten: number;
+    isWriting: boolean;
+    statements: number;
+}
+
 /** Whom the fetch() of a service asks: the name of a binding, or "" for the module itself and then which export
  *  with which props (JSON); how many redirects it has followed, and what it was called with. */
 export type ServiceTarget = [
@@ -124,6 +132,9 @@ export interface Native {
     ): ArrayBuffer | Promise<ArrayBuffer>;
     equalBytes(a: ArrayBuffer | ArrayBufferView, b: ArrayBuffer | ArrayBufferView): boolean;
     sqlExec(sql: string, params: SqlValue[]): SqlResult;
+    sqlPack(flags: number, statements: [sql: string, params: SqlValue[]][]): Uint8Array<ArrayBuffer>;
+    sqlUnpack(bytes: Uint8Array): { duration: number; size: number; commit: number; results: PackedResult[] };
+    d1Run(binding: string, request: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
     sqlTransaction(action: 0 | 1 | 2): void;
     fetchWait(
         method: string, url: string, headers: [string, string][],

@@ -29,6 +29,20 @@ struct admin_execute {
     void *internal;
 };
 
+/* Statements that somebody runs on a resource that is a database (base/resource_kind.h). The caller owns it until
+ * done. */
+struct admin_statements {
+    void (*done)(struct admin_statements *s); /* on the control loop, once */
+    /* in: borrowed until done */
+    struct slice space;
+    int64_t resource;
+    struct slice request; /* host/statements.h */
+    /* out */
+    struct error error;
+    unsigned failed;     /* with an error: which of them, from 0 */
+    struct bytes result; /* likewise; bytes_done() */
+};
+
 /* Tells the engine threads that a function's version, env, existence or quotas changed. Owned by the
  * caller until done. */
 enum admin_change_kind {
@@ -72,6 +86,9 @@ struct admin_host {
                          struct build_failure *ret_failure, struct error *ret_error);
     void (*change)(void *ctx, struct admin_change *c);
     void (*execute)(void *ctx, struct admin_execute *e);
+    void (*statements)(void *ctx, struct admin_statements *s);
+    /* A resource that was a database is deleted: its files go, and nobody gets at them any more. */
+    void (*database_gone)(void *ctx, struct slice space, int64_t resource);
     /* Appends the server's own metrics (requests, latencies, isolates, ops, memory) in Prometheus
      * text. */
     void (*metrics)(void *ctx, struct bytes *out);

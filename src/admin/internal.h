@@ -98,6 +98,7 @@ struct admin_request {
     /* The handler that runs, or is called again when what it reads is there; see request_read(). */
     void (*handler)(struct admin_request *r);
     struct slice subject; /* what that one is about, if it says so */
+    int64_t resource;     /* likewise: the number of a resource */
     /* For handlers that answer later. */
     void (*on_gone)(struct admin_request *r);  /* request_on_gone() */
     void (*on_drain)(struct admin_request *r); /* a stream may go on */

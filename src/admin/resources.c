@@ -191,9 +191,30 @@ void resource_set(struct admin_request *r)
         store_resource_set(r->admin->store, request_op(r, on_changed), &row);
 }
 
+/* Its files go when it is deleted, durably. */
+static void on_database_deleted(struct admin_request *r, const struct store_op *op)
+{
+    const struct admin_host *host = &r->admin->host;
+    if (op->error.code == OK && r->resource > 0)
+        host->database_gone(host->ctx, r->space, r->resource);
+    on_changed(r, op);
+}
+
 void resource_delete(struct admin_request *r)
 {
     struct resource_row row = row_of(r);
+    struct store_query q;
+    struct error error = {0};
+    if (resource_kinds[row.kind].is_database) {
+        if (read_resource(r, row.kind, row.name, &q, &error)) {
+            reply_error(r, &error);
+            return;
+        }
+        r->resource = q.resource.row.id;
+        store_resource_delete(r->admin->store, request_op(r, on_database_deleted), &row,
+                              request_query_flag(r, "unbind"));
+        return;
+    }
     store_resource_delete(r->admin->store, request_op(r, on_changed), &row,
                           request_query_flag(r, "unbind"));
 }

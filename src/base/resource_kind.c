@@ -5,7 +5,7 @@
 
 const struct resource_kind_info resource_kinds[RESOURCE_KINDS] = {
     [RESOURCE_KIND_KV] = {.word = "kv", .path = "/kv", .title = "KV namespace"},
-    [RESOURCE_KIND_D1] = {.word = "d1", .path = "/d1", .title = "database"},
+    [RESOURCE_KIND_D1] = {.word = "d1", .path = "/d1", .title = "database", .is_database = true},
     [RESOURCE_KIND_QUEUE] = {.word = "queue", .path = "/queues", .title = "queue"},
     [RESOURCE_KIND_BUCKET] = {.word = "bucket", .path = "/buckets", .title = "bucket"},
 };

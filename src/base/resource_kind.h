@@ -22,6 +22,7 @@ struct resource_kind_info {
     const char *word;  /* "kv": in JSON, metrics, and first of its commands */
     const char *path;  /* "/kv": of the control API */
     const char *title; /* "KV namespace": in messages */
+    bool is_database;  /* each is a SQLite database with a file of its own */
 };
 extern const struct resource_kind_info resource_kinds[RESOURCE_KINDS];
 

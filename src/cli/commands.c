@@ -164,6 +164,27 @@ static const struct flag signal_flags[] = {
     {0},
 };
 
+static const struct flag d1_execute_flags[] = {
+    {"--command", NULL, "SQL", "one or more statements", false},
+    {"--file", NULL, "FILE", "likewise, of a file, or - for standard input, in one transaction",
+     false},
+    {0},
+};
+
+static const struct flag d1_migrations_flags[] = {
+    {"--dir", NULL, "DIR", "folder of the migrations (default: the project's, or migrations)",
+     false},
+    {"--env", "-e", "NAME", "of a project: what [env.NAME] says", false},
+    {0},
+};
+
+static const struct flag d1_export_flags[] = {
+    {"--output", "-o", "FILE", "where to (default: standard output)", false},
+    {"--no-schema", NULL, NULL, "rows only", false},
+    {"--no-data", NULL, NULL, "no rows", false},
+    {0},
+};
+
 static const struct flag retry_flags[] = {
     {"--version", NULL, "N|latest", "run that version (default: the one it ran)", false},
     {0},
@@ -382,6 +403,17 @@ const struct command commands_table[] = {
      "Prints the id of the new one.", fork_flags, cmd_execution_fork},
     {"execution wait", "ID", "Wait until an execution has finished and print its output", NULL,
      wait_flags, cmd_execution_wait},
+    RESOURCE_COMMANDS("d1", "a SQL database", "SQL databases"),
+    {"d1 execute", "NAME", "Run SQL on a database", NULL, d1_execute_flags, cmd_d1_execute},
+    {"d1 export", "NAME", "Write a database as SQL statements", NULL, d1_export_flags,
+     cmd_d1_export},
+    {"d1 migrations create", "NAME TEXT", "Make the next migration's file", NULL,
+     d1_migrations_flags, cmd_d1_migrations_create},
+    {"d1 migrations list", "NAME", "Migrations that are not applied", NULL, d1_migrations_flags,
+     cmd_d1_migrations_list},
+    {"d1 migrations apply", "NAME", "Apply the migrations that are not applied",
+     "Each file is one transaction, with a row in the table d1_migrations that says so.",
+     d1_migrations_flags, cmd_d1_migrations_apply},
     RESOURCE_COMMANDS("kv namespace", "a KV namespace", "KV namespaces"),
     {"kv list", "NAMESPACE", "Keys of a KV namespace", NULL, kv_list_flags, cmd_kv_list},
     {"kv get", "NAMESPACE KEY", "Print the value of a key", NULL, no_flags, cmd_kv_get},

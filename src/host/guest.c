@@ -20,6 +20,7 @@ static void guest_init(struct guest *g)
     list_init(&g->running);
     list_init(&g->contexts);
     list_init(&g->completions);
+    list_init(&g->d1_queue);
     list_init(&g->codecs);
     list_init(&g->sql.held);
     g->cell.clock_base_ns = clock_monotonic_ns();

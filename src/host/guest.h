@@ -26,6 +26,7 @@
 #include "module/runtime.h"
 
 struct asks;
+struct d1_op;
 struct deployment;
 struct dispatch;
 struct held_answer;
@@ -270,6 +271,8 @@ struct guest {
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
     unsigned codecs_open;         /* how many, */
     unsigned rewriters_open;      /* and of these documents */
+    struct list d1_queue;         /* op_d1.c: calls that wait for the one that runs */
+    struct d1_op *d1_running;     /* NULL: none */
     struct list codecs;           /* op_codec.c: open streams that compress or decompress */
     struct error op_error;
     struct bytes input;        /* scratch for dispatch input */

@@ -170,16 +170,30 @@ enum err sql_conn_bound(struct sql_conn *c, uint64_t bytes_max, struct error *re
     return err;
 }
 
+uint64_t sql_conn_size(struct sql_conn *c)
+{
+    uint64_t bytes = 0;
+    if (sqlite3_step(c->page_count) == SQLITE_ROW)
+        bytes = (uint64_t)sqlite3_column_int64(c->page_count, 0) * c->page_bytes;
+    (void)sqlite3_reset(c->page_count);
+    return bytes;
+}
+
 bool sql_conn_stored(struct sql_conn *c, uint64_t *ret_bytes)
 {
     if (c->is_measured)
         return false;
-    bool is_known = sqlite3_step(c->page_count) == SQLITE_ROW;
-    if (is_known)
-        *ret_bytes = (uint64_t)sqlite3_column_int64(c->page_count, 0) * c->page_bytes;
-    (void)sqlite3_reset(c->page_count);
-    c->is_measured = is_known;
-    return is_known;
+    uint64_t bytes = sql_conn_size(c);
+    c->is_measured = bytes > 0;
+    if (c->is_measured)
+        *ret_bytes = bytes;
+    return c->is_measured;
+}
+
+void sql_conn_rows(struct sql_conn *c, struct sql_rows *ret_rows)
+{
+    *ret_rows = c->rows;
+    c->rows = (struct sql_rows){0};
 }
 
 static enum err conn_set_up(struct sql_conn *c, struct error *ret_error)
@@ -453,6 +467,8 @@ static enum err stmt_step_all(struct sql_conn *c, sqlite3_stmt *stmt, struct byt
         return charged ? charged : result_too_large(&c->room, ret_error);
     if (rc != SQLITE_DONE)
         return sql_conn_error(c, rc, ret_error);
+    uint64_t scanned = (uint64_t)sqlite3_stmt_status(stmt, SQLITE_STMTSTATUS_FULLSCAN_STEP, true);
+    c->rows.read += scanned > rows ? scanned : rows;
     uint32_t rows_le = htole32(rows);
     memcpy(out->ptr + rows_at, &rows_le, sizeof(rows_le));
     return OK;
@@ -482,6 +498,9 @@ static enum err stmt_run(struct sql_conn *c, sqlite3_stmt *stmt, struct slice pa
         return err;
     }
     bool is_change = sqlite3_total_changes64(c->db) != changes_before;
+    c->rows.written += (uint64_t)(sqlite3_total_changes64(c->db) - changes_before);
+    c->rows.statements++;
+    c->rows.is_writing |= !sqlite3_stmt_readonly(stmt);
     bytes_append_u64(out, is_change ? (uint64_t)sqlite3_changes64(c->db) : 0);
     bytes_append_u64(out, (uint64_t)sqlite3_last_insert_rowid(c->db));
     return OK;

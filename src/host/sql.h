@@ -80,6 +80,15 @@ struct sql_room {
 /* Until the next one. Without, LIMIT_VALUE_BYTES. */
 void sql_conn_set_room(struct sql_conn *c, const struct sql_room *room);
 size_t sql_conn_room_taken(const struct sql_conn *c);
+/* What sql_exec() has done since the last call: rows that it looked at in scans, or gave if those are more; rows
+ * that it changed; how many statements it ran, and whether one might have written. */
+struct sql_rows {
+    uint64_t read, written;
+    uint32_t statements;
+    bool is_writing;
+};
+void sql_conn_rows(struct sql_conn *c, struct sql_rows *ret_rows);
+uint64_t sql_conn_size(struct sql_conn *c); /* of the database, in bytes; 0: it cannot be read */
 /* Op SQL_EXEC: params and result encoded as host/ops.def says. A result that has no room is
  * ERR_LIMIT or ERR_LIMIT_MEMORY, and what the statement has changed is rolled back. ATTACH, PRAGMA that write settings, and load_extension are
  * refused by an authorizer; so are BEGIN/COMMIT/ROLLBACK/SAVEPOINT as text (use the op). */

@@ -103,6 +103,7 @@ struct sql_conn {
     bool has_written;            /* a statement that may write has run in the open transaction */
     bool may_yield, has_yielded; /* to a setup() */
     size_t run_bytes;            /* of the text, in whole statements */
+    struct sql_rows rows;        /* since sql_conn_rows() */
     struct sql_room room;        /* for the result of the statement that runs */
     unsigned depth;              /* transactions open, as the guest sees it */
     uint64_t deadline_ns;        /* 0: none */

@@ -23,6 +23,7 @@ enum binding_kind {
     BINDING_WORKFLOW,
     BINDING_ACTOR,
     BINDING_ASSETS,
+    BINDING_D1,
     BINDING_KINDS
 };
 

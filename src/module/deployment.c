@@ -53,6 +53,8 @@ void deployment_unref(struct deployment *d)
     drop_detail(d, d->detail);
     uncharge(d, d->charged);
     account_unref(d->account);
+    for (size_t k = 0; d->release_database && k < d->env_len; k++)
+        d->release_database(d->env[k].database);
     if (d->release_database)
         d->release_database(d->database);
     pthread_mutex_destroy(&d->mutex);

@@ -39,6 +39,7 @@ struct deployment_env {
     bool is_bound;                 /* to hosts: the value is a placeholder */
     bool is_json;                  /* the value is JSON, of something that is no string */
     const struct binding *binding; /* it is no variable; the value is the word of its kind */
+    struct database *database;     /* that the binding leads to: a reference; NULL: none */
 };
 
 enum deployment_stage {

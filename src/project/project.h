@@ -31,6 +31,12 @@ struct project_bindings {
     size_t len;
 };
 
+/* Of a D1 binding that says something of them. */
+struct project_migrations {
+    size_t binding;          /* its place in project.bindings */
+    const char *dir, *table; /* NULL: the usual ones */
+};
+
 struct project_pair {
     const char *name, *value;
 };
@@ -85,6 +91,8 @@ struct project {
     struct project_bindings bindings;
     struct project_texts crons;
     struct slice schedules; /* JSON objects, with commas between; "": none */
+    struct project_migrations *migrations;
+    size_t migrations_len;
     struct project_pairs define, alias;
     struct project_rule *rules;
     size_t rules_len;

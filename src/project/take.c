@@ -289,6 +289,23 @@ void project_schedules(const struct project *p, struct bytes *out)
     bytes_append_char(out, ']');
 }
 
+/* Of the D1 binding that is being read. */
+static struct project_migrations *migrations_of(struct project_reader *r)
+{
+    struct project *p = r->p;
+    size_t at = (size_t)(r->binding - p->bindings.items);
+    for (size_t k = 0; k < p->migrations_len; k++)
+        if (p->migrations[k].binding == at)
+            return &p->migrations[k];
+    struct project_migrations *grown =
+        arena_zalloc(p->arena, (p->migrations_len + 1) * sizeof(*grown));
+    if (p->migrations_len > 0)
+        memcpy(grown, p->migrations, p->migrations_len * sizeof(*grown));
+    p->migrations = grown;
+    grown[p->migrations_len].binding = at;
+    return &grown[p->migrations_len++];
+}
+
 static enum err take_assets(struct project_reader *r, const struct document_value *v)
 {
     if (v->kind == BODY_OBJECT)
@@ -363,6 +380,18 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return OK;
     case KEY_ROOT_kv_namespaces:
         return take_bindings(r, BINDING_KV, SHAPE_KV, v);
+    case KEY_ROOT_d1_databases:
+        return take_bindings(r, BINDING_D1, SHAPE_D1, v);
+    case KEY_D1_database_name:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_D1_migrations_dir:
+        migrations_of(r)->dir = text_of(r, v);
+        return OK;
+    case KEY_D1_migrations_table:
+        migrations_of(r)->table = text_of(r, v);
+        return OK;
+    case KEY_D1_binding:
     case KEY_KV_binding:
         r->binding->name = v->text;
         return OK;

@@ -5,6 +5,7 @@
 #include "server/accounts.h"
 #include "server/event.h"
 #include "server/execute.h"
+#include "server/statement_calls.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -169,6 +170,21 @@ static void host_execute(void *ctx, struct admin_execute *e)
     execute_start(&c->loop, c->server->workers[c->next_worker++ % c->server->workers_len], e);
 }
 
+static void host_statements(void *ctx, struct admin_statements *s)
+{
+    struct control *c = ctx;
+    struct worker *to = c->server->workers[c->next_worker++ % c->server->workers_len];
+    statement_calls_start(&c->loop, to, s);
+}
+
+static void host_database_gone(void *ctx, struct slice space, int64_t resource)
+{
+    struct control *c = ctx;
+    struct database *b = databases_resource(c->server, space, resource);
+    databases_remove(c->server->databases, b, &c->loop);
+    database_unref(b);
+}
+
 static void host_durable(void *ctx, struct flow_request *d)
 {
     struct control *c = ctx;
@@ -303,18 +319,20 @@ static enum err start_admin(struct control *c, struct error *ret_error)
         .public_port = worker_port(c->server->workers[0]),
         .is_public_tls = config->tls_cert != NULL,
     };
-    struct admin_host host = {c,
-                              host_evaluate,
-                              host_change,
-                              host_execute,
-                              host_metrics,
-                              host_durable,
-                              host_durable_cancel,
-                              host_usage,
-                              host_stored_bytes,
-                              host_quota_look,
-                              host_schedule_look,
-                              host_schedule_ask};
+    struct admin_host host = {.ctx = c,
+                              .evaluate = host_evaluate,
+                              .change = host_change,
+                              .execute = host_execute,
+                              .statements = host_statements,
+                              .database_gone = host_database_gone,
+                              .metrics = host_metrics,
+                              .durable = host_durable,
+                              .durable_cancel = host_durable_cancel,
+                              .usage = host_usage,
+                              .stored_bytes = host_stored_bytes,
+                              .quota_look = host_quota_look,
+                              .schedule_look = host_schedule_look,
+                              .schedule_ask = host_schedule_ask};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 

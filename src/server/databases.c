@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Where the databases of modules lie: the one place that makes a module's row into a path, and what
- * removes files, also those of images, that no row names any more. */
+ * Where the databases of modules and of resources lie: the one place that makes a row into a path, and
+ * what removes files, also those of images, that no row names any more. */
 #include <dirent.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/log.h"
 #include "base/module_name.h"
+#include "host/database.h"
 #include "loop/work.h"
 #include "server/accounts.h"
 #include "server/actor_files.h"
@@ -30,6 +31,23 @@ void databases_path(const struct server *s, const struct function_row *f, struct
 {
     bytes_printf(out, "%s/", s->config.sql_dir);
     databases_file_name(f, out);
+}
+
+/* No namespace begins so. */
+static void resource_file_name(int64_t id, struct bytes *out)
+{
+    bytes_printf(out, "=%lld.sqlite", (long long)id);
+}
+
+struct database *databases_resource(struct server *s, struct slice space, int64_t id)
+{
+    CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
+    struct account *account = accounts_namespace(s->accounts, space);
+    bytes_printf(&path, "%s/", s->config.sql_dir);
+    resource_file_name(id, &path);
+    struct database *b = databases_get(s->databases, bytes_cstr(&path), account);
+    account_unref(account);
+    return b;
 }
 
 /* ---- sweep ---- */
@@ -53,7 +71,7 @@ struct sweep {
     struct server *server;
     struct loop *loop;
     struct namespace_row *spaces; /* of the query's arena, as all texts */
-    size_t spaces_len, at;        /* at: of both kinds of modules in each */
+    size_t spaces_len, at;        /* at: of all kinds of modules and resources in each */
     struct map files, names;
     struct map images, modules; /* folders of images; names */
     struct map actors;          /* folders of actors */
@@ -145,24 +163,48 @@ static void sweep_ask(struct sweep *s, enum store_query_kind kind)
     store_ask(s->server->store, &s->query);
 }
 
-/* The modules of the next namespace and kind; when there are no more, all names are known. */
+/* The modules or resources of the next namespace and kind; when there are no more, all names are known. */
 static void sweep_next(struct sweep *s)
 {
-    if (s->at == MODULE_KINDS * s->spaces_len) {
+    enum { KINDS = MODULE_KINDS + RESOURCE_KINDS };
+    size_t kind = s->at % KINDS;
+    if (s->at == KINDS * s->spaces_len) {
         s->is_removing = true;
         work_start(s->loop, &s->work);
         return;
     }
-    s->query.functions.space = s->spaces[s->at / MODULE_KINDS].name;
-    s->query.functions.kind = (enum module_kind)(s->at % MODULE_KINDS);
+    struct slice space = s->spaces[s->at / KINDS].name;
     s->at++;
-    sweep_ask(s, STORE_QUERY_FUNCTIONS);
+    if (kind < MODULE_KINDS) {
+        s->query.functions.space = space;
+        s->query.functions.kind = (enum module_kind)kind;
+        sweep_ask(s, STORE_QUERY_FUNCTIONS);
+        return;
+    }
+    s->query.resources.space = space;
+    s->query.resources.kind = (enum resource_kind)(kind - MODULE_KINDS);
+    sweep_ask(s, STORE_QUERY_RESOURCES);
+}
+
+static void sweep_name(struct sweep *s, const struct store_query *q)
+{
+    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
+    for (size_t k = 0; q->kind == STORE_QUERY_FUNCTIONS && k < q->functions.len; k++) {
+        bytes_clear(&name);
+        databases_file_name(&q->functions.rows[k], &name);
+        (void)map_put(&s->names, bytes_slice(&name), &q->functions.rows[k]);
+        (void)map_put(&s->modules, q->functions.rows[k].name, s);
+    }
+    for (size_t k = 0; q->kind == STORE_QUERY_RESOURCES && k < q->resources.len; k++) {
+        bytes_clear(&name);
+        resource_file_name(q->resources.rows[k].id, &name);
+        (void)map_put(&s->names, bytes_slice(&name), s);
+    }
 }
 
 static void sweep_answered(struct store_query *q)
 {
     struct sweep *s = container_of(q, struct sweep, query);
-    CLEANUP(bytes_done) struct bytes name = BYTES_INIT;
     if (q->error.code != OK) {
         log_warn("databases of deleted modules stay until the next start",
                  LOG_STR("error", q->error.message));
@@ -173,12 +215,7 @@ static void sweep_answered(struct store_query *q)
         s->spaces = q->namespaces.rows;
         s->spaces_len = q->namespaces.len;
     }
-    for (size_t k = 0; q->kind == STORE_QUERY_FUNCTIONS && k < q->functions.len; k++) {
-        bytes_clear(&name);
-        databases_file_name(&q->functions.rows[k], &name);
-        (void)map_put(&s->names, bytes_slice(&name), &q->functions.rows[k]);
-        (void)map_put(&s->modules, q->functions.rows[k].name, s);
-    }
+    sweep_name(s, q);
     sweep_next(s);
 }
 

@@ -115,10 +115,21 @@ static int64_t resource_of(const struct resource_row *rows, size_t len, const st
     return 0;
 }
 
+/* Of one that has a file of its own: a reference. Its disk is its namespace's. */
+static struct database *database_of(struct deployments *ds, struct slice space,
+                                    const struct binding *b)
+{
+    const struct binding_kind_info *kind = &binding_kinds[b->kind];
+    if (!kind->is_resource || !resource_kinds[kind->resource].is_database || b->resource == 0)
+        return NULL;
+    return databases_resource(ds->server, space, b->resource);
+}
+
 /* What it is bound to stands among its variables, in the place of one of the same name. Modules and
  * resources that it leads to are of its own namespace. */
-static void add_bindings(struct deployment *d, struct deployment_env *env, struct slice json,
-                         const struct resource_row *resources, size_t resources_len)
+static void add_bindings(struct deployments *ds, struct deployment *d, struct deployment_env *env,
+                         struct slice json, const struct resource_row *resources,
+                         size_t resources_len)
 {
     struct slice space = module_name_split(d->name).space;
     struct binding *items;
@@ -147,7 +158,8 @@ static void add_bindings(struct deployment *d, struct deployment_env *env, struc
         env[at] = (struct deployment_env){.name = b->name,
                                           .value = slice_cstr(binding_kinds[b->kind].word),
                                           .version = -d->version,
-                                          .binding = b};
+                                          .binding = b,
+                                          .database = database_of(ds, space, b)};
     }
     qsort(env, d->env_len, sizeof(*env), compare_env);
 }
@@ -187,7 +199,7 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->env_len = q->module.env_len;
     add_vars(d, env, v->options.vars);
     const bool is_split = v == &q->module.split;
-    add_bindings(d, env, v->options.bindings,
+    add_bindings(ds, d, env, v->options.bindings,
                  is_split ? q->module.split_resources : q->module.resources,
                  is_split ? q->module.split_resources_len : q->module.resources_len);
     policy_placeholders(d, q);

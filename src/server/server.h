@@ -62,7 +62,9 @@ struct server {
 /* databases.c: where a module's database lies, and its file's name there. */
 void databases_path(const struct server *s, const struct function_row *f, struct bytes *out);
 void databases_file_name(const struct function_row *f, struct bytes *out);
-/* At the start: removes files of modules that there are no more. The loop's thread; the loop lasts
+/* That of a resource, whose number it has: a reference. Its disk is its namespace's. Any thread. */
+struct database *databases_resource(struct server *s, struct slice space, int64_t id);
+/* At the start: removes files of modules and resources that there are no more. The loop's thread; the loop lasts
  * until that is done. */
 void databases_sweep(struct server *s, struct loop *loop);
 

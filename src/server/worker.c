@@ -27,6 +27,7 @@
 #include "server/route.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
+#include "server/statement_calls.h"
 #include "server/turn.h"
 #include "store/store.h"
 
@@ -398,6 +399,7 @@ static void worker_close_all(struct worker *w)
     if (w->client)
         http_client_free(w->client);
     sql_uses_cancel(w);
+    statement_calls_cancel(w);
     fiber_runner_drain(w->host.fiber_runner); /* statements of guests that have ended */
     flow_free(w->flow);
 }
@@ -436,6 +438,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
     list_init(&w->stalled);
     list_init(&w->sql_uses);
     actors_init(w);
+    list_init(&w->statement_calls);
     schedule_init(&w->fresh);
     schedule_init(&w->lengthy);
     list_init(&w->warm);

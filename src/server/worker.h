@@ -78,6 +78,7 @@ struct worker {
     struct schedule fresh, lengthy; /* slots with something to run: see turn.c */
     struct list stalled;            /* slots that wait for an isolate */
     struct list sql_uses;           /* sql_use.h */
+    struct list statement_calls;    /* statement_calls.h */
     struct timer unstall;
     bool owes_lengthy;               /* the last turn had no time for one */
     unsigned tasks_len, waiting_len; /* of all slots; of these may be turned away */

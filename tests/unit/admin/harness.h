@@ -184,16 +184,16 @@ static inline bool fake_quota_look(void *ctx, const struct quota_row *owner, enu
 
 static inline struct admin_host fake_host(struct fake *f)
 {
-    return (struct admin_host){f,
-                               fake_evaluate,
-                               fake_change,
-                               fake_execute,
-                               fake_metrics,
-                               fake_durable,
-                               fake_durable_cancel,
-                               fake_usage,
-                               fake_stored_bytes,
-                               fake_quota_look};
+    return (struct admin_host){.ctx = f,
+                               .evaluate = fake_evaluate,
+                               .change = fake_change,
+                               .execute = fake_execute,
+                               .metrics = fake_metrics,
+                               .durable = fake_durable,
+                               .durable_cancel = fake_durable_cancel,
+                               .usage = fake_usage,
+                               .stored_bytes = fake_stored_bytes,
+                               .quota_look = fake_quota_look};
 }
 
 static inline void remove_folder(const char *folder)
