@@ -74,7 +74,7 @@ async function houses(): Promise<Server> {
             const res = await s.api('PUT', `${space.base}/${kind}/env/SAME`, { value: `${space.mark} value` });
             assert.equal(res.status, 204, res.text);
         }
-        for (const kind of ['kv']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
+        for (const kind of ['kv', 'd1']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
         assert.equal((await s.admin(`${space.base}/kv/same/values/same`, { method: 'PUT', body: `${space.mark} kv` })).status, 204);
         const run = await s.api('POST', `${space.base}/functions/same/execute`, { body: { mark: space.mark } });
         const flow = await s.api('POST', `${space.base}/workflows/flow/execute`, { body: { do: 'wait', mark: space.mark }, id: 'key-1' });

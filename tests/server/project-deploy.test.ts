@@ -85,15 +85,15 @@ test("wrangler's files are read as they are; bindings that are missing are named
     assert.match((await s.cli(['deploy', p, '--env', 'prod'])).stderr, /no environment 'prod'/);
 
     project('bound', {
-        'wrangler.toml': 'name = "bound"\nmain = "index.js"\n[[d1_databases]]\nbinding = "DB"\ndatabase_name = "x"\ndatabase_id = "y"\n[triggers]\ncrons = ["* * * * *"]\n',
+        'wrangler.toml': 'name = "bound"\nmain = "index.js"\n[[hyperdrive]]\nbinding = "DB"\nid = "y"\n[triggers]\ncrons = ["* * * * *"]\n',
         'index.js': 'export default { fetch: (r, env) => new Response(String(env.DB)) };\n',
     });
     const bound = await s.cli(['deploy', path.join(dir, 'bound', 'wrangler.toml')]);
     assert.equal(bound.code, 1);
-    assert.match(bound.stderr, /D1 databases \(wrangler\.toml:3, d1_databases\)/);
+    assert.match(bound.stderr, /Hyperdrive \(wrangler\.toml:3, hyperdrive\)/);
     const without = await s.cli(['deploy', path.join(dir, 'bound'), '--without-bindings']);
     assert.equal(without.code, 0, without.stderr);
-    assert.match(without.stderr, /warning: .*D1 databases/);
+    assert.match(without.stderr, /warning: .*Hyperdrive/);
     assert.equal((await s.request('bound')).text, 'undefined');
     assert.deepEqual((await s.api('GET', '/schedules')).json.map((x: any) => [x.name, x.plan.cron]), [['bound-cron-1', '* * * * *']]);
 });

@@ -189,10 +189,10 @@ static void what_is_missing_is_named(void **state)
     struct project *p = parse_as(
         "wrangler.json", NULL,
         "{\"main\":\"a.js\",\"ai\":{\"binding\":\"AI\"},\"triggers\":{\"crons\":[\"* * * * *\"]},"
-        "\"d1_databases\":[{\"binding\":\"DB\"}],\"migrations\":[{\"tag\":\"v1\"}]}");
+        "\"hyperdrive\":[{\"binding\":\"DB\"}],\"migrations\":[{\"tag\":\"v1\"}]}");
     assert_int_equal(p->missing_len, 2);
     assert_string_equal(p->missing[0].what, "AI");
-    assert_string_equal(p->missing[1].what, "D1 databases");
+    assert_string_equal(p->missing[1].what, "Hyperdrive");
 }
 
 static void schedules_are_passed_on(void **state)

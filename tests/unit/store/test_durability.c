@@ -248,7 +248,7 @@ static void a_full_disk_fails_artifacts_clearly(void **state)
     struct harness *h = *state;
     char *big = calloc(1, 1 << 20), hash[65];
     signal(SIGXFSZ, SIG_IGN);
-    set_file_size_max(1024 * 1024);
+    set_file_size_max(512 * 1024);
     enum err code = store_artifact_put(h->store, slice_of(big, 1 << 20), hash, &h->error);
     set_file_size_max(RLIM_INFINITY);
     assert_int_equal(code, ERR_UNAVAILABLE);
