@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { tempDir } from '../tests/server/harness.ts';
+import { actorLatency, actors, actorsIdle } from './actors.ts';
 import { steps, stepLatency, stepsSerial, workflowLatency } from './durable.ts';
 import { functions } from './functions.ts';
 import { deploy, machine, memory, restart100, start1 } from './latency.ts';
@@ -58,6 +59,9 @@ const CASES: Record<string, { run: (ctx: Context) => Promise<Row[]>; what: strin
     timers: { run: timers, what: 'many executions due in one second', needsLimpet: true },
     neighbors: { run: neighbors, what: 'hello alone and beside each hostile function on one engine thread', needsLimpet: true },
     limits: { run: limits, what: 'live isolates, unread answers and a log flood at once: memory, lost writes', needsLimpet: true },
+    actors: { run: actors, what: '64 actors that increment, durable: limpet, workerd' },
+    'actor-latency': { run: actorLatency, what: 'one actor and one client, read and write in a call, beside a bare commit', needsLimpet: true },
+    'actors-idle': { run: actorsIdle, what: 'many actors used once: memory, first call again', needsLimpet: true },
     soak: { run: soak, what: 'mixed load: growth, wrong answers', needsLimpet: true },
 };
 

@@ -84,17 +84,22 @@ async function start(name: string, command: string[], port: number, cwd: string)
     };
 }
 
-export async function workerd(dir: string, module: string): Promise<Running> {
+/** durable: the variable and the class of Durable Objects, stored on disk. */
+export async function workerd(dir: string, module: string, durable?: [binding: string, className: string]): Promise<Running> {
     const port = await freePort();
     const folder = fs.mkdtempSync(path.join(dir, 'workerd-'));
     fs.writeFileSync(path.join(folder, 'worker.js'), module);
+    fs.mkdirSync(path.join(folder, 'disk'));
     fs.writeFileSync(path.join(folder, 'config.capnp'), `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "main", worker = .worker)],
+  services = [(name = "main", worker = .worker)${durable ? ', (name = "disk", disk = (path = "disk", writable = true))' : ''}],
   sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")]);
 const worker :Workerd.Worker = (
   modules = [(name = "worker", esModule = embed "worker.js")],
-  compatibilityDate = "2026-10-01");
+${durable ? `  durableObjectNamespaces = [(className = "${durable[1]}", uniqueKey = "bench", enableSql = true)],
+  durableObjectStorage = (localDisk = "disk"),
+  bindings = [(name = "${durable[0]}", durableObjectNamespace = "${durable[1]}")],
+` : ''}  compatibilityDate = "2026-10-01");
 `);
     return start('workerd', [PROGRAM.workerd, 'serve', path.join(folder, 'config.capnp')], port, folder);
 }
