@@ -3,6 +3,7 @@
  * Character rules, ranges, and the edit distance behind "did you mean". */
 #include "admin/names.h"
 
+#include <jansson.h>
 #include <string.h>
 
 #include "base/limits.h"
@@ -133,6 +134,23 @@ enum err names_check_env(struct slice name, struct error *ret_error)
     return ERR_INVALID;
 }
 
+/* It names a folder. */
+static enum err check_renamed(const struct binding *b, struct error *ret_error)
+{
+    json_t *renamed = json_loadb(b->details.ptr ? b->details.ptr : "", b->details.len, 0, NULL);
+    const char *from = json_string_value(json_object_get(renamed, "from"));
+    const bool is_good = from && json_object_size(renamed) == 1 &&
+                         is_identifier(slice_cstr(from)) && strlen(from) <= NAMES_EXPORT_BYTES_MAX;
+    json_decref(renamed);
+    if (is_good)
+        return OK;
+    error_set(ret_error, ERR_INVALID, "binding '%.*s': 'renamed' needs 'from', the name of a class",
+              SLICE_ARG(b->name));
+    error_hint(ret_error, "it is what class '%.*s' was called at first, such as 'Counter'",
+               SLICE_ARG(slice_utf8_clip(b->target, 80)));
+    return ERR_INVALID;
+}
+
 enum err names_check_binding(const struct binding *b, struct error *ret_error)
 {
     const struct binding_kind_info *kind = &binding_kinds[b->kind];
@@ -141,6 +159,8 @@ enum err names_check_binding(const struct binding *b, struct error *ret_error)
     const struct slice export = kind->is_part_module ? b->target : b->part;
     if (err == OK && (module.len > 0 || (kind->is_module && !kind->is_own)))
         err = names_check_function(module, ret_error);
+    if (err == OK && b->kind == BINDING_ACTOR && b->details.len > 0)
+        err = check_renamed(b, ret_error);
     if (err == OK && kind->is_resource &&
         b->target.len > 0) /* "": a project has not named it yet */
         err = resource_name_check(kind->resource, b->target, ret_error);

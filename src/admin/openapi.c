@@ -147,6 +147,8 @@ static const struct field fields[] = {
     {"Binding", "export", "string?", false, "of a workflow: which of its exports"},
     {"Binding", "class_name", "string", false,
      "of actors (durable_object_namespace): the exported class of which they are instances"},
+    {"Binding", "renamed", "object?", false,
+     "of actors: {from}: what the class was called at first, whose instances these are"},
     {"Binding", "script_name", "string?", false,
      "of actors: the function that exports it; left out: the module itself"},
     {"Statements", "sql", "string", false, "a statement, or several without parameters"},

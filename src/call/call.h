@@ -67,6 +67,8 @@ struct call_request {
     struct slice entrypoint; /* an exported class; "": the default export */
     struct slice props;      /* JSON, "": none */
     struct slice actor; /* FETCH, METHOD: the instance of that class which has this id; "": none */
+    struct slice
+        actor_class; /* what its class was called at first; entrypoint is what it is called now */
     struct slice actor_name; /* that the id was made of, "": none, or not known */
     /* FETCH: only static files answer, of this one, on the same thread; NULL: the code does, too. The caller's
      * guest holds it. */

@@ -225,6 +225,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
     if (code)
         return code;
     project_name_resources(p);
+    project_name_classes(p);
     CLEANUP(bytes_done) struct bytes schedules = BYTES_INIT;
     project_schedules(p, &schedules);
     const struct upload u = {

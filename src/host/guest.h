@@ -77,6 +77,8 @@ struct guest_host {
     /* Starts a call of code of this thread, whose caller's end is user's: to where its module is. NULL: there
      * are no other modules. */
     void (*call)(void *ctx, struct call *c, const struct call_events *events, void *user);
+    /* What a module of this name is on this thread; NULL: there is none. Borrowed for the call. */
+    const struct deployment *(*deployment)(void *ctx, struct slice module);
     /* The guest is an actor, and is to be called at that time: when this returns OK the store knows, durably.
      * On the fiber of an op. */
     enum err (*alarm)(void *ctx, struct guest *g, int64_t due_us, struct error *ret_error);
@@ -211,6 +213,7 @@ struct guest_sql {
  * its memory in between, and has a database of its own. All but the marked is the owner's. */
 struct guest_actor {
     struct slice class, id; /* the export; 64 hexadecimal digits */
+    struct slice origin;    /* what the class was called at first */
     struct slice name;      /* that the id was made of, "": none, or not known */
     struct database *database;
     /* private */

@@ -135,6 +135,11 @@ enum err guest_store(struct guest *g,
                                      struct error *ret_error),
                      const void *arg);
 
+/* ---- op_actor.c ---- */
+
+/* What a class of that module, of which there are actors, was called at first. */
+struct slice guest_actor_origin(struct guest *g, struct slice module, struct slice class);
+
 /* ---- op_wasm.c ---- */
 
 int64_t import_wasm_call(struct isolate *i, const int64_t *args);

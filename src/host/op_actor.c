@@ -19,6 +19,14 @@
 
 /* ---- ids ---- */
 
+struct slice guest_actor_origin(struct guest *g, struct slice module, struct slice class)
+{
+    const struct deployment *d = g->deployment;
+    if (!slice_eq(module, d->name))
+        d = g->host->deployment ? g->host->deployment(g->host->ctx, module) : NULL;
+    return d ? deployment_actor_origin(d, class) : class;
+}
+
 static enum err actor_class(struct guest *g, struct slice binding, struct slice export,
                             struct slice *ret_module, struct slice *ret_class)
 {
@@ -44,6 +52,7 @@ enum err op_actor_id(struct guest *g, const struct op_actor_id_args *a)
     enum err err = actor_class(g, a->binding, a->export, &module, &class);
     if (err != OK)
         return err;
+    class = guest_actor_origin(g, module, class);
     if (a->what == OF_NAME) {
         actor_id_of_name(module, class, a->text, id);
     } else if (a->what == NEW) {

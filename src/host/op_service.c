@@ -45,7 +45,7 @@ struct service {
 struct service_target {
     struct slice service; /* for errors; "": the module itself */
     struct slice module, entrypoint, props;
-    struct slice actor, actor_name;
+    struct slice actor, actor_class, actor_name;
     struct deployment *files; /* whose files are asked for, and no code */
 };
 
@@ -354,7 +354,8 @@ enum { ACTOR_SEPARATOR = ':' };
 static enum err actor_find(struct guest *g, struct slice id, struct service_target *t)
 {
     t->actor = id;
-    return actor_id_is_of(t->module, t->entrypoint, id)
+    t->actor_class = guest_actor_origin(g, t->module, t->entrypoint);
+    return actor_id_is_of(t->module, t->actor_class, id)
                ? OK
                : op_refuse(g, ERR_INVALID, "that is no id of an actor of class '%.*s'",
                            SLICE_ARG(slice_utf8_clip(t->entrypoint, 128)));
@@ -440,6 +441,7 @@ static struct service *service_new(struct guest *g, enum call_kind kind,
     r->entrypoint = arena_copy(c->arena, t->entrypoint);
     r->props = arena_copy(c->arena, t->props);
     r->actor = arena_copy(c->arena, t->actor);
+    r->actor_class = arena_copy(c->arena, t->actor_class);
     r->actor_name = arena_copy(c->arena, t->actor_name);
     r->files = t->files;
     r->caller = arena_copy(c->arena, g->deployment->name);

@@ -39,6 +39,7 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
     [BINDING_ACTOR] = {.word = "durable_object_namespace",
                        .target = "class_name",
                        .part = "script_name",
+                       .details = "renamed",
                        .is_part_module = true,
                        .type = "DurableObjectNamespace"},
     [BINDING_ASSETS] = {.word = "assets", .is_files = true, .type = "Fetcher"},

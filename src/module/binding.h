@@ -50,7 +50,8 @@ struct binding {
     struct slice name; /* env.NAME */
     enum binding_kind kind;
     struct slice target, part; /* "": none */
-    struct slice details;      /* JSON, "": none */
+    struct slice origin;  /* of actors, of a deployment: what their class was called at first */
+    struct slice details; /* JSON, "": none */
     /* Of a deployment: the number of the resource; 0: it has been deleted since. */
     int64_t resource;
 };

@@ -215,3 +215,28 @@ const struct binding *deployment_binding(const struct deployment *d, enum bindin
     }
     return NULL;
 }
+
+/* The module's own: NULL if it is not bound to them itself. */
+static const struct binding *own_actors(const struct deployment *d, struct slice name,
+                                        bool is_origin)
+{
+    for (size_t k = 0; k < d->env_len; k++) {
+        const struct binding *b = d->env[k].binding;
+        if (b && b->kind == BINDING_ACTOR && slice_eq(b->part, d->name) &&
+            slice_eq(is_origin ? b->origin : b->target, name))
+            return b;
+    }
+    return NULL;
+}
+
+struct slice deployment_actor_origin(const struct deployment *d, struct slice class)
+{
+    const struct binding *b = own_actors(d, class, false);
+    return b ? b->origin : class;
+}
+
+struct slice deployment_actor_class(const struct deployment *d, struct slice origin)
+{
+    const struct binding *b = own_actors(d, origin, true);
+    return b ? b->target : origin;
+}

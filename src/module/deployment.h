@@ -99,6 +99,11 @@ void deployment_unref(struct deployment *d);
 const struct binding *deployment_binding(const struct deployment *d, enum binding_kind kind,
                                          struct slice name);
 
+/* What an exported class of its actors was called at first: by that their ids and data go on when it is
+ * renamed. And the other way round. */
+struct slice deployment_actor_origin(const struct deployment *d, struct slice class);
+struct slice deployment_actor_class(const struct deployment *d, struct slice origin);
+
 /* Someone on a loop that waits for the next stage. Owned by the caller until done. */
 struct deployment_waiter {
     struct post post; /* private */

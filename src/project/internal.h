@@ -32,5 +32,8 @@ NODISCARD enum err reader_object(struct project_reader *r, enum key_shape owner,
 /* Puts the value of a key that the table calls TAKEN, of a type that it allows, where it belongs. */
 NODISCARD enum err project_take(struct project_reader *r, enum key_id id,
                                 const struct document_value *v);
+/* The same for migrations of classes of actors: migrations.c. */
+NODISCARD enum err project_take_migrations(struct project_reader *r, enum key_id id,
+                                           const struct document_value *v);
 /* Adds the binding of the static files, if the project names one. */
 NODISCARD enum err project_bind_assets(struct project *p, struct error *ret_error);

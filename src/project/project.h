@@ -67,6 +67,11 @@ struct project_build {
     struct project_texts watch;
 };
 
+/* A class of actors, by what it was called at first. */
+struct project_class {
+    struct slice name, origin; /* name "": deleted */
+};
+
 /* A kind of thing that it declares and that this server does not have. */
 struct project_missing {
     const char *what; /* "KV namespaces" */
@@ -90,6 +95,8 @@ struct project {
     struct project_vars vars;
     struct project_bindings bindings;
     struct project_texts crons;
+    struct project_class *classes; /* of actors, as migrations say; in their order */
+    size_t classes_len;
     struct slice schedules; /* JSON objects, with commas between; "": none */
     struct project_migrations *migrations;
     size_t migrations_len;
@@ -135,3 +142,5 @@ const char *const *project_bundle_args(struct project *p);
 void project_warn(struct project *p, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Gives resources that it is bound to and does not name their usual names, when its own is settled. */
 void project_name_resources(struct project *p);
+/* Bindings to classes that were renamed say so. */
+void project_name_classes(struct project *p);

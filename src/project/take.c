@@ -398,6 +398,16 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     case KEY_KV_id:
         r->binding->target = v->text;
         return OK;
+    case KEY_ROOT_migrations:
+    case KEY_MIGRATION_tag:
+    case KEY_MIGRATION_new_sqlite_classes:
+    case KEY_MIGRATION_new_classes:
+    case KEY_MIGRATION_renamed_classes:
+    case KEY_MIGRATION_deleted_classes:
+    case KEY_MIGRATION_transferred_classes:
+    case KEY_RENAMED_from:
+    case KEY_RENAMED_to:
+        return project_take_migrations(r, id, v);
     case KEY_ROOT_durable_objects:
         return reader_object(r, SHAPE_ACTORS, v);
     case KEY_ACTORS_bindings:

@@ -49,7 +49,7 @@ static void key_of(const struct call_request *r, struct bytes *out)
 {
     bytes_append_slice(out, r->module);
     bytes_append_char(out, '\0');
-    bytes_append_slice(out, r->entrypoint);
+    bytes_append_slice(out, r->actor_class);
     bytes_append_char(out, '\0');
     bytes_append_slice(out, r->actor);
 }
@@ -171,6 +171,7 @@ static void go(struct actor *a)
         }
         let_slot_go(a);
         a->slot = s;
+        a->self.class = deployment_actor_class(s->deployment, a->self.origin);
         a->is_retired = false;
         s->invocations++;
         list_push_back(&s->actors, &a->member);
@@ -298,19 +299,21 @@ static struct actor *actor_new(struct slot *s, const struct call_request *r, str
     s->invocations++;
     list_push_back(&s->actors, &a->member);
     list_init(&a->mailbox);
-    /* The key, which has all but the name, and then that. */
+    /* The key, and then what it does not have. */
     bytes_append_slice(&a->key, key);
     bytes_append_slice(&a->key, r->actor_name);
-    const char *class = a->key.ptr + r->module.len + 1;
-    a->self.class = slice_of(class, r->entrypoint.len);
-    a->self.id = slice_of(class + r->entrypoint.len + 1, r->actor.len);
+    bytes_append_slice(&a->key, r->entrypoint);
+    const char *origin = a->key.ptr + r->module.len + 1;
+    a->self.origin = slice_of(origin, r->actor_class.len);
+    a->self.id = slice_of(origin + r->actor_class.len + 1, r->actor.len);
     a->self.name = slice_of(a->key.ptr + key.len, r->actor_name.len);
+    a->self.class = slice_of(a->key.ptr + key.len + r->actor_name.len, r->entrypoint.len);
     a->key.len = key.len;
     a->self.alarm_us = a->self.alarm_next_us = INT64_MAX;
     (void)map_put(&w->actors, bytes_slice(&a->key), a);
     w->actors_len++;
     CLEANUP(bytes_done) struct bytes path = BYTES_INIT;
-    actor_files_path(s->deployment->database, a->self.class, a->self.id, &path);
+    actor_files_path(s->deployment->database, a->self.origin, a->self.id, &path);
     a->self.database =
         databases_get_one_of_many(w->server->databases, bytes_cstr(&path), s->deployment->account);
     return a;

@@ -35,7 +35,7 @@ struct alarm {
 
 static void key_of(const struct guest *g, struct bytes *out)
 {
-    bytes_printf(out, "%.*s/%.*s/%.*s", SLICE_ARG(g->deployment->name), SLICE_ARG(g->actor->class),
+    bytes_printf(out, "%.*s/%.*s/%.*s", SLICE_ARG(g->deployment->name), SLICE_ARG(g->actor->origin),
                  SLICE_ARG(g->actor->id));
 }
 
@@ -50,7 +50,7 @@ static bool key_split(struct slice key, struct call_request *ret)
         at--;
     if (at < 2)
         return false;
-    ret->entrypoint = slice_skip(rest, at);
+    ret->actor_class = slice_skip(rest, at);
     ret->module = slice_of(rest.ptr, at - 1);
     return true;
 }
@@ -206,7 +206,9 @@ static void alarm_start(struct worker *w, struct slice key)
     struct call *c = a->call = call_new(CALL_METHOD, s ? s->deployment->account : NULL);
     struct call_request *r = &c->request;
     r->module = arena_copy(c->arena, parts.module);
-    r->entrypoint = arena_copy(c->arena, parts.entrypoint);
+    r->actor_class = arena_copy(c->arena, parts.actor_class);
+    r->entrypoint = s ? arena_copy(c->arena, deployment_actor_class(s->deployment, r->actor_class))
+                      : r->actor_class;
     r->actor = arena_copy(c->arena, parts.actor);
     r->method = SLICE_LIT("alarm");
     r->what = CALL_WHAT_ALARM;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Deployments from the store's rows: a version with its limits, variables, bindings and database. */
+#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -125,6 +126,16 @@ static struct database *database_of(struct deployments *ds, struct slice space,
     return databases_resource(ds->server, space, b->resource);
 }
 
+/* { "from": "Counter" } of a class that was called so at first. */
+static struct slice actor_origin(struct deployment *d, const struct binding *b)
+{
+    json_t *renamed = json_loadb(b->details.ptr ? b->details.ptr : "", b->details.len, 0, NULL);
+    const char *from = json_string_value(json_object_get(renamed, "from"));
+    struct slice origin = from ? arena_copy(d->arena, slice_cstr(from)) : b->target;
+    json_decref(renamed);
+    return origin;
+}
+
 /* What it is bound to stands among its variables, in the place of one of the same name. Modules and
  * resources that it leads to are of its own namespace. */
 static void add_bindings(struct deployments *ds, struct deployment *d, struct deployment_env *env,
@@ -149,6 +160,8 @@ static void add_bindings(struct deployments *ds, struct deployment *d, struct de
         } else if (leads_to) {
             *leads_to = d->name;
         }
+        if (b->kind == BINDING_ACTOR)
+            b->origin = actor_origin(d, b);
         if (binding_kinds[b->kind].is_resource)
             b->resource = resource_of(resources, resources_len, b);
         size_t at = 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * Engine threads: set-up, routes, services for guests, stop. See worker.h and turn.c. */
-#include "server/asset_send.h"
 #include "server/worker.h"
+#include "server/asset_send.h"
 
 #include <sched.h>
 #include <stdlib.h>
@@ -203,6 +203,13 @@ static enum err worker_owns(void *ctx, struct error *ret_error)
 }
 
 /* ---- calls ---- */
+
+static const struct deployment *worker_deployment(void *ctx, struct slice module)
+{
+    struct worker *w = ctx;
+    const struct slot *s = map_get(&w->routes, module);
+    return s ? s->deployment : NULL;
+}
 
 /* A module that is not known here is not known anywhere: then its call is refused here. */
 static void worker_call(void *ctx, struct call *c, const struct call_events *events, void *user)
@@ -465,6 +472,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .env_value = worker_env_value,
         .call = worker_call,
         .alarm = alarm_announce,
+        .deployment = worker_deployment,
         .workflow = worker_workflow,
         .id_of_key = worker_id_of_key,
         .may_fetch = policy_may_fetch,

@@ -235,6 +235,22 @@ test('a deploy makes new instances of new code', async () => {
     assert.equal((await s.request('deployed')).text, 'two2');
 });
 
+test('a class that was renamed keeps its instances; a folder of another name is no class', async () => {
+    const s = await server();
+    const code = (name: string) => `export class ${name} extends DurableObject { async next() { const n = (await this.ctx.storage.get("n") ?? 0) + 1; await this.ctx.storage.put("n", n); return [n, this.constructor.name]; }
+        async alarm() { await this.ctx.storage.put("n", 100); } async later() { await this.ctx.storage.setAlarm(Date.now() + 500); } }`;
+    const body = 'const stub = env.NS.getByName("x"); if (request.url.endsWith("/later")) await stub.later(); return Response.json([String(stub.id), ...await stub.next()]);';
+    await deploy(s, 'renames', code('A'), body);
+    const [id] = await json(s.request('renames', '/later'));
+    await deploy(s, 'renames', code('Renamed'), body, [actors('Renamed', { renamed: { from: 'A' } })]);
+    assert.deepEqual(await json(s.request('renames')), [id, 2, 'Renamed']);
+    await until('the alarm that was set before', async () => (await json(s.request('renames')))[1] > 100);
+    for (const from of ['../x', 'a/b', '', 7]) {
+        const refused = await s.api('POST', '/functions', { name: 'renames', source: code('A'), bindings: [actors('A', { renamed: { from } })] });
+        assert.equal(refused.status, 400, refused.text);
+    }
+});
+
 test('actors of another function, old-style classes, ctx.exports', async () => {
     const s = await server();
     await s.deploy('owner', `export class Old { constructor(state, env) { this.state = state; }

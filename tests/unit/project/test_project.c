@@ -195,6 +195,26 @@ static void what_is_missing_is_named(void **state)
     assert_string_equal(p->missing[1].what, "Hyperdrive");
 }
 
+static void classes_of_actors_are_known_by_what_they_were_called_at_first(void **state)
+{
+    (void)state;
+    struct project *p = parse_as(
+        "wrangler.toml", NULL,
+        "main = \"a.js\"\n[[durable_objects.bindings]]\nname = \"A\"\nclass_name = \"Now\"\n"
+        "[[durable_objects.bindings]]\nname = \"B\"\nclass_name = \"Plain\"\n"
+        "[[durable_objects.bindings]]\nname = \"C\"\nclass_name = \"Again\"\n"
+        "[[migrations]]\ntag = \"v1\"\nnew_sqlite_classes = [\"First\", \"Plain\", \"Again\"]\n"
+        "[[migrations]]\ntag = \"v2\"\nrenamed_classes = [{ from = \"First\", to = \"Then\" }]\n"
+        "deleted_classes = [\"Again\"]\n"
+        "[[migrations]]\ntag = \"v3\"\nrenamed_classes = [{ from = \"Then\", to = \"Now\" }]\n"
+        "new_classes = [\"Again\"]\n");
+    project_name_classes(p);
+    assert_int_equal(p->bindings.len, 3);
+    assert_true(slice_eq_cstr(p->bindings.items[0].details, "{\"from\":\"First\"}"));
+    assert_int_equal(p->bindings.items[1].details.len, 0);
+    assert_true(slice_eq_cstr(p->bindings.items[2].details, "{\"from\":\"Again_2\"}"));
+}
+
 static void schedules_are_passed_on(void **state)
 {
     (void)state;
@@ -241,6 +261,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(files_of_others_warn_once_a_key, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(what_is_missing_is_named, arena_up, arena_down),
         cmocka_unit_test_setup_teardown(schedules_are_passed_on, arena_up, arena_down),
+        cmocka_unit_test_setup_teardown(
+            classes_of_actors_are_known_by_what_they_were_called_at_first, arena_up, arena_down),
         cmocka_unit_test(the_table_is_sound),
     };
     return cmocka_run_group_tests_name("project/project", tests, NULL, NULL);
