@@ -170,6 +170,7 @@ export interface Native {
     storeClear(): void;
     storeSize(): number;
     storeSync(): Promise<void>;
+    storeCall(id: string, isAnswered: 0 | 1, answer: Uint8Array): Uint8Array<ArrayBuffer>;
     alarmGet(): string;
     alarmSet(dueMs: number, attempts: number, tells: 0 | 1): void;
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "host/actor_id.h"
@@ -254,6 +255,19 @@ static enum err size_run(struct sql_conn *c, const void *arg, struct bytes *out,
 enum err op_store_size(struct guest *g, const struct op_store_size_args *a)
 {
     return guest_store(g, size_run, a);
+}
+
+static enum err call_run(struct sql_conn *c, const void *arg, struct bytes *out,
+                         struct error *ret_error)
+{
+    const struct op_store_call_args *a = arg;
+    return a->is_answered ? sql_store_call_put(c, a->id, a->answer, clock_wall_us(), ret_error)
+                          : sql_store_call_get(c, a->id, out, ret_error);
+}
+
+enum err op_store_call(struct guest *g, const struct op_store_call_args *a)
+{
+    return guest_store(g, call_run, a);
 }
 
 /* ---- its alarm: when, and how often that has been tried, in milliseconds since 1970 ---- */

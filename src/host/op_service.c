@@ -630,6 +630,10 @@ static enum err service_call(struct guest *g, const struct op_service_call_args 
     if (!s)
         return g->op_error.code;
     struct call_request *r = &s->call->request;
+    if (id != 0 && r->actor.len > 0) { /* of the execution: it may be repeated, and is done once */
+        struct slice execution = execution_id(g->durable->execution);
+        r->id = slice_cstr(arena_printf(s->call->arena, "%.*s-%u", SLICE_ARG(execution), id));
+    }
     r->method = arena_copy(s->call->arena, a->method);
     r->what = a->what;
     r->body = arena_copy(s->call->arena, a->value);

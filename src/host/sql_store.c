@@ -13,6 +13,8 @@
 static const char store_create[] =
     "CREATE TABLE IF NOT EXISTS main._cf_KV(key TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;"
     "CREATE TABLE IF NOT EXISTS main._cf_METADATA(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID";
+static const char store_create_calls[] = "CREATE TABLE IF NOT EXISTS main._cf_CALLS(number INTEGER "
+                                         "PRIMARY KEY, id TEXT UNIQUE, at INTEGER, answer BLOB)";
 
 static const char *const store_sql[SQL_STORE_STATEMENTS] = {
     [SQL_STORE_GET] = "SELECT value FROM main._cf_KV WHERE key = ?1",
@@ -24,6 +26,12 @@ static const char *const store_sql[SQL_STORE_STATEMENTS] = {
                             "BY key DESC LIMIT ?3",
     [SQL_STORE_META_GET] = "SELECT value FROM main._cf_METADATA WHERE name = ?1",
     [SQL_STORE_META_PUT] = "INSERT OR REPLACE INTO main._cf_METADATA(name, value) VALUES(?1, ?2)",
+    [SQL_STORE_CALL_GET] = "SELECT answer FROM main._cf_CALLS WHERE id = ?1",
+    [SQL_STORE_CALL_PUT] =
+        "INSERT OR IGNORE INTO main._cf_CALLS(id, at, answer) VALUES(?1, ?3, ?2)",
+    /* One is made at a time, and one goes. */
+    [SQL_STORE_CALL_TRIM] = "DELETE FROM main._cf_CALLS WHERE number ="
+                            " (SELECT min(number) FROM main._cf_CALLS) AND at < ?1",
 };
 
 /* The guard is off in between; what a guest's statements have counted stays. */
@@ -51,7 +59,9 @@ static void store_leave(struct sql_conn *c, const struct store_entry *e)
 /* The table of that statement: they go one by one. */
 static bool store_exists(struct sql_conn *c, enum sql_store_statement which)
 {
-    const char *table = which < SQL_STORE_META_GET ? "_cf_KV" : "_cf_METADATA";
+    const char *table = which < SQL_STORE_META_GET   ? "_cf_KV"
+                        : which < SQL_STORE_CALL_GET ? "_cf_METADATA"
+                                                     : "_cf_CALLS";
     return sqlite3_table_column_metadata(c->db, "main", table, NULL, NULL, NULL, NULL, NULL,
                                          NULL) == SQLITE_OK;
 }
@@ -78,7 +88,8 @@ static enum err store_statement_writing(struct sql_conn *c, enum sql_store_state
                                         sqlite3_stmt **ret_stmt, struct error *ret_error)
 {
     if (!store_exists(c, which)) {
-        int rc = sqlite3_exec(c->db, store_create, NULL, NULL, NULL);
+        int rc = sqlite3_exec(c->db, which < SQL_STORE_CALL_GET ? store_create : store_create_calls,
+                              NULL, NULL, NULL);
         if (rc != SQLITE_OK)
             return sql_conn_error(c, rc, ret_error);
     }
@@ -118,8 +129,8 @@ static struct slice column_slice(sqlite3_stmt *stmt, int column)
     return slice_of(ptr ? ptr : "", (size_t)sqlite3_column_bytes(stmt, column));
 }
 
-enum err sql_store_get(struct sql_conn *c, struct slice key, struct bytes *out,
-                       struct error *ret_error)
+static enum err store_get(struct sql_conn *c, enum sql_store_statement which, struct slice key,
+                          struct bytes *out, struct error *ret_error)
 {
     sqlite3_stmt *stmt;
     enum err err = store_check(c, ret_error);
@@ -127,7 +138,7 @@ enum err sql_store_get(struct sql_conn *c, struct slice key, struct bytes *out,
         return err;
     struct store_entry e = store_enter(c);
     int rc = SQLITE_DONE;
-    err = store_statement(c, SQL_STORE_GET, &stmt, ret_error);
+    err = store_statement(c, which, &stmt, ret_error);
     if (err == OK && stmt) {
         rc = store_bind(stmt, 1, key);
         if (rc == SQLITE_OK)
@@ -138,9 +149,15 @@ enum err sql_store_get(struct sql_conn *c, struct slice key, struct bytes *out,
     if (err == OK && rc == SQLITE_ROW)
         bytes_append_lstr(out, column_slice(stmt, 0));
     if (err == OK && stmt)
-        err = store_end(c, SQL_STORE_GET, stmt, rc, ret_error);
+        err = store_end(c, which, stmt, rc, ret_error);
     store_leave(c, &e);
     return err;
+}
+
+enum err sql_store_get(struct sql_conn *c, struct slice key, struct bytes *out,
+                       struct error *ret_error)
+{
+    return store_get(c, SQL_STORE_GET, key, out, ret_error);
 }
 
 static enum err store_put(struct sql_conn *c, enum sql_store_statement which, struct slice key,
@@ -266,7 +283,8 @@ static enum err clear_next(struct sql_conn *c, bool keeps_meta, char *ret_sql, s
 {
     static const char text[] =
         "SELECT type, name FROM main.sqlite_schema WHERE type IN ('table', 'view')"
-        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND (name <> '_cf_METADATA' OR ?1 = 0)"
+        " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND (name NOT IN ('_cf_METADATA', "
+        "'_cf_CALLS') OR ?1 = 0)"
         " AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow')"
         " ORDER BY type DESC LIMIT 1";
     sqlite3_stmt *stmt = NULL;
@@ -354,4 +372,56 @@ enum err sql_store_meta_put(struct sql_conn *c, struct slice name, struct slice 
                             struct error *ret_error)
 {
     return store_put(c, SQL_STORE_META_PUT, name, value, ret_error);
+}
+
+/* ---- calls that were answered ---- */
+
+enum err sql_store_call_get(struct sql_conn *c, struct slice id, struct bytes *out,
+                            struct error *ret_error)
+{
+    return store_get(c, SQL_STORE_CALL_GET, id, out, ret_error);
+}
+
+static enum err call_put(struct sql_conn *c, struct slice id, struct slice answer, int64_t now_us,
+                         struct error *ret_error)
+{
+    sqlite3_stmt *stmt;
+    enum err err = store_statement_writing(c, SQL_STORE_CALL_PUT, &stmt, ret_error);
+    if (err != OK)
+        return err;
+    int rc = store_bind(stmt, 1, id);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_blob64(stmt, 2, answer.ptr ? answer.ptr : "", answer.len, SQLITE_STATIC);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_bind_int64(stmt, 3, now_us);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    return store_end(c, SQL_STORE_CALL_PUT, stmt, rc, ret_error);
+}
+
+static enum err call_trim(struct sql_conn *c, int64_t before_us, struct error *ret_error)
+{
+    sqlite3_stmt *stmt;
+    enum err err = store_statement(c, SQL_STORE_CALL_TRIM, &stmt, ret_error);
+    if (err != OK || !stmt)
+        return err;
+    int rc = sqlite3_bind_int64(stmt, 1, before_us);
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(stmt);
+    return store_end(c, SQL_STORE_CALL_TRIM, stmt, rc, ret_error);
+}
+
+enum err sql_store_call_put(struct sql_conn *c, struct slice id, struct slice answer,
+                            int64_t now_us, struct error *ret_error)
+{
+    enum err err = store_check(c, ret_error);
+    if (err != OK)
+        return err;
+    struct store_entry e = store_enter(c);
+    err = call_put(c, id, answer, now_us, ret_error);
+    if (err == OK)
+        err = call_trim(c, now_us - SQL_STORE_CALLS_KEEP_US, ret_error);
+    c->has_written = true;
+    store_leave(c, &e);
+    return err;
 }

@@ -42,3 +42,12 @@ NODISCARD enum err sql_store_meta_get(struct sql_conn *c, struct slice name, str
                                       struct error *ret_error);
 NODISCARD enum err sql_store_meta_put(struct sql_conn *c, struct slice name, struct slice value,
                                       struct error *ret_error);
+
+/* Calls that came with an id and were answered, in the transaction of what they have done: a call that
+ * comes again, since its caller has crashed, is not done again. Kept for so long: */
+#define SQL_STORE_CALLS_KEEP_US (INT64_C(30) * 24 * 3600 * 1000 * 1000)
+/* Appends u8 1 and lstr answer, or u8 0. */
+NODISCARD enum err sql_store_call_get(struct sql_conn *c, struct slice id, struct bytes *out,
+                                      struct error *ret_error);
+NODISCARD enum err sql_store_call_put(struct sql_conn *c, struct slice id, struct slice answer,
+                                      int64_t now_us, struct error *ret_error);

@@ -196,7 +196,8 @@ static void dispatch_of(struct invocation *v, const struct call_request *r)
     d->port = &port;
     d->request = r->http;
     d->has_stream_body = r->has_stream;
-    d->export_name = r->entrypoint;
+    /* An actor knows its class; a call of it may have an id. */
+    d->export_name = r->kind == CALL_METHOD && r->actor.len > 0 ? r->id : r->entrypoint;
     d->props = r->props;
     d->method = r->method;
     d->what = r->what;

@@ -6,6 +6,7 @@
 // (ABI_ACTOR_BLOCK); only the request in which that began has to be kept waiting here.
 
 import { runAlarm } from "../actors/alarm.ts";
+import { Reader } from "../actors/packed.ts";
 import { DurableObjectStorage } from "../actors/storage.ts";
 import { DurableObject, type DurableObjectId, idOf, isActorClass } from "../actor.ts";
 import { expose } from "../interface.ts";
@@ -13,7 +14,7 @@ import { native } from "../native.ts";
 import { answered, contextExports, exportOf, memberOf } from "../service.ts";
 
 const UNBLOCK = 0, BLOCK = 1, OVER = 2, ABORT = 3; // enum abi_actor
-const PROPERTY = 1, ALARM = 2;
+const CALL = 0, PROPERTY = 1, ALARM = 2; // enum call_what
 const BLOCK_MS_MAX = 30_000;
 
 type Waiting = { waitUntil(promise: unknown): void };
@@ -167,26 +168,59 @@ function find(method: string): PropertyDescriptor {
     return found;
 }
 
-function actorCall(
-    _name: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
+function invoke(method: string, what: number, values: Uint8Array<ArrayBuffer>): unknown {
+    const found = find(method);
+    const value = found.get ? found.get.call(instance) : found.value;
+    if (what === PROPERTY) {
+        return value;
+    }
+    if (typeof value !== "function") {
+        throw new TypeError(`"${method}" is not a function.`);
+    }
+    return Reflect.apply(value, instance, native.deserialize(values) as unknown[]);
+}
+
+const calls = new Map<string, Promise<Uint8Array>>(); // with an id, under way
+
+/** The answer is stored with what the call has stored last; one that was answered before is not done again. */
+async function once(id: string, call: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    const known = new Reader(native.storeCall(id, 0, new Uint8Array()));
+    if (known.byte()) {
+        return known.lstr().slice();
+    }
+    const answer = await call();
+    native.storeCall(id, 1, answer);
+    return answer;
+}
+
+function callOnce(id: string, call: () => Promise<Uint8Array>): Promise<Uint8Array> {
+    let promise = calls.get(id);
+    if (!promise) {
+        const over = () => calls.delete(id);
+        calls.set(id, promise = once(id, call));
+        promise.then(over, over);
+    }
+    return promise;
+}
+
+/** id: the same for each try of one call of a workflow, or "". */
+async function actorCall(
+    id: string, method: string, what: number, values: Uint8Array<ArrayBuffer>, env: unknown, context: unknown,
 ): Promise<Uint8Array> {
-    return answered(async () => {
+    try {
         if (ready(env, context)) {
             await awaitReady();
         }
-        if (what === ALARM) {
-            return runAlarm(instance!);
-        }
-        const found = find(method);
-        const value = found.get ? found.get.call(instance) : found.value;
-        if (what === PROPERTY) {
-            return value;
-        }
-        if (typeof value !== "function") {
-            throw new TypeError(`"${method}" is not a function.`);
-        }
-        return Reflect.apply(value, instance, native.deserialize(values) as unknown[]);
-    });
+    } catch (error) {
+        return answered(() => {
+            throw error;
+        });
+    }
+    if (what === ALARM) {
+        return answered(() => runAlarm(instance!));
+    }
+    const call = () => answered(() => invoke(method, what, values));
+    return id !== "" && what === CALL ? callOnce(id, call) : call();
 }
 
 export default { actorFetch, actorCall };
