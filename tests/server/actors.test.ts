@@ -284,3 +284,15 @@ test('timers go off after the request that has set them, and requests can wait f
         return new Response(await waiting);`);
     assert.equal((await s.request('timers')).text, 'woken');
 });
+
+test('the example of a rate limiter, deployed as a project', async () => {
+    const s = await server();
+    const deployed = await s.cli(['deploy', 'examples/rate-limiter']);
+    assert.equal(deployed.code, 0, deployed.stderr);
+    const ask = async (client: string): Promise<number> => (await s.request('rate-limiter', '/', { headers: { 'x-client': client } })).status;
+    const statuses: number[] = [];
+    for (let i = 0; i < 8; i++) statuses.push(await ask('a'));
+    assert.deepEqual(statuses.slice(0, 5), [200, 200, 200, 200, 200]);
+    assert.ok(statuses.includes(429), String(statuses));
+    assert.equal(await ask('b'), 200);
+});
