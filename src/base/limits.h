@@ -27,8 +27,9 @@ enum {
     LIMIT_GUEST_GONE_MS =
         1000, /* to notice request.signal and end, once the client has left unanswered */
     LIMIT_GUEST_OPS_PENDING = 1024,
-    LIMIT_D1_CPU_MS = 30 * 1000, /* of the statements of one call */
-    LIMIT_EXECUTION_KEY_BYTES = 200, /* that a start is known by */
+    LIMIT_D1_DUMP_BYTES = 32 * 1024 * 1024, /* of a database that code has as bytes */
+    LIMIT_D1_CPU_MS = 30 * 1000,            /* of the statements of one call */
+    LIMIT_EXECUTION_KEY_BYTES = 200,        /* that a start is known by */
     LIMIT_VALUE_BYTES =
         4 * 1024 * 1024,            /* one text, list or JSON value of a call; docs/limits.md */
     LIMIT_GUEST_SLICE_MS = 5,       /* runs at most this long before neighbours get a turn */

@@ -91,21 +91,10 @@ static void workflow_op_released(struct held *h, const struct error *error)
 
 /* ---- what it is about ---- */
 
-static const struct binding *workflow_binding(const struct guest *g, struct slice name)
-{
-    const struct deployment *d = g->deployment;
-    for (size_t k = 0; k < d->env_len; k++) {
-        const struct binding *b = d->env[k].binding;
-        if (b && b->kind == BINDING_WORKFLOW && slice_eq(b->name, name))
-            return b;
-    }
-    return NULL;
-}
-
 /* "namespace/name.export" */
 static enum err workflow_of_binding(struct guest *g, struct slice name, struct bytes *out)
 {
-    const struct binding *b = workflow_binding(g, name);
+    const struct binding *b = deployment_binding(g->deployment, BINDING_WORKFLOW, name);
     if (!b)
         return op_refuse(g, ERR_FORBIDDEN, "this code has no workflow binding '%.*s'",
                          SLICE_ARG(slice_utf8_clip(name, 128)));

@@ -590,6 +590,26 @@ enum err sql_exec(struct sql_conn *c, struct slice sql, struct slice params,
     return err;
 }
 
+enum err sql_dump(struct sql_conn *c, struct bytes *out, struct error *ret_error)
+{
+    uint64_t size = sql_conn_size(c);
+    sqlite3_int64 len = 0;
+    if (size > c->room.bytes_max)
+        return result_too_large(&c->room, ret_error);
+    enum err err = sql_room_charge(&c->room, out->len + (size_t)size, ret_error);
+    if (err)
+        return err;
+    fiber_task_ahead();
+    unsigned char *data = sqlite3_serialize(c->db, "main", &len, 0);
+    if (data)
+        bytes_append(out, data, (size_t)len);
+    err = data ? OK : sql_conn_error(c, SQLITE_NOMEM, ret_error);
+    sqlite3_free(data);
+    sql_conn_settle(c);
+    fiber_task_home();
+    return err;
+}
+
 static enum err transaction_step(struct sql_conn *c, sqlite3_stmt *stmt, struct error *ret_error)
 {
     c->is_internal = true; /* it is prepared again after the rollback of a schema change */

@@ -88,6 +88,8 @@ struct sql_rows {
     bool is_writing;
 };
 void sql_conn_rows(struct sql_conn *c, struct sql_rows *ret_rows);
+/* Appends the whole database as a file would be; what it takes is counted like a result. */
+NODISCARD enum err sql_dump(struct sql_conn *c, struct bytes *out, struct error *ret_error);
 uint64_t sql_conn_size(struct sql_conn *c); /* of the database, in bytes; 0: it cannot be read */
 /* Op SQL_EXEC: params and result encoded as host/ops.def says. A result that has no room is
  * ERR_LIMIT or ERR_LIMIT_MEMORY, and what the statement has changed is rolled back. ATTACH, PRAGMA that write settings, and load_extension are

@@ -63,6 +63,8 @@ static enum err run_all(struct statements *s, struct sql_conn *c)
     bytes_append_u64(&s->result, 0);
     bytes_append_u64(&s->result, 0);
     bytes_append_u32(&s->result, count);
+    if (flags & STATEMENTS_DUMP)
+        return sql_dump(c, &s->result, &s->error);
     enum err err = flags & STATEMENTS_ATOMIC ? sql_transaction(c, SQL_BEGIN, &s->error) : OK;
     for (s->failed = 0; err == OK && s->failed < count; s->failed++) {
         if (!take_lstr(&rest, &sql) || !take_lstr(&rest, &params))
@@ -157,14 +159,23 @@ static void statements_task_done(struct fiber_task *t)
         s->done(s);
 }
 
+static bool is_dump(const struct statements *s)
+{
+    struct slice rest = s->request;
+    uint32_t flags = 0;
+    return take_u32(&rest, &flags) && (flags & STATEMENTS_DUMP);
+}
+
 bool statements_start(struct statements *s, struct loop *loop, struct fiber_runner *r)
 {
     struct budget *memory = s->account ? &s->account->budgets[RESOURCE_MEMORY] : NULL;
     s->loop = loop;
     s->error.code = OK;
     s->began_ns = clock_monotonic_ns();
-    s->room = (struct sql_room){
-        .bytes_max = LIMIT_VALUE_BYTES, .why = "select fewer rows with LIMIT", .from = memory};
+    s->room = (struct sql_room){.bytes_max = is_dump(s) ? LIMIT_D1_DUMP_BYTES : LIMIT_VALUE_BYTES,
+                                .why = is_dump(s) ? "limpet d1 export writes one of any size"
+                                                  : "select fewer rows with LIMIT",
+                                .from = memory};
     s->task = (struct fiber_task){.run = statements_run,
                                   .done = statements_task_done,
                                   .cpu_ns_max = s->cpu_ns_max,

@@ -151,10 +151,19 @@ static void row_read(struct asked *a, struct slice id)
 
 /* ---- the director ---- */
 
+/* One that a workflow makes may have been made before and not recorded: then the state that it leads to is
+ * no error. So whether it was there before cannot be told, and is none either. */
+static bool is_done_already(const struct asked *a)
+{
+    return a->what == EXECUTION_ASKED_TELL && a->once.len > 0 && a->flow.error.code == ERR_CONFLICT;
+}
+
 static void asked_returned(struct post *p)
 {
     struct asked *a = container_of(p, struct asked, post);
     struct flow_request *f = &a->flow;
+    if (is_done_already(a))
+        f->error.code = OK;
     if (f->error.code != OK &&
         !(a->what == EXECUTION_ASKED_STATUS && f->error.code == ERR_CANCELLED)) {
         asked_done(a, &f->error);

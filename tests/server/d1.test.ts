@@ -80,6 +80,19 @@ test('a batch is one transaction, exec() is not; sessions have bookmarks that gr
         'D1_EXEC_ERROR: no such table: nope: SQLITE_ERROR', 3, null, true, true, true, 8, [], 200, 205]);
 });
 
+test('dump() gives a file of SQLite; one too large says what to do', async () => {
+    const s = await server();
+    const head = await asks(s, 'dumps', `
+        await DB.exec("CREATE TABLE c (n TEXT); INSERT INTO c VALUES ('findme')");
+        const bytes = new Uint8Array(await DB.dump()), text = new TextDecoder("latin1").decode(bytes);
+        return [text.slice(0, 15), text.includes("findme"), bytes.length % 4096];`);
+    assert.deepEqual(head, ['SQLite format 3', true, 0]);
+    const said = await asks(s, 'dumps-much', `
+        await DB.exec("CREATE TABLE c (b BLOB); WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 40) INSERT INTO c SELECT zeroblob(1000000) FROM n");
+        return failed(() => DB.dump());`);
+    assert.match(said, /larger than 32.0 MiB/);
+});
+
 test('several modules and threads have one database; a deploy makes it; what is deleted is gone', async () => {
     const s = await server();
     await asks(s, 'writer', 'await DB.exec("CREATE TABLE IF NOT EXISTS seen (n INT)"); await DB.prepare("INSERT INTO seen VALUES (1)").run(); return 0;', 'common');

@@ -4,7 +4,8 @@
 
 import { native, type PackedResult, type SqlValue } from "../native.ts";
 
-const ATOMIC = 1;
+const ATOMIC = 1, DUMP = 2;
+const HEAD_BYTES = 28; // of a result (src/host/statements.h)
 const PARAMETERS_MAX = 100;
 
 type Statement = [sql: string, params: SqlValue[]];
@@ -204,6 +205,15 @@ export class D1Database extends Database {
         const text = String(query).trim();
         const { results, duration } = await this.sender.send([[text, []]], 0, "D1_EXEC_ERROR");
         return { count: results[0]!.statements, duration };
+    }
+    /** The database as SQLite's file has it. */
+    async dump(): Promise<ArrayBuffer> {
+        try {
+            const bytes = await native.d1Run(this.#binding, native.sqlPack(DUMP, []));
+            return bytes.buffer.slice(bytes.byteOffset + HEAD_BYTES, bytes.byteOffset + bytes.byteLength);
+        } catch (error) {
+            throw failure("D1_DUMP_ERROR", error);
+        }
     }
     withSession(constraint: string = "first-unconstrained"): D1DatabaseSession {
         const text = String(constraint ?? "").trim();

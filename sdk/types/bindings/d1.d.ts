@@ -55,5 +55,7 @@ declare abstract class D1Database {
     /** One transaction. */
     batch<T = unknown>(statements: D1PreparedStatement[]): Promise<D1Result<T>[]>;
     exec(query: string): Promise<D1ExecResult>;
+    /** The database as SQLite's file has it, at most 32 MiB. */
+    dump(): Promise<ArrayBuffer>;
     withSession(constraintOrBookmark?: D1SessionBookmark | D1SessionConstraint): D1DatabaseSession;
 }
