@@ -8,9 +8,11 @@ import { kvNamespace } from "./kv.ts";
 import { actorsOf } from "./actor.ts";
 import type d1 from "./lazy/d1.ts";
 import { native } from "./native.ts";
+import { Queue } from "./queue.ts";
 import { service } from "./service.ts";
 
 const kinds: Record<string, (name: string) => object> = {
+    queue: (name) => new Queue(name),
     service: (name) => service(name),
     assets: (name) => service(name),
     d1: (name) => (native.require("limpet:internal/runtime/d1") as typeof d1)(name),

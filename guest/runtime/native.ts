@@ -90,6 +90,7 @@ export interface Native {
     random(length: number): Uint8Array<ArrayBuffer>;
     kvGet(binding: string, keys: Uint8Array<ArrayBuffer>): Promise<Uint8Array<ArrayBuffer>>;
     kvList(binding: string, prefix: string, after: string, limit: number): Promise<unknown>;
+    queueSend(binding: string, messages: Uint8Array): Promise<void>;
     kvWrite(
         binding: string, key: string, what: number, value: string | ArrayBuffer | ArrayBufferView, metadata: string,
         expires: number, ifVersion: number,

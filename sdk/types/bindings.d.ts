@@ -7,5 +7,6 @@
 /// <reference path="bindings/d1.d.ts" />
 /// <reference path="bindings/actors.d.ts" />
 /// <reference path="bindings/kv.d.ts" />
+/// <reference path="bindings/queue.d.ts" />
 /// <reference path="bindings/service.d.ts" />
 /// <reference path="bindings/workflow.d.ts" />

@@ -28,7 +28,12 @@ interface ExportedHandler<E = Env> {
     fetch?: FetchHandler<E>;
     /** At the times of a schedule: docs/schedules.md. */
     scheduled?: ScheduledHandler<E>;
+    /** Messages of a queue: docs/queues.md. */
+    queue?: QueueHandler<E>;
 }
+
+type QueueHandler<E = Env, T = any> =
+    (batch: MessageBatch<T>, env: E, ctx: ExecutionContext) => void | Promise<void>;
 
 interface ScheduledController {
     /** The expression, "" if the schedule has none. */

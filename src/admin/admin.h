@@ -105,6 +105,8 @@ struct admin_host {
     /* A schedule was made or changed; starts one by hand. */
     void (*schedule_look)(void *ctx, int64_t id);
     void (*schedule_ask)(void *ctx, struct schedule_ask *a);
+    /* A queue was paused or resumed, or got messages. */
+    void (*queue_look)(void *ctx, int64_t queue);
 };
 
 struct admin_config {

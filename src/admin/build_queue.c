@@ -559,6 +559,8 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->options.domains = arena_copy(arena, upload->options.domains);
     b->options.vars = arena_copy(arena, upload->options.vars);
     b->options.bindings = arena_copy(arena, upload->options.bindings);
+    b->options.schedules = arena_copy(arena, upload->options.schedules);
+    b->options.consumers = arena_copy(arena, upload->options.consumers);
     b->options.runtime = arena_copy(arena, upload->options.runtime);
     b->source = take_bytes(&upload->source);
     b->built.artifact = take_bytes(&upload->built.artifact);

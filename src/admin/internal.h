@@ -245,6 +245,9 @@ void version_options_json(struct json_writer *w, const struct version_options *o
 void build_failure_json(struct json_writer *w, const struct build_row *row);
 void log_json(struct json_writer *w, const struct log_row *row);
 
+/* queues.c: likewise, as version_options.consumers. */
+NODISCARD enum err consumers_of_upload(struct slice json, struct arena *a, struct slice *ret_json,
+                                       struct error *ret_error);
 /* schedules.c: what an upload declares, as version_options.schedules; ERR_INVALID. */
 NODISCARD enum err schedules_of_upload(struct slice json, struct slice module,
                                        enum module_kind kind, struct arena *a,

@@ -179,6 +179,15 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set the value of a key, any bytes")                                                                              \
     X(kv_value_delete, kv_value_delete, DELETE, "/kv/:resource/values/:key", DEPLOY, NONE, 204, "", "", "",             \
       "Delete a key")                                                                                                   \
+    RESOURCE_ROUTES(X, queue, "/queues", "queue")                                                                       \
+    X(queue_send, queue_send, POST, "/queues/:resource/messages", DEPLOY, UPLOAD, 202, "Messages", "", "",              \
+      "Send messages to a queue")                                                                                       \
+    X(queue_purge, queue_purge, POST, "/queues/:resource/purge", DEPLOY, NONE, 204, "", "", "",                         \
+      "Remove all messages of a queue")                                                                                 \
+    X(queue_pause, queue_pause, POST, "/queues/:resource/pause", DEPLOY, NONE, 204, "", "", "",                         \
+      "Deliver nothing of a queue until it is resumed; messages may be sent")                                           \
+    X(queue_resume, queue_resume, POST, "/queues/:resource/resume", DEPLOY, NONE, 204, "", "", "",                      \
+      "Go on delivering messages of a queue")                                                                           \
     X(schedule_list, schedule_list, GET, "/schedules", READ, NONE, 200, "", "ScheduleList", "limit after",              \
       "Schedules, by name; after: of the last one seen")                                                                \
     X(schedule_create, schedule_create, POST, "/schedules", DEPLOY, SMALL, 201, "ScheduleNew", "Schedule", "",          \

@@ -196,7 +196,7 @@ struct upload_parts {
     struct binding *items; /* of bindings; the arena's */
     size_t items_len;
     struct bytes name, domains, vars, bindings;
-    struct slice schedules; /* JSON, borrowed from the body; "": none */
+    struct slice schedules, consumers; /* JSON, borrowed from the body; "": none */
     struct build_upload upload;
     const struct runtime_type *of; /* whose artifact or detail it has */
     struct bytes runtime;          /* named */
@@ -252,9 +252,9 @@ static enum err choose_runtime(struct upload_parts *p, struct error *ret_error)
 static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
-    static const char *const members[] = {"name",   "source",   "runtime",  "isolation",
-                                          "limits", "egress",   "vars",     "serve",
-                                          "assets", "bindings", "schedules"};
+    static const char *const members[] = {"name",   "source",   "runtime",   "isolation",
+                                          "limits", "egress",   "vars",      "serve",
+                                          "assets", "bindings", "schedules", "consumers"};
     const char *known[ARRAY_LEN(members) + 2 * RUNTIMES_SHOWN_MAX];
     size_t known_len = upload_members(members, ARRAY_LEN(members), known, ARRAY_LEN(known));
     struct slice name = bytes_slice(key);
@@ -306,6 +306,10 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
         return read_vars(v, &p->vars, ret_error);
     if (slice_eq_cstr(name, "bindings"))
         return read_bindings(p->arena, v, &p->items, &p->items_len, &p->bindings, ret_error);
+    if (slice_eq_cstr(name, "consumers")) {
+        p->consumers = v->text;
+        return OK;
+    }
     if (slice_eq_cstr(name, "schedules")) {
         p->schedules = v->text;
         return OK;
@@ -369,6 +373,11 @@ static enum err read_upload(struct admin_request *r, struct upload_parts *p,
     p->upload.options.domains = bytes_slice(&p->domains);
     p->upload.options.vars = bytes_slice(&p->vars);
     p->upload.options.bindings = bytes_slice(&p->bindings);
+    if (p->consumers.len > 0) {
+        err = consumers_of_upload(p->consumers, r->arena, &p->upload.options.consumers, ret_error);
+        if (err)
+            return err;
+    }
     if (p->schedules.len > 0) {
         err = schedules_of_upload(p->schedules, p->upload.function, r->kind, r->arena,
                                   &p->upload.options.schedules, ret_error);

@@ -231,6 +231,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
     const struct upload u = {
         .name = p->name,
         .schedules = bytes_slice(&schedules),
+        .consumers = p->consumers,
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,

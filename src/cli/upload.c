@@ -170,6 +170,10 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
         json_key(&w, "schedules");
         json_raw(&w, u->schedules);
     }
+    if (u->consumers.len > 0) {
+        json_key(&w, "consumers");
+        json_raw(&w, u->consumers);
+    }
     if (u->assets.len > 0) {
         json_key(&w, "assets");
         json_raw(&w, u->assets);

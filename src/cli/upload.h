@@ -15,7 +15,7 @@ struct upload {
     const struct project_vars *vars; /* NULL: none */
     const struct project_bindings *bindings; /* NULL: none */
     struct slice assets;                     /* manifest of static files, "" for none */
-    struct slice schedules;                  /* JSON, "" for none */
+    struct slice schedules, consumers;       /* JSON, "" for none */
     bool is_kept_back;                       /* the version that serves goes on */
 };
 

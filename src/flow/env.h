@@ -15,6 +15,7 @@
 #include "store/store.h"
 
 struct director;
+struct queues;
 struct witness;
 
 /* Time and sending. `loop` names a thread; only its own thread starts and stops timers there. */
@@ -30,6 +31,7 @@ extern const struct flow_clock flow_clock_of_loop; /* that of loop/ and base/clo
 /* What all threads of a process have together. */
 struct flow_shared {
     struct director *director;                  /* on the control thread; set when it is made */
+    struct queues *queues;                      /* likewise */
     _Atomic uint64_t verified, verify_failures; /* replays compared */
     void (*late)(void *ctx, int64_t us);        /* so late a timer was read as due */
     void *late_ctx;

@@ -19,6 +19,7 @@
 #include "base/module_name.h"
 #include "flow/director_internal.h"
 #include "flow/event.h"
+#include "flow/queues.h"
 #include "schedule/plan.h"
 
 enum {
@@ -341,6 +342,8 @@ static void fired(struct firing *f)
                          now_us - plan_due(&f->plan, (uint64_t)f->fire.id, f->times[k]));
     if (f->fire.ids.len > 0)
         wake_executions(f);
+    else if (f->fire.queue.len > 0)
+        queues_post(s->env->shared->queues, f->op.number, 0);
     else if (!s->director->is_stopping)
         start_runs(f);
 }
@@ -422,6 +425,25 @@ static void name_workflow(struct firing *f, const struct schedule_row *row)
     f->fire.ids = slice_of(ids, f->times_len * 36);
 }
 
+static void put_u32(struct bytes *out, uint32_t n)
+{
+    bytes_append(out, &n, sizeof(n));
+}
+
+/* One message: store/message.h. */
+static void name_queue(struct firing *f, const struct schedule_row *row)
+{
+    CLEANUP(bytes_done) struct bytes message = BYTES_INIT;
+    const struct slice body = f->plan.input.len > 0 ? f->plan.input : SLICE_LIT("null");
+    put_u32(&message, 0);
+    put_u32(&message, MESSAGE_JSON);
+    put_u32(&message, (uint32_t)body.len);
+    bytes_append_slice(&message, body);
+    f->fire.space = arena_copy(f->arena, row->space);
+    f->fire.queue = f->plan.name;
+    f->fire.messages = arena_copy(f->arena, bytes_slice(&message));
+}
+
 /* Its plan is in the arena. Starts nothing if there are no times, which says when it is due next. */
 static void firing_start(struct firing *f, const struct schedule_row *row)
 {
@@ -431,6 +453,8 @@ static void firing_start(struct firing *f, const struct schedule_row *row)
     f->fire.due_us = plan_due(&f->plan, (uint64_t)row->id, f->fire.next_us);
     if (f->plan.target == PLAN_WORKFLOW && f->times_len > 0)
         name_workflow(f, row);
+    else if (f->plan.target == PLAN_QUEUE && f->times_len > 0)
+        name_queue(f, row);
     else
         f->module = module_of(f->arena, row, &f->plan);
     f->op = (struct store_op){.loop = s->env->loop, .done = firing_done};

@@ -57,7 +57,9 @@ struct guest_host {
     enum err (*may_fetch)(void *ctx, const struct deployment *d, struct slice method,
                           struct url_target *t, struct error *ret_error);
     struct fiber_runner *fiber_runner;
-    struct asks *asks;       /* of the store; NULL: there is none */
+    struct asks *asks; /* of the store; NULL: there is none */
+    /* Messages of code of this thread were stored; due_us: as of store_message_send(). May be NULL. */
+    void (*queue_sent)(void *ctx, int64_t queue, int64_t due_us);
     struct job_runner *jobs; /* NULL: what takes long is done where it is asked for */
     /* The guest stands still in an op, and no more: in between it may have been ended, while the op is
      * away. Time that it has used elsewhere. May be NULL. */

@@ -20,6 +20,7 @@ struct bytes;
 enum binding_kind {
     BINDING_SERVICE,
     BINDING_KV,
+    BINDING_QUEUE,
     BINDING_WORKFLOW,
     BINDING_ACTOR,
     BINDING_ASSETS,

@@ -97,6 +97,7 @@ struct project {
     struct project_texts crons;
     struct project_class *classes; /* of actors, as migrations say; in their order */
     size_t classes_len;
+    struct slice consumers; /* of queues: a JSON array; "": none */
     struct slice schedules; /* JSON objects, with commas between; "": none */
     struct project_migrations *migrations;
     size_t migrations_len;

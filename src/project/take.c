@@ -273,6 +273,25 @@ static enum err take_schedules(struct project_reader *r, const struct document_v
     return OK;
 }
 
+/* Likewise, as {"queue", …}. */
+static enum err take_consumers(struct project_reader *r, const struct document_value *v)
+{
+    CLEANUP(bytes_done) struct bytes all = BYTES_INIT;
+    bytes_append_char(&all, '[');
+    for (size_t i = 0; i < v->len; i++) {
+        enum err err = reader_object(r, SHAPE_CONSUMER, &v->items[i]);
+        if (!err && !document_member(&v->items[i], "queue"))
+            err = reader_error(r, v->items[i].at, "a consumer needs 'queue'");
+        if (err)
+            return err;
+        bytes_append_cstr(&all, i > 0 ? "," : "");
+        write_json(&v->items[i], &all);
+    }
+    bytes_append_char(&all, ']');
+    r->p->consumers = arena_copy(r->p->arena, bytes_slice(&all));
+    return OK;
+}
+
 void project_schedules(const struct project *p, struct bytes *out)
 {
     if (p->crons.len == 0 && p->schedules.len == 0)
@@ -421,6 +440,26 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     case KEY_ACTOR_script_name:
         r->binding->part = v->text;
         return OK;
+    case KEY_ROOT_queues:
+        return reader_object(r, SHAPE_QUEUES, v);
+    case KEY_QUEUES_producers:
+        return take_bindings(r, BINDING_QUEUE, SHAPE_PRODUCER, v);
+    case KEY_PRODUCER_binding:
+        r->binding->name = v->text;
+        return OK;
+    case KEY_PRODUCER_queue:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_QUEUES_consumers:
+        return take_consumers(r, v);
+    case KEY_CONSUMER_queue:
+    case KEY_CONSUMER_max_batch_size:
+    case KEY_CONSUMER_max_batch_timeout:
+    case KEY_CONSUMER_max_retries:
+    case KEY_CONSUMER_dead_letter_queue:
+    case KEY_CONSUMER_max_concurrency:
+    case KEY_CONSUMER_retry_delay:
+        return OK; /* as a whole: take_consumers() */
     case KEY_ROOT_schedules:
         return take_schedules(r, v);
     case KEY_TRIGGERS_crons:

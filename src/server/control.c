@@ -22,6 +22,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "flow/director.h"
+#include "flow/queues.h"
 #include "flow/schedules.h"
 #include "host/database.h"
 #include "host/guest.h"
@@ -53,6 +54,7 @@ struct control {
     struct flow **flows; /* of the workers */
     struct director *director;
     struct schedules *schedules;
+    struct queues *queues;
     struct usage *usage;
     struct usage_wait last_usage;
     unsigned next_worker;
@@ -116,6 +118,7 @@ static void host_change(void *ctx, struct admin_change *request)
     }
     if (request->kind == ADMIN_CHANGED)
         schedules_deployed(c->schedules, request->function);
+    queues_declared(c->queues);
     deployments_change(c->deployments, request);
 }
 
@@ -207,6 +210,12 @@ static void host_schedule_look(void *ctx, int64_t id)
 {
     struct control *c = ctx;
     schedules_look(c->schedules, id);
+}
+
+static void host_queue_look(void *ctx, int64_t queue)
+{
+    struct control *c = ctx;
+    queues_look(c->queues, queue);
 }
 
 static void host_schedule_ask(void *ctx, struct schedule_ask *a)
@@ -332,7 +341,8 @@ static enum err start_admin(struct control *c, struct error *ret_error)
                               .stored_bytes = host_stored_bytes,
                               .quota_look = host_quota_look,
                               .schedule_look = host_schedule_look,
-                              .schedule_ask = host_schedule_ask};
+                              .schedule_ask = host_schedule_ask,
+                              .queue_look = host_queue_look};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 
@@ -416,6 +426,8 @@ static void start_routed(void *arg, const struct error *error)
         c->director = control_direct(c);
         alarms_direct(c->director, s);
         c->schedules = schedules_new(c->director, &c->env, &s->schedules);
+        c->queues = queues_new(c->director, &c->env, &s->queues);
+        s->flow.queues = c->queues;
         c->usage = usage_new(s, &c->loop);
         err = start_admin(c, &c->error);
     }
@@ -508,6 +520,7 @@ void control_free(struct control *c)
     if (c->admin)
         admin_close(c->admin);
     usage_free(c->usage);
+    queues_free(c->queues);
     schedules_free(c->schedules);
     director_free(c->director);
     free(c->flows);

@@ -97,6 +97,20 @@ static void write_requests(const struct server *s, struct bytes *out)
               sum(s, AT(latency_us_sum)));
 }
 
+static void write_queues(const struct server *s, struct bytes *out)
+{
+    one(out, "limpet_queue_delivered_total", "counter", "Messages given to consumers.",
+        (double)atomic_load(&s->queues.delivered));
+    one(out, "limpet_queue_batches_total", "counter", "Calls of queue() handlers.",
+        (double)atomic_load(&s->queues.batches));
+    one(out, "limpet_queue_acked_total", "counter", "Messages acknowledged.",
+        (double)atomic_load(&s->queues.acked));
+    one(out, "limpet_queue_retried_total", "counter", "Messages to be delivered again.",
+        (double)atomic_load(&s->queues.retried));
+    one(out, "limpet_queue_dead_total", "counter", "Messages that failed too often.",
+        (double)atomic_load(&s->queues.dead));
+}
+
 static void write_schedules(const struct server *s, struct bytes *out)
 {
     uint64_t counts[METRICS_BUCKETS + 1];
@@ -258,6 +272,7 @@ void metrics_write(const struct server *s, struct bytes *out)
     write_accounts(s, out);
     write_durable(s, out);
     write_schedules(s, out);
+    write_queues(s, out);
     write_cache(s, out);
     one(out, "limpet_calls_total", "counter",
         "Calls from module to module, and of clients from thread to thread.",

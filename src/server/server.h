@@ -13,6 +13,7 @@
 #include "base/map.h"
 #include "base/slice.h"
 #include "flow/env.h"
+#include "flow/queues.h"
 #include "flow/schedules.h"
 #include "loop/loop.h"
 #include "loop/post.h"
@@ -50,6 +51,7 @@ struct server {
     struct flow_shared flow;
     struct lateness wake_lateness, schedule_lateness;
     struct schedules_metrics schedules;
+    struct queues_metrics queues;
     _Atomic uint64_t images_read, images_made; /* from disk; by evaluating the artifact */
     struct databases *databases;
     struct witness *witness; /* of what runs; NULL: there is no room for it */

@@ -211,6 +211,12 @@ static const struct deployment *worker_deployment(void *ctx, struct slice module
     return s ? s->deployment : NULL;
 }
 
+static void worker_queue_sent(void *ctx, int64_t queue, int64_t due_us)
+{
+    const struct worker *w = ctx;
+    queues_post(w->server->flow.queues, queue, due_us);
+}
+
 /* A module that is not known here is not known anywhere: then its call is refused here. */
 static void worker_call(void *ctx, struct call *c, const struct call_events *events, void *user)
 {
@@ -471,6 +477,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .log = worker_log,
         .env_value = worker_env_value,
         .call = worker_call,
+        .queue_sent = worker_queue_sent,
         .alarm = alarm_announce,
         .deployment = worker_deployment,
         .workflow = worker_workflow,

@@ -26,10 +26,11 @@ enum {
     STORE_JOURNAL_BITS = 24, /* of a journal's record numbers: more than EXECUTION_RECORDS_MAX */
     STORE_SIGNALS_WAITING_MAX = 10000, /* of one execution: ERR_OVERLOAD above */
     STORE_PURGE_BYTES =
-        2 * 1024 * 1024,    /* of journals removed in one step, or copied in one slice */
-    STORE_FORK_ROWS = 2000, /* likewise, chunks copied */
-    STORE_PROBE_S = 1,      /* between tries to write again after a failure */
-    STORE_SOON_US = 300,    /* where a commit takes longer nobody waits for one awake */
+        2 * 1024 * 1024,     /* of journals removed in one step, or copied in one slice */
+    STORE_PURGE_ROWS = 5000, /* messages removed in one slice */
+    STORE_FORK_ROWS = 2000,  /* likewise, chunks copied */
+    STORE_PROBE_S = 1,       /* between tries to write again after a failure */
+    STORE_SOON_US = 300,     /* where a commit takes longer nobody waits for one awake */
 };
 
 enum mutation_kind {

@@ -10,6 +10,7 @@
 #include "loop/op.h"
 #include "store/durable.h"
 #include "store/kv.h"
+#include "store/message.h"
 #include "store/rows.h"
 
 struct loop;
@@ -286,6 +287,22 @@ struct store_query {
             struct due_row *rows;
             size_t len;
         } dues;
+        /* Of a queue: those that were never tried, by place; or, later, by (visible_us, place) until then. */
+        struct {
+            int64_t queue, after_us, after_place, until_us, limit;
+            size_t bytes_max;
+            bool is_later;
+            /* ret */
+            struct message_row *rows;
+            size_t len;
+            bool has_more;
+        } messages;
+        struct {           /* queues that have one; of one queue also without */
+            int64_t queue; /* 0: all */
+            /* ret */
+            struct consumer_row *rows;
+            size_t len;
+        } consumers;
         struct {                        /* by name */
             struct slice space, origin; /* origin "": all of the namespace */
             bool is_unknown;            /* with origin: only those whose next_us is not known yet */

@@ -27,7 +27,8 @@ struct version_options {
     struct slice bindings; /* what it is bound to (module/binding.h): a JSON array, "" for none */
     /* What it declares: a JSON array of {"name", "plan"} (schedule/plan.h), "" for none. */
     struct slice schedules;
-    struct slice runtime; /* what runs it: a name, "" for the first (module/runtimes.h) */
+    struct slice consumers; /* queues that it consumes: a JSON array, "" for none */
+    struct slice runtime;   /* what runs it: a name, "" for the first (module/runtimes.h) */
 };
 
 /* Modules are named as base/module_name.h says: "name", or "namespace/name". */
@@ -81,6 +82,7 @@ enum due_kind {
     DUE_SCHEDULE, /* key: its number */
     DUE_ALARM,    /* of an actor */
     DUE_RUN,      /* of a schedule's function, under way or to be tried again. key: number/time */
+    DUE_QUEUE,    /* messages that are to be delivered later. key: the queue's number */
     DUE_KINDS,
 };
 #define DUE_NEVER INT64_MAX
@@ -121,6 +123,8 @@ struct schedule_fire {
     struct slice ids;        /* WORKFLOW: of the executions, 36 bytes each; "": a function's runs */
     struct slice workflow, export_name, input, metadata; /* metadata: JSON */
     struct slice key;                                    /* of the executions, before the time */
+    struct slice space, queue,
+        messages; /* instead, for each time: what is sent to the queue of this name */
 };
 enum { STORE_TIMES_MAX = 1000 };
 

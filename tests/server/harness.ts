@@ -130,6 +130,9 @@ export interface UploadOptions {
     egress?: string[];
     vars?: Record<string, unknown>;
     bindings?: object[];
+    /** What it consumes, and what is started when. */
+    consumers?: object[];
+    schedules?: object[];
 }
 
 export interface CliResult {

@@ -101,6 +101,8 @@ const CASES: Record<string, Case> = {
     'GET /kv/{resource}': { role: 'read' },
     'GET /kv/{resource}/keys': { role: 'read' },
     'GET /kv/{resource}/values/{key}': { role: 'read' },
+    'GET /queues': { role: 'read' },
+    'GET /queues/{resource}': { role: 'read' },
     'GET /schedules': { role: 'read' },
     'GET /schedules/{schedule}': { role: 'read' },
     'GET /usage': { role: 'read' },
@@ -149,6 +151,12 @@ const CASES: Record<string, Case> = {
     'PUT /kv/{resource}/values/{key}': { role: 'deploy', body: file, isFile: true },
     'DELETE /kv/{resource}/values/{key}': { role: 'deploy' },
     'DELETE /kv/{resource}': { role: 'deploy', id: () => 'made' },
+    'POST /queues': { role: 'deploy', body: () => ({ name: 'made' }) },
+    'POST /queues/{resource}/messages': { role: 'deploy', body: (h) => ({ messages: [{ body: `${h.mark} message` }] }) },
+    'POST /queues/{resource}/pause': { role: 'deploy' },
+    'POST /queues/{resource}/resume': { role: 'deploy' },
+    'POST /queues/{resource}/purge': { role: 'deploy' },
+    'DELETE /queues/{resource}': { role: 'deploy', id: () => 'made' },
     'POST /schedules': { role: 'deploy', body: () => ({ name: 'made', at: '2999-01-01T00:00:00Z', function: 'same' }) },
     'PUT /schedules/{schedule}': { role: 'deploy', id: () => 'made', body: () => ({ at: '2999-01-02T00:00:00Z', function: 'same' }) },
     'POST /schedules/{schedule}/pause': { role: 'deploy' },
@@ -199,7 +207,7 @@ before(async () => {
         await done('PUT', `${h.base}/shared-secrets/SHARED`, { value: `${mark} shared` }, 204);
         await done('PUT', `${h.base}/quotas/same`, { connections: 9 }, 200);
         await done('PUT', `${h.base}/quota`, { connections: 90 }, 200);
-        for (const kind of ['kv', 'd1']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
+        for (const kind of ['kv', 'd1', 'queues']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
         assert.equal((await s.admin(`${h.base}/kv/same/values/same`, { method: 'PUT', headers: { 'content-type': 'application/octet-stream', ...bearer(OWN) }, body: `${mark} kv` })).status, 204);
         await done('POST', `${h.base}/schedules`, { name: 'same', at: '2999-01-01T00:00:00Z', workflow: 'flow', input: `${mark} schedule` }, 201);
         h.rule = (await done('POST', `${h.base}/egress/rules`, { action: 'deny', pattern: `${name}.example.com` }, 201)).id;
@@ -316,6 +324,7 @@ test('what a route shows and does is of its namespace: over all of them the othe
 /** How each op keeps to its namespace. "own": it knows nothing but the guest that asks. */
 const OPS: Record<string, string> = {
     log: 'lines of its module: above', env_get: 'above', env_list: 'above', sql_exec: 'the file of its module: above', sql_transaction: 'as sql_exec', fetch: 'egress-rules.test.ts, bound-secrets.test.ts, caches.test.ts',
+    queue_send: 'queues.test.ts: what is bound is of its namespace',
     kv_get: 'kv.test.ts: what is bound is of its namespace', kv_list: 'as kv_get', kv_write: 'as kv_get', kv_record: 'as kv_get',
     service_fetch: 'services.test.ts: what is bound is of its namespace', service_call: 'as service_fetch',
     actor_id: 'actors.test.ts: classes that are bound, or the module\'s own', actor_self: 'own', actor_control: 'own',

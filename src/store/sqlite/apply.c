@@ -249,6 +249,9 @@ enum err apply_publish(struct writer *w, const struct mutation *m, int64_t *ret_
     if (code == OK && (!v->is_kept_back || !f.version))
         code = schedules_declare(w, module_name_split(v->function).space, v->function,
                                  v->options.schedules, ret_error);
+    if (code == OK && (!v->is_kept_back || !f.version))
+        code = consumers_declare(w, module_name_split(v->function).space, v->function,
+                                 v->options.consumers, ret_error);
     if (code == OK)
         code = db_run(&w->db, WRITER_BUILD_READY,
                       PARAMS(P_INT(f.id), P_INT(m->publish.build), P_INT(now), P_INT(*ret_number)),
@@ -323,6 +326,8 @@ enum err apply_function_delete(struct writer *w, const struct mutation *m, int64
     enum err code = apply_function_find(w, name, &f, ret_error);
     if (code == OK)
         code = schedules_declare(w, module_name_split(name).space, name, SLICE_EMPTY, ret_error);
+    if (code == OK)
+        code = consumers_declare(w, module_name_split(name).space, name, SLICE_EMPTY, ret_error);
     for (size_t i = 0; i < ARRAY_LEN(steps) && code == OK; i++)
         code = db_run(&w->db, steps[i], PARAMS(P_INT(f.id)), ret_error);
     if (code == OK)

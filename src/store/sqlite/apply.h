@@ -40,6 +40,18 @@ NODISCARD enum err apply_log_line(struct writer *w, int64_t function_id, struct 
 /* due.c: DUE_NEVER clears it. */
 NODISCARD enum err due_put(struct writer *w, const struct due_row *row, struct error *ret_error);
 
+/* resource.c: made if it is not there. */
+NODISCARD enum err resource_ensure(struct writer *w, struct slice space, enum resource_kind kind,
+                                   struct slice name, int64_t *ret_id, struct error *ret_error);
+/* message.c: what the module has consumed before and does not any more is nobody's. json: an array of
+ * {"queue", "dead_letter_queue", "settings"}, "": none. ERR_CONFLICT: a queue has another consumer. */
+NODISCARD enum err consumers_declare(struct writer *w, struct slice space, struct slice module,
+                                     struct slice json, struct error *ret_error);
+/* Result as of store_message_send(). */
+NODISCARD enum err message_send(struct writer *w, int64_t queue, struct slice messages,
+                                struct slice once, int64_t *ret_due_us, struct error *ret_error);
+NODISCARD enum err tidy_queue(struct writer *w, int64_t id, int64_t *rows, struct error *ret_error);
+
 /* schedule.c */
 /* What the module has declared before and does not any more goes; what is new or changed is due, to be looked
  * at. json: an array of {"name", "plan"}, "": none. ERR_CONFLICT: a name is another's. */

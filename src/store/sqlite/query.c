@@ -79,6 +79,8 @@ ANSWER(due, store_due(c->reader, q->arena, q->due.until_us, q->due.after_wake_us
                       q->due.limit, &q->due.rows, &q->due.len, &q->error))
 ANSWER(dues, store_dues(c->reader, q->arena, q->dues.until_us, q->dues.after_due_us,
                         q->dues.after_seq, q->dues.limit, &q->dues.rows, &q->dues.len, &q->error))
+ANSWER(messages, store_messages(c->reader, q, &q->error))
+ANSWER(consumers, store_consumers(c->reader, q, &q->error))
 ANSWER(schedules, store_schedules(c->reader, q, &q->error))
 ANSWER(schedule, store_schedule(c->reader, q, &q->error))
 ANSWER(schedule_counts, store_schedule_counts(c->reader, q, &q->error))

@@ -61,6 +61,7 @@ _Static_assert(MODULE_KINDS == 2, "a count of each");
 #define READER_DUE_SQL "SELECT due_us, seq, id FROM durable INDEXED BY durable_due"
 #define READER_DUE_LIVES "EXISTS (SELECT 1 FROM function WHERE function.id = function_id)"
 #define READER_DUES_SQL "SELECT due_us, seq, kind, key, module FROM due INDEXED BY due_at"
+#define READER_MESSAGE_SQL "SELECT place, visible_us, attempts, sent_us, type, body FROM message"
 #define READER_SCHEDULE_SQL                                                                        \
     "SELECT s.id, n.name, s.name, s.origin, s.plan, s.is_paused, s.anchor_us, s.next_us,"          \
     " s.last_us, s.last_execution, s.started, s.skipped, s.failed, s.running, s.created_us,"       \

@@ -107,6 +107,10 @@ NODISCARD enum err store_dues(struct store_reader *r, struct arena *a, int64_t u
                               int64_t after_due_us, int64_t after_seq, int64_t limit,
                               struct due_row **ret_rows, size_t *ret_len, struct error *ret_error);
 /* As their queries say. */
+NODISCARD enum err store_messages(struct store_reader *r, struct store_query *q,
+                                  struct error *ret_error);
+NODISCARD enum err store_consumers(struct store_reader *r, struct store_query *q,
+                                   struct error *ret_error);
 NODISCARD enum err store_schedules(struct store_reader *r, struct store_query *q,
                                    struct error *ret_error);
 NODISCARD enum err store_schedule(struct store_reader *r, struct store_query *q,

@@ -16,6 +16,7 @@ _Static_assert(RESOURCE_KIND_KV == 0 && RESOURCE_KIND_D1 == 1 && RESOURCE_KIND_Q
 /* What is left of deleted ones: see resource_tidy_fn. NULL: nothing is, in this database. */
 static const resource_tidy_fn resource_tidy[RESOURCE_KINDS] = {
     [RESOURCE_KIND_KV] = tidy_kv,
+    [RESOURCE_KIND_QUEUE] = tidy_queue,
 };
 
 static enum err resource_none(enum resource_kind kind, struct slice name, struct error *ret_error)
@@ -148,6 +149,18 @@ enum err apply_resource_delete(struct writer *w, const struct mutation *m, int64
     if (code == OK)
         *ret_number = id;
     return code;
+}
+
+enum err resource_ensure(struct writer *w, struct slice space, enum resource_kind kind,
+                         struct slice name, int64_t *ret_id, struct error *ret_error)
+{
+    const struct resource_row row = {.kind = kind, .name = name};
+    int64_t namespace_id = 0;
+    *ret_id = 0;
+    enum err code = apply_namespace_find(w, space, &namespace_id, ret_error);
+    if (code == OK)
+        code = resource_look(w, namespace_id, kind, name, ret_id, ret_error);
+    return code == OK && !*ret_id ? resource_add(w, namespace_id, &row, ret_id, ret_error) : code;
 }
 
 enum err resource_bind(struct writer *w, struct slice space, int64_t function_id, int64_t version,

@@ -337,6 +337,18 @@ static enum err fire_run(struct writer *w, const struct schedule_fire *f, size_t
     return run_due(w, slice_cstr(key), clock_wall_us(), ret_error);
 }
 
+/* A message for each time. */
+static enum err fire_messages(struct writer *w, const struct schedule_fire *f, size_t len,
+                              int64_t *ret_queue, struct error *ret_error)
+{
+    int64_t due_us;
+    enum err code =
+        resource_ensure(w, f->space, RESOURCE_KIND_QUEUE, f->queue, ret_queue, ret_error);
+    for (size_t k = 0; k < len && code == OK; k++)
+        code = message_send(w, *ret_queue, f->messages, SLICE_EMPTY, &due_us, ret_error);
+    return code;
+}
+
 static enum err fire_all(struct writer *w, const struct schedule_fire *f, size_t len,
                          struct error *ret_error)
 {
@@ -366,10 +378,10 @@ enum err apply_schedule_fire(struct writer *w, const struct mutation *m, int64_t
 {
     const struct schedule_fire *f = &m->schedule_fire.fire;
     const size_t len = f->times.len / sizeof(int64_t);
-    const bool is_run = f->ids.len == 0;
-    CHECK(len <= STORE_TIMES_MAX && (is_run || f->ids.len == len * ID_BYTES));
+    const bool is_run = f->ids.len == 0 && f->queue.len == 0;
+    CHECK(len <= STORE_TIMES_MAX && (f->ids.len == 0 || f->ids.len == len * ID_BYTES));
     const struct slice last =
-        is_run || len == 0 ? SLICE_EMPTY : slice_of(f->ids.ptr + (len - 1) * ID_BYTES, ID_BYTES);
+        f->ids.len == 0 ? SLICE_EMPTY : slice_of(f->ids.ptr + (len - 1) * ID_BYTES, ID_BYTES);
     enum err code = db_run(&w->db, WRITER_SCHEDULE_FIRE,
                            PARAMS(P_INT(f->id), P_INT(f->seen_us), P_INT(f->next_us),
                                   P_INT(len > 0 ? time_of(f, len - 1) : 0), P_TEXT(last),
@@ -379,6 +391,8 @@ enum err apply_schedule_fire(struct writer *w, const struct mutation *m, int64_t
         return fire_conflict(ret_error);
     if (code == OK && f->seen_us >= 0)
         code = schedule_due(w, f->id, f->due_us, ret_error);
+    if (code == OK && f->queue.len > 0)
+        return fire_messages(w, f, len, ret_number, ret_error);
     return code == OK ? fire_all(w, f, len, ret_error) : code;
 }
 
