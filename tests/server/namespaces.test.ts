@@ -74,7 +74,8 @@ async function houses(): Promise<Server> {
             const res = await s.api('PUT', `${space.base}/${kind}/env/SAME`, { value: `${space.mark} value` });
             assert.equal(res.status, 204, res.text);
         }
-        for (const kind of ['kv', 'd1']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
+        for (const kind of ['kv', 'd1', 'queues']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
+        assert.equal((await s.api('POST', `${space.base}/schedules`, { name: 'same', at: '2999-01-01T00:00:00Z', queue: 'same' })).status, 201);
         assert.equal((await s.admin(`${space.base}/kv/same/values/same`, { method: 'PUT', body: `${space.mark} kv` })).status, 204);
         const run = await s.api('POST', `${space.base}/functions/same/execute`, { body: { mark: space.mark } });
         const flow = await s.api('POST', `${space.base}/workflows/flow/execute`, { body: { do: 'wait', mark: space.mark }, id: 'key-1' });
@@ -144,7 +145,7 @@ test('every route answers with what belongs to its namespace, and knows no execu
             const bare = template.replace('/namespaces/{namespace}/', '/');
             if ((bare !== template) !== (space.base !== '') || !api.paths[`/namespaces/{namespace}${bare}`]) continue;
             const fill = (id: string) => (space.base + bare)
-                .replace('{name}', template.includes('/workflows/') ? 'flow' : 'same').replace('{module}', 'same').replace('{var}', 'SAME').replace('{resource}', 'same').replace('{key}', 'same')
+                .replace('{name}', template.includes('/workflows/') ? 'flow' : 'same').replace('{module}', 'same').replace('{var}', 'SAME').replace('{resource}', 'same').replace('{schedule}', 'same').replace('{key}', 'same')
                 .replace('/builds/{id}', '/builds/1').replace('{version}', '1').replace('{id}', id);
             for (const method of Object.keys(operations)) {
                 if (template.includes('/executions/{id}')) {
