@@ -119,6 +119,7 @@ static void actor_free(struct actor *a)
 {
     struct worker *w = a->worker;
     CHECK(!a->guest && list_is_empty(&a->mailbox));
+    w->rested++; /* of many the memory goes back to the system: slots_trim() */
     unidle(a);
     (void)map_remove(&w->actors, bytes_slice(&a->key));
     w->actors_len--;

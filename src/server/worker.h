@@ -85,7 +85,7 @@ struct worker {
     unsigned guests_len;
     unsigned idle_len; /* in all slots */
     unsigned warm_len; /* slots that are users of an image */
-    unsigned rested;   /* slots, since memory was given back */
+    unsigned rested;   /* slots and actors, since memory was given back */
     unsigned trims;    /* how often slots_trim() has run */
     unsigned guests_max, waiting_max;
     struct timer trim;

@@ -9,10 +9,10 @@ const server = useServer({ args: ['--threads', '2'] });
 const actors = (className: string, more: object = {}) => ({ type: 'durable_object_namespace', name: 'NS', class_name: className, ...more });
 
 /** A function whose answer is what `body` returns, with a class of actors bound to it as NS. */
-async function deploy(s: Server, name: string, classes: string, body: string, bindings: object[] = [actors('A')]): Promise<void> {
+async function deploy(s: Server, name: string, classes: string, body: string, bindings: object[] = [actors('A')], more: object = {}): Promise<void> {
     await s.deploy(name, `import { DurableObject } from "cloudflare:workers";
         ${classes}
-        export default { async fetch(request, env, ctx) { ${body} } };`, { bindings });
+        export default { async fetch(request, env, ctx) { ${body} } };`, { bindings, ...more });
 }
 
 async function json(answer: Promise<Answer>): Promise<any> {
@@ -278,10 +278,10 @@ test('timers go off after the request that has set them, and requests can wait f
     }`, `
         const stub = env.NS.getByName("x");
         await stub.later();
-        while (!await stub.rings()) await scheduler.wait(5);
+        while (!await stub.rings()) await scheduler.wait(20);
         const waiting = stub.wait();
-        while (!await stub.wake()) await scheduler.wait(5);
-        return new Response(await waiting);`);
+        while (!await stub.wake()) await scheduler.wait(20);
+        return new Response(await waiting);`, undefined, { cpu_ms: 20_000 });
     assert.equal((await s.request('timers')).text, 'woken');
 });
 
