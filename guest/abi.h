@@ -61,6 +61,14 @@ enum {
     ABI_CODEC_BYTES = 64 * 1024,
 };
 
+/* What has come to a WebSocket: op SOCKET_NEXT. */
+enum abi_socket_event {
+    ABI_SOCKET_TEXT,
+    ABI_SOCKET_BINARY,
+    ABI_SOCKET_CLOSED,
+    ABI_SOCKET_ERROR, /* a text; CLOSED follows */
+};
+
 enum abi_body {
     ABI_BODY_NONE = 0,
     ABI_BODY_INLINE = 1, /* the bytes go with the call: at most ABI_INLINE_BYTES */

@@ -136,9 +136,28 @@ static bool answer_flat(JSContext *ctx, struct dispatch *d, struct response *r)
     return is_ok;
 }
 
+/* The runtime answers, and gives a promise of the socket's end, which the dispatch waits for. */
+static bool answer_socket(JSContext *ctx, struct dispatch *d, struct response *r)
+{
+    struct text packed = message_packed(&r->message);
+    JSValue args[3] = {r->web_socket, JS_NewUint32(ctx, d->number),
+                       JS_NewUint8ArrayCopy(ctx, (const uint8_t *)packed.at, packed.len)};
+    JSValue over =
+        JS_IsException(args[2]) ? JS_EXCEPTION : engine_hook(ctx, HOOK_socketRespond, 3, args);
+    JS_FreeValue(ctx, args[2]);
+    if (JS_IsException(over))
+        return false;
+    d->is_answered = true;
+    bool is_ok = dispatch_wait_for(ctx, d, over);
+    JS_FreeValue(ctx, over);
+    return is_ok;
+}
+
 static bool answer_http(JSContext *ctx, struct dispatch *d, struct response *r)
 {
     struct body *body = &r->message.body;
+    if (!JS_IsUndefined(r->web_socket))
+        return answer_socket(ctx, d, r);
     if (r->status == 0) {
         JS_ThrowTypeError(ctx, "the handler returned Response.error()");
         return false;
@@ -305,7 +324,10 @@ static bool answer_json(JSContext *ctx, struct dispatch *d, JSValueConst value)
         return false;
     }
     if (d->kind == ABI_DISPATCH_HTTP) {
-        struct response r = {.status = 200, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+        struct response r = {.status = 200,
+                             .status_text = JS_UNDEFINED,
+                             .url = JS_UNDEFINED,
+                             .web_socket = JS_UNDEFINED};
         message_init(&r.message);
         bool is_ok = body_set_json(ctx, &r.message, value) && answer_http(ctx, d, &r);
         message_done(eng.rt, &r.message);
@@ -376,7 +398,10 @@ void answer_bad_json(JSContext *ctx, struct dispatch *d)
         JS_NewString(ctx, "the request says that its body is JSON; send valid JSON"),
         JS_PROP_C_W_E);
     JS_DefinePropertyValueStr(ctx, body, "error", inner, JS_PROP_C_W_E);
-    struct response r = {.status = 400, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+    struct response r = {.status = 400,
+                         .status_text = JS_UNDEFINED,
+                         .url = JS_UNDEFINED,
+                         .web_socket = JS_UNDEFINED};
     message_init(&r.message);
     if (!body_set_json(ctx, &r.message, body) || !answer_http(ctx, d, &r))
         answer_fail(ctx, d);

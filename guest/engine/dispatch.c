@@ -675,6 +675,11 @@ static JSValue context_wait_until(JSContext *ctx, JSValueConst this_value, int a
     return dispatch_wait_until(ctx, d, argc > 0 ? argv[0] : JS_UNDEFINED);
 }
 
+bool dispatch_wait_for(JSContext *ctx, struct dispatch *d, JSValueConst promise)
+{
+    return !JS_IsException(dispatch_wait_until(ctx, d, promise));
+}
+
 JSValue dispatch_wait(JSContext *ctx, JSValueConst this_value, int argc, JSValueConst *argv)
 {
     struct dispatch *d = dispatch_find(eng.dispatch);

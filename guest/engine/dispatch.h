@@ -47,6 +47,8 @@ int32_t dispatch_state(uint32_t number);
 /* Nobody wants its answer any more: its promises are not looked at again. */
 void dispatch_forget(JSContext *ctx, uint32_t number);
 void dispatch_abort(JSContext *ctx, uint32_t number);
+/* It lasts until that promise has settled, as by ctx.waitUntil(). False: exception. */
+bool dispatch_wait_for(JSContext *ctx, struct dispatch *d, JSValueConst promise);
 /* The dispatch of that number; NULL: finished, or never was. */
 struct dispatch *dispatch_find(uint32_t number);
 /* waitUntil(promise) of __limpet: for the request that runs. */

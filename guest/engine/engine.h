@@ -55,6 +55,8 @@ enum { ENGINE_OP_BUCKETS = 16 };
     X(actorCall)                                                                                   \
     X(contextExports)                                                                              \
     X(serviceRedirect)                                                                             \
+    X(socketFetched)                                                                               \
+    X(socketRespond)                                                                               \
     X(duration)
 
 enum engine_hook {
@@ -70,6 +72,7 @@ enum engine_hook {
     X(toISOString)                                                                                 \
     X(status)                                                                                      \
     X(statusText)                                                                                  \
+    X(webSocket)                                                                                   \
     X(headers)                                                                                     \
     X(body)                                                                                        \
     X(method)                                                                                      \

@@ -19,7 +19,7 @@
 #include "workflow.h"
 
 /* flags of the completion: see src/host/ops.def */
-enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2 };
+enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2, FETCH_SOCKET = 8 };
 
 static JSValue fetch_reject(JSContext *ctx)
 {
@@ -52,6 +52,7 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
     }
     struct header_list shown = {.data = (uint8_t *)headers, .len = (uint32_t)(in.at - headers)};
     struct text body = reader_lstr(&in); /* the op of what was lent is known */
+    uint32_t socket = flags & FETCH_SOCKET ? reader_u32(&in) : 0;
     if (in.is_bad)
         return JS_ThrowInternalError(ctx, "malformed answer to fetch");
     JSValue object = response_new(ctx, &r);
@@ -86,6 +87,15 @@ static JSValue fetch_response(JSContext *ctx, const uint8_t *payload, uint32_t l
         to->at = copy;
         to->len = body.len;
     }
+    if (!socket)
+        return object;
+    JSValue args[2] = {JS_NewUint32(ctx, socket), object};
+    JSValue made = engine_hook(ctx, HOOK_socketFetched, 2, args);
+    if (JS_IsException(made)) {
+        JS_FreeValue(ctx, object);
+        return JS_EXCEPTION;
+    }
+    r->web_socket = made;
     return object;
 }
 

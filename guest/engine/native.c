@@ -493,6 +493,15 @@ static JSValue native_stream_write(JSContext *ctx, JSValueConst this_value, int 
     return promise;
 }
 
+static JSValue native_stream_end(JSContext *ctx, JSValueConst this_value, int argc,
+                                 JSValueConst *argv)
+{
+    struct op_stream_end args = {.sink = native_u32(ctx, argc, argv, 0),
+                                 .failed = native_u32(ctx, argc, argv, 1)};
+    op_tell(OP_STREAM_END, &args);
+    return JS_UNDEFINED;
+}
+
 static JSValue native_stream_close(JSContext *ctx, JSValueConst this_value, int argc,
                                    JSValueConst *argv)
 {
@@ -714,6 +723,7 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("sleepWait", 1, native_sleep_wait),
     JS_CFUNC_DEF("timer", 2, native_timer),
     JS_CFUNC_DEF("cancel", 1, native_cancel),
+    JS_CFUNC_DEF("streamEnd", 2, native_stream_end),
     JS_CFUNC_DEF("streamRead", 2, native_stream_read),
     JS_CFUNC_DEF("streamWrite", 2, native_stream_write),
     JS_CFUNC_DEF("streamClose", 1, native_stream_close),

@@ -153,8 +153,9 @@ static void member_name(const char *name, char *ret_name)
 
 static bool is_plain(const struct native_row *row)
 {
-    return row->name && (row->reply != ASYNC || row->class == EXTERNAL) && row->class != LOCAL &&
-           row->shows <= JSON && strlen(row->fields) <= FIELDS_MAX && strlen(row->name) < NAME_BYTES_MAX;
+    return row->name && (row->reply != ASYNC || row->class == EXTERNAL || row->class == PURE) &&
+           row->class != LOCAL && row->shows <= JSON && strlen(row->fields) <= FIELDS_MAX &&
+           strlen(row->name) < NAME_BYTES_MAX;
 }
 
 bool native_define_ops(JSContext *ctx, JSValueConst native)

@@ -32,7 +32,10 @@ static JSValue response_new_proto(JSContext *ctx, JSValueConst new_target,
         JS_FreeValue(ctx, object);
         return JS_EXCEPTION;
     }
-    *r = (struct response){.status = 200, .status_text = JS_UNDEFINED, .url = JS_UNDEFINED};
+    *r = (struct response){.status = 200,
+                           .status_text = JS_UNDEFINED,
+                           .url = JS_UNDEFINED,
+                           .web_socket = JS_UNDEFINED};
     message_init(&r->message);
     JS_SetOpaque(object, r);
     *ret_response = r;
@@ -52,18 +55,38 @@ static void response_finalize(JSRuntime *rt, JSValueConst value)
     message_done(rt, &r->message);
     JS_FreeValueRT(rt, r->status_text);
     JS_FreeValueRT(rt, r->url);
+    JS_FreeValueRT(rt, r->web_socket);
     js_free_rt(rt, r);
 }
 
 static void response_mark(JSRuntime *rt, JSValueConst value, JS_MarkFunc *mark)
 {
     const struct response *r = JS_GetOpaque(value, response_class);
-    if (r)
-        message_mark(rt, &r->message, mark);
+    if (!r)
+        return;
+    message_mark(rt, &r->message, mark);
+    JS_MarkValue(rt, r->web_socket, mark);
 }
 
 /* --- construction --------------------------------------------------------------------------------
  */
+
+/* Workers' own member; status 101 is for it alone. */
+static bool response_init_socket(JSContext *ctx, struct response *r, JSValueConst init)
+{
+    JSValue socket = JS_GetProperty(ctx, init, eng.atoms[ATOM_webSocket]);
+    if (JS_IsException(socket))
+        return false;
+    if (JS_IsUndefined(socket) || JS_IsNull(socket))
+        return true;
+    if (!JS_IsObject(socket)) {
+        JS_FreeValue(ctx, socket);
+        JS_ThrowTypeError(ctx, "the webSocket of a Response must be a WebSocket");
+        return false;
+    }
+    r->web_socket = socket;
+    return true;
+}
 
 static bool response_init_status(JSContext *ctx, struct response *r, JSValueConst init)
 {
@@ -76,11 +99,17 @@ static bool response_init_status(JSContext *ctx, struct response *r, JSValueCons
         JS_FreeValue(ctx, status);
         if (failed)
             return false;
-        if (!(number >= 200 && number <= 599)) {
-            JS_ThrowRangeError(ctx, "a response's status must be from 200 to 599");
+        bool is_upgrade = number == 101 && !JS_IsUndefined(r->web_socket);
+        if (!is_upgrade && !(number >= 200 && number <= 599)) {
+            JS_ThrowRangeError(
+                ctx, "a response's status must be from 200 to 599, or 101 with a webSocket");
             return false;
         }
         r->status = (uint16_t)number;
+    }
+    if (!JS_IsUndefined(r->web_socket) && r->status != 101) {
+        JS_ThrowRangeError(ctx, "a response with a webSocket must have status 101");
+        return false;
     }
     return true;
 }
@@ -119,7 +148,8 @@ static bool response_init_from(JSContext *ctx, struct response *r, JSValueConst 
             ctx, "the second argument of a Response must be an object such as {status: 404}");
         return false;
     }
-    if (!response_init_status(ctx, r, init) || !response_init_status_text(ctx, r, init))
+    if (!response_init_socket(ctx, r, init) || !response_init_status(ctx, r, init) ||
+        !response_init_status_text(ctx, r, init))
         return false;
     JSValue headers = JS_GetProperty(ctx, init, eng.atoms[ATOM_headers]);
     if (JS_IsException(headers))
@@ -256,6 +286,8 @@ static JSValue response_clone(JSContext *ctx, JSValueConst this_value, int argc,
         return JS_EXCEPTION;
     if (body_is_unusable(ctx, &r->message.body))
         return JS_ThrowTypeError(ctx, "a response whose body has been read cannot be cloned");
+    if (!JS_IsUndefined(r->web_socket))
+        return JS_ThrowTypeError(ctx, "a response with a webSocket cannot be cloned");
     JSValue object = response_new(ctx, &copy);
     if (JS_IsException(object))
         return object;
@@ -283,7 +315,8 @@ enum {
     RESPONSE_STATUS_TEXT,
     RESPONSE_URL,
     RESPONSE_TYPE,
-    RESPONSE_REDIRECTED
+    RESPONSE_REDIRECTED,
+    RESPONSE_SOCKET
 };
 
 static JSValue response_get(JSContext *ctx, JSValueConst this_value, int magic)
@@ -302,6 +335,8 @@ static JSValue response_get(JSContext *ctx, JSValueConst this_value, int magic)
         return JS_NewString(ctx, types[r->type]);
     case RESPONSE_REDIRECTED:
         return JS_NewBool(ctx, r->is_redirected);
+    case RESPONSE_SOCKET:
+        return JS_IsUndefined(r->web_socket) ? JS_NULL : JS_DupValue(ctx, r->web_socket);
     default:
         return JS_IsUndefined(text) ? JS_NewStringLen(ctx, "", 0) : JS_DupValue(ctx, text);
     }
@@ -316,6 +351,7 @@ static const JSCFunctionListEntry response_methods[] = {
     JS_CGETSET_MAGIC_DEF("url", response_get, NULL, RESPONSE_URL),
     JS_CGETSET_MAGIC_DEF("type", response_get, NULL, RESPONSE_TYPE),
     JS_CGETSET_MAGIC_DEF("redirected", response_get, NULL, RESPONSE_REDIRECTED),
+    JS_CGETSET_MAGIC_DEF("webSocket", response_get, NULL, RESPONSE_SOCKET),
     JS_PROP_STRING_DEF("[Symbol.toStringTag]", "Response", JS_PROP_CONFIGURABLE),
 };
 

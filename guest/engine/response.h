@@ -15,6 +15,7 @@ struct response {
     bool is_redirected;
     JSValue status_text; /* a string, or JS_UNDEFINED for "" */
     JSValue url;         /* a string, or JS_UNDEFINED for "" */
+    JSValue web_socket;  /* of an answer 101; or JS_UNDEFINED */
 };
 
 /* NULL if value is no Response. */

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// node:net. Addresses are understood; there are no sockets: to connect or to listen fails with a clear error.
+// node:net. Sockets connect by TCP connections of the host, as cloudflare:sockets does; to listen fails with a clear error.
 
+import { native } from "limpet:internal";
 import EventEmitter from "./events.ts";
+import { Buffer } from "./buffer.ts";
 import { coded } from "./internal/errors.ts";
 import { nextTick } from "./internal/tick.ts";
 import { validateInteger, validateString } from "./internal/validate.ts";
@@ -47,11 +49,28 @@ export function isIP(text: unknown): 0 | 4 | 6 {
     return isIPv4(text) ? 4 : isIPv6(text) ? 6 : 0;
 }
 
-/** What a connection fails with. */
-export function noSockets(host: string | undefined, port: unknown): Error {
-    return coded(Error, "ERR_SOCKET_UNAVAILABLE",
-        `connect ${host ?? "localhost"}:${port}: TCP connections cannot be made from here; reach the service by HTTP with fetch()`,
-        { syscall: "connect", address: host, port });
+const READ_BYTES = 64 * 1024;
+
+/** The error of a connection, with a code as Node has them. */
+function failure(error: any, host: string, port: unknown): Error {
+    const text = `${error?.message}`;
+    const code = /connection refused/.test(text) ? "ECONNREFUSED" : /reset/.test(text) ? "ECONNRESET" : /took longer/.test(text) ? "ETIMEDOUT"
+        : /no address|not found|look/.test(text) ? "ENOTFOUND" : /broken pipe/.test(text) ? "EPIPE" : undefined;
+    return code ? coded(Error, code, `connect ${code} ${host}:${port}: ${text}`, { syscall: "connect", address: host, port }) : error;
+}
+
+/** source, sink, address of the other side, own. */
+export async function openWire(host: string, port: number, isSecure: boolean): Promise<any> {
+    const bytes = await native.tcpConnect(host, port, isSecure ? 1 : 0);
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    const text = (at: number) => native.utf8Decode(bytes.subarray(at + 4, at + 4 + view.getUint32(at, true)));
+    return { source: view.getUint32(0, true), sink: view.getUint32(4, true), remote: text(8), local: text(12 + view.getUint32(8, true)) };
+}
+
+function splitAddress(text: string): any {
+    const at = text.lastIndexOf(":");
+    const address = text.slice(0, at).replace(/^\[|\]$/g, "");
+    return { address, port: Number(text.slice(at + 1)), family: isIPv6(address) ? "IPv6" : "IPv4" };
 }
 
 export function _normalizeArgs(args: any[]): any[] {
@@ -88,29 +107,116 @@ Object.setPrototypeOf(Socket, Stream.Duplex);
 
 Object.assign(Socket.prototype, {
     connect(this: any, ...args: any[]): any {
-        const [options, callback] = _normalizeArgs(args);
+        const [options, callback] = Array.isArray(args[0]) ? args[0] : _normalizeArgs(args);
         if (callback) {
             this.once("connect", callback);
         }
         this.connecting = true;
-        nextTick(() => {
-            this.connecting = false;
-            this.destroy(noSockets(options.path ?? options.host, options.port));
-        });
+        this.pending = true;
+        if (options.path !== undefined) {
+            nextTick(() => this.destroy(coded(Error, "ENOENT", `connect ENOENT ${options.path}: there are no sockets of the file system here`, { syscall: "connect", address: options.path })));
+            return this;
+        }
+        const host = `${options.host ?? "localhost"}`, port = Number(options.port);
+        this._host = host;
+        this._attach(openWire(host, port, Boolean(this._isSecure)), host, port);
         return this;
     },
-    _read() {},
-    _write(this: any, chunk: any, encoding: any, callback: any): void {
-        callback(noSockets(undefined, undefined));
+    /** The connection is there, or fails. */
+    _attach(this: any, opening: Promise<any>, host: string, port: unknown): void {
+        opening.then((wire) => {
+            if (this.destroyed) {
+                native.streamEnd(wire.sink, 1);
+                return;
+            }
+            this._wire = wire;
+            const remote = splitAddress(wire.remote), local = splitAddress(wire.local);
+            [this.remoteAddress, this.remotePort, this.remoteFamily] = [remote.address, remote.port, remote.family];
+            [this.localAddress, this.localPort, this.localFamily] = [local.address, local.port, local.family];
+            this.connecting = this.pending = false;
+            this._touch();
+            this.emit("connect");
+            this.emit("ready");
+            this.emit("_wire");
+        }, (error) => {
+            this.connecting = false;
+            this.destroy(failure(error, host, port));
+        });
     },
-    _final(callback: any): void {
-        callback();
+    _whenOpen(this: any, go: () => void): void {
+        if (this._wire) {
+            go();
+        } else {
+            this.once("_wire", go);
+        }
+    },
+    _read(this: any): void {
+        if (this._isReading || this._isLent) {
+            return;
+        }
+        this._isReading = true;
+        this._whenOpen(() => native.streamRead(this._wire.source, READ_BYTES).then((chunk: any) => {
+            const to = this._heir ?? this; // TLS has taken over meanwhile
+            this._isReading = false;
+            to._isReading = false;
+            to._touch();
+            if (chunk) {
+                to.bytesRead += chunk.length;
+                to.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length));
+            } else {
+                to.push(null);
+                to.read(0);
+            }
+        }, (error: any) => {
+            const to = this._heir ?? this;
+            to._isReading = false;
+            if (!to.destroyed) {
+                to.destroy(failure(error, to._host, to.remotePort));
+            }
+        }));
+    },
+    _write(this: any, chunk: any, encoding: any, callback: any): void {
+        this._whenOpen(() => {
+            this.bytesWritten += chunk.length;
+            this._touch();
+            native.streamWrite(this._wire.sink, chunk).then(() => callback(), (error: any) => callback(failure(error, this._host, this.remotePort)));
+        });
+    },
+    _writev(this: any, chunks: any[], callback: any): void {
+        this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), "buffer", callback);
+    },
+    _final(this: any, callback: any): void {
+        if (!this._wire && !this.connecting) {
+            callback();
+            return;
+        }
+        this._whenOpen(() => {
+            native.streamEnd(this._wire.sink, 0);
+            callback();
+        });
+    },
+    _destroy(this: any, error: any, callback: any): void {
+        clearTimeout(this._timer);
+        this.connecting = false;
+        if (this._wire && !this._isLent) {
+            native.streamEnd(this._wire.sink, this.writableFinished ? 0 : 1);
+            native.streamClose(this._wire.source);
+        }
+        callback(error);
+    },
+    /** Something came or went: the timeout begins anew. */
+    _touch(this: any): void {
+        clearTimeout(this._timer);
+        if (this.timeout > 0 && !this.destroyed) {
+            this._timer = setTimeout(() => this.emit("timeout"), this.timeout);
+        }
     },
     setTimeout(this: any, ms: number, callback?: any): any {
         this.timeout = ms;
         if (callback) {
             this[ms === 0 ? "removeListener" : "once"]("timeout", callback);
         }
+        this._touch();
         return this;
     },
     setKeepAlive(this: any): any {
@@ -125,9 +231,18 @@ Object.assign(Socket.prototype, {
     unref(this: any): any {
         return this;
     },
-    address: () => ({}),
+    address(this: any): any {
+        return this._wire ? { address: this.localAddress, port: this.localPort, family: this.localFamily } : {};
+    },
     destroySoon(this: any): void {
-        this.end();
+        if (this.writable) {
+            this.end();
+        }
+        if (this.writableFinished) {
+            this.destroy();
+        } else {
+            this.once("finish", this.destroy);
+        }
     },
     resetAndDestroy(this: any): any {
         return this.destroy();

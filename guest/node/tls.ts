@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// node:tls: connections are the host's (fetch() speaks TLS); what is called says so.
+// node:tls: the host speaks TLS for connections of node:net, from the beginning or from some point on. Whom it trusts is the
+// host's business: certificates of one's own cannot be given, and rejectUnauthorized: false is refused.
 
 import { coded, refused } from "./internal/errors.ts";
 import JSStreamSocket from "./_stream_wrap.ts";
+import { native } from "limpet:internal";
+import { nextTick } from "./internal/tick.ts";
 import net, { _normalizeArgs } from "./net.ts";
 
-const why = "the host speaks TLS: reach the service with fetch()";
+const why = "the host speaks TLS: tls.connect(), or fetch()";
 
 export function TLSSocket(this: any, socket?: any, options?: any): any {
     if (!(this instanceof (TLSSocket as any))) {
@@ -23,13 +26,65 @@ export function TLSSocket(this: any, socket?: any, options?: any): any {
 Object.setPrototypeOf(TLSSocket.prototype, net.Socket.prototype);
 Object.setPrototypeOf(TLSSocket, net.Socket);
 
+Object.assign(TLSSocket.prototype, {
+    getPeerCertificate: () => ({}),
+    getCipher: () => ({ name: "TLS_AES_256_GCM_SHA384", standardName: "TLS_AES_256_GCM_SHA384", version: "TLSv1.3" }),
+    getProtocol: () => "TLSv1.3",
+    getSession: () => undefined,
+    isSessionReused: () => false,
+    setServername(this: any, name: string): void {
+        this.servername = name;
+    },
+});
+
+/** TLS on a connection that is there: what is being read of it comes decrypted from now on. */
+async function takeOver(plain: any, host: string): Promise<any> {
+    await new Promise<void>((resolve, reject) => {
+        plain.once("error", reject);
+        plain._whenOpen(() => {
+            plain.removeListener("error", reject);
+            resolve();
+        });
+    });
+    const wire = plain._wire;
+    plain._isLent = true;
+    await native.tcpStartTls(wire.source, net.isIP(host) ? "" : host);
+    return wire;
+}
+
 export function connect(...args: any[]): any {
     const [options, callback] = _normalizeArgs(args);
     const socket = new (TLSSocket as any)(undefined, options);
     if (callback) {
         socket.once("secureConnect", callback);
     }
-    return socket.connect(options);
+    if (options.rejectUnauthorized === false || options.ca || options.cert || options.key || options.pfx) {
+        const what = options.rejectUnauthorized === false ? "rejectUnauthorized: false" : "certificates of its own";
+        nextTick(() => socket.destroy(coded(Error, "ERR_TLS_OPTION_REFUSED", `tls.connect: ${what} cannot be used here; the server's operator says whom to trust (--ca-file)`)));
+        return socket;
+    }
+    socket.servername = options.servername ?? options.host;
+    socket.once("connect", () => {
+        socket.authorized = true;
+        socket.emit("secure");
+        socket.emit("secureConnect");
+    });
+    if (!options.socket) {
+        socket._isSecure = true;
+        return socket.connect(options);
+    }
+    const plain = options.socket;
+    const host = `${options.servername ?? options.host ?? plain._host ?? ""}`;
+    socket._host = host;
+    socket.connecting = true;
+    if (plain._isReading) {
+        plain._heir = socket;
+        socket._isReading = true;
+    }
+    plain.on("close", () => socket.destroy());
+    socket.on("close", () => plain.destroy());
+    socket._attach(takeOver(plain, host), host, plain.remotePort);
+    return socket;
 }
 
 export class SecureContext {

@@ -65,6 +65,10 @@ import {
 } from "./workflow/workflow.ts";
 import { select } from "./workflow/select.ts";
 
+function sockets(): typeof import("./lazy/websocket.ts").default {
+    return native.require("limpet:internal/runtime/websocket") as typeof import("./lazy/websocket.ts").default;
+}
+
 function reportError(error: unknown): void {
     need(1, arguments.length, "reportError");
     native.reportError("Uncaught ", error);
@@ -95,6 +99,7 @@ native.lazyGlobals({
     PerformanceObserver: "performance-observer",
     PerformanceObserverEntryList: "performance-observer",
     URLPattern: "url-pattern",
+    WebSocket: "websocket", WebSocketPair: "websocket", WebSocketRequestResponsePair: "websocket",
     WebAssembly: "webassembly",
 });
 exposeNative([Headers, Request, Response, TextEncoder, TextDecoder], ["fetch", "atob", "btoa", "queueMicrotask"]);
@@ -137,6 +142,8 @@ native.setHooks({
     bindingOf, entrypointsOf, entrypointFetch, methodCall, contextExports, serviceRedirect,
     actorFetch: (...args) => actorHandlers().actorFetch(...args),
     actorCall: (...args) => actorHandlers().actorCall(...args),
+    socketFetched: (socket, response) => sockets().socketFetched(socket, response),
+    socketRespond: (socket, dispatch, headers) => sockets().socketRespond(socket, dispatch, headers),
 });
 
 defineInternals();
@@ -157,4 +164,5 @@ native.defineModule("cloudflare:workers", {
     DurableObject, WorkerEntrypoint, WorkflowEntrypoint: Entrypoint,
     env: native.environment(), exports: moduleExports, waitUntil: (promise: unknown) => native.waitUntil(promise),
 });
+native.defineModule("cloudflare:sockets", "sockets");
 native.defineModule("cloudflare:workflows", { NonRetryableError });

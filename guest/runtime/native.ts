@@ -82,6 +82,8 @@ export interface Hooks {
     ): Promise<Uint8Array>;
     contextExports(): object;
     serviceRedirect(response: Response, request: Request, target: ServiceTarget): Response | Promise<Response>;
+    socketFetched(socket: number, response: Response): object;
+    socketRespond(socket: unknown, dispatch: number, headers: Uint8Array<ArrayBuffer>): Promise<void> | undefined;
 }
 
 export interface Native {
@@ -148,6 +150,9 @@ export interface Native {
     streamRead(source: number, max: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
     streamWrite(sink: number, chunk: string | ArrayBuffer | ArrayBufferView): Promise<void>;
     streamClose(source: number): void;
+    streamEnd(sink: number, failed: 0 | 1): void;
+    tcpConnect(host: string, port: number, secure: 0 | 1): Promise<Uint8Array<ArrayBuffer>>;
+    tcpStartTls(source: number, host: string): Promise<void>;
 
     /** The env object that handlers are given. */
     environment(): Record<string, unknown>;
@@ -174,6 +179,11 @@ export interface Native {
     storeCall(id: string, isAnswered: 0 | 1, answer: Uint8Array): Uint8Array<ArrayBuffer>;
     alarmGet(): string;
     alarmSet(dueMs: number, attempts: number, tells: 0 | 1): void;
+    socketRespond(dispatch: number, headers: Uint8Array, socket: number): number;
+    socketNext(socket: number): Promise<Uint8Array<ArrayBuffer>>;
+    socketSend(socket: number, isText: number, data: string | ArrayBuffer | ArrayBufferView): number;
+    socketClose(socket: number, code: number, reason: string): void;
+    socketBuffered(socket: number): number;
 
     step(name: string, options: object, body: (context: { attempt: number }) => unknown): Promise<unknown>;
     sleep(ms: number | string, options?: { signal?: AbortSignal }): Promise<void>;

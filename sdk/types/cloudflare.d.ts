@@ -88,3 +88,29 @@ declare module "cloudflare:node" {
     /** The answer of a server to one request. */
     export function handleAsNodeRequest(server: HttpServer | number, request: Request): Promise<Response>;
 }
+
+declare module "cloudflare:sockets" {
+    export interface SocketOptions {
+        secureTransport?: "off" | "on" | "starttls";
+        allowHalfOpen?: boolean;
+    }
+    export interface SocketAddress {
+        hostname: string;
+        port: number;
+    }
+    export interface SocketInfo {
+        remoteAddress: string;
+        localAddress: string;
+    }
+    export interface Socket {
+        readonly readable: ReadableStream<Uint8Array>;
+        readonly writable: WritableStream<Uint8Array | ArrayBuffer | string>;
+        readonly opened: Promise<SocketInfo>;
+        readonly closed: Promise<void>;
+        readonly secureTransport: "off" | "on" | "starttls";
+        readonly upgraded: boolean;
+        close(): Promise<void>;
+        startTls(options?: { expectedServerHostname?: string }): Socket;
+    }
+    export function connect(address: string | SocketAddress, options?: SocketOptions): Socket;
+}

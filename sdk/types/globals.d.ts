@@ -13,6 +13,7 @@
 /// <reference path="web/streams.d.ts" />
 /// <reference path="web/url.d.ts" />
 /// <reference path="web/webassembly.d.ts" />
+/// <reference path="web/websocket.d.ts" />
 /// <reference path="workers/cache.d.ts" />
 /// <reference path="workers/html-rewriter.d.ts" />
 /// <reference path="workers/scope.d.ts" />

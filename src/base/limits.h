@@ -53,6 +53,15 @@ enum {
     LIMIT_FETCH_DECODED_BYTES = 64 * 1024,   /* decoded ahead of the reader */
     LIMIT_FETCH_INTERIM_BYTES = 1024 * 1024, /* decoded inside several codings for no output */
 
+    /* WebSockets */
+    LIMIT_SOCKET_MESSAGE_BYTES = 32 * 1024 * 1024, /* that comes; default */
+    LIMIT_SOCKET_AHEAD_BYTES =
+        64 * 1024, /* come, and not yet taken by the code: then no more is read */
+    LIMIT_SOCKET_QUEUED_BYTES = 16 * 1024 * 1024, /* sent, and not yet taken by the other side */
+    LIMIT_SOCKET_SILENCE_MS =
+        60 * 1000, /* nothing has come: a ping is sent; as long again: it is over */
+    LIMIT_SOCKET_CLOSE_MS = 10 * 1000, /* for the other side's close after ours */
+
     /* Calls from module to module */
     LIMIT_CALL_DEPTH = 32,                /* each inside of another */
     LIMIT_CALL_WORKFLOW_MS = 3600 * 1000, /* that a workflow waits for an answer; others: wall_ms */

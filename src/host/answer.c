@@ -71,6 +71,8 @@ void dispatch_end(struct dispatch *d)
     timer_stop(g->host->loop, &d->wall);
     list_remove(&d->link);
     drop_held(d);
+    if (d->socket)
+        open_socket_forget_dispatch(TAKE(d->socket));
     struct sink *sink = TAKE(d->sink);
     if (sink) { /* closes a source that is piped to it, too */
         struct error e;
@@ -126,7 +128,8 @@ static bool answer_write(struct sink *s, struct slice data, bool is_end)
     struct dispatch *d = s->arg;
     if (d->is_gone)
         return true;
-    dispatch_await(d); /* progress */
+    if (!d->is_upgraded)
+        dispatch_await(d); /* progress */
     return d->port->write(d, data, is_end);
 }
 
@@ -144,13 +147,19 @@ static void answer_over(struct sink *s)
     dispatch_check_over(d);
 }
 
-static const struct sink_owner answer_owner = {answer_write, answer_abort, answer_over};
+const struct sink_owner dispatch_sink_owner = {answer_write, answer_abort, answer_over};
 
 static void release_respond(struct dispatch *d, const struct call_answer *a)
 {
     if (!d->is_gone)
         d->port->respond(d, a);
     d->is_released = true;
+    if (d->is_upgraded)
+        timer_stop(d->guest->host->loop, &d->wall); /* an open socket has a clock of its own */
+    if (d->socket)
+        open_socket_go(d->socket);
+    else if (d->is_upgraded && d->source)
+        source_start(d->source);
     if (d->sink)
         sink_open(d->sink);
     else
@@ -168,7 +177,8 @@ static void release_value(struct dispatch *d, struct slice json)
 static void release_fail(struct dispatch *d, const struct error *error, struct slice name,
                          struct slice stack)
 {
-    if (d->is_released && d->sink && !d->is_gone)
+    bool has_ended = d->socket && !d->is_gone && open_socket_last_words(d->socket, d);
+    if (d->is_released && d->sink && !d->is_gone && !has_ended)
         d->port->abort(d); /* the head has left: all that can be done is to break off */
     else if (!d->is_released && !d->is_gone)
         d->port->fail(d, error, name, stack);
@@ -234,10 +244,26 @@ static bool answer_pass(struct dispatch *d, struct held_answer **ret_held)
     return false;
 }
 
+void dispatch_answer(struct dispatch *d, const struct call_answer *answer, struct slice headers)
+{
+    struct held_answer *h;
+    d->is_answered = true;
+    if (answer_pass(d, &h)) {
+        release_respond(d, answer);
+        return;
+    }
+    h->kind = HELD_RESPOND;
+    h->status = answer->status;
+    h->is_end = answer->is_end;
+    h->body_len = answer->body_len;
+    held_keep(h, &h->text, headers);
+    held_keep(h, &h->body, answer->body);
+    held_keep(h, &h->reason, answer->reason);
+}
+
 /* ---- ops ---- */
 
-/* NULL: the op is refused. */
-static struct dispatch *find_unanswered(struct guest *g, uint32_t id)
+struct dispatch *dispatch_unanswered(struct guest *g, uint32_t id)
 {
     struct dispatch *d = dispatch_find(g, id);
     if (d && !d->is_answered)
@@ -258,7 +284,7 @@ static enum err respond_sink(struct guest *g, struct dispatch *d, const struct o
 {
     bool is_lent = a->body_kind == ABI_BODY_LENT && wants_body(d);
     if (source || a->body_kind == ABI_BODY_STREAM || is_lent)
-        d->sink = sink_new(d->context, &answer_owner, d);
+        d->sink = sink_new(d->context, &dispatch_sink_owner, d);
     bytes_append_u32(&g->result, a->body_kind == ABI_BODY_STREAM ? d->sink->id : 0);
     if (source) {
         sink_pipe(d->sink, source);
@@ -274,7 +300,7 @@ static enum err respond_sink(struct guest *g, struct dispatch *d, const struct o
 
 enum err op_respond(struct guest *g, const struct op_respond_args *a)
 {
-    struct dispatch *d = find_unanswered(g, a->dispatch);
+    struct dispatch *d = dispatch_unanswered(g, a->dispatch);
     struct http_header headers[ANSWER_HEADERS_MAX];
     size_t headers_len;
     struct source *source = NULL;
@@ -315,19 +341,7 @@ enum err op_respond(struct guest *g, const struct op_respond_args *a)
     if (err != OK)
         return err;
     answer.is_end = !d->sink;
-    d->is_answered = true;
-    struct held_answer *h;
-    if (answer_pass(d, &h)) {
-        release_respond(d, &answer);
-        return OK;
-    }
-    h->kind = HELD_RESPOND;
-    h->status = answer.status;
-    h->is_end = answer.is_end;
-    h->body_len = answer.body_len;
-    held_keep(h, &h->text, a->headers);
-    held_keep(h, &h->body, answer.body);
-    held_keep(h, &h->reason, answer.reason);
+    dispatch_answer(d, &answer, a->headers);
     return OK;
 }
 
@@ -342,7 +356,7 @@ static enum err check_method_value(struct guest *g, struct slice value)
 
 enum err op_respond_value(struct guest *g, const struct op_respond_value_args *a)
 {
-    struct dispatch *d = find_unanswered(g, a->dispatch);
+    struct dispatch *d = dispatch_unanswered(g, a->dispatch);
     if (!d)
         return ERR_INVALID;
     if (d->kind == DISPATCH_HTTP)

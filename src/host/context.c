@@ -49,6 +49,7 @@ struct context *context_new(struct guest *g, struct dispatch *d)
     list_init(&c->ops);
     list_init(&c->sources);
     list_init(&c->sinks);
+    list_init(&c->sockets);
     list_push_back(&g->contexts, &c->link);
     d->context = c;
     return c;
@@ -70,6 +71,7 @@ void context_end(struct context *c)
     CHECK(!c->dispatch);
     timer_stop(g->host->loop, &c->tail);
     ops_end(c);
+    sockets_end(c);
     streams_end(c);
     codecs_end(g, c);
     list_remove(&c->link);

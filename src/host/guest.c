@@ -450,7 +450,8 @@ static enum guest_status rest(struct guest *g)
         context_await_tail(container_of(n, struct context, link));
     LIST_FOREACH (n, &g->running) {
         struct dispatch *d = container_of(n, struct dispatch, link);
-        if (!timer_is_running(&d->wall))
+        bool is_open = d->is_upgraded && (!d->socket || open_socket_is_accepted(d->socket));
+        if (!timer_is_running(&d->wall) && !is_open)
             dispatch_await(d);
     }
     return GUEST_WAITS;
@@ -497,6 +498,15 @@ enum guest_status guest_step(struct guest *g)
 bool guest_has_work(const struct guest *g)
 {
     return !list_is_empty(&g->starting) || !list_is_empty(&g->running);
+}
+
+void guest_going_away(struct guest *g)
+{
+    LIST_FOREACH (n, &g->running) {
+        struct dispatch *d = container_of(n, struct dispatch, link);
+        if (d->socket && !d->is_gone)
+            open_socket_going_away(d->socket);
+    }
 }
 
 /* ---- ending ---- */

@@ -90,7 +90,8 @@ struct guest_host {
     void (*execution)(void *ctx, struct execution_request *q);
     void (*execution_drop)(void *ctx,
                            struct execution_request *q); /* nobody wants the answer: no done() */
-    bool is_divided;                                     /* there are several namespaces: */
+    size_t socket_message_max; /* bytes of a WebSocket's message that comes; 0: the default */
+    bool is_divided;           /* there are several namespaces: */
     /* May code of this deployment send something to that execution? ERR_FORBIDDEN: it is in another
      * one. As the reads above, on the fiber of an op that stands. */
     enum err (*may_reach)(void *ctx, const struct deployment *d, struct slice execution,
@@ -150,10 +151,14 @@ struct dispatch {
     struct source *source; /* request body, while it streams */
     struct sink *sink;     /* response body, while it streams */
     struct timer wall;
-    bool is_answered;         /* the guest called RESPOND, RESPOND_VALUE or FAIL */
-    bool is_released;         /* and the answer has left */
-    bool is_gone;             /* the client has left: drop what comes */
-    bool is_told_gone;        /* and the guest knows (limpet_abort) */
+    bool is_answered;  /* the guest called RESPOND, RESPOND_VALUE or FAIL */
+    bool is_released;  /* and the answer has left */
+    bool is_gone;      /* the client has left: drop what comes */
+    bool is_told_gone; /* and the guest knows (limpet_abort) */
+    struct open_socket
+        *socket;      /* it was answered with 101, and is open as long as this; NULL also where
+                                   bytes go through */
+    bool is_upgraded; /* it was answered with 101 */
     struct held_answer *held; /* it waits at the gate */
 };
 
@@ -171,7 +176,7 @@ struct context {
     unsigned depth;            /* of the calls that it is inside of, */
     char root[40];             /* and the request that these began with, "": this one */
     struct dispatch *dispatch; /* NULL: over */
-    struct list ops, sources, sinks;
+    struct list ops, sources, sinks, sockets;
     unsigned ops_len, sinks_open, log_lines;
     uint64_t cpu_used_ns; /* isolation by module: of its runs so far */
     bool is_expired;      /* its time is up */
@@ -270,7 +275,7 @@ struct guest {
     struct context *context; /* whose code runs; NULL: nobody's */
     struct context *billed;  /* isolation by module: whose CPU time the call in the isolate is */
     unsigned ops_len, sinks_open; /* of all contexts */
-    uint32_t next_dispatch, next_op, next_stream, next_codec;
+    uint32_t next_dispatch, next_op, next_stream, next_codec, next_socket;
     struct bytes result;          /* of the op that runs */
     size_t result_charged;        /* for it */
     struct evp_md_ctx_st *digest; /* of the pieces that DIGEST has had so far; NULL: none */
@@ -336,6 +341,9 @@ void dispatch_body_failed(struct dispatch *d);
 void dispatch_drained(struct dispatch *d); /* write() may go on */
 void dispatch_gone(struct dispatch *d);    /* the client has left; port functions but over() are not
                                               called any more */
+
+/* The server is about to stop: WebSockets of clients close with 1001. */
+void guest_going_away(struct guest *g);
 
 /* ---- durable executions ---- */
 

@@ -33,6 +33,11 @@ static void body_closed(struct source *s)
 
 static const struct source_owner body_owner = {body_start, body_consumed, body_closed};
 
+struct source *dispatch_source(struct dispatch *d)
+{
+    return d->source = source_new(d->context, &body_owner, d);
+}
+
 struct dispatch_input dispatch_input(struct dispatch *d)
 {
     if (d->has_stream_body)

@@ -6,6 +6,7 @@
 #include "coding/memory.h"
 #include "guest/abi.h"
 #include "host/guest.h"
+#include "websocket/handshake.h"
 
 /* Pages that an isolate has of its own once it has run, as a rule; more is asked for as it grows.
  */
@@ -216,6 +217,11 @@ struct source {
     bool is_reading;
     uint32_t read_max;
     struct sink *pipe; /* all goes there */
+    /* Instead of the guest something here reads it: called when there are bytes, the end, or a failure. NULL: the
+     * guest, who does not see one that has a reader. */
+    void (*reader)(struct source *s);
+    void (*reader_gone)(struct source *s); /* the source goes */
+    void *reader_arg;
 };
 
 struct sink_owner {
@@ -247,16 +253,25 @@ struct sink {
     struct source *pipe;
     struct op pipe_op; /* STREAM_PIPE; none for answers made of a source */
     bool has_pipe_op;
+    /* Instead of the guest something here writes to it, by sink_put(): called when it has room again. As for sources. */
+    void (*writer)(struct sink *s);
+    void (*writer_gone)(struct sink *s); /* it is over */
+    void *writer_arg;
 };
 
 struct source *source_new(struct context *c, const struct source_owner *owner, void *arg);
 struct source *source_find(struct guest *g, uint32_t id);
+void source_start(struct source *s); /* its owner may begin to push */
 void source_push(struct source *s, struct slice data, bool is_end);
 /* The same; the bytes lie in a buffer that may be taken, or own is NULL. */
 void source_push_own(struct source *s, struct slice data, struct bytes *own, bool is_end);
 void source_fail(struct source *s, const struct error *error);
 void source_orphan(struct source *s); /* the owner is gone; what is buffered can be read */
 void source_close(struct source *s);  /* frees */
+/* Something here reads it from now on. */
+void source_read_by(struct source *s, void (*reader)(struct source *s),
+                    void (*gone)(struct source *s), void *arg);
+void source_taken(struct source *s, size_t n); /* by its reader, from the front of its buffer */
 
 struct sink *sink_new(struct context *c, const struct sink_owner *owner, void *arg);
 void sink_open(struct sink *s);
@@ -266,14 +281,51 @@ NODISCARD enum err sink_lend(struct sink *s, struct slice body);
 /* Takes back a sink that nobody knows yet. */
 void sink_withdraw(struct sink *s);
 void sink_drained(struct sink *s);
+void sink_write_by(struct sink *s, void (*writer)(struct sink *s), void (*gone)(struct sink *s),
+                   void *arg);
+/* By its writer: all of data, which is then empty; it may be over after it. is_end: that was the last. */
+void sink_put(struct sink *s, struct bytes *data, bool is_end);
+void sink_abort(struct sink *s,
+                const struct error *error); /* breaks it off, so that its reader notices */
 /* Nobody takes the data any more: writes fail with this error. */
 void sink_fail(struct sink *s, const struct error *error);
 void sink_pipe(struct sink *s, struct source *source);
+/* The same, but nothing is read until source_start(). */
+void sink_pipe_later(struct sink *s, struct source *source);
 void streams_end(struct context *c); /* ends all */
 /* A step is over: so is what came of its fetches, read or not. */
 void streams_scope_over(struct guest *g, uint32_t scope);
 
+/* ---- socket.c: WebSockets ---- */
+
+struct open_socket;
+
+/* One whose bytes come by source and go by sink; nobody has accepted it yet. extensions: what the other side
+ * has agreed to (a client's). */
+struct open_socket *open_socket_new(struct context *c, enum websocket_role role,
+                                    const struct websocket_deflate *deflate, struct source *source,
+                                    struct sink *sink);
+uint32_t open_socket_id(const struct open_socket *o);
+/* The same for what a request to `upgrade: websocket` was answered with 101 with. NULL: the answer cannot be spoken. */
+struct open_socket *open_socket_fetched(struct context *c, const struct http_header *headers,
+                                        size_t headers_len, struct source *source,
+                                        struct sink *sink);
+/* Does it ask for a WebSocket? */
+bool headers_upgrade(const struct http_header *headers, size_t headers_len);
+/* Of a dispatch whose answer 101 has left: may now be read. */
+void open_socket_go(struct open_socket *o);
+/* The dispatch that it belongs to is broken off: says so, and ends the answer, by its port. False: it cannot. */
+bool open_socket_last_words(struct open_socket *o, struct dispatch *d);
+void open_socket_forget_dispatch(struct open_socket *o);
+void open_socket_going_away(struct open_socket *o);
+bool open_socket_is_accepted(const struct open_socket *o);
+/* Those of the context end. */
+void sockets_end(struct context *c);
+void sockets_scope_over(struct guest *g, uint32_t scope);
+
 /* ---- answer.c ---- */
+
+extern const struct sink_owner dispatch_sink_owner; /* of the answer's body; arg: the dispatch */
 
 void dispatch_fail(struct dispatch *d, const struct error *error, struct slice name,
                    struct slice stack);
@@ -282,12 +334,18 @@ void dispatch_check_over(struct dispatch *d);
 void dispatch_end(struct dispatch *d);
 struct dispatch *dispatch_find(struct guest *g, uint32_t id);
 void dispatch_await(struct dispatch *d); /* (re)starts the wall clock */
+/* NULL: the op is refused, it has been answered. */
+struct dispatch *dispatch_unanswered(struct guest *g, uint32_t id);
+/* The answer's head, now or when the gate opens; headers: the same, packed. At most ANSWER_HEADERS_MAX. */
+void dispatch_answer(struct dispatch *d, const struct call_answer *answer, struct slice headers);
 
 /* ---- input.c ---- */
 
 /* What the dispatch gives to the code; a body that streams gets its source. */
 struct dispatch_input dispatch_input(struct dispatch *d);
 
+/* The request's body from now on, of one that had none and is answered with 101. */
+struct source *dispatch_source(struct dispatch *d);
 /* Decodes packed headers into an array of at most `max`; slices point into packed. Refuses names
  * and values that would break the wire format. */
 NODISCARD enum err headers_decode(struct slice packed, struct http_header *ret_headers, size_t max,

@@ -15,6 +15,7 @@
  * of steps it is a call of the execution, started by op_fetch_start() when there is no record of
  * its answer, and its answer is complete with the whole body, since a record is made of it. */
 #include "host/recording.h"
+#include "host/socket.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +31,7 @@
 enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
 
 /* of the completion: see ops.def */
-enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2, FETCH_LENT = 4 };
+enum { FETCH_REDIRECTED = 1, FETCH_NO_BODY = 2, FETCH_LENT = 4, FETCH_SOCKET = 8 };
 
 struct fetch {
     struct op op;
@@ -56,6 +57,8 @@ struct fetch {
     struct bytes method, url, headers, body; /* copies, since the start may wait at the gate */
     struct http_header header_list[FETCH_HEADERS_MAX + 1];
 };
+
+static void fetch_upgraded(struct fetch *f);
 
 /* What is kept for the guest counts as its memory. */
 static bool fetch_charge(void *arg, size_t len)
@@ -257,12 +260,12 @@ static void fetched_closed(struct source *s)
 static const struct source_owner fetched_owner = {NULL, fetched_consumed, fetched_closed};
 
 /* The completion but for the inline body, which comes last. */
-static void encode_head(const struct fetch *f, uint32_t source, struct bytes *out)
+static void encode_head(const struct fetch *f, uint32_t source, uint32_t flags, struct bytes *out)
 {
     const struct http_fetch *h = &f->http;
     bytes_append_u32(out, (uint32_t)h->status);
     bytes_append_u32(out, source);
-    bytes_append_u32(out, (h->was_redirected ? FETCH_REDIRECTED : 0) |
+    bytes_append_u32(out, flags | (h->was_redirected ? FETCH_REDIRECTED : 0) |
                               (h->has_no_body ? FETCH_NO_BODY : 0) | (f->is_lent ? FETCH_LENT : 0));
     bytes_append_lstr(out, bytes_slice(&h->final_url));
     bytes_append_lstr(out, bytes_slice(&h->status_text));
@@ -282,6 +285,33 @@ static void fetch_fail_op(struct fetch *f, const struct error *error)
     fetch_give_back(f);
 }
 
+/* The other side speaks WebSocket from here on. */
+static void fetch_upgraded(struct fetch *f)
+{
+    struct http_fetch *h = &f->http;
+    struct error e;
+    CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
+    struct source *source = source_new(f->op.context, &fetched_owner, f);
+    source->scope = f->op.scope;
+    struct open_socket *o =
+        open_socket_fetched(f->op.context, h->ret_headers, h->ret_headers_len, source, f->sink);
+    if (!o) {
+        source->owner = NULL;
+        source_close(source);
+        error_set(&e, ERR_NETWORK,
+                  "the server has chosen a WebSocket extension that was not offered");
+        fetch_fail_op(f, &e);
+        return;
+    }
+    f->has_answered = true;
+    f->source = source;
+    encode_head(f, 0, FETCH_SOCKET | FETCH_NO_BODY, &out);
+    bytes_append_lstr(&out, SLICE_EMPTY);
+    bytes_append_u32(&out, open_socket_id(o));
+    sink_open(f->sink);
+    op_complete(&f->op, OK, bytes_slice(&out));
+}
+
 static void on_head(struct http_fetch *h)
 {
     struct fetch *f = container_of(h, struct fetch, http);
@@ -296,7 +326,11 @@ static void on_head(struct http_fetch *h)
         return;
     }
     if (f->is_whole) {
-        encode_head(f, 0, &f->answer);
+        encode_head(f, 0, 0, &f->answer);
+        return;
+    }
+    if (h->status == 101) {
+        fetch_upgraded(f);
         return;
     }
     f->has_answered = true;
@@ -305,7 +339,7 @@ static void on_head(struct http_fetch *h)
     if (f->source)
         f->source->scope = f->op.scope;
     CLEANUP(bytes_done) struct bytes out = BYTES_INIT;
-    encode_head(f, f->source ? f->source->id : 0, &out);
+    encode_head(f, f->source ? f->source->id : 0, 0, &out);
     bytes_append_lstr(&out, SLICE_EMPTY);
     if (f->is_lent)
         bytes_append_u32(&out, f->lent.id);
@@ -485,7 +519,7 @@ static void fetch_start(struct fetch *f)
     f->is_started = true;
     if (fetch_begin(f, &error) != OK)
         fetch_refused(f, &error);
-    else if (f->sink)
+    else if (f->sink && !f->http.upgrades)
         sink_open(f->sink);
 }
 
@@ -547,6 +581,8 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
                                   &headers_len, &g->op_error);
     if (err != OK)
         return err;
+    bool upgrades = headers_upgrade(f->header_list, headers_len) && a->body_kind == ABI_BODY_NONE &&
+                    !slice_starts(a->url, SLICE_LIT("cache:"));
     headers_len = add_idempotency_key(g, f, headers_len, id);
     f->is_whole = id != 0;
     f->held.release = fetch_released;
@@ -558,6 +594,7 @@ static enum err fetch_prepare(struct guest *g, const struct op_fetch_args *a, ui
         .body = is_lent ? a->body : bytes_slice(&f->body),
         .is_lent = is_lent,
         .is_streaming = a->body_kind == ABI_BODY_STREAM,
+        .upgrades = upgrades,
         .redirect = (enum http_redirect)a->redirect,
         .silence_ms = g->durable ? LIMIT_FETCH_WORKFLOW_MS : g->deployment->wall_ms_max,
         .owner = g->deployment->account, /* of its module: the same for all versions */
@@ -598,6 +635,14 @@ enum err op_fetch_call(struct guest *g, const struct op_fetch_args *a, struct op
         error_hint(&g->op_error, "give the whole body, or fetch inside step()");
         return ERR_INVALID;
     }
+    struct http_header headers[FETCH_HEADERS_MAX];
+    size_t headers_len;
+    enum err err =
+        headers_decode(a->headers, headers, FETCH_HEADERS_MAX, &headers_len, &g->op_error);
+    if (err != OK)
+        return err;
+    if (headers_upgrade(headers, headers_len))
+        return open_socket_refuse_recorded(g);
     c->call.kind = EXECUTION_EXTERNAL;
     bytes_append_slice(&c->label, a->method);
     bytes_append_char(&c->label, ' ');
@@ -644,11 +689,11 @@ enum err op_fetch(struct guest *g, const struct op_fetch_args *a)
         fetch_free(f);
         return err;
     }
-    if (a->body_kind == ABI_BODY_STREAM) {
+    if (a->body_kind == ABI_BODY_STREAM || f->http.upgrades) {
         f->sink = sink_new(f->op.context, &upload_owner, f);
         f->sink->scope = f->op.scope;
     }
-    bytes_append_u32(&g->result, f->sink ? f->sink->id : 0);
+    bytes_append_u32(&g->result, a->body_kind == ABI_BODY_STREAM ? f->sink->id : 0);
     err = fetch_lend(g, f);
     if (err != OK) {
         op_give_up(&f->op);

@@ -16,6 +16,7 @@
 #include "base/limits.h"
 #include "call/call.h"
 #include "host/actor_id.h"
+#include "host/socket.h"
 #include "limpet_deps.h"
 #include "module/binding.h"
 #include "module/deployment.h"
@@ -23,7 +24,8 @@
 enum {
     SERVICE_HEADERS_MAX = 128,
     SERVICE_INLINE_BYTES = LIMIT_HTTP_BODY_WINDOW_BYTES, /* a larger answer streams */
-    SERVICE_NO_BODY = 2,                                 /* of the completion: see ops.def */
+    SERVICE_NO_BODY = 2,
+    SERVICE_SOCKET = 8, /* of the completion: see ops.def */
 };
 
 struct service {
@@ -183,7 +185,8 @@ static void on_broken(struct call *c, void *user, const struct error *error)
 /* ---- the answer ---- */
 
 /* As a fetch completes, but for the body. */
-static void encode_answer(struct service *s, const struct call_answer *a, uint32_t source)
+static void encode_answer(struct service *s, const struct call_answer *a, uint32_t source,
+                          uint32_t flags)
 {
     const struct http_request *r = s->call->request.http;
     struct bytes *out = &s->answer;
@@ -191,7 +194,7 @@ static void encode_answer(struct service *s, const struct call_answer *a, uint32
                    a->status == 304;
     bytes_append_u32(out, (uint32_t)a->status);
     bytes_append_u32(out, source);
-    bytes_append_u32(out, is_bare ? SERVICE_NO_BODY : 0);
+    bytes_append_u32(out, flags | (is_bare ? SERVICE_NO_BODY : 0));
     bytes_append_lstr(out, s->url);
     bytes_append_lstr(out, a->reason.len > 0 ? a->reason : slice_cstr(http_reason(a->status)));
     bytes_append_u32(out, (uint32_t)a->headers_len);
@@ -201,19 +204,46 @@ static void encode_answer(struct service *s, const struct call_answer *a, uint32
     }
 }
 
+/* The other side speaks WebSocket from here on. */
+static void service_upgraded(struct service *s, const struct call_answer *a)
+{
+    struct error e;
+    struct open_socket *o =
+        open_socket_fetched(s->op.context, a->headers, a->headers_len, s->source, s->sink);
+    if (!o) {
+        error_set(&e, ERR_GUEST,
+                  "the service has chosen a WebSocket extension that was not offered");
+        service_fail(s, &e);
+        return;
+    }
+    encode_answer(s, a, 0, SERVICE_SOCKET | SERVICE_NO_BODY);
+    s->has_answered = true;
+    bytes_append_lstr(&s->answer, SLICE_EMPTY);
+    bytes_append_u32(&s->answer, open_socket_id(o));
+    op_complete(&s->op, OK, bytes_slice(&s->answer));
+}
+
 static void on_answered(struct call *c, void *user, const struct call_answer *a)
 {
     struct service *s = user;
     bool is_inline = a->is_end && a->body.len <= SERVICE_INLINE_BYTES;
+    if (a->status != 101 && c->request.http->upgrades && s->sink) {
+        s->sink->owner = NULL; /* no WebSocket, so nothing is sent by it */
+        sink_withdraw(TAKE(s->sink));
+    }
     if (s->is_whole || is_inline) {
-        encode_answer(s, a, 0);
+        encode_answer(s, a, 0, 0);
         if (service_keep(s, a->body) && a->is_end)
             service_complete(s);
         return;
     }
     struct source *source = s->source = source_new(s->op.context, &answer_owner, s);
     source->scope = s->op.scope;
-    encode_answer(s, a, source->id);
+    if (a->status == 101 && s->sink) {
+        service_upgraded(s, a);
+        return;
+    }
+    encode_answer(s, a, source->id, 0);
     service_complete(s);
     if (a->is_end) {
         source->owner = NULL;
@@ -526,9 +556,11 @@ static enum err service_request(struct guest *g, struct service *s,
                              &r->headers_len, &g->op_error);
     if (err != OK)
         return err;
+    r->upgrades = headers_upgrade(r->headers, r->headers_len) && a->body_kind == ABI_BODY_NONE &&
+                  slice_eq_cstr(a->method, "GET");
     if (g->durable)
         add_idempotency_key(g, s, id);
-    q->has_stream = a->body_kind == ABI_BODY_STREAM || a->body_kind == ABI_BODY_LENT;
+    q->has_stream = a->body_kind == ABI_BODY_STREAM || a->body_kind == ABI_BODY_LENT || r->upgrades;
     q->body = q->has_stream ? SLICE_EMPTY : arena_copy(arena, a->body);
     s->url = arena_copy(arena, a->url);
     r->has_body = a->body_kind != ABI_BODY_NONE;
@@ -596,6 +628,14 @@ enum err op_service_fetch_call(struct guest *g, const struct op_service_fetch_ar
         error_hint(&g->op_error, "give the whole body, or call it inside step()");
         return ERR_INVALID;
     }
+    struct http_header headers[SERVICE_HEADERS_MAX];
+    size_t headers_len;
+    enum err err =
+        headers_decode(a->headers, headers, SERVICE_HEADERS_MAX, &headers_len, &g->op_error);
+    if (err != OK)
+        return err;
+    if (headers_upgrade(headers, headers_len))
+        return open_socket_refuse_recorded(g);
     c->call.kind = EXECUTION_EXTERNAL;
     bytes_append_slice(&c->label, slice_utf8_clip(a->service, 128));
     bytes_append_cstr(&c->label, ": ");

@@ -20,7 +20,6 @@ enum {
 
 static void source_pump(struct source *s);
 static void sink_pump(struct sink *s);
-static void sink_abort(struct sink *s, const struct error *error);
 
 /* ---- sources ---- */
 
@@ -43,13 +42,13 @@ struct source *source_find(struct guest *g, uint32_t id)
         LIST_FOREACH (n, &c->sources) {
             struct source *s = container_of(n, struct source, link);
             if (s->id == id)
-                return s;
+                return s->reader_gone ? NULL : s;
         }
     }
     return NULL;
 }
 
-static void source_start(struct source *s)
+void source_start(struct source *s)
 {
     if (s->is_started)
         return;
@@ -66,7 +65,7 @@ static void source_gone(struct source *s, size_t n)
         s->owner->consumed(s, n);
 }
 
-static void source_taken(struct source *s, size_t n)
+void source_taken(struct source *s, size_t n)
 {
     bytes_consume(&s->buffer, n);
     source_gone(s, n);
@@ -85,6 +84,10 @@ static void source_pump(struct source *s)
 {
     if (s->pipe) {
         sink_pump(s->pipe);
+        return;
+    }
+    if (s->reader) {
+        s->reader(s);
         return;
     }
     if (!s->is_reading)
@@ -136,8 +139,21 @@ void source_orphan(struct source *s)
     source_fail(s, &e);
 }
 
+void source_read_by(struct source *s, void (*reader)(struct source *s),
+                    void (*gone)(struct source *s), void *arg)
+{
+    s->reader = reader;
+    s->reader_gone = gone;
+    s->reader_arg = arg;
+    source_start(s);
+    if (s->buffer.len > 0 || s->is_end || s->is_failed)
+        source_pump(s);
+}
+
 void source_close(struct source *s)
 {
+    if (s->reader_gone)
+        s->reader_gone(s);
     if (s->owner && s->owner->closed)
         s->owner->closed(s);
     if (s->is_reading) {
@@ -196,7 +212,7 @@ enum err op_stream_close(struct guest *g, const struct op_stream_close_args *a)
 /* ---- sinks ---- */
 
 /* The data ends here, and its reader must notice that it is not complete. */
-static void sink_abort(struct sink *s, const struct error *error)
+void sink_abort(struct sink *s, const struct error *error)
 {
     if (s->owner)
         s->owner->abort(s);
@@ -237,7 +253,7 @@ static struct sink *sink_find(struct guest *g, uint32_t id)
         LIST_FOREACH (n, &c->sinks) {
             struct sink *s = container_of(n, struct sink, link);
             if (s->id == id)
-                return s;
+                return s->writer ? NULL : s;
         }
     }
     return NULL;
@@ -245,6 +261,8 @@ static struct sink *sink_find(struct guest *g, uint32_t id)
 
 static void sink_free(struct sink *s)
 {
+    if (s->writer_gone)
+        s->writer_gone(s);
     timer_stop(s->guest->host->loop, &s->turn);
     s->context->sinks_open--;
     s->guest->sinks_open--;
@@ -379,6 +397,31 @@ static void sink_pump(struct sink *s)
         s->is_writing = false;
         op_complete(&s->write, OK, SLICE_EMPTY);
     }
+    if (s->writer && s->queued.len == 0 && !s->is_full && s->is_open)
+        s->writer(s);
+}
+
+void sink_write_by(struct sink *s, void (*writer)(struct sink *s), void (*gone)(struct sink *s),
+                   void *arg)
+{
+    s->writer = writer;
+    s->writer_gone = gone;
+    s->writer_arg = arg;
+}
+
+void sink_put(struct sink *s, struct bytes *data, bool is_end)
+{
+    guest_hold(s->guest, data->len);
+    if (s->queued.len == 0) {
+        struct bytes empty = s->queued;
+        s->queued = *data;
+        *data = empty;
+    } else {
+        bytes_append_slice(&s->queued, bytes_slice(data));
+    }
+    bytes_clear(data);
+    s->is_ending = s->is_ending || is_end;
+    sink_pump(s);
 }
 
 void sink_open(struct sink *s)
@@ -406,10 +449,15 @@ void sink_fail(struct sink *s, const struct error *error)
     sink_over(s);
 }
 
-void sink_pipe(struct sink *s, struct source *source)
+void sink_pipe_later(struct sink *s, struct source *source)
 {
     s->pipe = source;
     source->pipe = s;
+}
+
+void sink_pipe(struct sink *s, struct source *source)
+{
+    sink_pipe_later(s, source);
     source_start(source);
     sink_pump(s);
 }
@@ -547,6 +595,7 @@ void streams_scope_over(struct guest *g, uint32_t scope)
     struct source *source;
     struct sink *sink;
     CHECK(scope != 0);
+    sockets_scope_over(g, scope);
     while ((source = source_in_scope(g, scope)))
         source_abort(source, "the step's attempt is over");
     while ((sink = sink_in_scope(g, scope))) {

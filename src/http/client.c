@@ -19,6 +19,7 @@
  * and callers' callbacks run only inside of that. Loop thread only. */
 #include "http/client.h"
 
+#include <openssl/ssl.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -200,6 +201,8 @@ enum err http_client_new(struct loop *loop, const char *resolvers, struct http_c
     list_init(&c->fetches);
     list_init(&c->ready);
     list_init(&c->sockets);
+    list_init(&c->dials);
+    list_init(&c->dials_closed);
     enum err err = resolver_new(loop, resolvers, &c->resolver, ret_error);
     if (err) {
         free(c);
@@ -244,6 +247,8 @@ void http_client_free(struct http_client *c)
     while (c->idle_len)
         curl_easy_cleanup(c->idle[--c->idle_len]);
     CHECK(curl_multi_cleanup(c->multi) == CURLM_OK);
+    dials_close(c);
+    SSL_CTX_free(c->tls);
     resolver_free(c->resolver);
     fair_done(&c->places);
     LIST_FOREACH (n, &c->sockets)

@@ -29,6 +29,8 @@ struct http_fetch {
     struct slice body;
     bool is_lent;      /* read piece by piece, and no more once the fetch was cancelled */
     bool is_streaming; /* the body comes by http_fetch_write() */
+    bool
+        upgrades; /* it asks for a WebSocket: after an answer 101 bytes go either way, by http_fetch_write() too */
     enum http_redirect redirect;
     uint32_t silence_ms; /* the longest time without a byte either way; 0: 30 s. It does not
                             pass while the caller has delivery paused */

@@ -75,6 +75,7 @@ static void hop_release(struct http_fetch_state *s)
     if (s->is_added)
         hop_meter(s);
     s->is_added = false;
+    upgrade_end(s);
     if (s->easy)
         client_easy_give(s->client, TAKE(s->easy));
     curl_slist_free_all(TAKE(s->lines));
@@ -113,6 +114,13 @@ static enum err hop_start(struct http_fetch_state *s, struct error *ret_error)
         err = client_hop_fill(s, ret_error);
     if (err)
         return err;
+    if (s->fetch->upgrades) {
+        client_progress(s);
+        s->state = CLIENT_WAIT_HEAD;
+        s->head_bytes = 0;
+        upgrade_start(s);
+        return OK;
+    }
     client_hop_set_up(s);
     client_progress(s);
     s->state = CLIENT_WAIT_HEAD;
@@ -194,6 +202,10 @@ void client_fetch_step(struct http_fetch_state *s)
             hop_begin(s);
         return;
     }
+    if (s->upgrade) {
+        upgrade_step(s);
+        return;
+    }
     if (s->wants_unpause && s->is_added) {
         s->wants_unpause = false;
         /* May deliver bytes from inside; s stays, since ending is always a step of its own. */
@@ -271,8 +283,8 @@ static void on_silence(struct timer *t)
     struct loop *loop = s->client->loop;
     struct error error;
     uint64_t silent_ms = loop_now_ms(loop) - s->progress_ms;
-    if (s->is_held)
-        silent_ms = 0;
+    if (s->is_held || s->status == 101)
+        silent_ms = 0; /* a WebSocket that is silent is found by those who speak it */
     if (silent_ms >= s->silence_ms && !s->is_suspect) {
         /* After a stop of ours, what came meanwhile is heard first. */
         s->is_suspect = true;
@@ -337,6 +349,8 @@ bool http_fetch_write(struct http_fetch *f, struct slice data, bool is_end)
         return f->transport->write(f, data, is_end);
     if (!s || s->is_discarding_upload || s->is_cancelled || s->failure.code)
         return true; /* nobody reads it any more; on_done says the rest */
+    if (s->upgrade)
+        return upgrade_write(s, data, is_end);
     CHECK(f->is_streaming && !s->upload_ended);
     s->upload_total += data.len;
     s->upload_ended = is_end;
@@ -365,6 +379,10 @@ void http_fetch_resume(struct http_fetch *f)
         return;
     s->is_held = false;
     client_progress(s);
+    if (s->upgrade) {
+        upgrade_resume(s);
+        return;
+    }
     if (!s->is_recv_paused)
         return; /* curl has not noticed the pause */
     s->is_recv_paused = false;

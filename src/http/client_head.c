@@ -190,6 +190,8 @@ static bool head_complete(struct http_fetch_state *s)
         head_reset(s);
         return true;
     }
+    if (s->status == 101 && s->fetch->upgrades)
+        return head_deliver(s);
     if (s->status == 101)
         return head_refuse(s, "a change of protocol that was not asked for");
     const struct http_header *location = head_find(s, "location");

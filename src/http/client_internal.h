@@ -40,6 +40,9 @@ struct http_client {
     CURL *idle[CLIENT_EASY_IDLE];
     size_t idle_len;
     const char *ca_file;
+    struct list dials, dials_closed; /* sockets of dial.c, and dials that are to be freed */
+    char *dial_buffer;               /* what they read into, one at a time; NULL: not needed yet */
+    struct ssl_ctx_st *tls;          /* theirs, that trusts what the system does; likewise */
 };
 
 /* The part of a URL that we look at. */
@@ -80,6 +83,7 @@ struct http_fetch_state {
     /* the request of this hop */
     CURL *easy;
     bool is_added;
+    struct upgrade *upgrade; /* instead */
     struct slice method;
     struct client_url url;
     struct http_header *headers;
@@ -115,6 +119,16 @@ struct http_fetch_state {
 void client_kick(struct http_fetch_state *s);
 CURL *client_easy_take(struct http_client *c);
 void client_easy_give(struct http_client *c, CURL *easy);
+
+/* dial.c */
+void dials_close(struct http_client *c);
+
+/* client_upgrade.c: a hop of a fetch that asks for a WebSocket, in place of curl */
+void upgrade_start(struct http_fetch_state *s);
+void upgrade_end(struct http_fetch_state *s); /* NULL is fine */
+bool upgrade_write(struct http_fetch_state *s, struct slice data, bool is_end);
+void upgrade_resume(struct http_fetch_state *s);
+void upgrade_step(struct http_fetch_state *s); /* its hop has ended? */
 
 /* client_fetch.c */
 void client_progress(struct http_fetch_state *s); /* something came or went */

@@ -267,13 +267,20 @@ void conn_send(struct http_conn *c, struct slice data)
 
 /* --- reading --- */
 
+size_t conn_proto_want(const struct http_conn *c)
+{
+    return c->proto == PROTO_H2       ? h2_want(c)
+           : c->proto == PROTO_TUNNEL ? tunnel_want(c)
+                                      : h1_want(c);
+}
+
 static size_t conn_want(const struct http_conn *c)
 {
     if (c->state == CONN_LINGERING)
         return HTTP_READ_BYTES;
     if (c->state != CONN_OPEN)
         return 0;
-    return c->proto == PROTO_H2 ? h2_want(c) : h1_want(c);
+    return conn_proto_want(c);
 }
 
 static void on_alloc(uv_handle_t *h, size_t suggested, uv_buf_t *buf)
@@ -300,6 +307,10 @@ void conn_got_eof(struct http_conn *c)
     if (c->has_socket)
         (void)uv_read_stop((uv_stream_t *)&c->tcp);
     c->eof_since_ms = conn_now(c);
+    if (c->proto == PROTO_TUNNEL && c->state == CONN_OPEN) {
+        tunnel_eof(c);
+        return;
+    }
     bool has_request = c->proto != PROTO_H2 && c->h1.x && c->h1.x->body_is_complete;
     if (c->state == CONN_LINGERING || c->proto == PROTO_H2 || (c->h1.x && !has_request))
         conn_break(c); /* a request without its end */
@@ -376,6 +387,8 @@ void conn_input(struct http_conn *c, struct slice data)
         conn_detect(c, data);
     else if (c->proto == PROTO_H2)
         h2_input(c, data);
+    else if (c->proto == PROTO_TUNNEL)
+        tunnel_input(c, data);
     else
         h1_input(c, data);
 }
@@ -429,6 +442,8 @@ static uint64_t conn_deadline(const struct http_conn *c)
     }
     if (conn_is_handshaking(c))
         return min_u64(due, c->in_since_ms + s->head_timeout_ms);
+    if (c->proto == PROTO_TUNNEL)
+        return due; /* who is silent is found by the protocol in it */
     if (c->proto == PROTO_H2)
         return min_u64(due, h2_deadline(c));
     return min_u64(due, h1_deadline(c));
@@ -654,6 +669,8 @@ void conn_run(struct http_conn *c)
                 h2_run(c);
             else if (c->proto == PROTO_H1)
                 h1_run(c);
+            else if (c->proto == PROTO_TUNNEL)
+                tunnel_run(c);
         }
         if (c->server->is_draining)
             conn_check_drain(c);

@@ -266,7 +266,16 @@ void http_respond(struct http_exchange *x, int status, const struct http_header 
     if (exchange_is_dead(x))
         return;
     CHECK(!x->is_responded);
-    if (status < 200 || status > 999) {
+    bool is_tunnel = status == 101 && x->request.upgrades && !is_end;
+    if (x->conn->proto == PROTO_H2 && x->request.upgrades && status >= 200 && status <= 299) {
+        struct error e = {0};
+        (void)error_set(&e, ERR_GUEST,
+                        "the function answered the request for a WebSocket with status %d", status);
+        error_hint(&e, "answer it with status 101 and a webSocket, or with an error");
+        http_respond_error(x, &e);
+        return;
+    }
+    if (!is_tunnel && (status < 200 || status > 999)) {
         struct error e = {0};
         (void)error_set(&e, ERR_INTERNAL, "the answer has the impossible status %d", status);
         error_hint(&e, "use a status from 200 to 999");
@@ -276,8 +285,13 @@ void http_respond(struct http_exchange *x, int status, const struct http_header 
     x->is_responded = true;
     x->is_bodyless = x->is_head || status == 204 || status == 304;
     x->is_ended = is_end;
+    x->is_tunnel = is_tunnel;
     x->out_since_ms = server_now(x->conn->server);
-    if (x->conn->proto == PROTO_H2)
+    if (is_tunnel && x->conn->proto == PROTO_H2)
+        h2_respond(x, 200, headers, headers_len, -1, SLICE_EMPTY, false);
+    else if (is_tunnel)
+        tunnel_respond(x, headers, headers_len);
+    else if (x->conn->proto == PROTO_H2)
         h2_respond(x, status, headers, headers_len, content_length, body, is_end);
     else
         h1_respond(x, status, headers, headers_len, content_length, body, is_end);

@@ -284,7 +284,8 @@ static size_t h1_consume(struct http_conn *c, struct slice data)
         at.base = held->raw.ptr;
         at.head = &held->head;
     }
-    while (c->state == CONN_OPEN && !h1_is_blocked(c) && h1_step(c, &at))
+    while (c->state == CONN_OPEN && c->proto != PROTO_TUNNEL && !h1_is_blocked(c) &&
+           h1_step(c, &at))
         ;
     if (c->state != CONN_OPEN) {
         at.input.len = 0; /* the rest is nobody's */
@@ -312,6 +313,10 @@ void h1_input(struct http_conn *c, struct slice data)
     size_t left = h1_consume(c, data);
     if (!left)
         return;
+    if (c->proto == PROTO_TUNNEL) { /* since its handler has answered inside of that */
+        tunnel_input(c, slice_skip(data, data.len - left));
+        return;
+    }
     server_take_buffer(c->server, &h->ahead);
     bytes_append_slice(&h->ahead, slice_skip(data, data.len - left));
 }

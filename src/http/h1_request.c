@@ -13,7 +13,10 @@
 struct head_facts {
     unsigned hosts, encodings;
     bool is_chunked_only, ends_chunked;
-    bool names_headers; /* Connection lists more than close and keep-alive */
+    bool names_headers;        /* Connection lists more than close and keep-alive */
+    bool has_upgrade;          /* Connection lists upgrade, */
+    bool to_websocket;         /* and Upgrade is a WebSocket, */
+    bool has_key, has_version; /* with what that wants */
     struct slice connections[4];
     unsigned connections_len;
 };
@@ -41,9 +44,13 @@ static bool is_plain_connection_option(struct slice option)
 static void note_connection(struct head_facts *f, struct slice value)
 {
     struct slice rest = value;
-    while (rest.len)
-        if (!is_plain_connection_option(slice_trim(slice_split(&rest, ','))))
+    while (rest.len) {
+        struct slice option = slice_trim(slice_split(&rest, ','));
+        if (slice_eq_nocase(option, SLICE_LIT("upgrade")))
+            f->has_upgrade = true; /* which is taken out anyway */
+        else if (!is_plain_connection_option(option))
             f->names_headers = true;
+    }
     if (f->connections_len < ARRAY_LEN(f->connections))
         f->connections[f->connections_len++] = value;
 }
@@ -59,6 +66,10 @@ static bool take_header(struct http_exchange *x, struct head_facts *f, struct sl
             f->hosts++;
         }
         return true;
+    case 7:
+        if (memcmp(name.ptr, "upgrade", 7) == 0)
+            f->to_websocket = slice_eq_nocase(value, SLICE_LIT("websocket"));
+        break;
     case 10:
         if (memcmp(name.ptr, "connection", 10) == 0)
             note_connection(f, value);
@@ -68,6 +79,11 @@ static bool take_header(struct http_exchange *x, struct head_facts *f, struct sl
             f->encodings++;
             f->is_chunked_only = slice_eq_nocase(value, SLICE_LIT("chunked"));
         }
+        f->has_key |= memcmp(name.ptr, "sec-websocket-key", 17) == 0;
+        break;
+    case 21:
+        f->has_version |=
+            memcmp(name.ptr, "sec-websocket-version", 21) == 0 && slice_eq_cstr(value, "13");
         break;
     default:
         break;
@@ -90,6 +106,17 @@ static void drop_named(struct http_request *r, struct slice options)
                 r->headers[kept++] = r->headers[i];
         r->headers_len = kept;
     }
+}
+
+/* A request for a WebSocket keeps its Upgrade, by which code knows it. The array has one place more than a client
+ * may fill. */
+static void take_upgrade(struct http_request *r, const struct head_facts *f)
+{
+    r->upgrades = f->has_upgrade && f->to_websocket && f->has_key && f->has_version &&
+                  r->version == 11 && !r->has_body && slice_eq_cstr(r->method, "GET");
+    if (r->upgrades)
+        r->headers[r->headers_len++] =
+            (struct http_header){SLICE_LIT("upgrade"), SLICE_LIT("websocket")};
 }
 
 static bool refuse(struct request_fault *ret, int status, const char *text)
@@ -171,6 +198,7 @@ bool h1_take_head(struct http_conn *c, struct http_exchange *x, const struct h1_
     if (facts.names_headers)
         for (unsigned i = 0; i < facts.connections_len; i++)
             drop_named(r, facts.connections[i]);
+    take_upgrade(r, &facts);
     struct slice target = {copy + head->target.off, head->target.len};
     return facts_are_sound(r, &facts, ret_fault) && take_target(x, target, ret_fault) &&
            request_check(x, ret_fault);

@@ -119,6 +119,7 @@ void h2_init(struct http_conn *c)
         {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, LIMIT_HTTP_STREAMS},
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, LIMIT_HTTP_BODY_WINDOW_BYTES},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, LIMIT_HTTP_HEAD_BYTES},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     CHECK(nghttp2_submit_settings(h->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings)) ==
           0);
@@ -250,7 +251,7 @@ static void h2_check_stream(struct http_exchange *x, uint64_t now_ms)
     uint64_t timeout = x->conn->server->body_timeout_ms;
     bool is_held = x->is_ended && h2_holds_end(x);
     bool is_stuck_out = !is_held && x->out.len > x->out_off && now_ms >= x->out_since_ms + timeout;
-    bool is_stuck_in = !x->body_is_complete && now_ms >= exchange_body_due(x);
+    bool is_stuck_in = !x->body_is_complete && !x->is_tunnel && now_ms >= exchange_body_due(x);
     if (x->is_over || (!is_stuck_in && !is_stuck_out))
         return;
     if (is_stuck_out) {

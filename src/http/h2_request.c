@@ -45,6 +45,21 @@ static void h2_take_pseudo(struct http_exchange *x, struct slice name, struct sl
         r->target = value;
     else if (slice_eq_cstr(name, ":authority"))
         r->authority = value;
+    else if (slice_eq_cstr(name, ":protocol"))
+        r->upgrades = slice_eq_cstr(value, "websocket");
+}
+
+/* Extended CONNECT (RFC 8441) is told as the request of HTTP/1.1 that it stands for. */
+static void h2_take_upgrade(struct http_exchange *x)
+{
+    struct http_request *r = &x->request;
+    r->method = SLICE_LIT("GET");
+    r->has_body = false; /* what comes is for after the answer */
+    if (r->headers_len < LIMIT_HTTP_HEADERS)
+        r->headers[r->headers_len++] =
+            (struct http_header){SLICE_LIT("upgrade"), SLICE_LIT("websocket")};
+    else
+        x->is_refused = true;
 }
 
 static void h2_take_header(struct http_exchange *x, struct slice name, struct slice value)
@@ -166,6 +181,9 @@ void h2_on_request(struct http_exchange *x, bool is_end)
     struct request_fault fault;
     x->is_head = slice_eq_cstr(r->method, "HEAD");
     r->has_body = !is_end;
+    r->upgrades = r->upgrades && !is_end && slice_eq_cstr(r->method, "CONNECT");
+    if (r->upgrades)
+        h2_take_upgrade(x);
     if (is_end)
         x->body_is_complete = true;
     if (h2_check(x, &fault))
@@ -205,7 +223,7 @@ int h2_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const
         return 0;
     }
     x->unconsumed += len;
-    if (max >= 0 && x->body_received + len > (uint64_t)max)
+    if (max >= 0 && !x->request.upgrades && x->body_received + len > (uint64_t)max)
         h2_fail(x, 413, ERR_TOO_LARGE, "the request body is larger than this server allows");
     else
         exchange_body(x, (struct slice){(const char *)data, len});

@@ -59,7 +59,12 @@ enum conn_state {
     CONN_CLOSED,    /* torn down, libuv's handle is closing */
 };
 
-enum conn_proto { PROTO_DETECT, PROTO_H1, PROTO_H2 };
+enum conn_proto {
+    PROTO_DETECT,
+    PROTO_H1,
+    PROTO_H2,
+    PROTO_TUNNEL /* HTTP/1.1 was left: tunnel.c */
+};
 
 /* A head whose first part has arrived. */
 struct h1_partial {
@@ -183,6 +188,7 @@ struct http_exchange {
     bool body_end_told;
     bool is_responded;
     bool is_chunked;
+    bool is_tunnel;          /* answered with 101 */
     bool is_bodyless;        /* HEAD, 204, 304: writes are dropped */
     bool is_ended;           /* the answer is complete */
     bool has_broken_promise; /* it is longer or shorter than its Content-Length */
@@ -274,6 +280,7 @@ void conn_feed(struct http_conn *c, struct slice data);
 void conn_schedule(struct http_conn *c);
 void conn_run(struct http_conn *c);
 void conn_input(struct http_conn *c, struct slice data); /* plain text, to the protocol */
+size_t conn_proto_want(const struct http_conn *c);       /* bytes that the protocol can take */
 void conn_flush(struct http_conn *c);
 /* Appends data to the output; large data goes to the socket without a copy where that can be. */
 void conn_send(struct http_conn *c, struct slice data);
@@ -332,6 +339,13 @@ bool request_check(struct http_exchange *x, struct request_fault *ret_fault);
 bool request_url_is_normal(bool is_tls, struct slice authority, struct slice target);
 /* Splits absolute-form; false if it is malformed. *ret_authority is untouched for origin-form. */
 bool request_target(struct slice target, struct slice *ret_target, struct slice *ret_authority);
+
+/* tunnel.c: what follows an answer 101 on a connection of HTTP/1.1 */
+void tunnel_respond(struct http_exchange *x, const struct http_header *headers, size_t headers_len);
+void tunnel_input(struct http_conn *c, struct slice data);
+size_t tunnel_want(const struct http_conn *c);
+void tunnel_eof(struct http_conn *c);
+void tunnel_run(struct http_conn *c);
 
 /* h1.c */
 void h1_init(struct http_conn *c);

@@ -41,6 +41,7 @@ struct http_request {
     size_t headers_len;
     int64_t content_length; /* -1: unknown (chunked) or none */
     bool has_body;
+    bool upgrades; /* it asks for a WebSocket: may be answered with 101 */
 };
 
 /* What the handler of a server provides. */
@@ -111,7 +112,11 @@ void http_body_start(struct http_exchange *x);
 /* The handler has disposed of n delivered bytes, the window opens again. */
 void http_body_consumed(struct http_exchange *x, size_t n);
 
-/* Starts the answer. Content-Length, Transfer-Encoding, Connection and Date are this file's
+/* Status 101, to a request that `upgrades` (with is_end false): from then on its body and that of the answer are bytes
+ * of the new protocol, in either direction until that one's end. HTTP/2 (RFC 8441) says 200 for it, and
+ * another answer of 200 to 299 becomes an error, since the client would take it for that.
+ *
+ * Starts the answer. Content-Length, Transfer-Encoding, Connection and Date are this file's
  * business: such headers are dropped (content-length of a HEAD answer is kept). With is_end the
  * body is complete and is sent with the head in one write where possible; data is borrowed for the
  * call. content_length -1 with !is_end means chunked (h1) or unframed (h2). A body for HEAD, 204 or

@@ -193,7 +193,7 @@ void tls_conn_pump(struct http_conn *c)
     if (t->is_eof || (!t->is_ready && (!BIO_ctrl_pending(t->in) || !tls_handshake(c))))
         return;
     while (c->state == CONN_OPEN && (BIO_ctrl_pending(t->in) || SSL_pending(t->ssl))) {
-        size_t want = c->proto == PROTO_H2 ? h2_want(c) : h1_want(c);
+        size_t want = conn_proto_want(c);
         if (!want)
             return;
         if (want > TLS_RECORD_BYTES)

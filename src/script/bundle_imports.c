@@ -21,6 +21,7 @@ const char *const bundle_platform[] = {
     "limpet",
     "cloudflare:workers",
     "cloudflare:workflows",
+    "cloudflare:sockets",
     "cloudflare:node",
     NULL,
 };
@@ -28,9 +29,10 @@ const char bundle_node_prefix[] = "limpet:node/";
 const char bundle_node_hint[] =
     "docs/node.md lists those that it has; else use the web's own APIs (fetch, crypto, URL, "
     "TextEncoder) or a package made for browsers and workers";
-const char bundle_platform_text[] = "derp:runtime/{types,context,logger,http,sql,env}, limpet, "
-                                    "cloudflare:workers, cloudflare:workflows, cloudflare:node "
-                                    "and modules of Node.js";
+const char bundle_platform_text[] =
+    "derp:runtime/{types,context,logger,http,sql,env}, limpet, "
+    "cloudflare:workers, cloudflare:workflows, cloudflare:sockets, cloudflare:node "
+    "and modules of Node.js";
 
 static bool imports_is_node(struct slice path)
 {

@@ -195,7 +195,8 @@ static void dispatch_of(struct invocation *v, const struct call_request *r)
     struct dispatch *d = &v->dispatch;
     d->port = &port;
     d->request = r->http;
-    d->has_stream_body = r->has_stream;
+    d->has_stream_body =
+        r->has_stream && !(r->http && r->http->upgrades); /* else after the answer */
     /* An actor knows its class; a call of it may have an id. */
     d->export_name = r->kind == CALL_METHOD && r->actor.len > 0 ? r->id : r->entrypoint;
     d->props = r->props;

@@ -57,6 +57,7 @@ const char config_usage[] =
     "  --module-memory-max BYTES  of one function or workflow that has no quota (default: three "
     "quarters of --memory-max)\n"
     "  --head-timeout-ms N --idle-timeout-ms N --body-timeout-ms N  slow and idle clients\n"
+    "  --websocket-message-max N  bytes of a WebSocket's message that comes (default 33554432)\n"
     "  --build-cpu-ms N         CPU time of top-level code, once a build (default 10000)\n"
     "  --snapshot-after N       snapshot an execution that is suspended when so many records are "
     "new (default 16)\n"
@@ -109,6 +110,7 @@ static const struct flag flags[] = {
      INT64_MAX},
     {"module-memory-max", NUMBER64, AT(module_memory_bytes_max), 0, MODULE_MEMORY_BYTES_MIN,
      INT64_MAX},
+    {"websocket-message-max", NUMBER64, AT(websocket_message_max), 0, 1, 1 << 30},
     {"head-timeout-ms", NUMBER32, AT(head_timeout_ms), 0, 1, 3600000},
     {"idle-timeout-ms", NUMBER32, AT(idle_timeout_ms), 0, 1, 3600000},
     {"body-timeout-ms", NUMBER32, AT(body_timeout_ms), 0, 1, 3600000},
@@ -271,6 +273,7 @@ enum err config_parse(int argc, char **argv, struct config *ret_config, struct e
         .database_bytes_max = INT64_C(10) << 30,
         .disk_reserve_bytes = INT64_C(256) << 20,
         .memory_bytes_max = (int64_t)(machine_memory_bytes() / 100 * MEMORY_PERCENT),
+        .websocket_message_max = LIMIT_SOCKET_MESSAGE_BYTES,
         .build_cpu_ms = LIMIT_BUILD_CPU_MS,
         .snapshot_after = 16,
         .keep_s = 7 * 24 * 3600,

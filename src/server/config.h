@@ -40,6 +40,7 @@ struct config {
     int64_t namespace_memory_bytes_max; /* of one namespace without a quota; 0: all */
     int64_t module_memory_bytes_max;    /* of one module without a quota; 0: three quarters of: */
     int64_t memory_bytes_max;           /* of all guests and what is buffered for them */
+    int64_t websocket_message_max;      /* bytes of a WebSocket's message that comes */
     uint32_t head_timeout_ms, idle_timeout_ms, body_timeout_ms; /* 0: defaults */
     uint32_t build_cpu_ms;   /* of top-level code; a version's own limit if that is more */
     uint32_t snapshot_after; /* records since the last one; 0: at every suspension */

@@ -163,7 +163,7 @@ void forward_start(struct worker *to, struct slot *s, struct http_exchange *x)
     r->version = s->deployment->version;
     r->http = copy_request(c->arena, http_exchange_request(x));
     r->root = arena_copy(c->arena, forward_id(f));
-    r->has_stream = r->http->has_body && !http_body_take_whole(x, &body);
+    r->has_stream = r->http->upgrades || (r->http->has_body && !http_body_take_whole(x, &body));
     if (r->http->has_body && !r->has_stream)
         r->body = arena_copy(c->arena, body);
     call_start(c, &w->loop, &to->loop, &events, f, called_accept, to);

@@ -354,6 +354,12 @@ void slots_trim(struct worker *w)
     slots_give_back(w);
 }
 
+void slot_going_away(struct slot *s)
+{
+    LIST_FOREACH (n, &s->all)
+        guest_going_away(container_of(n, struct guest, member));
+}
+
 void slot_abandon(struct slot *s)
 {
     struct error e;

@@ -11,7 +11,8 @@ void slot_retire(struct slot *s);                              /* not routed any
 void slot_release(struct slot *s);                             /* frees it if nothing needs it */
 void slot_use(struct slot *s, uint64_t now_ns);                /* it is wanted */
 void slot_warm(struct slot *s);                                /* it has something to give back */
-void slot_abandon(struct slot *s); /* the thread ends: whatever still runs is broken off */
+void slot_going_away(struct slot *s); /* the server is about to stop: WebSockets of clients close */
+void slot_abandon(struct slot *s);    /* the thread ends: whatever still runs is broken off */
 
 /* An isolate for the task at once, or NULL with the reason (ERR_OVERLOAD at the limit). */
 struct guest *slot_take(struct slot *s, const struct task *t, struct error *ret_error);

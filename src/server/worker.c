@@ -470,6 +470,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .loop = &w->loop,
         .egress = s->egress,
         .cache = s->cache,
+        .socket_message_max = (size_t)s->config.websocket_message_max,
         .stand_begin = worker_stand_begin,
         .stand_end = worker_stand_end,
         .sql_take = worker_sql_take,
@@ -588,6 +589,8 @@ static void stop_arrived(struct post *p)
         return;
     w->is_draining = true;
     timer_start(&w->loop, &w->grace, w->server->config.grace_ms, grace_over);
+    LIST_FOREACH (n, &w->slots)
+        slot_going_away(container_of(n, struct slot, link));
     http_server_drain(w->http, drained, w);
 }
 

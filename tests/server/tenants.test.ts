@@ -333,7 +333,7 @@ const OPS: Record<string, string> = {
     child_start: 'namespaces.test.ts', child_result: 'namespaces.test.ts', signal: 'namespaces.test.ts', child_cancel: 'namespaces.test.ts', event_wait: 'signals to its own execution: above', progress: 'of its own execution: above',
     clock: 'own', random: 'own', url_parse: 'own', url_set: 'own', digest: 'own', timer: 'own', cancel: 'own', stream_read: 'own', stream_write: 'own', stream_end: 'own', stream_close: 'own', stream_pipe: 'own', respond: 'own',
     respond_value: 'own', fail: 'own', loaded: 'own', next: 'own', step: 'own', step_done: 'own', stack_map: 'own', seed: 'own', cipher: 'own', crypto: 'own', crypto_random: 'own', codec_new: 'own', codec_set: 'own', wasm: 'own', wasm_compile: 'own', codec_run: 'own', codec_end: 'own',
-    builtin: 'what the binary has', url_pattern: 'own', intl: 'own', text_encoding: 'own', text_decoder: 'own', html_selector: 'own', html_new: 'own', html_run: 'own', html_ask: 'own', html_end: 'own',
+    builtin: 'what the binary has', url_pattern: 'own', intl: 'own', text_encoding: 'own', text_decoder: 'own', html_selector: 'own', html_new: 'own', html_run: 'own', html_ask: 'own', html_end: 'own', socket_respond: 'own', socket_next: 'own', socket_send: 'own', socket_close: 'own', socket_buffered: 'own', tcp_connect: 'sockets.test.ts, egress-rules.test.ts', tcp_start_tls: 'as tcp_connect',
 };
 
 test('every op has a row here', () => {

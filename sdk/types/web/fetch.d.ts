@@ -64,6 +64,8 @@ interface ResponseInit {
     status?: number;
     statusText?: string;
     headers?: HeadersInit;
+    /** With status 101: one end of a WebSocketPair, or the webSocket of a response that is passed on. */
+    webSocket?: WebSocket | null;
 }
 
 interface Response extends Body {}
@@ -79,6 +81,8 @@ declare class Response {
     readonly ok: boolean;
     readonly statusText: string;
     readonly headers: Headers;
+    /** Of an answer 101 to a request with the header "Upgrade: websocket". */
+    readonly webSocket: WebSocket | null;
     clone(): Response;
 }
 
