@@ -11,10 +11,30 @@ import { native } from "./native.ts";
 import { Queue } from "./queue.ts";
 import { service } from "./service.ts";
 
+/** Asked inside of the host, so its promise is settled at once. */
+class RateLimit {
+    #name: string;
+
+    constructor(name: string) {
+        this.#name = name;
+    }
+    async limit(options: { key: string }): Promise<{ success: boolean }> {
+        const key = options?.key;
+        if (typeof key !== "string") {
+            throw new TypeError("limit(): give it { key: text }");
+        }
+        return { success: native.rateLimit(this.#name, key) === 1 };
+    }
+    get [Symbol.toStringTag](): string {
+        return "RateLimit";
+    }
+}
+
 const kinds: Record<string, (name: string) => object> = {
     queue: (name) => new Queue(name),
     service: (name) => service(name),
     assets: (name) => service(name),
+    ratelimit: (name) => new RateLimit(name),
     d1: (name) => (native.require("limpet:internal/runtime/d1") as typeof d1)(name),
     workflow: (name) => executions().binding(name),
     kv: kvNamespace,

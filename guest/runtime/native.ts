@@ -137,6 +137,7 @@ export interface Native {
     sqlExec(sql: string, params: SqlValue[]): SqlResult;
     sqlPack(flags: number, statements: [sql: string, params: SqlValue[]][]): Uint8Array<ArrayBuffer>;
     sqlUnpack(bytes: Uint8Array): { duration: number; size: number; commit: number; results: PackedResult[] };
+    rateLimit(binding: string, key: string): number;
     d1Run(binding: string, request: Uint8Array): Promise<Uint8Array<ArrayBuffer>>;
     sqlTransaction(action: 0 | 1 | 2): void;
     fetchWait(

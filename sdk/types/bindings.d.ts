@@ -8,5 +8,6 @@
 /// <reference path="bindings/actors.d.ts" />
 /// <reference path="bindings/kv.d.ts" />
 /// <reference path="bindings/queue.d.ts" />
+/// <reference path="bindings/rate-limit.d.ts" />
 /// <reference path="bindings/service.d.ts" />
 /// <reference path="bindings/workflow.d.ts" />

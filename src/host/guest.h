@@ -98,6 +98,10 @@ struct guest_host {
                           struct error *ret_error);
     /* durable_id_of_key(), or the one of before if an execution has that. */
     void (*id_of_key)(void *ctx, struct slice workflow, struct slice key, char ret_id[37]);
+    /* May something that the code of this deployment limits happen once more under this key? It is counted.
+     * scope: what it counts in, inside of its namespace. NULL: everything may. */
+    bool (*rate_limit)(void *ctx, const struct deployment *d, struct slice scope, struct slice key,
+                       uint32_t limit, uint32_t period_s);
     /* Does this process still own the executions? ERR_FENCED. */
     enum err (*owns)(void *ctx, struct error *ret_error);
     /* There is something to do for the guest: call guest_step() in this or the next turn. */

@@ -47,6 +47,11 @@ const struct binding_kind_info binding_kinds[BINDING_KINDS] = {
                        .details = "renamed",
                        .is_part_module = true,
                        .type = "DurableObjectNamespace"},
+    [BINDING_RATE_LIMIT] = {.word = "ratelimit",
+                            .target = "namespace_id",
+                            .details = "simple",
+                            .is_limit = true,
+                            .type = "RateLimit"},
     [BINDING_ASSETS] = {.word = "assets", .is_files = true, .type = "Fetcher"},
 };
 
@@ -112,6 +117,21 @@ static enum err binding_kind_of(const json_t *o, const char *name, enum binding_
                            word ? word : "");
 }
 
+/* Cloudflare's periods: counts are kept for no longer. */
+static enum err binding_limit(const json_t *o, const char *name, struct binding *b,
+                              struct error *ret_error)
+{
+    const json_t *v = json_object_get(o, binding_kinds[b->kind].details);
+    json_int_t limit = json_integer_value(json_object_get(v, "limit"));
+    json_int_t period = json_integer_value(json_object_get(v, "period"));
+    if (limit < 1 || limit > UINT32_MAX || (period != 10 && period != 60))
+        return bindings_refuse(ret_error, name, "needs simple = ",
+                               "{ limit = 1 or more, period = 10 or 60 (seconds) }");
+    b->limit = (uint32_t)limit;
+    b->period_s = (uint32_t)period;
+    return OK;
+}
+
 static enum err binding_read(json_t *o, struct arena *a, struct binding *ret,
                              struct error *ret_error)
 {
@@ -132,6 +152,8 @@ static enum err binding_read(json_t *o, struct arena *a, struct binding *ret,
         err = binding_text(o, name, kind->part, false, a, &ret->part, ret_error);
     if (err == OK)
         err = binding_details(o, name, kind->details, a, &ret->details, ret_error);
+    if (err == OK && kind->is_limit)
+        err = binding_limit(o, name, ret, ret_error);
     return err;
 }
 

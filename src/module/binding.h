@@ -25,6 +25,7 @@ enum binding_kind {
     BINDING_ACTOR,
     BINDING_ASSETS,
     BINDING_D1,
+    BINDING_RATE_LIMIT,
     BINDING_KINDS
 };
 
@@ -42,6 +43,7 @@ struct binding_kind_info {
     /* The target is a resource of the same namespace, of that kind; a deploy makes it if it is not there. */
     bool is_resource;
     enum resource_kind resource;
+    bool is_limit;    /* its details are {limit, period}, needed */
     bool is_files;    /* it leads to the static files of its own version, which must have some */
     const char *type; /* of env.NAME, in TypeScript (sdk/types) */
 };
@@ -51,8 +53,9 @@ struct binding {
     struct slice name; /* env.NAME */
     enum binding_kind kind;
     struct slice target, part; /* "": none */
-    struct slice origin;  /* of actors, of a deployment: what their class was called at first */
-    struct slice details; /* JSON, "": none */
+    struct slice origin;      /* of actors, of a deployment: what their class was called at first */
+    struct slice details;     /* JSON, "": none */
+    uint32_t limit, period_s; /* of a limit: so often in so many seconds */
     /* Of a deployment: the number of the resource; 0: it has been deleted since. */
     int64_t resource;
 };

@@ -399,6 +399,24 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
         return OK;
     case KEY_ROOT_kv_namespaces:
         return take_bindings(r, BINDING_KV, SHAPE_KV, v);
+    case KEY_ROOT_ratelimits:
+    case KEY_UNSAFE_bindings:
+        return take_bindings(r, BINDING_RATE_LIMIT, SHAPE_RATE_LIMIT, v);
+    case KEY_ROOT_unsafe:
+        return reader_object(r, SHAPE_UNSAFE, v);
+    case KEY_RATE_LIMIT_namespace_id:
+        r->binding->target = v->text;
+        return OK;
+    case KEY_RATE_LIMIT_simple:
+        r->binding->details = json_of(r, v);
+        return OK;
+    case KEY_RATE_LIMIT_type:
+        return slice_eq_cstr(v->text, "ratelimit")
+                   ? OK
+                   : reader_error(r, v->at, "an unsafe binding can only be a \"ratelimit\" here");
+    case KEY_RATE_LIMIT_name:
+        r->binding->name = v->text;
+        return OK;
     case KEY_ROOT_d1_databases:
         return take_bindings(r, BINDING_D1, SHAPE_D1, v);
     case KEY_D1_database_name:

@@ -26,6 +26,7 @@
 #include "module/runtimes.h"
 #include "server/accounts.h"
 #include "server/control.h"
+#include "server/rates.h"
 #include "server/worker.h"
 #include "store/store.h"
 
@@ -120,6 +121,7 @@ static enum err server_open(struct server *s, struct error *ret_error)
     struct config *c = &s->config;
     s->accounts = accounts_new(c);
     s->images = images_new();
+    s->rates = rates_new();
     if (!c->esbuild)
         c->esbuild = c->owned[1] = runtime_type_find(SLICE_EMPTY)->find_tool();
     struct store_config store = {.accounts = {accounts_get, accounts_get_space, s->accounts},
@@ -175,6 +177,7 @@ static void server_close(struct server *s)
     if (s->store)
         store_close(s->store);
     images_free(s->images);
+    rates_free(s->rates);
     accounts_free(s->accounts);
     config_done(&s->config);
 }

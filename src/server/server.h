@@ -58,6 +58,7 @@ struct server {
     struct bytes suspects;   /* executions that the process before may have ended with */
     struct accounts *accounts;
     struct images *images;
+    struct rates *rates;
     uint64_t started_ns;
 };
 

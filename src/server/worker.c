@@ -24,6 +24,7 @@
 #include "server/execution_calls.h"
 #include "server/place.h"
 #include "server/policy.h"
+#include "server/rates.h"
 #include "server/route.h"
 #include "server/slot.h"
 #include "server/sql_use.h"
@@ -193,6 +194,14 @@ static enum err worker_may_reach(void *ctx, const struct deployment *d, struct s
     error_hint(ret_error, "a workflow starts, signals, cancels and reads executions of its own "
                           "namespace only");
     return ERR_FORBIDDEN;
+}
+
+static bool worker_rate_limit(void *ctx, const struct deployment *d, struct slice scope,
+                              struct slice key, uint32_t limit, uint32_t period_s)
+{
+    struct worker *w = ctx;
+    return rates_take(w->server->rates, module_name_split(d->name).space, scope, key, limit,
+                      period_s);
 }
 
 static enum err worker_owns(void *ctx, struct error *ret_error)
@@ -487,6 +496,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
         .may_reach = worker_may_reach,
         .execution = execution_calls_start,
         .execution_drop = execution_calls_drop,
+        .rate_limit = worker_rate_limit,
         .owns = worker_owns,
         .runnable = turn_runnable,
     };

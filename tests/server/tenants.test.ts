@@ -329,7 +329,7 @@ const OPS: Record<string, string> = {
     service_fetch: 'services.test.ts: what is bound is of its namespace', service_call: 'as service_fetch',
     actor_id: 'actors.test.ts: classes that are bound, or the module\'s own', actor_self: 'own', actor_control: 'own',
     store_get: 'the file of the actor', store_put: 'as store_get', store_delete: 'as store_get', store_list: 'as store_get', store_clear: 'as store_get', store_size: 'as store_get', store_sync: 'as store_get', store_call: 'as store_get', alarm_get: 'as store_get', alarm_set: 'as store_get',
-    d1_run: 'd1.test.ts', workflow_start: 'workflow-bindings.test.ts', execution_status: 'workflow-bindings.test.ts', execution_tell: 'workflow-bindings.test.ts',
+    d1_run: 'd1.test.ts', rate_limit: 'rate-limits.test.ts', workflow_start: 'workflow-bindings.test.ts', execution_status: 'workflow-bindings.test.ts', execution_tell: 'workflow-bindings.test.ts',
     child_start: 'namespaces.test.ts', child_result: 'namespaces.test.ts', signal: 'namespaces.test.ts', child_cancel: 'namespaces.test.ts', event_wait: 'signals to its own execution: above', progress: 'of its own execution: above',
     clock: 'own', random: 'own', url_parse: 'own', url_set: 'own', digest: 'own', timer: 'own', cancel: 'own', stream_read: 'own', stream_write: 'own', stream_end: 'own', stream_close: 'own', stream_pipe: 'own', respond: 'own',
     respond_value: 'own', fail: 'own', loaded: 'own', next: 'own', step: 'own', step_done: 'own', stack_map: 'own', seed: 'own', cipher: 'own', crypto: 'own', crypto_random: 'own', codec_new: 'own', codec_set: 'own', wasm: 'own', wasm_compile: 'own', codec_run: 'own', codec_end: 'own',
