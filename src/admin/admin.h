@@ -13,6 +13,7 @@
 
 struct admin;
 struct egress_policy;
+struct json_writer;
 struct loop;
 
 /* One run of a function through the API: execute. The caller owns it until done. */
@@ -77,6 +78,15 @@ struct admin_quota {
     size_t used;        /* 0 without a module */
 };
 
+/* Hosts and paths that modules answer for (http/route_pattern.h). */
+struct admin_routes {
+    /* May the module have these (lines), beside what others have? ERR_CONFLICT. */
+    enum err (*check)(void *ctx, struct slice module, struct slice lines, struct error *ret_error);
+    /* Nobody else gets them until they serve, or it is held "". */
+    void (*hold)(void *ctx, struct slice module, struct slice lines);
+    void (*list)(void *ctx, struct slice space, struct json_writer *w);
+};
+
 struct admin_host {
     void *ctx;
     /* Loads what was built into a fresh isolate under its limits, as a serving version would be.
@@ -107,6 +117,7 @@ struct admin_host {
     void (*schedule_ask)(void *ctx, struct schedule_ask *a);
     /* A queue was paused or resumed, or got messages. */
     void (*queue_look)(void *ctx, int64_t queue);
+    struct admin_routes routes;
 };
 
 struct admin_config {

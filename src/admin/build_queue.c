@@ -99,10 +99,17 @@ static void build_free(struct build *b)
     arena_free(b->arena); /* b lies in it */
 }
 
+static bool has_routes(const struct build *b)
+{
+    return b->options.routes.len > 0 && !b->is_kept_back;
+}
+
 static void build_end(struct build *b, enum build_outcome outcome, const struct error *error)
 {
     struct build_queue *q = b->queue;
     uint64_t us = (uint64_t)(clock_wall_us() - b->created_us);
+    if (has_routes(b))
+        q->config.host->routes.hold(q->config.host->ctx, b->function, SLICE_EMPTY);
     list_remove(&b->link);
     q->bytes -= b->bytes;
     if (b->is_running)
@@ -255,6 +262,17 @@ static struct slice resources_of(const struct build *b)
     return arena_copy(b->arena, bytes_slice(&lines));
 }
 
+static enum err hold_routes(struct build *b)
+{
+    const struct admin_host *host = b->queue->config.host;
+    if (!has_routes(b))
+        return OK;
+    enum err err = host->routes.check(host->ctx, b->function, b->options.routes, &b->error);
+    if (err == OK)
+        host->routes.hold(host->ctx, b->function, b->options.routes);
+    return err;
+}
+
 static void start_publish(struct build *b)
 {
     struct version_row row = {
@@ -402,7 +420,7 @@ static void build_step(struct build *b)
                 build_lose(b, &b->record_op.error);
                 return;
             }
-            b->state = b->error.code ? BUILD_WAIT_FAIL : BUILD_WAIT_PUBLISH;
+            b->state = b->error.code || hold_routes(b) ? BUILD_WAIT_FAIL : BUILD_WAIT_PUBLISH;
             if (b->error.code)
                 start_fail(b);
             else
@@ -561,6 +579,7 @@ enum err build_queue_submit(struct build_queue *q, struct build_upload *upload,
     b->options.bindings = arena_copy(arena, upload->options.bindings);
     b->options.schedules = arena_copy(arena, upload->options.schedules);
     b->options.consumers = arena_copy(arena, upload->options.consumers);
+    b->options.routes = arena_copy(arena, upload->options.routes);
     b->options.runtime = arena_copy(arena, upload->options.runtime);
     b->source = take_bytes(&upload->source);
     b->built.artifact = take_bytes(&upload->built.artifact);

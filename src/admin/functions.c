@@ -183,6 +183,11 @@ void version_options_json(struct json_writer *w, const struct version_options *o
     json_close(w, '}');
     raw_json(w, "vars", o->vars);
     raw_json(w, "bindings", o->bindings);
+    json_key(w, "routes");
+    json_open(w, '[');
+    for (struct slice rest = o->routes; rest.len > 0;)
+        json_slice(w, slice_split(&rest, '\n'));
+    json_close(w, ']');
     json_key(w, "egress");
     if (o->domains.len == 0) {
         json_nil(w);
@@ -245,4 +250,16 @@ void function_delete(struct admin_request *r)
     }
     build_queue_cancel(r->admin->builds, r->params[0]);
     store_function_delete(r->admin->store, request_op(r, on_deleted), r->params[0]);
+}
+
+void route_list(struct admin_request *r)
+{
+    const struct admin_host *host = &r->admin->host;
+    struct bytes body = BYTES_INIT;
+    struct json_writer w = json_writer(&body);
+    json_open(&w, '{');
+    json_key(&w, "routes");
+    host->routes.list(host->ctx, r->space, &w);
+    json_close(&w, '}');
+    reply_json(r, 200, &body);
 }

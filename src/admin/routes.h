@@ -228,6 +228,8 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
       "Set a secret of the namespace; a module's own variable or secret of that name comes first")                      \
     X(shared_secret_delete, shared_secret_delete, DELETE, "/shared-secrets/:var", DEPLOY, NONE, 204, "", "", "",            \
       "Delete a secret of the namespace")                                                                               \
+    X(route_list, route_list, GET, "/routes", READ, NONE, 200, "", "RouteList", "",                                         \
+      "Hosts and paths that functions of the namespace answer for beside their names")                                  \
     X(egress_show, egress_show, GET, "/egress", READ, NONE, 200, "", "Egress", "",                                          \
       "Egress rules of the namespace in their order, and what becomes of requests that none is about")                  \
     X(egress_put, egress_put, PUT, "/egress", ADMIN, SMALL, 200, "EgressDefault", "Egress", "",                             \

@@ -12,6 +12,7 @@
 #include "asset/assets.h"
 #include "base/limits.h"
 #include "base/module_name.h"
+#include "http/route_pattern.h"
 #include "module/binding.h"
 #include "module/runtimes.h"
 
@@ -175,6 +176,38 @@ static enum err read_vars(const struct body_value *v, struct bytes *ret_vars,
     return OK;
 }
 
+static enum err read_routes(struct arena *a, const struct body_value *v, struct bytes *ret_lines,
+                            struct error *ret_error)
+{
+    CLEANUP(bytes_done) struct bytes text = BYTES_INIT;
+    struct body_value item;
+    struct route_pattern pattern;
+    size_t count = 0;
+    if (v->kind != BODY_ARRAY)
+        return wrong_kind("routes", "an array of patterns", v, ret_error);
+    bytes_clear(ret_lines);
+    struct body_walk walk = body_walk(v);
+    for (; body_next_item(&walk, &item); count++) {
+        if (item.kind != BODY_STRING)
+            return wrong_kind("routes", "an array of strings", &item, ret_error);
+        bytes_clear(&text);
+        body_string(&item, &text);
+        enum err err = route_pattern_parse(bytes_slice(&text), a, &pattern, ret_error);
+        if (err)
+            return err;
+        if (count == ROUTE_PATTERNS_MAX) {
+            error_set(ret_error, ERR_INVALID, "'routes' has more than %d patterns",
+                      ROUTE_PATTERNS_MAX);
+            error_hint(ret_error, "use '*' for many paths, or many hosts");
+            return ERR_INVALID;
+        }
+        if (count > 0)
+            bytes_append_char(ret_lines, '\n');
+        bytes_append_slice(ret_lines, bytes_slice(&text));
+    }
+    return OK;
+}
+
 /* As they are kept: checked, sorted, and without what does not matter. */
 static enum err read_bindings(struct arena *a, const struct body_value *v,
                               struct binding **ret_items, size_t *ret_len, struct bytes *ret_json,
@@ -195,7 +228,7 @@ struct upload_parts {
     struct arena *arena;
     struct binding *items; /* of bindings; the arena's */
     size_t items_len;
-    struct bytes name, domains, vars, bindings;
+    struct bytes name, domains, vars, bindings, routes;
     struct slice schedules, consumers; /* JSON, borrowed from the body; "": none */
     struct build_upload upload;
     const struct runtime_type *of; /* whose artifact or detail it has */
@@ -209,6 +242,7 @@ static void upload_parts_done(struct upload_parts *p)
     bytes_done(&p->domains);
     bytes_done(&p->vars);
     bytes_done(&p->bindings);
+    bytes_done(&p->routes);
     bytes_done(&p->upload.source);
     build_output_done(&p->upload.built);
     bytes_done(&p->runtime);
@@ -252,9 +286,9 @@ static enum err choose_runtime(struct upload_parts *p, struct error *ret_error)
 static enum err read_member(struct upload_parts *p, const struct bytes *key,
                             const struct body_value *v, struct error *ret_error)
 {
-    static const char *const members[] = {"name",   "source",   "runtime",   "isolation",
-                                          "limits", "egress",   "vars",      "serve",
-                                          "assets", "bindings", "schedules", "consumers"};
+    static const char *const members[] = {
+        "name",  "source", "runtime",  "isolation", "limits",    "egress", "vars",
+        "serve", "assets", "bindings", "schedules", "consumers", "routes"};
     const char *known[ARRAY_LEN(members) + 2 * RUNTIMES_SHOWN_MAX];
     size_t known_len = upload_members(members, ARRAY_LEN(members), known, ARRAY_LEN(known));
     struct slice name = bytes_slice(key);
@@ -304,6 +338,8 @@ static enum err read_member(struct upload_parts *p, const struct bytes *key,
     }
     if (slice_eq_cstr(name, "vars"))
         return read_vars(v, &p->vars, ret_error);
+    if (slice_eq_cstr(name, "routes"))
+        return read_routes(p->arena, v, &p->routes, ret_error);
     if (slice_eq_cstr(name, "bindings"))
         return read_bindings(p->arena, v, &p->items, &p->items_len, &p->bindings, ret_error);
     if (slice_eq_cstr(name, "consumers")) {
@@ -384,6 +420,7 @@ static enum err read_upload(struct admin_request *r, struct upload_parts *p,
         if (err)
             return err;
     }
+    p->upload.options.routes = bytes_slice(&p->routes);
     return check_bound_once(p, ret_error);
 }
 
@@ -466,6 +503,22 @@ static enum err check_targets(struct admin_request *r, const struct upload_parts
     }
     json_close(&w, ']');
     return first;
+}
+
+/* So that it is said at once; who is first is decided when it is published. */
+static enum err check_routes(struct admin_request *r, const struct upload_parts *p,
+                             struct error *ret_error)
+{
+    const struct admin_host *host = &r->admin->host;
+    if (p->routes.len == 0 || p->upload.is_kept_back)
+        return OK;
+    if (!module_kinds[r->kind].is_routed) {
+        error_set(ret_error, ERR_INVALID, "a %s answers no requests, so it has no routes",
+                  module_kinds[r->kind].word);
+        error_hint(ret_error, "leave 'routes' out");
+        return ERR_INVALID;
+    }
+    return host->routes.check(host->ctx, p->upload.function, bytes_slice(&p->routes), ret_error);
 }
 
 /* ---- the answer ---- */
@@ -563,7 +616,7 @@ void function_upload(struct admin_request *r)
     struct upload_state *s = arena_new_struct(r->arena, struct upload_state);
     parts.arena = r->arena;
     if (request_query_wait(r, &s->wait_ms, &error) || read_upload(r, &parts, &error) ||
-        check_targets(r, &parts, &made, &error)) {
+        check_targets(r, &parts, &made, &error) || check_routes(r, &parts, &error)) {
         reply_error(r, &error);
         return;
     }

@@ -129,10 +129,13 @@ static enum err read_percent(struct admin_request *r, uint32_t *ret_permyriad,
 
 static void on_served(struct admin_request *r, const struct store_op *op)
 {
-    if (op->error.code)
+    if (op->error.code) {
+        if (r->admin->host.routes.hold)
+            r->admin->host.routes.hold(r->admin->host.ctx, r->params[0], SLICE_EMPTY);
         reply_error(r, &op->error);
-    else
-        change_announce(r, r->params[0], ADMIN_CHANGED, reply_changed);
+        return;
+    }
+    change_announce(r, r->params[0], ADMIN_CHANGED, reply_changed);
 }
 
 void version_serve(struct admin_request *r)
@@ -149,6 +152,12 @@ void version_serve(struct admin_request *r)
                         module_kinds[r->kind].word);
         error_hint(&error, "give percent 100");
     }
+    const struct admin_host *host = &r->admin->host;
+    const bool takes_routes = permyriad == STORE_SPLIT_ALL && row.options.routes.len > 0;
+    if (!err && takes_routes)
+        err = host->routes.check(host->ctx, r->params[0], row.options.routes, &error);
+    if (!err && takes_routes)
+        host->routes.hold(host->ctx, r->params[0], row.options.routes);
     if (err)
         reply_error(r, &error);
     else

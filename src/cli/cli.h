@@ -109,6 +109,7 @@ int cmd_token_revoke(struct cli *cli);
 int cmd_secret_set(struct cli *cli);
 int cmd_secret_list(struct cli *cli);
 int cmd_secret_delete(struct cli *cli);
+int cmd_routes_list(struct cli *cli);
 int cmd_egress_list(struct cli *cli);
 int cmd_egress_allow(struct cli *cli);
 int cmd_egress_deny(struct cli *cli);

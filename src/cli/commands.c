@@ -475,6 +475,8 @@ const struct command commands_table[] = {
     {"secret list", "[NAME]", "Secrets of a function or workflow, without their values", NULL,
      secret_flags, cmd_secret_list},
     {"secret delete", "[NAME] KEY", "Delete a secret", NULL, secret_flags, cmd_secret_delete},
+    {"routes list", "", "Hosts and paths that functions answer for beside their names", NULL,
+     no_flags, cmd_routes_list},
     {"egress list", "", "Egress rules of the namespace, in their order", NULL, no_flags,
      cmd_egress_list},
     {"egress allow", "PATTERN", "Let code of the namespace send requests there", egress_details,

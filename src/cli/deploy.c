@@ -81,9 +81,6 @@ int deploy_open(struct cli *cli, const char *path, struct project **ret_project)
         say_progress(cli->is_json, "reading %s, which the project's build has made", other->path);
         p = other;
     }
-    if (p->routes.len > 0)
-        project_warn(p, "%s: routes: this server answers by name, at NAME.DOMAIN of any domain",
-                     p->file);
     say_warnings(cli, p);
     if (p->space && !args_has(&cli->args, "--namespace"))
         cli->space = namespace_is_default(slice_cstr(p->space)) ? NULL : p->space;
@@ -235,6 +232,7 @@ int deploy_upload(struct cli *cli, struct project *p, const struct bundle *b)
         .options = p->options,
         .egress = p->egress.len > 0 ? p->egress.items : NULL,
         .vars = &p->vars,
+        .routes = &p->routes,
         .bindings = &p->bindings,
         .assets = bytes_slice(&assets),
         .is_kept_back = args_has(&cli->args, "--no-serve"),

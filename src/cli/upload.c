@@ -151,6 +151,13 @@ static void upload_json(const struct upload *u, const struct bundle *b, struct b
     limit_json(&w, "wall_ms", o->wall_ms);
     limit_json(&w, "sql_transaction_ms", o->sql_transaction_ms);
     json_close(&w, '}');
+    if (u->routes && u->routes->len > 0) {
+        json_key(&w, "routes");
+        json_open(&w, '[');
+        for (size_t i = 0; i < u->routes->len; i++)
+            json_cstr(&w, u->routes->items[i]);
+        json_close(&w, ']');
+    }
     if (u->egress) {
         json_key(&w, "egress");
         json_open(&w, '[');

@@ -10,9 +10,10 @@ struct cli;
 
 struct upload {
     const char *name;
-    struct version_options options;  /* isolation and limits; the texts in it are not used */
-    const char *const *egress;       /* NULL-terminated; NULL: all public hosts */
-    const struct project_vars *vars; /* NULL: none */
+    struct version_options options;     /* isolation and limits; the texts in it are not used */
+    const char *const *egress;          /* NULL-terminated; NULL: all public hosts */
+    const struct project_vars *vars;    /* NULL: none */
+    const struct project_texts *routes; /* NULL: none */
     const struct project_bindings *bindings; /* NULL: none */
     struct slice assets;                     /* manifest of static files, "" for none */
     struct slice schedules, consumers;       /* JSON, "" for none */

@@ -30,6 +30,7 @@ struct image;
 struct loop;
 struct module_kind_info;
 struct placeholder;
+struct route_pattern;
 struct runtime;
 
 struct deployment_env {
@@ -56,7 +57,9 @@ struct deployment {
     const struct module_kind_info *kind;
     struct runtime *runtime;              /* what runs it; stays longer */
     struct slice name, hash, detail_hash; /* hashes name artifacts; of the detail perhaps "" */
-    struct account *account;              /* of its module, a reference; NULL: nothing is counted */
+    const struct route_pattern *routes;   /* beside its name */
+    size_t routes_len;
+    struct account *account; /* of its module, a reference; NULL: nothing is counted */
     int64_t version;
     uint64_t random_seed; /* of Math.random in top-level code */
     uint32_t exports;     /* enum module_export */

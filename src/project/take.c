@@ -144,8 +144,12 @@ static enum err take_route(struct project_reader *r, const struct document_value
     if (v->kind == BODY_OBJECT) {
         const struct document_value *pattern = document_member(v, "pattern");
         enum err err = reader_object(r, SHAPE_ROUTE, v);
+        const struct document_value *domain = document_member(v, "custom_domain");
+        struct project_texts *all = &r->p->routes;
         if (!err && !pattern)
             err = reader_error(r, v->at, "a route needs a 'pattern'");
+        else if (!err && domain && slice_eq_cstr(domain->text, "true")) /* all of the host */
+            all->items[all->len - 1] = arena_printf(r->p->arena, "%s/*", all->items[all->len - 1]);
         return err;
     }
     for (size_t i = 0; i < v->len; i++) {

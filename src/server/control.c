@@ -268,6 +268,22 @@ static bool host_quota_look(void *ctx, const struct quota_row *owner, enum resou
     return true;
 }
 
+static enum err host_routes_check(void *ctx, struct slice module, struct slice lines,
+                                  struct error *ret_error)
+{
+    return deployments_routes_check(((struct control *)ctx)->deployments, module, lines, ret_error);
+}
+
+static void host_routes_hold(void *ctx, struct slice module, struct slice lines)
+{
+    deployments_routes_hold(((struct control *)ctx)->deployments, module, lines);
+}
+
+static void host_routes_list(void *ctx, struct slice space, struct json_writer *w)
+{
+    deployments_routes_list(((struct control *)ctx)->deployments, space, w);
+}
+
 /* ---- start ---- */
 
 /* Our listeners share their port among threads (SO_REUSEPORT), so another server of the same user
@@ -342,7 +358,8 @@ static enum err start_admin(struct control *c, struct error *ret_error)
                               .quota_look = host_quota_look,
                               .schedule_look = host_schedule_look,
                               .schedule_ask = host_schedule_ask,
-                              .queue_look = host_queue_look};
+                              .queue_look = host_queue_look,
+                              .routes = {host_routes_check, host_routes_hold, host_routes_list}};
     return admin_new(&c->loop, &admin, c->server->store, &host, &c->admin, ret_error);
 }
 

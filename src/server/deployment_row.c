@@ -11,6 +11,7 @@
 #include "base/module_name.h"
 #include "host/database.h"
 #include "host/runtimes.h"
+#include "http/route_pattern.h"
 #include "module/binding.h"
 #include "module/deployment.h"
 #include "server/accounts.h"
@@ -200,6 +201,7 @@ static struct deployment *version_of(struct deployments *ds, const struct store_
     d->release_database = database_unref;
     options.domains = arena_copy(d->arena, options.domains);
     set_options(d, &options);
+    d->routes = route_patterns_read(v->options.routes, d->arena, &d->routes_len);
     const size_t room = q->module.env_len + (v->options.vars.len > 0 ? LIMIT_ENV_VARS : 0) +
                         (v->options.bindings.len > 0 ? LIMIT_BINDINGS : 0);
     struct deployment_env *env = arena_array(d->arena, room + 1, sizeof(*env));

@@ -45,6 +45,7 @@ static void change_taken(struct worker_change *w)
 /* Remembers where the module's data lies; removes it when the module is gone. */
 void deployments_track(struct deployments *ds, struct slice name, const struct deployment *d)
 {
+    claims_set(&ds->claims, name, d ? d->routes : NULL, d ? d->routes_len : 0);
     struct database *old = d ? map_put(&ds->databases, name, database_ref(d->database))
                              : map_remove(&ds->databases, name);
     if (old && (!d || old != d->database)) {
@@ -262,6 +263,25 @@ void deployments_free(struct deployments *ds)
     while (map_next(&ds->databases, &cursor, &name, &database))
         database_unref(database);
     map_done(&ds->databases);
+    claims_done(&ds->claims);
     arena_free(ds->names);
     free(ds);
+}
+
+/* ---- routes ---- */
+
+enum err deployments_routes_check(struct deployments *ds, struct slice module, struct slice lines,
+                                  struct error *ret_error)
+{
+    return claims_check(&ds->claims, &ds->databases, module, lines, ret_error);
+}
+
+void deployments_routes_hold(struct deployments *ds, struct slice module, struct slice lines)
+{
+    claims_hold(&ds->claims, module, lines);
+}
+
+void deployments_routes_list(struct deployments *ds, struct slice space, struct json_writer *w)
+{
+    claims_json(&ds->claims, space, w);
 }

@@ -28,3 +28,7 @@ void deployments_try(struct deployments *ds, struct deployment_ask *a, struct sl
 
 /* For struct admin_host. */
 void deployments_change(struct deployments *ds, struct admin_change *request);
+NODISCARD enum err deployments_routes_check(struct deployments *ds, struct slice module,
+                                            struct slice lines, struct error *ret_error);
+void deployments_routes_hold(struct deployments *ds, struct slice module, struct slice lines);
+void deployments_routes_list(struct deployments *ds, struct slice space, struct json_writer *w);

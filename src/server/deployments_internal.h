@@ -6,12 +6,14 @@
 #pragma once
 
 #include "base/map.h"
+#include "server/claims.h"
 #include "server/deployments.h"
 
 struct deployments {
     struct server *server;
     struct loop *loop;
     struct asks *asks;
+    struct claims claims;
     struct map databases;  /* module name -> struct database, a reference each */
     struct map workflows;  /* "name@version" -> struct deployment, a reference each */
     uint64_t changes;      /* announced so far: what was asked for before one may be old */

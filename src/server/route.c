@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which slot answers a public request: by host, and by version where two share the requests. */
+ * Which slot answers a public request: by the patterns of modules, else by the names in its host, and by version
+ * where two share the requests. */
 #include "server/route.h"
 
 #include "base/limits.h"
@@ -64,6 +65,9 @@ struct slot *route_request(struct worker *w, const struct http_request *r, struc
     int port;
     if (url_split_authority(r->authority, 80, &host, &port) != OK)
         host = SLICE_EMPTY;
+    struct slot *by_pattern = route_table_find(&w->hosts, host, r->target);
+    if (by_pattern)
+        return by_pattern;
     struct slice rest = host, name = slice_split(&rest, '.');
     CLEANUP(bytes_done) struct bytes module = BYTES_INIT;
     bool is_named = !is_address(host) && append_namespace(w, rest, &module);

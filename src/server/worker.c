@@ -270,6 +270,10 @@ static void route_change(struct worker *w, struct slice name, struct deployment 
         d ? map_put(&w->routes, name, route_slot(w, d)) : map_remove(&w->routes, name);
     if (module_name_is_in(name, SLICE_EMPTY))
         w->default_len += (d ? 1 : 0) - (old ? 1 : 0);
+    for (size_t k = 0; old && k < old->deployment->routes_len; k++)
+        route_table_remove(&w->hosts, &old->deployment->routes[k], old);
+    for (size_t k = 0; d && k < d->routes_len; k++)
+        route_table_add(&w->hosts, &d->routes[k], map_get(&w->routes, name));
     if (old)
         slot_retire(old);
 }
@@ -505,6 +509,7 @@ static void worker_init(struct worker *w, struct server *s, int index)
 static void worker_free(struct worker *w)
 {
     map_done(&w->routes);
+    route_table_done(&w->hosts);
     map_done(&w->spaces);
     policies_done(w);
     map_done(&w->unnamed);

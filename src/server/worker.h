@@ -7,6 +7,7 @@
 #include "admin/admin.h"
 #include "flow/env.h"
 #include "host/guest.h"
+#include "http/route_pattern.h"
 #include "module/deployment.h"
 #include "server/asset_cache.h"
 #include "server/metrics.h"
@@ -62,14 +63,15 @@ struct worker {
     struct http_server *http;
     struct http_client *client;
     struct guest_host host;
-    struct map routes;    /* module name -> struct slot */
-    unsigned default_len; /* of them in the default namespace */
-    struct map spaces;    /* names of the other namespaces; the values are nothing */
-    struct map policies;  /* name of a namespace -> struct egress_policy, a reference: policy.h */
-    struct map unnamed;   /* address of a deployment -> struct slot */
-    struct map actors;    /* key -> struct actor */
-    struct map alarms;    /* key -> struct alarm: alarm.c */
-    uint64_t alarm_sets;  /* how often one was set on this thread */
+    struct map routes;        /* module name -> struct slot */
+    unsigned default_len;     /* of them in the default namespace */
+    struct route_table hosts; /* of patterns beside names -> struct slot */
+    struct map spaces;        /* names of the other namespaces; the values are nothing */
+    struct map policies; /* name of a namespace -> struct egress_policy, a reference: policy.h */
+    struct map unnamed;  /* address of a deployment -> struct slot */
+    struct map actors;   /* key -> struct actor */
+    struct map alarms;   /* key -> struct alarm: alarm.c */
+    uint64_t alarm_sets; /* how often one was set on this thread */
     unsigned actors_len;
     struct list actors_idle; /* the one first that is idle for longest */
     struct list slots;

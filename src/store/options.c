@@ -40,6 +40,7 @@ void version_options_write(const struct version_options *options, struct bytes *
     options_put_text(&w, "bindings", options->bindings);
     options_put_text(&w, "schedules", options->schedules);
     options_put_text(&w, "consumers", options->consumers);
+    options_put_text(&w, "routes", options->routes);
     options_put_text(&w, "runtime", options->runtime);
     json_close(&w, '}');
 }
@@ -83,6 +84,7 @@ enum err version_options_read(struct slice json, struct arena *a,
     ret_options->bindings = options_get_text(root, "bindings", a);
     ret_options->consumers = options_get_text(root, "consumers", a);
     ret_options->schedules = options_get_text(root, "schedules", a);
+    ret_options->routes = options_get_text(root, "routes", a);
     ret_options->runtime = options_get_text(root, "runtime", a);
     json_decref(root);
     return OK;

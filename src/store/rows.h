@@ -28,6 +28,7 @@ struct version_options {
     /* What it declares: a JSON array of {"name", "plan"} (schedule/plan.h), "" for none. */
     struct slice schedules;
     struct slice consumers; /* queues that it consumes: a JSON array, "" for none */
+    struct slice routes;    /* which hosts and paths it answers for beside its name: lines */
     struct slice runtime;   /* what runs it: a name, "" for the first (module/runtimes.h) */
 };
 

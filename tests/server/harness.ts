@@ -133,6 +133,7 @@ export interface UploadOptions {
     /** What it consumes, and what is started when. */
     consumers?: object[];
     schedules?: object[];
+    routes?: string[];
 }
 
 export interface CliResult {

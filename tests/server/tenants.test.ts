@@ -112,6 +112,7 @@ const CASES: Record<string, Case> = {
     'GET /secrets/{module}': { role: 'read' },
     'GET /shared-secrets': { role: 'read' },
     'GET /egress': { role: 'read' },
+    'GET /routes': { role: 'read' },
     'POST /egress/test': { role: 'read', body: () => ({ url: 'https://example.com' }) },
     'GET /audit': { role: 'admin' },
     'GET /audit/verify': { role: 'server' },
