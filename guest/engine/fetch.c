@@ -342,7 +342,10 @@ static bool fetch_gather(JSContext *ctx, JSValueConst request, struct body *body
     return false;
 }
 
-#define CACHE_SCHEME "cache:"
+/* What the host answers itself: code asks by objects of the runtime, not by fetch(). */
+static const struct {
+    const char *scheme, *instead;
+} host_schemes[] = {{"cache:", "caches.default"}, {"bucket:", "the bucket's binding"}};
 
 static bool fetch_is_local(struct text url)
 {
@@ -383,13 +386,13 @@ static JSValue fetch_request(JSContext *ctx, JSValue request, struct request *r,
     return promise;
 }
 
-JSValue fetch_cache(JSContext *ctx, JSValueConst request, struct text name)
+JSValue fetch_host(JSContext *ctx, JSValueConst request, int scheme, struct text name)
 {
     struct request *r = request_of(request);
     struct buffer url = {0};
     if (!r)
-        return JS_ThrowTypeError(ctx, "a cache is asked by a Request");
-    buffer_add(&url, CACHE_SCHEME, strlen(CACHE_SCHEME));
+        return JS_ThrowTypeError(ctx, "the host is asked by a Request");
+    buffer_add(&url, host_schemes[scheme].scheme, strlen(host_schemes[scheme].scheme));
     buffer_add(&url, name.at, name.len);
     buffer_add(&url, " ", 1);
     buffer_add(&url, r->url.at, r->url.len);
@@ -424,10 +427,13 @@ static JSValue fetch_global(JSContext *ctx, JSValueConst this_value, int argc, J
     JSValue request = fetch_begin(ctx, argv[0], argc > 1 ? argv[1] : JS_UNDEFINED, &r, &promise);
     if (JS_IsException(request))
         return promise;
-    if (r->url.len >= strlen(CACHE_SCHEME) &&
-        memcmp(r->url.at, CACHE_SCHEME, strlen(CACHE_SCHEME)) == 0) {
+    for (size_t k = 0; k < sizeof host_schemes / sizeof *host_schemes; k++) {
+        const char *scheme = host_schemes[k].scheme;
+        if (r->url.len < strlen(scheme) || memcmp(r->url.at, scheme, strlen(scheme)) != 0)
+            continue;
         JS_FreeValue(ctx, request);
-        JS_ThrowTypeError(ctx, "fetch() knows no scheme 'cache:'; use caches.default");
+        JS_ThrowTypeError(ctx, "fetch() knows no scheme '%s'; use %s", scheme,
+                          host_schemes[k].instead);
         return fetch_reject(ctx);
     }
     if (fetch_is_local(r->url)) {

@@ -568,11 +568,12 @@ static JSValue native_set_frame(JSContext *ctx, JSValueConst this_value, int arg
     return JS_UNDEFINED;
 }
 
-static JSValue native_fetch_cache(JSContext *ctx, JSValueConst this_value, int argc,
-                                  JSValueConst *argv)
+/* fetchCache, fetchBucket: what they ask is said by the magic number. */
+static JSValue native_fetch_host(JSContext *ctx, JSValueConst this_value, int argc,
+                                 JSValueConst *argv, int scheme)
 {
     struct text name = text_of(ctx, argc > 1 ? argv[1] : JS_UNDEFINED);
-    JSValue promise = name.at ? fetch_cache(ctx, argv[0], name) : JS_EXCEPTION;
+    JSValue promise = name.at ? fetch_host(ctx, argv[0], scheme, name) : JS_EXCEPTION;
     text_done(ctx, name);
     return promise;
 }
@@ -746,7 +747,8 @@ static const JSCFunctionListEntry native_members[] = {
     JS_CFUNC_DEF("defineModule", 2, native_define_module),
     JS_CFUNC_DEF("frame", 0, native_frame),
     JS_CFUNC_DEF("setFrame", 1, native_set_frame),
-    JS_CFUNC_DEF("fetchCache", 2, native_fetch_cache),
+    JS_CFUNC_MAGIC_DEF("fetchCache", 2, native_fetch_host, FETCH_CACHE),
+    JS_CFUNC_MAGIC_DEF("fetchBucket", 2, native_fetch_host, FETCH_BUCKET),
     JS_CFUNC_DEF("require", 1, native_require),
     JS_CFUNC_DEF("lazyGlobals", 1, native_lazy_globals),
     JS_CFUNC_DEF("removeGlobals", 1, native_remove_globals),

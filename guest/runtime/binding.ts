@@ -39,6 +39,7 @@ const kinds: Record<string, (name: string) => object> = {
     workflow: (name) => executions().binding(name),
     kv: kvNamespace,
     durable_object_namespace: (name) => actorsOf(name),
+    bucket: (name) => (native.require("limpet:internal/runtime/bucket") as { bucket(name: string): object }).bucket(name),
 };
 
 let made: Map<string, object> | undefined;

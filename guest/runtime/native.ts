@@ -204,6 +204,7 @@ export interface Native {
     frame(): unknown;
     setFrame(frame: unknown): void;
     fetchCache(request: Request, name: string): Promise<Response>;
+    fetchBucket(request: Request, name: string): Promise<Response>;
     require(name: string): unknown;
     lazyGlobals(modules: Record<string, string>): void;
     removeGlobals(...names: string[]): void;

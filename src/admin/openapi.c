@@ -148,6 +148,8 @@ static const struct field fields[] = {
     {"Binding", "entrypoint", "string?", false,
      "of a service: an exported class of that function; left out: its default export"},
     {"Binding", "props", "object?", false, "of a service: what that sees as ctx.props"},
+    {"Binding", "bucket", "string", false,
+     "of a bucket: its name; a deploy makes it if it is not there"},
     {"Binding", "kv", "string", false,
      "of a KV namespace: its name; a deploy makes it if it is not there"},
     {"Binding", "d1", "string", false,

@@ -170,6 +170,7 @@ enum route_method { ROUTE_GET, ROUTE_POST, ROUTE_PUT, ROUTE_DELETE };
     RESOURCE_ROUTES(X, d1, "/d1", "database")                                                                           \
     X(d1_query, d1_query, POST, "/d1/:resource/query", DEPLOY, UPLOAD, 200, "Statements", "StatementResults", "",       \
       "Run SQL statements on a database")                                                                               \
+    RESOURCE_ROUTES(X, bucket, "/buckets", "bucket")                                                                    \
     RESOURCE_ROUTES(X, kv, "/kv", "KV namespace")                                                                       \
     X(kv_key_list, kv_key_list, GET, "/kv/:resource/keys", READ, NONE, 200, "", "KvKeyList", "prefix limit cursor",     \
       "Keys of a KV namespace, in the order of their bytes")                                                            \

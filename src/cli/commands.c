@@ -414,6 +414,7 @@ const struct command commands_table[] = {
     {"d1 migrations apply", "NAME", "Apply the migrations that are not applied",
      "Each file is one transaction, with a row in the table d1_migrations that says so.",
      d1_migrations_flags, cmd_d1_migrations_apply},
+    RESOURCE_COMMANDS("bucket", "a bucket", "buckets"),
     RESOURCE_COMMANDS("kv namespace", "a KV namespace", "KV namespaces"),
     RESOURCE_COMMANDS("queue", "a queue", "queues"),
     {"queue send", "NAME JSON", "Send a message", NULL, no_flags, cmd_queue_send},

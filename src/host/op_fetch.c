@@ -21,11 +21,13 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "bucket/bucket.h"
 #include "cache/cache.h"
 #include "http/client.h"
 #include "http/decode.h"
 #include "loop/loop.h"
 #include "loop/timer.h"
+#include "module/binding.h"
 #include "module/deployment.h"
 
 enum { FETCH_HEADERS_MAX = 128 /* of the guest's own */ };
@@ -502,10 +504,33 @@ static void fetch_refused(struct fetch *f, const struct error *error)
     fetch_free(f);
 }
 
-/* A cache is asked like another server. */
+/* "bucket:NAME URL": what is bound to the code under this name, and in the URL's query what is asked of it. */
+static enum err fetch_bucket(struct fetch *f, struct error *ret_error)
+{
+    const struct deployment *d = f->deployment;
+    struct slice rest = slice_skip(f->http.url, strlen("bucket:")), name = slice_split(&rest, ' ');
+    (void)slice_split(&rest, '?');
+    for (size_t k = 0; k < d->env_len; k++) {
+        const struct binding *b = d->env[k].binding;
+        if (!b || b->kind != BINDING_BUCKET || !slice_eq(b->name, name))
+            continue;
+        if (b->resource && f->guest->host->asks)
+            return bucket_fetch(f->guest->host->asks, b->resource, rest, &f->http, ret_error);
+        error_set(ret_error, ERR_NOT_FOUND, "the bucket '%.*s' has been deleted",
+                  SLICE_ARG(b->target));
+        error_hint(ret_error, "deploy this code again: that makes a new one");
+        return ERR_NOT_FOUND;
+    }
+    return error_set(ret_error, ERR_FORBIDDEN, "this code has no bucket '%.*s'",
+                     SLICE_ARG(slice_utf8_clip(name, 128)));
+}
+
+/* A cache, and a bucket, are asked like other servers. */
 static enum err fetch_begin(struct fetch *f, struct error *ret_error)
 {
     const struct guest_host *host = f->guest->host;
+    if (slice_starts(f->http.url, SLICE_LIT("bucket:")))
+        return fetch_bucket(f, ret_error);
     if (!slice_starts(f->http.url, SLICE_LIT("cache:")))
         return http_fetch_start(host->client, &f->http, ret_error);
     if (!host->cache)

@@ -501,6 +501,14 @@ enum err project_take(struct project_reader *r, enum key_id id, const struct doc
     case KEY_SCHEDULE_missed:
     case KEY_SCHEDULE_jitter_ms:
         return OK; /* as a whole: take_schedules() */
+    case KEY_ROOT_r2_buckets:
+        return take_bindings(r, BINDING_BUCKET, SHAPE_BUCKET, v);
+    case KEY_BUCKET_binding:
+        r->binding->name = v->text;
+        return OK;
+    case KEY_BUCKET_bucket_name:
+        r->binding->target = v->text;
+        return OK;
     case KEY_ROOT_triggers:
         return reader_object(r, SHAPE_TRIGGERS, v);
     case KEY_ROOT_limits:

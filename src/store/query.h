@@ -11,6 +11,7 @@
 #include "store/durable.h"
 #include "store/kv.h"
 #include "store/message.h"
+#include "store/object.h"
 #include "store/rows.h"
 
 struct loop;
@@ -131,6 +132,33 @@ struct store_query {
             /* ret */
             struct kv_row *rows; /* one for each key, in their order; without key and token */
         } kv_get;
+        struct { /* ERR_NOT_FOUND: the bucket has been deleted */
+            int64_t resource;
+            struct slice key;
+            bool has_content; /* the row is to have value and files */
+            /* ret */
+            struct object_row row; /* id 0: there is none */
+        } object_get;
+        /* By key, without content. With a delimiter keys that have it behind the prefix are left out, and
+         * what they begin with, up to it, is listed once. */
+        struct {
+            int64_t resource;
+            struct slice prefix, after, delimiter;
+            int64_t limit; /* of both */
+            /* ret */
+            struct object_row *rows;
+            struct slice *prefixes;
+            size_t len, prefixes_len;
+            struct slice last; /* where the next page begins behind; "": it is the last */
+        } object_list;
+        struct { /* ERR_NOT_FOUND: there is no such upload in this bucket */
+            int64_t resource;
+            struct slice name;
+            /* ret */
+            struct upload_row row;
+            struct object_file *parts; /* by number */
+            size_t len;
+        } upload_get;
         struct { /* by key; likewise */
             int64_t resource;
             struct slice prefix, after; /* after: only keys behind it, "": all */

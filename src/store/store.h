@@ -15,6 +15,7 @@
 #include "store/durable.h"
 #include "store/files.h"
 #include "store/kv.h"
+#include "store/object.h"
 #include "store/query.h"
 #include "store/rows.h"
 

@@ -74,7 +74,7 @@ async function houses(): Promise<Server> {
             const res = await s.api('PUT', `${space.base}/${kind}/env/SAME`, { value: `${space.mark} value` });
             assert.equal(res.status, 204, res.text);
         }
-        for (const kind of ['kv', 'd1', 'queues']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
+        for (const kind of ['kv', 'd1', 'queues', 'buckets']) assert.equal((await s.api('POST', `${space.base}/${kind}`, { name: 'same' })).status, 201); // each kind of resource
         assert.equal((await s.api('POST', `${space.base}/schedules`, { name: 'same', at: '2999-01-01T00:00:00Z', queue: 'same' })).status, 201);
         assert.equal((await s.admin(`${space.base}/kv/same/values/same`, { method: 'PUT', body: `${space.mark} kv` })).status, 204);
         const run = await s.api('POST', `${space.base}/functions/same/execute`, { body: { mark: space.mark } });

@@ -97,6 +97,8 @@ const CASES: Record<string, Case> = {
     'GET /executions/{id}/logs': { role: 'read' },
     'GET /d1': { role: 'read' },
     'GET /d1/{resource}': { role: 'read' },
+    'GET /buckets': { role: 'read' },
+    'GET /buckets/{resource}': { role: 'read' },
     'GET /kv': { role: 'read' },
     'GET /kv/{resource}': { role: 'read' },
     'GET /kv/{resource}/keys': { role: 'read' },
@@ -148,6 +150,8 @@ const CASES: Record<string, Case> = {
     'POST /d1': { role: 'deploy', body: () => ({ name: 'made' }) },
     'POST /d1/{resource}/query': { role: 'deploy', id: () => 'made', body: (h) => ({ sql: 'SELECT ?', params: [h.mark] }) },
     'DELETE /d1/{resource}': { role: 'deploy', id: () => 'made' },
+    'POST /buckets': { role: 'deploy', body: () => ({ name: 'made' }) },
+    'DELETE /buckets/{resource}': { role: 'deploy', id: () => 'made' },
     'POST /kv': { role: 'deploy', body: () => ({ name: 'made' }) },
     'PUT /kv/{resource}/values/{key}': { role: 'deploy', body: file, isFile: true },
     'DELETE /kv/{resource}/values/{key}': { role: 'deploy' },
@@ -208,7 +212,7 @@ before(async () => {
         await done('PUT', `${h.base}/shared-secrets/SHARED`, { value: `${mark} shared` }, 204);
         await done('PUT', `${h.base}/quotas/same`, { connections: 9 }, 200);
         await done('PUT', `${h.base}/quota`, { connections: 90 }, 200);
-        for (const kind of ['kv', 'd1', 'queues']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
+        for (const kind of ['kv', 'd1', 'queues', 'buckets']) await done('POST', `${h.base}/${kind}`, { name: 'same' }, 201); // each kind of resource
         assert.equal((await s.admin(`${h.base}/kv/same/values/same`, { method: 'PUT', headers: { 'content-type': 'application/octet-stream', ...bearer(OWN) }, body: `${mark} kv` })).status, 204);
         await done('POST', `${h.base}/schedules`, { name: 'same', at: '2999-01-01T00:00:00Z', workflow: 'flow', input: `${mark} schedule` }, 201);
         h.rule = (await done('POST', `${h.base}/egress/rules`, { action: 'deny', pattern: `${name}.example.com` }, 201)).id;

@@ -39,6 +39,12 @@ ANSWER(kv_get, store_kv_get(c->reader, q->arena, q->kv_get.resource, q->kv_get.k
 ANSWER(kv_list, store_kv_list(c->reader, q->arena, q->kv_list.resource, q->kv_list.prefix,
                               q->kv_list.after, q->kv_list.limit, &q->kv_list.rows, &q->kv_list.len,
                               &q->kv_list.is_complete, &q->error))
+ANSWER(object_get, store_object_get(c->reader, q->arena, q->object_get.resource, q->object_get.key,
+                                    q->object_get.has_content, &q->object_get.row, &q->error))
+ANSWER(object_list, store_object_list(c->reader, q))
+ANSWER(upload_get,
+       store_upload_get(c->reader, q->arena, q->upload_get.resource, q->upload_get.name,
+                        &q->upload_get.row, &q->upload_get.parts, &q->upload_get.len, &q->error))
 ANSWER(functions, store_functions(c->reader, q->arena, q->functions.space, q->functions.kind,
                                   &q->functions.rows, &q->functions.len, &q->error))
 ANSWER(function, store_function(c->reader, q->arena, q->function.name, &q->function.row, &q->error))

@@ -142,6 +142,14 @@ NODISCARD enum err store_kv_list(struct store_reader *r, struct arena *a, int64_
                                  struct slice prefix, struct slice after, int64_t limit,
                                  struct kv_row **ret_rows, size_t *ret_len, bool *ret_is_complete,
                                  struct error *ret_error);
+NODISCARD enum err store_object_get(struct store_reader *r, struct arena *a, int64_t resource,
+                                    struct slice key, bool has_content, struct object_row *ret_row,
+                                    struct error *ret_error);
+NODISCARD enum err store_object_list(struct store_reader *r, struct store_query *q);
+NODISCARD enum err store_upload_get(struct store_reader *r, struct arena *a, int64_t resource,
+                                    struct slice name, struct upload_row *ret_row,
+                                    struct object_file **ret_parts, size_t *ret_len,
+                                    struct error *ret_error);
 /* By module, then hour. ERR_TOO_LARGE above LIMIT_USAGE_ROWS. */
 NODISCARD enum err store_usage(struct store_reader *r, struct arena *a,
                                const struct usage_filter *filter, struct usage_row **ret_rows,

@@ -17,6 +17,7 @@ _Static_assert(RESOURCE_KIND_KV == 0 && RESOURCE_KIND_D1 == 1 && RESOURCE_KIND_Q
 static const resource_tidy_fn resource_tidy[RESOURCE_KINDS] = {
     [RESOURCE_KIND_KV] = tidy_kv,
     [RESOURCE_KIND_QUEUE] = tidy_queue,
+    [RESOURCE_KIND_BUCKET] = tidy_bucket,
 };
 
 static enum err resource_none(enum resource_kind kind, struct slice name, struct error *ret_error)

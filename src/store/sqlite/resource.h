@@ -21,3 +21,6 @@ typedef enum err (*resource_tidy_fn)(struct writer *w, int64_t id, int64_t *rows
                                      struct error *ret_error);
 /* kv.c */
 NODISCARD enum err tidy_kv(struct writer *w, int64_t id, int64_t *rows, struct error *ret_error);
+/* object.c */
+NODISCARD enum err tidy_bucket(struct writer *w, int64_t id, int64_t *rows,
+                               struct error *ret_error);

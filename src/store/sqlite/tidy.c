@@ -172,8 +172,8 @@ static enum err tidy_artifacts(struct writer *w, bool *ret_did, struct error *re
 enum err writer_tidy(struct writer *w, bool *ret_more, struct error *ret_error)
 {
     static enum err (*const jobs[])(struct writer *, bool *, struct error *) = {
-        tidy_deleted,    tidy_resources, tidy_purge, tidy_retain, tidy_excess,
-        tidy_kv_expired, tidy_audit,     tidy_usage, tidy_assets, tidy_artifacts};
+        tidy_deleted, tidy_resources, tidy_purge, tidy_retain, tidy_excess,   tidy_kv_expired,
+        tidy_uploads, tidy_audit,     tidy_usage, tidy_assets, tidy_artifacts};
     if (!w->needs_tidy && writer_patience_us(w) > 0) {
         *ret_more = false;
         return OK;

@@ -106,6 +106,8 @@ int64_t writer_patience_us(const struct writer *w)
     int64_t next_us = w->retain_us < w->audit_us ? w->retain_us : w->audit_us;
     if (w->expires_us < next_us)
         next_us = w->expires_us;
+    if (w->uploads_us < next_us)
+        next_us = w->uploads_us;
     if (w->artifacts_us > 0 && w->artifacts_us < next_us)
         next_us = w->artifacts_us;
     if (next_us == INT64_MAX)

@@ -67,6 +67,7 @@ struct writer {
         [65]; /* where a walk over those that may be unused has come to; "": none goes on */
     int64_t artifacts_us; /* when the next one begins, 0: as soon as there is something to tidy */
     bool has_recent_artifacts; /* this walk has left some */
+    int64_t uploads_us;        /* when old uploads are next looked for */
     int64_t expires_us;        /* when keys that expire are next looked at; INT64_MAX: not */
     int64_t usage_hour, usage_tidied_hour; /* the newest; older ones have gone as of */
     int wal_pages;                         /* in the log since it was last copied to the database */
@@ -108,6 +109,8 @@ NODISCARD enum err tidy_purge(struct writer *w, bool *ret_did, struct error *ret
 NODISCARD enum err tidy_audit(struct writer *w, bool *ret_did, struct error *ret_error);
 /* resource.c: what deleted ones held. */
 NODISCARD enum err tidy_resources(struct writer *w, bool *ret_did, struct error *ret_error);
+/* object.c: multipart uploads that were begun a week ago. */
+NODISCARD enum err tidy_uploads(struct writer *w, bool *ret_did, struct error *ret_error);
 /* kv.c: keys that have expired. */
 NODISCARD enum err tidy_kv_expired(struct writer *w, bool *ret_did, struct error *ret_error);
 /* usage.c: hours that are too old. */
