@@ -36,6 +36,7 @@ struct execution_request {
     struct slice id;       /* STATUS, TELL */
     enum execution_verb verb;
     struct slice name, data; /* of a signal */
+    struct slice by;         /* START: name of the module that starts it */
     struct slice once;       /* START, a signal: names this very call; "": nothing does */
     uint32_t wait_ms;        /* STATUS */
     /* out */

@@ -197,6 +197,7 @@ static enum err workflow_start(struct guest *g, const struct op_workflow_start_a
     w->request.workflow = arena_copy(w->arena, bytes_slice(&workflow));
     w->request.key = arena_copy(w->arena, a->key);
     w->request.input = arena_copy(w->arena, a->input);
+    w->request.by = arena_copy(w->arena, module_name_split(g->deployment->name).name);
     return workflow_op_begin(w, id);
 }
 

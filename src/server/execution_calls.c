@@ -89,12 +89,10 @@ static void status_json(const struct durable_row *row, struct bytes *out)
     json_close(&w, '}');
 }
 
-/* What the starter of this call would have left there. */
-static struct slice starter_json(struct arena *arena, struct slice once)
+/* What the metadata of one that code has started say: by which module, or which call of an execution. */
+static struct slice starter_json(struct arena *arena, struct slice starter)
 {
-    return once.len > 0
-               ? slice_cstr(arena_printf(arena, "{\"startedBy\":\"%.*s\"}", SLICE_ARG(once)))
-               : SLICE_EMPTY;
+    return slice_cstr(arena_printf(arena, "{\"startedBy\":\"%.*s\"}", SLICE_ARG(starter)));
 }
 
 /* One that is not in this namespace is not there. */
@@ -232,7 +230,9 @@ void execution_calls_start(void *worker, struct execution_request *q)
         .name = arena_copy(arena, q->name),
         .key = arena_copy(arena, q->key),
         .body = arena_copy(arena, q->asked == EXECUTION_ASKED_START ? q->input : q->data),
-        .metadata = q->asked == EXECUTION_ASKED_START ? starter_json(arena, a->once) : SLICE_EMPTY,
+        .metadata = q->asked == EXECUTION_ASKED_START
+                        ? starter_json(arena, a->once.len > 0 ? a->once : q->by)
+                        : SLICE_EMPTY,
         .wait_ms = q->wait_ms,
         .once = q->asked == EXECUTION_ASKED_TELL ? a->once : SLICE_EMPTY,
     };

@@ -76,8 +76,10 @@ export function entrypointStart(
     if (typeof target.run !== "function") {
         throw new TypeError("a class that extends WorkflowEntrypoint needs a method run(event, step)");
     }
+    // Code that started it knows it by its key.
+    const instance = of.metadata.startedBy !== undefined && of.key !== "" ? of.key : of.execution;
     const event = {
-        payload: input, timestamp: new Date(of.started), instanceId: of.key || of.execution, workflowName: of.name,
+        payload: input, timestamp: new Date(of.started), instanceId: instance, workflowName: of.name,
     };
     return target.run(event, new WorkflowStep());
 }
