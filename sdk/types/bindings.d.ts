@@ -4,6 +4,7 @@
 // binding, and in `declare module "cloudflare:workers" { … }` the classes that code extends for it: modules of
 // one name are joined.
 
+/// <reference path="bindings/bucket.d.ts" />
 /// <reference path="bindings/d1.d.ts" />
 /// <reference path="bindings/actors.d.ts" />
 /// <reference path="bindings/kv.d.ts" />
