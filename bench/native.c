@@ -62,13 +62,15 @@ static void verify(void)
 
 static void pbkdf2(void)
 {
-    must(PKCS5_PBKDF2_HMAC("password", 8, (const unsigned char *)"salt", 4, PBKDF2_ROUNDS, EVP_sha256(), 32, out));
+    must(PKCS5_PBKDF2_HMAC("password", 8, (const unsigned char *)"salt", 4, PBKDF2_ROUNDS,
+                           EVP_sha256(), 32, out));
 }
 
 static void gzip(void)
 {
     z_stream z = {0};
-    must(deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY) == Z_OK);
+    must(deflateInit2(&z, Z_DEFAULT_COMPRESSION, Z_DEFLATED, MAX_WBITS + 16, 8,
+                      Z_DEFAULT_STRATEGY) == Z_OK);
     z.next_in = data;
     z.avail_in = sizeof data;
     z.next_out = out;
@@ -82,8 +84,9 @@ static const struct {
     void (*run)(void);
     int rsa, ec;
 } cases[] = {
-    {"sha256", sha256, 0, 0},   {"aes-gcm", aes_gcm, 0, 0}, {"rsa-sign", sign, 1, 0}, {"rsa-verify", verify, 1, 0},
-    {"ec-sign", sign, 0, 1},    {"ec-verify", verify, 0, 1}, {"pbkdf2", pbkdf2, 0, 0}, {"gzip", gzip, 0, 0},
+    {"sha256", sha256, 0, 0},     {"aes-gcm", aes_gcm, 0, 0}, {"rsa-sign", sign, 1, 0},
+    {"rsa-verify", verify, 1, 0}, {"ec-sign", sign, 0, 1},    {"ec-verify", verify, 0, 1},
+    {"pbkdf2", pbkdf2, 0, 0},     {"gzip", gzip, 0, 0},
 };
 
 static double cpu_us(void)
@@ -98,7 +101,9 @@ int main(int argc, char **argv)
     /* as platform.ts makes it: lines that differ a little */
     for (size_t at = 0, line = 0; at < sizeof data; line++) {
         char text[80];
-        int len = snprintf(text, sizeof text, "line %zu of a text that has %zu in it, and more of the same\n", line, line * line % 9973);
+        int len = snprintf(text, sizeof text,
+                           "line %zu of a text that has %zu in it, and more of the same\n", line,
+                           line * line % 9973);
         size_t n = (size_t)len < sizeof data - at ? (size_t)len : sizeof data - at;
         memcpy(data + at, text, n);
         at += n;
@@ -120,6 +125,7 @@ int main(int argc, char **argv)
         printf("%.3f\n", (now - begin) / count);
         return 0;
     }
-    fprintf(stderr, "usage: native sha256|aes-gcm|rsa-sign|rsa-verify|ec-sign|ec-verify|pbkdf2|gzip\n");
+    fprintf(stderr,
+            "usage: native sha256|aes-gcm|rsa-sign|rsa-verify|ec-sign|ec-verify|pbkdf2|gzip\n");
     return 2;
 }

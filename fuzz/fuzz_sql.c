@@ -12,9 +12,9 @@
 
 #include "base/limits.h"
 #include "durable/record.h"
+#include "host/fiber_task.h"
 #include "host/sql.h"
 #include "host/sql_journal.h"
-#include "host/fiber_task.h"
 #include "loop/loop.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

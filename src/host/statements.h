@@ -16,7 +16,8 @@ struct loop;
 
 enum statements_flag {
     STATEMENTS_ATOMIC = 1, /* all in one transaction; else those before one that fails stay */
-    STATEMENTS_DUMP = 2,   /* there are none; behind the result's head follows the database, as a file */
+    STATEMENTS_DUMP =
+        2, /* there are none; behind the result's head follows the database, as a file */
 };
 
 struct statements {

@@ -217,8 +217,8 @@ static size_t common_headers(struct asset_sending *s, struct http_header *header
     return n;
 }
 
-static void sending_respond_head(struct asset_sending *s, const struct http_header *headers, size_t n,
-                                 int64_t len, struct slice data, bool is_end)
+static void sending_respond_head(struct asset_sending *s, const struct http_header *headers,
+                                 size_t n, int64_t len, struct slice data, bool is_end)
 {
     s->port->respond(s, &(struct call_answer){.status = s->status,
                                               .headers = headers,
@@ -499,7 +499,9 @@ static void on_data(struct call *c, void *user, struct slice data, struct bytes 
     call_taken(c, CALL_CALLEE, data.len);
 }
 
-static void on_broken(struct call *c, void *user, const struct error *error) {}
+static void on_broken(struct call *c, void *user, const struct error *error)
+{
+}
 
 static const struct call_events called_events = {
     .data = on_data, .broken = on_broken, .drained = on_drained, .over = on_over};

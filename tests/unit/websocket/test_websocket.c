@@ -206,8 +206,8 @@ static void closes(void **state)
 static void talk(const struct websocket_deflate *d, size_t step)
 {
     CLEANUP(bytes_done)
-    struct bytes at_server = BYTES_INIT,
-                 at_client = BYTES_INIT, text = BYTES_INIT, expected = BYTES_INIT;
+    struct bytes at_server = BYTES_INIT, at_client = BYTES_INIT, text = BYTES_INIT,
+                 expected = BYTES_INIT;
     struct websocket *s = end_new(WEBSOCKET_SERVER, d, &at_server),
                      *c = end_new(WEBSOCKET_CLIENT, d, &at_client);
     for (size_t len = 100; len < 200000; len *= 5) {
