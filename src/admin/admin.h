@@ -118,6 +118,8 @@ struct admin_host {
     /* A queue was paused or resumed, or got messages. */
     void (*queue_look)(void *ctx, int64_t queue);
     struct admin_routes routes;
+    /* Is any of its disk left to the module? ERR_LIMIT_DISK. */
+    enum err (*disk_left)(void *ctx, struct slice module, struct error *ret_error);
 };
 
 struct admin_config {

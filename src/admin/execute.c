@@ -203,7 +203,7 @@ static enum err check_ready(struct admin_request *r, struct function_row *ret_ro
         error_hint(ret_error, "try again when some have ended");
         return ERR_OVERLOAD;
     }
-    return OK;
+    return r->admin->host.disk_left(r->admin->host.ctx, r->params[0], ret_error);
 }
 
 void execution_run(struct admin_request *r)

@@ -5,8 +5,6 @@
  * path follows, which needs no "/." any more. */
 #include "http/url_set.h"
 
-#include <string.h>
-
 #include "base/bytes.h"
 
 static bool url_read(struct slice text, struct deps_url *ret_url)
@@ -54,7 +52,7 @@ static bool set_path(const struct deps_url *u, struct slice value, struct deps_u
 {
     CLEANUP(bytes_done) struct bytes given = BYTES_INIT, path = BYTES_INIT, text = BYTES_INIT;
     for (size_t k = 0; k < value.len; k++) /* as the standard says of all input */
-        if (!memchr("\t\n\r", value.ptr[k], 3))
+        if (value.ptr[k] != '\t' && value.ptr[k] != '\n' && value.ptr[k] != '\r')
             bytes_append_char(&given, value.ptr[k]);
     bytes_append_cstr(&path, "/./");
     size_t begins = given.len > 0 && given.ptr[0] == '/';

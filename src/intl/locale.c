@@ -239,7 +239,7 @@ static void field_names_close(void *generator)
 static int32_t name_of_field(struct request *r, const char *code, UChar *name, UErrorCode *status)
 {
     const char style = r->text[2][0];
-    const int field = atoi(code);
+    const int field = (int)strtol(code, NULL, 10);
     if (field < 0 || field >= UDATPG_FIELD_COUNT)
         return 0;
     UDateTimePatternGenerator *generator = kept_find(KEPT_FIELD_NAMES, r->text[0]);

@@ -20,7 +20,7 @@ static void breaks_close(void *breaks)
 static UBreakIterator *breaks_open(struct request *r, UErrorCode *status)
 {
     static const UBreakIteratorType types[] = {UBRK_CHARACTER, UBRK_WORD, UBRK_SENTENCE};
-    const int type = atoi(r->text[1]);
+    const int type = (int)strtol(r->text[1], NULL, 10);
     if (type < 0 || type > 2) {
         *status = U_ILLEGAL_ARGUMENT_ERROR;
         return NULL;

@@ -211,10 +211,11 @@ const uint64_t *image_page(const struct image *m, size_t page, uint64_t scratch[
         return zeros;
     if (image_is_whole(m))
         return image_is_hole(m, page) ? zeros : (const uint64_t *)(m->view + page * HOST_PAGE);
-    const uint64_t *below = image_page(m->base, page, NULL);
+    const uint64_t *below = image_page(m->base, page, NULL); /* which is whole */
     size_t k = delta_find(&m->delta, (uint32_t)page);
     if (k == m->delta.pages_len || delta_page(&m->delta, k) != page)
         return below;
+    // NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): only a base is asked without scratch
     memcpy(scratch, below, HOST_PAGE);
     delta_patch_page(&m->delta, k, scratch);
     return scratch;

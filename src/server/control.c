@@ -268,6 +268,19 @@ static bool host_quota_look(void *ctx, const struct quota_row *owner, enum resou
     return true;
 }
 
+static enum err host_disk_left(void *ctx, struct slice module, struct error *ret_error)
+{
+    struct control *c = ctx;
+    struct account *of = accounts_module(c->server->accounts, module);
+    enum err err = account_take(of, RESOURCE_DISK, 1, ret_error);
+    if (err == OK)
+        account_give(of, RESOURCE_DISK, 1);
+    else
+        error_hint(ret_error, "delete rows, executions or versions, or raise the quota disk_bytes");
+    account_unref(of);
+    return err;
+}
+
 static enum err host_routes_check(void *ctx, struct slice module, struct slice lines,
                                   struct error *ret_error)
 {
@@ -356,6 +369,7 @@ static enum err start_admin(struct control *c, struct error *ret_error)
                               .usage = host_usage,
                               .stored_bytes = host_stored_bytes,
                               .quota_look = host_quota_look,
+                              .disk_left = host_disk_left,
                               .schedule_look = host_schedule_look,
                               .schedule_ask = host_schedule_ask,
                               .queue_look = host_queue_look,

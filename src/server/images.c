@@ -264,17 +264,19 @@ static size_t sweep_files(const char *folder, int64_t since)
     DIR *dir = opendir(folder);
     size_t left = 0;
     struct stat st;
-    for (struct dirent *e; dir && (e = readdir(dir));) {
-        if (e->d_name[0] == '.' || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+    if (!dir)
+        return 0;
+    int fd = dirfd(dir);
+    for (struct dirent *e; fd >= 0 && (e = readdir(dir));) {
+        if (e->d_name[0] == '.' || fstatat(fd, e->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
             !S_ISREG(st.st_mode))
             continue;
         if (st.st_mtime >= since)
             left += (size_t)st.st_size;
         else
-            (void)unlinkat(dirfd(dir), e->d_name, 0);
+            (void)unlinkat(fd, e->d_name, 0);
     }
-    if (dir)
-        closedir(dir);
+    closedir(dir);
     return left;
 }
 

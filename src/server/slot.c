@@ -344,6 +344,8 @@ void slots_trim(struct worker *w)
         slot_meter(container_of(n, struct slot, warm));
     while (!list_is_empty(&w->warm)) {
         struct slot *s = container_of(w->warm.next, struct slot, warm);
+        // One that has gone is in no list any more.
+        // NOLINTNEXTLINE(clang-analyzer-unix.Malloc)
         if (now - s->used_ns < w->server->config.rest_ms * 1000000ULL)
             break;
         if (s->invocations > 0 || s->guests > s->idle_len)

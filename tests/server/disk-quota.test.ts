@@ -126,3 +126,30 @@ test('modules of one namespace share its quota; a child above it fails its paren
     assert.match((await failure(s, 'parent')).message, /'kid' has reached its limit of 70000 bytes on disk/);
     errorOf(await execute(s, 'kid', { big: 'x'.repeat(100_000) }), 507, 'limit_disk');
 });
+
+test('runs and log lines count, are refused when nothing is left, and what is trimmed is given back', async (t) => {
+    let s = await Server.start({ args: ['--threads', '1'] });
+    t.after(() => s.stop());
+    await s.deploy('runs', 'export const handler = { handle({ body }) { for (let i = 0; i < (body.lines ?? 0); i++) console.log("y".repeat(10_000)); return "x".repeat(body.n ?? 0); } };');
+    const before = await stored(s, 'runs');
+    const run = (body: object) => s.api('POST', '/functions/runs/execute', { body });
+    assert.equal((await run({ n: 200_000 })).json.status, 'success');
+    const after = await stored(s, 'runs');
+    assert.ok(after - before > 200_000 && after - before < 202_000, `${after - before} bytes`);
+    assert.equal((await run({ lines: 50 })).json.status, 'success');
+    await until('lines count', async () => (await stored(s, 'runs')) - after > 500_000);
+    const used = await stored(s, 'runs');
+    assert.ok(used - after < 520_000, `${used - after} bytes`);
+    s = await s.restart();
+    await until('a restart counts the same', async () => (await stored(s, 'runs')) === used);
+    await quota(s, '/quotas/runs', used);
+    const refused = await run({ n: 10 });
+    errorOf(refused, 507, 'limit_disk');
+    assert.match(refused.text, /has reached its limit of \d+ bytes on disk.*raise the quota disk_bytes/s);
+    await quota(s, '/quotas/runs', null);
+    // Ten thousand lines are kept: more push older, longer ones out.
+    const kept = 10_000;
+    await s.deploy('runs', `export const handler = { handle() { for (let i = 0; i < 990; i++) console.log(""); return 1; } };`);
+    for (let k = 0; k < 12; k++) assert.equal((await run({})).json.status, 'success');
+    await until('the long lines have gone', async () => (await stored(s, 'runs')) < used - 500_000 + kept * 70 + 60_000);
+});

@@ -367,6 +367,11 @@ enum err apply_execution_start(struct writer *w, const struct mutation *m, int64
                          SLICE_ARG(e->id));
     if (code == OK && is_finished)
         writer_add_count(w, f.id, WRITER_COUNTED_EXECUTIONS, 1);
+    if (code ==
+        OK) /* who asks for a run has looked whether there is room: it is not refused half done */
+        writer_count_rows(w, f.id,
+                          (int64_t)(e->input.len + e->output.len + e->metadata.len + e->error.len) +
+                              ROW_EXECUTION_BYTES);
     return code;
 }
 
@@ -387,6 +392,7 @@ enum err apply_execution_finish(struct writer *w, const struct mutation *m, int6
         return code;
     if (has_row) {
         writer_add_count(w, function_id, WRITER_COUNTED_EXECUTIONS, 1);
+        writer_count_rows(w, function_id, (int64_t)(e->output.len + e->error.len));
         return OK;
     }
     code = apply_one(w, WRITER_EXECUTION_FIND, PARAMS(P_TEXT(e->id)), &status, &has_row, ret_error);
@@ -407,8 +413,10 @@ enum err apply_log_line(struct writer *w, int64_t function_id, struct slice exec
                PARAMS(P_INT(function_id), P_TEXT(execution), P_INT(line->level),
                       P_INT(line->at_us ? line->at_us : clock_wall_us()), P_TEXT(line->text)),
                ret_error);
-    if (code == OK)
+    if (code == OK) {
         writer_add_count(w, function_id, WRITER_COUNTED_LOGS, 1);
+        writer_count_rows(w, function_id, (int64_t)line->text.len + ROW_LOG_BYTES);
+    }
     return code;
 }
 

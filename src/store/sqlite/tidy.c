@@ -67,6 +67,23 @@ static enum err tidy_deleted(struct writer *w, bool *ret_did, struct error *ret_
     return code;
 }
 
+/* Removes rows; each answers with what it took. */
+static enum err tidy_trim(struct writer *w, int stmt, int64_t function_id, int64_t rows,
+                          int64_t *ret_rows, int64_t *bytes, struct error *ret_error)
+{
+    CLEANUP(db_release) sqlite3_stmt *st = NULL;
+    bool has_row = false;
+    enum err code = db_query(&w->db, stmt, PARAMS(P_INT(function_id), P_INT(rows)), &st, ret_error);
+    if (code == OK)
+        code = db_step(&w->db, st, &has_row, ret_error);
+    while (code == OK && has_row) {
+        ++*ret_rows;
+        *bytes += db_int(st, 0);
+        code = db_step(&w->db, st, &has_row, ret_error);
+    }
+    return code;
+}
+
 static enum err tidy_excess(struct writer *w, bool *ret_did, struct error *ret_error)
 {
     int64_t row[3] = {0}; /* function, executions too many, log lines too many */
@@ -78,22 +95,20 @@ static enum err tidy_excess(struct writer *w, bool *ret_did, struct error *ret_e
     if (code != OK || !*ret_did)
         return code;
     int64_t executions = tidy_rows(row[1]), logs = tidy_rows(row[2]);
-    int64_t executions_gone = 0, logs_gone = 0;
-    if (executions) {
-        code = db_run(&w->db, WRITER_TIDY_EXECUTIONS, PARAMS(P_INT(row[0]), P_INT(executions)),
-                      ret_error);
-        executions_gone = code == OK ? db_changes(&w->db) : 0;
-    }
-    if (code == OK && logs) {
-        code = db_run(&w->db, WRITER_TIDY_LOGS, PARAMS(P_INT(row[0]), P_INT(logs)), ret_error);
-        logs_gone = code == OK ? db_changes(&w->db) : 0;
-    }
-    if (code == OK && (executions_gone < executions || logs_gone < logs))
+    int64_t executions_gone = 0, logs_gone = 0, bytes = 0;
+    if (executions)
+        code = tidy_trim(w, WRITER_TIDY_EXECUTIONS, row[0], executions, &executions_gone, &bytes,
+                         ret_error);
+    if (code == OK && logs)
+        code = tidy_trim(w, WRITER_TIDY_LOGS, row[0], logs, &logs_gone, &bytes, ret_error);
+    if (code != OK)
+        return code;
+    writer_count_rows(w, row[0], -bytes);
+    if (executions_gone < executions || logs_gone < logs)
         return db_run(&w->db, WRITER_TIDY_COUNTED, PARAMS(P_INT(row[0])), ret_error);
-    if (code == OK)
-        code = db_run(&w->db, WRITER_COUNT,
-                      PARAMS(P_INT(row[0]), P_INT(-executions_gone), P_INT(-logs_gone)), ret_error);
-    return code;
+    writer_add_count(w, row[0], WRITER_COUNTED_EXECUTIONS, -executions_gone);
+    writer_add_count(w, row[0], WRITER_COUNTED_LOGS, -logs_gone);
+    return OK;
 }
 
 static enum err tidy_artifact_next(struct writer *w, char *hash, size_t hash_size,

@@ -81,6 +81,12 @@ void writer_add_count(struct writer *w, int64_t owner, enum writer_counted what,
         (struct writer_counting){.slot = slot, .what = what, .add = add};
 }
 
+void writer_count_rows(struct writer *w, int64_t function_id, int64_t bytes)
+{
+    writer_add_count(w, function_id, WRITER_COUNTED_ROW_BYTES, bytes);
+    writer_add_count(w, function_id, WRITER_COUNTED_STORED, bytes);
+}
+
 void writer_counted(struct writer *w, bool is_refused)
 {
     for (size_t i = 0; is_refused && i < w->countings_len; i++)
@@ -92,14 +98,16 @@ static enum err writer_write_rows(struct writer *w, const struct writer_count *c
                                   struct error *ret_error)
 {
     const int64_t *add = c->add;
-    if (!add[WRITER_COUNTED_EXECUTIONS] && !add[WRITER_COUNTED_LOGS])
+    if (!add[WRITER_COUNTED_EXECUTIONS] && !add[WRITER_COUNTED_LOGS] &&
+        !add[WRITER_COUNTED_ROW_BYTES])
         return OK;
     CLEANUP(db_release) sqlite3_stmt *st = NULL;
     bool has_row = false;
-    enum err code = db_query(&w->db, WRITER_COUNT,
-                             PARAMS(P_INT(c->owner), P_INT(add[WRITER_COUNTED_EXECUTIONS]),
-                                    P_INT(add[WRITER_COUNTED_LOGS])),
-                             &st, ret_error);
+    enum err code =
+        db_query(&w->db, WRITER_COUNT,
+                 PARAMS(P_INT(c->owner), P_INT(add[WRITER_COUNTED_EXECUTIONS]),
+                        P_INT(add[WRITER_COUNTED_LOGS]), P_INT(add[WRITER_COUNTED_ROW_BYTES])),
+                 &st, ret_error);
     if (code == OK)
         code = db_step(&w->db, st, &has_row, ret_error);
     /* No row: deleted later in the same batch. */

@@ -18,7 +18,8 @@ static inline int64_t writer_resource(int64_t resource_id)
 enum writer_counted {
     WRITER_COUNTED_EXECUTIONS, /* finished ones */
     WRITER_COUNTED_LOGS,
-    WRITER_COUNTED_DURABLE, /* + enum durable_status */
+    WRITER_COUNTED_ROW_BYTES, /* of both: writer_count_rows() */
+    WRITER_COUNTED_DURABLE,   /* + enum durable_status */
     WRITER_COUNTED_PAUSED = WRITER_COUNTED_DURABLE + DURABLE_CANCELLED + 1,
     WRITER_COUNTED_BYTES,  /* of executions, as of their rows */
     WRITER_COUNTED_ITEMS,  /* of a resource */
@@ -125,8 +126,15 @@ NODISCARD enum err writer_size_log(struct writer *w, bool *ret_more, struct erro
 
 /* For what applies and tidies. */
 void writer_add_count(struct writer *w, int64_t owner, enum writer_counted what, int64_t add);
+/* What executions and log lines of a function have taken, or given back, of the disk. */
+void writer_count_rows(struct writer *w, int64_t function_id, int64_t bytes);
 /* The running mutation was applied (a new one begins), or refused: what it counted is undone. */
 void writer_counted(struct writer *w, bool is_refused);
+
+/* What a row of table execution or log takes beside its texts. */
+enum { ROW_EXECUTION_BYTES = 256, ROW_LOG_BYTES = 64 };
+#define ROW_EXECUTION_SQL "256"
+#define ROW_LOG_SQL "64"
 
 enum writer_stmt {
 #define STATEMENT(NAME, sql) WRITER_##NAME,

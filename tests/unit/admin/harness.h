@@ -182,6 +182,12 @@ static inline bool fake_quota_look(void *ctx, const struct quota_row *owner, enu
     return r == RESOURCE_MEMORY;
 }
 
+static inline enum err fake_disk_left(void *ctx, struct slice module, struct error *ret_error)
+{
+    (void)ctx, (void)ret_error;
+    return module.len > 0 ? OK : ERR_LIMIT_DISK;
+}
+
 static inline struct admin_host fake_host(struct fake *f)
 {
     return (struct admin_host){.ctx = f,
@@ -193,7 +199,8 @@ static inline struct admin_host fake_host(struct fake *f)
                                .durable_cancel = fake_durable_cancel,
                                .usage = fake_usage,
                                .stored_bytes = fake_stored_bytes,
-                               .quota_look = fake_quota_look};
+                               .quota_look = fake_quota_look,
+                               .disk_left = fake_disk_left};
 }
 
 static inline void remove_folder(const char *folder)
