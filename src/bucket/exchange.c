@@ -210,9 +210,10 @@ static void exchange_fail(struct bucket_exchange *x, const struct error *error)
 
 /* ---- the body that comes ---- */
 
+/* One more than a list of parts may have, so that one too long is seen. */
 static size_t take_max(const struct bucket_exchange *x)
 {
-    return x->op == BUCKET_COMPLETE ? COMPLETE_BYTES_MAX : PIECE_BYTES;
+    return x->op == BUCKET_COMPLETE ? COMPLETE_BYTES_MAX + 1 : PIECE_BYTES;
 }
 
 /* Of a body that is there as a whole: the next of it. */
@@ -284,7 +285,7 @@ static bool exchange_take(struct bucket_exchange *x)
     if (x->is_end != was_end)
         return true;
     if (!x->is_end)
-        return !x->fetch->is_streaming || x->taken.len >= PIECE_BYTES;
+        return !x->fetch->is_streaming || (has_content(x) && x->taken.len >= PIECE_BYTES);
     if (x->state == BUCKET_DROP) {
         const struct error why = x->worked;
         bucket_answer_refusal(x, &why);

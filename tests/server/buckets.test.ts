@@ -158,6 +158,14 @@ test('streams of any size go through without memory', async () => {
     assert.equal(md5(got.body), put.json.etag);
 });
 
+test('a list of parts that is too long is refused, and the thread goes on', async () => {
+    const s = await server();
+    await s.deploy('beside', 'export default () => 1;');
+    const [said] = await run(s, 'lists', `try { await B.resumeMultipartUpload("k", "u").complete([{ partNumber: 1, etag: "x".repeat(3 << 20) }]); } catch (e) { return e.message; }`);
+    assert.match(said, /the list of parts is too long/);
+    assert.equal((await s.request('beside')).json, 1);
+});
+
 test('what is replaced and deleted leaves no file; what was aborted midway is not there', async () => {
     const s = await Server.start({ args: ['--threads', '1'] });
     try {
