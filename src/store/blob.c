@@ -65,6 +65,8 @@ enum err store_blob_end(struct store_blob *b, char ret_hash[65], struct error *r
     CHECK(EVP_DigestFinal_ex(b->digest, digest, &len) == 1 && 2 * len + 1 == sizeof(b->hash));
     for (unsigned i = 0; i < len; i++)
         snprintf(b->hash + 2 * (size_t)i, 3, "%02x", digest[i]);
+    artifact_put_begins(b->store,
+                        slice_cstr(b->hash)); /* who tidies waits for it, once it is expected */
     memcpy(ret_hash, b->hash, sizeof(b->hash));
     return OK;
 }
@@ -75,7 +77,7 @@ enum err store_blob_keep(struct store_blob *b, struct error *ret_error)
     CLEANUP(bytes_done) struct bytes folder = BYTES_INIT, path = BYTES_INIT;
     const struct slice hash = slice_cstr(b->hash);
     CHECK(hash.len > 0);
-    artifact_put_begins(b->store, hash);
+    artifact_put_begins(b->store, hash); /* again: it may have waited long */
     artifact_path(b->store, hash, true, &folder);
     artifact_path(b->store, hash, false, &path);
     bool is_folder_new = mkdir(bytes_cstr(&folder), 0700) == 0;

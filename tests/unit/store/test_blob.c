@@ -81,9 +81,38 @@ static void one_that_nobody_names_is_looked_at(void **state)
                      ERR_NOT_FOUND);
 }
 
+/* As who puts one does it: the tidying may come between, and must not forget it. */
+static void one_that_is_expected_is_not_forgotten_before_it_is_kept(void **state)
+{
+    struct harness *h = *state;
+    struct store_op op = HARNESS_OP(h);
+    struct store_blob *b;
+    char hash[65];
+    write_all(h, &b, "late");
+    assert_ok(store_blob_end(b, hash, &h->error));
+    store_file_expected(h->store, &op, slice_cstr(hash));
+    assert_ok(harness_wait(h, &op));
+    for (int k = 0; k < 3; k++) { /* batches, after each of which the writer tidies */
+        store_file_expected(h->store, &op,
+                            S("2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"));
+        assert_ok(harness_wait(h, &op));
+    }
+    assert_ok(store_blob_keep(b, &h->error));
+    store_blob_free(b);
+    harness_close_store(h); /* a death before any row names it */
+    assert_ok(harness_open_store(h));
+    while (number(h, "SELECT count(*) FROM artifact_unused") > 0)
+        sched_yield();
+    CLEANUP(bytes_done) struct bytes content = BYTES_INIT;
+    assert_int_equal(store_artifact_get(h->store, slice_cstr(hash), &content, &h->error),
+                     ERR_NOT_FOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(one_that_is_expected_is_not_forgotten_before_it_is_kept,
+                                        harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(pieces_become_a_file, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(what_is_not_kept_is_gone, harness_setup, harness_teardown),
         cmocka_unit_test_setup_teardown(one_that_nobody_names_is_looked_at, harness_setup,
